@@ -1,0 +1,429 @@
+"""What signaling may ask of an SFU, and what it hears back.
+
+`create_sfu` makes one. `Sfu.join` gives a `ParticipantSession`; everything that the participant's client must
+learn arrives at the session's sink as one of the `SessionEvent` dataclasses, in order, in the event loop's thread.
+A sink must not block and must not raise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import Protocol
+
+from sfu.config import SfuConfig
+from sfu.engine.api import Kind
+from sfu.errors import BindError, RequestError, SdpError, SfuError
+from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
+
+__all__ = [
+    "BindError", "Kind", "RequestError", "SdpError", "SfuConfig", "SfuError",
+    "create_sfu", "diagnose", "replace",
+]  # fmt: skip
+
+
+class TrackSource(StrEnum):
+    UNKNOWN = "unknown"
+    CAMERA = "camera"
+    MICROPHONE = "microphone"
+    SCREEN_SHARE = "screen_share"
+    SCREEN_SHARE_AUDIO = "screen_share_audio"
+
+
+class ParticipantState(StrEnum):
+    JOINING = "joining"  # signal connection open
+    JOINED = "joined"  # join response sent
+    ACTIVE = "active"  # a transport is connected
+    DISCONNECTED = "disconnected"
+
+
+class LeaveReason(StrEnum):
+    CLIENT_INITIATED = "client_initiated"
+    DUPLICATE_IDENTITY = "duplicate_identity"
+    SERVER_SHUTDOWN = "server_shutdown"
+    PARTICIPANT_REMOVED = "participant_removed"
+    ROOM_DELETED = "room_deleted"
+    STATE_MISMATCH = "state_mismatch"
+    SIGNAL_CLOSE = "signal_close"
+    CONNECTION_TIMEOUT = "connection_timeout"
+    MEDIA_FAILURE = "media_failure"
+    LIMIT_EXCEEDED = "limit_exceeded"
+
+
+class Target(StrEnum):
+    """The transport that a message is about, by what the client does on it."""
+
+    PUBLISHER = "publisher"
+    SUBSCRIBER = "subscriber"
+
+
+class DataKind(StrEnum):
+    RELIABLE = "reliable"
+    LOSSY = "lossy"
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    can_publish: bool = True
+    can_subscribe: bool = True
+    can_publish_data: bool = True
+    can_publish_sources: frozenset[TrackSource] = frozenset()
+    """Empty: every source."""
+    can_update_metadata: bool = False
+
+    def may_publish(self, source: TrackSource) -> bool:
+        return self.can_publish and (not self.can_publish_sources or source in self.can_publish_sources)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoLayerInfo:
+    """One layer as its publisher announced it. `quality` 0 low, 1 medium, 2 high."""
+
+    quality: int
+    width: int
+    height: int
+    bitrate_bps: int = 0
+    rid: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationInfo:
+    """A track offered in a room, as everyone sees it."""
+
+    track_id: TrackId
+    kind: Kind
+    source: TrackSource
+    name: str = ""
+    muted: bool = False
+    width: int = 0
+    height: int = 0
+    simulcast: bool = False
+    layers: Sequence[VideoLayerInfo] = ()
+    mime_type: str = ""
+    mid: str = ""
+    stream: str = ""
+    disable_dtx: bool = False
+    stereo: bool = False
+    disable_red: bool = False
+    encryption: int = 0
+    """LiveKit's Encryption.Type; the SFU only passes it on."""
+    audio_features: Sequence[int] = ()
+    packet_trailer_features: Sequence[int] = ()
+    backup_codec_policy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantInfo:
+    participant_id: ParticipantId
+    identity: Identity
+    name: str
+    state: ParticipantState
+    joined_at_ms: int
+    """Unix time in milliseconds."""
+    version: int
+    """Goes up with each change, so that a client can drop what arrives late."""
+    permissions: Permissions
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    kind: int = 0
+    """LiveKit's ParticipantInfo.Kind."""
+    is_publisher: bool = False
+    tracks: Sequence[PublicationInfo] = ()
+    leave_reason: LeaveReason | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class RoomInfo:
+    room_id: RoomId
+    name: RoomName
+    created_at_ms: int
+    metadata: str = ""
+    empty_timeout_s: int = 0
+    departure_timeout_s: int = 0
+    max_participants: int = 0
+    num_participants: int = 0
+    num_publishers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ClientDescription:
+    """What a client says of itself; used for quirks only, never for rights."""
+
+    sdk: str = ""
+    version: str = ""
+    protocol: int = 0
+    browser: str = ""
+    os: str = ""
+
+    @property
+    def is_firefox(self) -> bool:
+        return self.browser.lower() == "firefox"
+
+
+@dataclass(frozen=True, slots=True)
+class JoinRequest:
+    """Who joins, already authenticated and admitted by signaling."""
+
+    room: RoomName
+    identity: Identity
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
+    kind: int = 0
+    permissions: Permissions = Permissions()
+    auto_subscribe: bool = True
+    adaptive_stream: bool = False
+    client: ClientDescription = ClientDescription()
+
+
+@dataclass(frozen=True, slots=True)
+class AddTrackRequest:
+    """`cid` is the client's own id of the track; the publisher offer names it in msid."""
+
+    cid: str
+    kind: Kind
+    source: TrackSource
+    name: str = ""
+    muted: bool = False
+    width: int = 0
+    height: int = 0
+    layers: Sequence[VideoLayerInfo] = ()
+    mime_type: str = ""
+    stream: str = ""
+    disable_dtx: bool = False
+    stereo: bool = False
+    disable_red: bool = False
+    encryption: int = 0
+    audio_features: Sequence[int] = ()
+    packet_trailer_features: Sequence[int] = ()
+    backup_codec_policy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSettings:
+    """What a subscriber wants of a track. `quality` None means by size; size 0 means unknown (then the best)."""
+
+    disabled: bool = False
+    quality: int | None = None
+    width: int = 0
+    height: int = 0
+    fps: int = 0
+
+
+# --- events of a session ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantsUpdated:
+    participants: Sequence[ParticipantInfo]
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriberOffer:
+    """An offer for the client's subscriber connection; answer with `handle_answer(sdp, offer_id)`."""
+
+    sdp: str
+    offer_id: int
+    mid_to_track_id: Mapping[str, TrackId]
+
+
+@dataclass(frozen=True, slots=True)
+class TrackPublished:
+    cid: str
+    publication: PublicationInfo
+
+
+@dataclass(frozen=True, slots=True)
+class TrackUnpublished:
+    track_id: TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class TrackMuted:
+    """The server muted the participant's own track."""
+
+    track_id: TrackId
+    muted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    participant_id: ParticipantId
+    level: float
+    """0 silent to 1 loudest."""
+    active: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakersChanged:
+    """Only those that changed since the last one."""
+
+    speakers: Sequence[Speaker]
+
+
+@dataclass(frozen=True, slots=True)
+class DataReceived:
+    """A message that arrived on this participant's own publisher data channel. Signaling stamps and routes it."""
+
+    kind: DataKind
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TrackSubscribed:
+    """The first of the participant's subscribers has this track."""
+
+    track_id: TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class RoomUpdated:
+    room: RoomInfo
+
+
+@dataclass(frozen=True, slots=True)
+class SessionEnded:
+    """The last event of a session: it was kicked, replaced, timed out, or the room ended."""
+
+    reason: LeaveReason
+
+
+SessionEvent = (
+    ParticipantsUpdated
+    | SubscriberOffer
+    | TrackPublished
+    | TrackUnpublished
+    | TrackMuted
+    | SpeakersChanged
+    | DataReceived
+    | TrackSubscribed
+    | RoomUpdated
+    | SessionEnded
+)
+
+SessionSink = Callable[[SessionEvent], None]
+
+
+class ParticipantSession(Protocol):
+    """One join of one participant. Every method may raise `RequestError`; after the end all raise code "left"."""
+
+    @property
+    def room(self) -> RoomInfo: ...
+
+    @property
+    def info(self) -> ParticipantInfo: ...
+
+    def others(self) -> list[ParticipantInfo]:
+        """Everyone else in the room, in order of joining."""
+        ...
+
+    def start(self) -> None:
+        """The join response is on its way: from now on events flow and the first subscriber offer goes out."""
+        ...
+
+    async def handle_offer(self, sdp: str) -> str:
+        """Publisher offer in, answer out. Raises `SdpError`."""
+        ...
+
+    def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
+        """Answer to a `SubscriberOffer`. An answer that nobody waits for is ignored. Raises `SdpError`."""
+        ...
+
+    def handle_candidate(self, target: Target, candidate: str) -> None:
+        """A trickled candidate. An ICE-lite server learns addresses from checks: validated, then ignored."""
+        ...
+
+    def add_track(self, request: AddTrackRequest) -> None:
+        """Announce a track; answered by `TrackPublished`. Raises not_allowed or limit_exceeded."""
+        ...
+
+    def set_track_muted(self, track_id: TrackId, muted: bool) -> None: ...
+
+    def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
+        """Unknown ids raise unknown_track after the known ones were handled."""
+        ...
+
+    def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None: ...
+
+    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        """To the named identities, or to everyone else in the room when none are named. Never back to the sender."""
+        ...
+
+    def signal_lost(self) -> None:
+        """The WebSocket broke without a leave: media goes on, and the departure timeout runs."""
+        ...
+
+    def resume(self, sink: SessionSink) -> None:
+        """A new WebSocket took over: cancel the timeout, use `sink`, restart ICE on the subscriber transport,
+        send a full `ParticipantsUpdated`."""
+        ...
+
+    def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...
+
+
+class Sfu(Protocol):
+    """A running SFU."""
+
+    @property
+    def node_id(self) -> str: ...
+
+    async def start(self) -> None:
+        """Open the ports. Raises `BindError`."""
+        ...
+
+    async def close(self) -> None:
+        """End every session with server_shutdown, then release the ports."""
+        ...
+
+    def rooms(self) -> list[RoomInfo]: ...
+
+    def find_room(self, name: RoomName) -> RoomInfo | None: ...
+
+    def participants(self, room: RoomName) -> list[ParticipantInfo]: ...
+
+    async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
+        """Create the room if it is not there; end an older session of the same identity with duplicate_identity.
+        Raises `RequestError` limit_exceeded when room or node is full."""
+        ...
+
+    def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...
+
+    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+        """Kick. Raises unknown_participant."""
+        ...
+
+    def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
+        """Moderation: enforced at the packet level at once. Raises unknown_participant or unknown_track."""
+        ...
+
+    def end_room(self, room: RoomName) -> bool:
+        """End every session with room_deleted. False when there is no such room."""
+        ...
+
+    def metrics(self) -> Mapping[str, float]:
+        """Gauges and counters for /metrics, keyed by Prometheus name with labels in braces where needed."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One line of `ting doctor`. `ok` None is a hint."""
+
+    name: str
+    ok: bool | None
+    message: str
+
+
+def create_sfu(config: SfuConfig) -> Sfu:
+    """An SFU for this process. Nothing is opened before `start`."""
+    from sfu.node import Node
+
+    return Node(config)
+
+
+def diagnose(config: SfuConfig) -> list[Check]:
+    """What would stop media on this machine: ports, interfaces, advertised addresses, engine, file limits."""
+    from sfu.diagnose import run_checks
+
+    return run_checks(config)

@@ -1,0 +1,76 @@
+"""Settings of the SFU: every key with its default and what it is for.
+
+`signaling.config` fills this from flags, environment and file; nothing here reads either.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SfuConfig:
+    # --- where media arrives -----------------------------------------------------------------------
+    rtc_addresses: tuple[str, ...] = ()
+    """Local addresses to listen on. Empty: every address of every interface that is up (loopback only
+    when there is no other, or when `include_loopback` is set)."""
+    include_loopback: bool = False
+    """Offer loopback candidates too. `ting serve --dev` sets it."""
+    rtc_udp_port: int = 7882
+    """The one UDP port for all calls."""
+    rtc_tcp_port: int = 7881
+    """ICE-TCP (passive) for callers whose network blocks UDP; 0 turns it off."""
+    advertise: tuple[str, ...] = ()
+    """Addresses to put into candidates instead of the local ones (NAT, Docker): IPv4 or IPv6, no names."""
+    engine: str = "auto"
+    """"auto", "rust" or "reference"."""
+
+    # --- limits ---------------------------------------------------------------------------------------
+    max_rooms: int = 1000
+    max_participants_per_room: int = 200
+    max_tracks_per_participant: int = 16
+    max_pending_tracks: int = 16
+    """add_track requests that no offer has taken up yet."""
+    max_sdp_bytes: int = 65_536
+    max_media_sections: int = 256
+    """Media sections of one session description. A full room of 30 with audio and video needs 61."""
+    max_negotiations_per_s: float = 10.0
+    """Publisher offers per participant, bucket of twice that size."""
+    max_ssrcs_per_transport: int = 64
+    max_packets_per_s: int = 20_000
+    """Per publishing transport; more is policed."""
+    max_bitrate_bps: int = 50_000_000
+    """Per publishing transport; more is policed."""
+    max_data_message_bytes: int = 65_536
+    max_data_messages_per_s: int = 500
+    """Data packets per sender; more is dropped and counted (lossy) or ends the sender's connection (reliable)."""
+    max_data_buffered_bytes: int = 4 * 1024 * 1024
+    """Unsent bytes per receiver's data channel; beyond it lossy packets are dropped and counted, and reliable ones
+    end the receiver's connection."""
+    max_half_open_transports: int = 2000
+    max_dtls_queue_datagrams: int = 64
+    """Datagrams that wait for the DTLS state machine of one transport."""
+    retransmission_packets: int = 512
+    """Packets kept per subscription for RTX."""
+
+    # --- times ---------------------------------------------------------------------------------------
+    transport_setup_timeout_s: float = 30.0
+    """From the first description to a finished DTLS handshake; else the transport is closed."""
+    consent_timeout_s: float = 30.0
+    """No authenticated binding request for this long (RFC 7675): the path is dead."""
+    departure_timeout_s: float = 20.0
+    """How long a participant whose signal connection broke may resume before it leaves."""
+    empty_timeout_s: float = 20.0
+    """How long an empty room stays."""
+    negotiation_debounce_s: float = 0.05
+    """Subscription changes within this time share one offer."""
+    answer_timeout_s: float = 15.0
+    """No answer to an offer for this long: the participant is told to reconnect."""
+    speaker_interval_s: float = 0.3
+    """How often active speakers are worked out."""
+
+    # --- media ---------------------------------------------------------------------------------------
+    video_codecs: tuple[str, ...] = ("vp8", "vp9", "h264", "av1")
+    """Codecs that publishers may send, in no order; the client chooses."""
+    audio_codecs: tuple[str, ...] = ("opus", "red")
+

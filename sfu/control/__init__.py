@@ -1,0 +1,1 @@
+"""Rooms, participants, publications and subscriptions: policy, a few times a second."""

@@ -1,0 +1,1 @@
+"""ICE-lite, DTLS and SCTP: everything between a datagram and the engine or a data channel."""

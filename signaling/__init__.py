@@ -1,0 +1,1 @@
+"""Ting's signaling server: tokens, the LiveKit protocol, the REST API and the web app, on aiohttp."""

@@ -1,0 +1,1 @@
+"""Ting's own REST API."""
