@@ -1,0 +1,54 @@
+# Ting. `make help` tells what there is. Every target may be run again at any time: what is up to date is left alone.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup web run test lint format bench lock clean
+SHELL := /bin/bash
+MAKEFLAGS += --no-print-directory
+
+PY := .venv/bin/python
+# The newest Python on this machine that runs; only used to make .venv.
+FIND_PYTHON := for v in {20..11}; do p=python3.$$v; $$p -c 'import sys' 2>/dev/null && break; p=; done; \
+	p=$${p:-python3}; $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	|| { echo "Ting needs Python 3.11 or newer; none was found. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
+# Where `make run` listens: HOST and PORT for the web app and signaling, RTC_PORT for media over UDP;
+# media over TCP then uses the port below it. Unset, `ting` decides (127.0.0.1, 7880, 7882 and 7881).
+SERVE_FLAGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) \
+	$(if $(RTC_PORT),--rtc-udp-port $(RTC_PORT) --rtc-tcp-port $(shell expr '$(RTC_PORT)' - 1))
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## make .venv with everything of requirements.lock
+	@$(FIND_PYTHON); $$p scripts/bootstrap.py
+
+web: setup ## build the web app into web/dist (needs Node.js 20 or newer)
+	@$(PY) hatch_build.py
+
+run: setup web ## start a development server in the foreground; HOST, PORT and RTC_PORT change where it listens
+	@exec .venv/bin/ting serve --dev $(SERVE_FLAGS)
+
+test: setup ## lint, then the unit, integration, security, web and browser tests, and a summary
+	@$(PY) scripts/bootstrap.py browser
+	@$(PY) hatch_build.py
+	@exec $(PY) scripts/check.py lint test
+
+lint: setup ## ruff, mypy, import-linter, eslint and tsc
+	@$(PY) hatch_build.py
+	@exec $(PY) scripts/check.py lint
+
+format: setup ## let ruff put Python files into form
+	@.venv/bin/ruff check --quiet --fix-only . ; .venv/bin/ruff format --quiet .
+
+bench: setup ## CPU time per forwarded packet; BENCH_FLAGS are handed to benchmarks/bench_forward.py
+	@exec $(PY) benchmarks/bench_forward.py $(BENCH_FLAGS)
+
+lock: setup ## write requirements.lock anew from pyproject.toml, with the newest versions that fit
+	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PY) -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv \
+	&& "$$dir/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
+		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
+		--output-file requirements.lock pyproject.toml
+
+clean: ## remove everything that the other targets made
+	@rm -rf .venv .run build dist web/dist web/node_modules test-results .mypy_cache .pytest_cache .ruff_cache \
+		.hypothesis .import_linter_cache .coverage
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

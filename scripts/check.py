@@ -1,0 +1,138 @@
+"""Run the project's checks and sum them up: `check.py lint`, `check.py test`, or both words.
+
+Each step prints one line; what a failed step printed is shown whole, and kept in .run/check/ in any case. All
+steps run, also after a failure. The last line counts the tests; the exit code is 1 when anything failed.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+RECORDS = ROOT / ".run" / "check"
+BIN = ROOT / ".venv" / "bin"
+SEPARATE_SUITES = ("integration", "security", "browser")
+
+
+@dataclass
+class Step:
+    """One command. `suite` steps leave a JUnit file, and running no test at all is a failure."""
+
+    name: str
+    command: list[str]
+    folder: Path = ROOT
+    limit_s: int = 600
+    suite: bool = False
+    failed: bool = field(default=False, init=False)
+    seconds: float = field(default=0.0, init=False)
+    counts: dict[str, int] = field(default_factory=dict, init=False)
+
+
+def lint_steps() -> list[Step]:
+    web = ROOT / "web"
+    return [
+        Step("ruff", [str(BIN / "ruff"), "check", "."]),
+        Step("ruff format", [str(BIN / "ruff"), "format", "--check", "."]),
+        Step("mypy", [str(BIN / "mypy")]),
+        Step("import-linter", [str(BIN / "lint-imports")]),
+        Step("eslint", ["npm", "run", "--silent", "lint"], web),
+        Step("tsc", ["npm", "run", "--silent", "typecheck"], web),
+    ]
+
+
+def test_steps() -> list[Step]:
+    junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
+    ignored = [f"--ignore=tests/{name}" for name in SEPARATE_SUITES]
+    return [
+        pytest_step("unit", ["tests", *ignored]),
+        Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
+        *(pytest_step(name, [f"tests/{name}"]) for name in SEPARATE_SUITES),
+    ]
+
+
+def pytest_step(name: str, arguments: list[str]) -> Step:
+    command = [str(BIN / "python"), "-m", "pytest", "-q", "--color=no", f"--junitxml={record(name)}", *arguments]
+    return Step(name, command, suite=True)
+
+
+def record(name: str, suffix: str = ".xml") -> Path:
+    return RECORDS / (name.replace(" ", "-") + suffix)
+
+
+def run(step: Step) -> None:
+    begin = time.monotonic()
+    if step.suite:
+        record(step.name).unlink(missing_ok=True)
+    log = record(step.name, ".log")
+    with log.open("wb") as output:
+        # A group of its own, so that a step over its time is ended with all that it started.
+        streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
+        process = subprocess.Popen(step.command, cwd=step.folder, start_new_session=True, **streams)
+        try:
+            step.failed = process.wait(step.limit_s) != 0
+        except BaseException:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            step.failed = True
+            output.write(f"\nEnded after {time.monotonic() - begin:.0f} s.\n".encode())
+            if not isinstance(sys.exception(), subprocess.TimeoutExpired):
+                raise
+    step.seconds = time.monotonic() - begin
+    if step.suite:
+        step.counts = count(record(step.name))
+        step.failed = step.failed or not step.counts.get("passed")
+    if step.failed:
+        print(f"\n--- {step.name} ---\n{log.read_text(encoding='utf-8', errors='replace').rstrip()}")
+    print(f"{'FAILED' if step.failed else 'ok':6} {step.name:14} {step.seconds:6.1f} s  {describe(step)}", flush=True)
+
+
+def count(report: Path) -> dict[str, int]:
+    """Passed, failed and skipped of a JUnit file; empty when there is none."""
+    if not report.is_file():
+        return {}
+    totals = dict.fromkeys(("passed", "failed", "skipped"), 0)
+    for case in ElementTree.parse(report).iter("testcase"):
+        kinds = {child.tag for child in case}
+        verdict = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
+        totals[verdict] += 1
+    return totals
+
+
+def describe(step: Step) -> str:
+    return ", ".join(f"{number} {word}" for word, number in step.counts.items() if number)
+
+
+def main(words: list[str]) -> int:
+    if not words or not set(words) <= {"lint", "test"}:
+        sys.exit(__doc__)
+    RECORDS.mkdir(parents=True, exist_ok=True)
+    done: list[Step] = []
+    if "lint" in words:
+        done += lint_steps()
+        with ThreadPoolExecutor(max_workers=2) as pool:
+            list(pool.map(run, done))
+    if "test" in words:
+        # One after another: they measure time and use both cores.
+        for step in test_steps():
+            run(step)
+            done.append(step)
+    failed = [step.name for step in done if step.failed]
+    print(f"\n{len(done) - len(failed)} of {len(done)} steps are good in {sum(step.seconds for step in done):.0f} s.")
+    if failed:
+        print(f"Failed: {', '.join(failed)}. What they printed is above and in .run/check/.")
+    if "test" in words:
+        totals = {word: sum(step.counts.get(word, 0) for step in done) for word in ("passed", "failed", "skipped")}
+        print(", ".join(f"{number} {word}" for word, number in totals.items()))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
