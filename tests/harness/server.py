@@ -1,0 +1,179 @@
+"""A real Ting to test against: as a process of its own, or inside the test's event loop.
+
+`ServerProcess` is what users run. `EmbeddedServer` is the same application with its SFU in reach, for what only
+the server's own code can ask (kick, moderation, room end).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import datetime
+import os
+import re
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp.web
+from livekit import api
+
+from sfu.api import Sfu, create_sfu
+from signaling.config import Settings, load_settings
+
+ROOT = Path(__file__).resolve().parents[2]
+API_KEY, API_SECRET = "devkey", "secret"
+START_TIMEOUT_S = 20.0
+STOP_TIMEOUT_S = 10.0
+
+COMPLAINTS = re.compile(
+    r"Traceback \(most recent call last\)|Task exception was never retrieved|was never awaited"
+    r"|Task was destroyed but it is pending|Exception in callback|Unclosed |ResourceWarning|[Uu]nhandled|panicked at"
+)
+"""What a healthy server never writes, whatever its clients do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    http: int
+    udp: int
+    tcp: int
+
+    def flags(self) -> dict[str, str]:
+        return {"port": str(self.http), "rtc_udp_port": str(self.udp), "rtc_tcp_port": str(self.tcp)}
+
+
+def free_ports() -> Ports:
+    """Three ports that were free on loopback a moment ago."""
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
+    sockets = [socket.socket(socket.AF_INET, kind) for kind in kinds]
+    try:
+        for one in sockets:
+            one.bind(("127.0.0.1", 0))
+        return Ports(*(one.getsockname()[1] for one in sockets))
+    finally:
+        for one in sockets:
+            one.close()
+
+
+def make_token(
+    room: str,
+    identity: str,
+    *,
+    name: str = "",
+    key: str = API_KEY,
+    secret: str = API_SECRET,
+    ttl_s: float = 600,
+    **grants: object,
+) -> str:
+    """A room token from the `livekit-api` package, so not from our own code. `grants` as in `VideoGrants`."""
+    video = api.VideoGrants(room_join=True, room=room, **grants)  # type: ignore[arg-type]
+    token = api.AccessToken(key, secret).with_identity(identity).with_name(name or identity).with_grants(video)
+    return token.with_ttl(datetime.timedelta(seconds=ttl_s)).to_jwt()
+
+
+class ServerProcess:
+    """`ting serve --dev` in a process of its own, its log lines kept in `log`."""
+
+    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+        self.ports = free_ports()
+        self.log: list[str] = []
+        self._flags = flags
+        self._environment = environment or {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._reader: asyncio.Task[None] | None = None
+        self._ready = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.http}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        """Return when the ready line was printed; raise with the log when the process ended before."""
+        flags = [part for key, value in self.ports.flags().items() for part in (f"--{key.replace('_', '-')}", value)]
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable, "-X", "dev", "-c", "import sys; from signaling.cli import main; sys.exit(main())",
+            "serve", "--dev", *flags, *self._flags,
+            cwd=ROOT, env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+        )  # fmt: skip
+        self._reader = asyncio.create_task(self._read())
+        ready = asyncio.create_task(self._ready.wait())
+        try:
+            await asyncio.wait({ready, self._reader}, timeout=START_TIMEOUT_S, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            ready.cancel()
+        if not self._ready.is_set():
+            await self.kill()
+            raise AssertionError("the server did not get ready:\n" + "\n".join(self.log))
+
+    async def stop(self) -> int:
+        """SIGTERM, and wait for the exit code."""
+        assert self._process is not None
+        assert self._reader is not None
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            async with asyncio.timeout(STOP_TIMEOUT_S):
+                await self._reader
+                return await self._process.wait()
+        except TimeoutError:
+            await self.kill()
+            raise AssertionError(f"the server was still there {STOP_TIMEOUT_S} s after SIGTERM") from None
+
+    async def kill(self) -> None:
+        assert self._process is not None
+        assert self._reader is not None
+        if self._process.returncode is None:
+            self._process.kill()
+        await self._process.wait()
+        await self._reader
+
+    def complaints(self) -> list[str]:
+        """Log lines that a healthy server never writes, each with the lines after it."""
+        found = [index for index, line in enumerate(self.log) if COMPLAINTS.search(line)]
+        return ["\n".join(self.log[index : index + 30]) for index in found]
+
+    def assert_healthy(self) -> None:
+        assert not self.complaints(), "\n\n".join(self.complaints()[:5])
+
+    async def _read(self) -> None:
+        assert self._process is not None
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            text = line.decode("utf-8", "replace").rstrip()
+            self.log.append(text)
+            if self.url in text:
+                self._ready.set()
+
+
+class EmbeddedServer:
+    """The application in this event loop; `sfu` is its SFU."""
+
+    def __init__(self, **flags: str) -> None:
+        self.ports = free_ports()
+        self.settings: Settings = load_settings({"dev": True, **self.ports.flags(), **flags})
+        self.sfu: Sfu = create_sfu(self.settings.sfu)
+        self._runner: aiohttp.web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.ports.http}"
+
+    async def start(self) -> None:
+        from signaling.app import create_app
+
+        self._runner = aiohttp.web.AppRunner(create_app(self.settings, self.sfu), shutdown_timeout=2.0)
+        await self._runner.setup()
+        await aiohttp.web.TCPSite(self._runner, "127.0.0.1", self.ports.http).start()
+
+    async def stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
