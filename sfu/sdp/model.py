@@ -33,6 +33,8 @@ class SectionKind(StrEnum):
     AUDIO = "audio"
     VIDEO = "video"
     APPLICATION = "application"
+    OTHER = "other"
+    """A media type that this SFU does not know; its section is always rejected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,12 @@ class RemoteSection:
     rtcp_rsize: bool = False
     sctp_port: int | None = None
     max_message_size: int | None = None
+    media: str = ""
+    """The media type as written (checked to be a token), for the section of the answer that mirrors it."""
+    protocol: str = ""
+    """The transport protocol as written (checked), for example "UDP/TLS/RTP/SAVPF"."""
+    first_format: str = ""
+    """The first format of the m= line as written (checked): what a rejecting answer repeats."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,9 @@ class RemoteDescription:
     transport: RemoteTransport
     sections: Sequence[RemoteSection]
     ice_lite: bool = False
+    bundle: Sequence[str] = ()
+    """The mids of the first BUNDLE group; empty when the peer offered none."""
+    extmap_allow_mixed: bool = False
 
 
 # --- publishing: offer in, answer out ----------------------------------------------------------------------
@@ -169,6 +180,11 @@ class AnswerSection:
     receive_rids: Sequence[str] = ()
     sctp_port: int | None = None
     max_message_size: int | None = None
+    rtcp_rsize: bool = False
+    media: str = ""
+    """Media type, protocol and format of the m= line, mirrored from the offer (RFC 3264 §6)."""
+    protocol: str = ""
+    first_format: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +196,9 @@ class PublishNegotiation:
     transport: RemoteTransport
     data_section: bool
     remote_max_message_size: int = 65_536
+    bundled: bool = True
+    """The offer had a BUNDLE group, so the answer may have one (RFC 9143 §7.3)."""
+    extmap_allow_mixed: bool = False
 
 
 # --- subscribing: offer out, answer in ---------------------------------------------------------------------
