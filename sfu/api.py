@@ -344,7 +344,9 @@ class ParticipantSession(Protocol):
         """Unknown ids raise unknown_track after the known ones were handled."""
         ...
 
-    def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None: ...
+    def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None:
+        """Tracks that the participant does not receive are ignored."""
+        ...
 
     def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
         """To the named identities, or to everyone else in the room when none are named. Never back to the sender."""

@@ -42,9 +42,9 @@ class SfuConfig:
     max_bitrate_bps: int = 50_000_000
     """Per publishing transport; more is policed."""
     max_data_message_bytes: int = 65_536
-    max_data_messages_per_s: int = 500
+    max_data_messages_per_s: int = 2000
     """Data packets per sender; more is dropped and counted (lossy) or ends the sender's connection (reliable)."""
-    max_data_buffered_bytes: int = 4 * 1024 * 1024
+    max_data_buffered_bytes: int = 8 * 1024 * 1024
     """Unsent bytes per receiver's data channel; beyond it lossy packets are dropped and counted, and reliable ones
     end the receiver's connection."""
     max_half_open_transports: int = 2000
@@ -73,4 +73,3 @@ class SfuConfig:
     video_codecs: tuple[str, ...] = ("vp8", "vp9", "h264", "av1")
     """Codecs that publishers may send, in no order; the client chooses."""
     audio_codecs: tuple[str, ...] = ("opus", "red")
-

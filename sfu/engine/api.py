@@ -147,9 +147,7 @@ class Extension(StrEnum):
     ABS_CAPTURE_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time"
     VIDEO_ORIENTATION = "urn:3gpp:video-orientation"
     PLAYOUT_DELAY = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay"
-    DEPENDENCY_DESCRIPTOR = (
-        "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
-    )
+    DEPENDENCY_DESCRIPTOR = "https://aomediacodec.github.io/av1-rtp-spec/#dependency-descriptor-rtp-header-extension"
 
 
 class SrtpProfile(StrEnum):

@@ -1,1 +1,0 @@
-"""Events between the parts of a node, and later between nodes."""

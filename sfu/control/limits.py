@@ -1,0 +1,24 @@
+"""Token buckets for what one participant may ask for."""
+
+from __future__ import annotations
+
+
+class TokenBucket:
+    """Allows `rate_per_s` on average and `burst` at once. Times are monotonic seconds."""
+
+    __slots__ = ("_burst", "_rate_per_s", "_tokens", "_updated_at_s")
+
+    def __init__(self, rate_per_s: float, burst: float) -> None:
+        self._rate_per_s = rate_per_s
+        self._burst = burst
+        self._tokens = burst
+        self._updated_at_s: float | None = None
+
+    def take(self, now_s: float, amount: float = 1.0) -> bool:
+        if self._updated_at_s is not None:
+            self._tokens = min(self._burst, self._tokens + (now_s - self._updated_at_s) * self._rate_per_s)
+        self._updated_at_s = now_s
+        if self._tokens < amount:
+            return False
+        self._tokens -= amount
+        return True

@@ -1,0 +1,280 @@
+"""One join of one participant: the object behind `sfu.api.ParticipantSession`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from sfu.api import (
+    AddTrackRequest,
+    ClientDescription,
+    DataKind,
+    DataReceived,
+    JoinRequest,
+    LeaveReason,
+    ParticipantInfo,
+    ParticipantState,
+    ParticipantsUpdated,
+    RoomInfo,
+    SessionEnded,
+    SessionEvent,
+    SessionSink,
+    SpeakersChanged,
+    Target,
+    TrackMuted,
+    TrackSettings,
+    TrackSubscribed,
+)
+from sfu.control.context import ControlContext
+from sfu.control.limits import TokenBucket
+from sfu.control.publication import Publication
+from sfu.control.publisher import Publisher
+from sfu.control.subscriber import Subscriber
+from sfu.control.subscription import Subscription
+from sfu.errors import RequestError, SdpError
+from sfu.ids import Identity, RoomName, TrackId, new_participant_id
+
+if TYPE_CHECKING:
+    from sfu.control.room import Room
+
+MAX_CANDIDATE_BYTES = 1024
+
+
+class Participant:
+    """Owns a Publisher and a Subscriber; the room owns it."""
+
+    def __init__(
+        self, room: Room, request: JoinRequest, context: ControlContext, sink: SessionSink, joined_at_ms: int
+    ) -> None:
+        self._room = room
+        self._context = context
+        self._sink: SessionSink | None = sink
+        self._auto_subscribe = request.auto_subscribe
+        self._departure: asyncio.TimerHandle | None = None
+        self._announced_subscribed: set[TrackId] = set()
+        rate = context.config.max_data_messages_per_s
+        self._data_bucket = TokenBucket(rate, rate)
+        self.client: ClientDescription = request.client
+        self._info = ParticipantInfo(
+            participant_id=new_participant_id(),
+            identity=request.identity,
+            name=request.name,
+            state=ParticipantState.JOINING,
+            joined_at_ms=joined_at_ms,
+            version=1,
+            permissions=request.permissions,
+            metadata=request.metadata,
+            attributes=dict(request.attributes),
+            kind=request.kind,
+        )
+        self.publisher = Publisher(self, context, self._handle_data)
+        self.subscriber = Subscriber(self, context)
+
+    # --- state -------------------------------------------------------------------------------------------
+
+    @property
+    def info(self) -> ParticipantInfo:
+        return self._info
+
+    @property
+    def room(self) -> RoomInfo:
+        return self._room.info
+
+    @property
+    def room_name(self) -> RoomName:
+        return self._room.name
+
+    @property
+    def ended(self) -> bool:
+        return self._info.state is ParticipantState.DISCONNECTED
+
+    def others(self) -> list[ParticipantInfo]:
+        return [other.info for other in self._room.participants() if other is not self]
+
+    def emit(self, event: SessionEvent) -> None:
+        """To the client. Before `start` the join response is the news, so only the end is told."""
+        joining = self._info.state is ParticipantState.JOINING
+        if self._sink is not None and (not joining or isinstance(event, SessionEnded)):
+            self._sink(event)
+
+    def _change(self, **changes: object) -> None:
+        tracks = tuple(publication.info for publication in self.publisher.publications)
+        self._info = replace(
+            self._info,
+            version=self._info.version + 1,
+            tracks=tracks,
+            is_publisher=bool(tracks),
+            **changes,  # type: ignore[arg-type]
+        )
+        self._room.broadcast_info(self)
+
+    def _check_open(self) -> None:
+        if self.ended:
+            raise RequestError("the participant has left", code="left")
+
+    # --- commands of the client ----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        self._check_open()
+        if self._info.state is not ParticipantState.JOINING:
+            return
+        self._change(state=ParticipantState.JOINED)
+        for other in self._room.participants():
+            for publication in other.publisher.publications:
+                self.offer_publication(publication)
+        self.subscriber.start()
+        speakers = self._room.active_speakers()
+        if speakers:
+            self.emit(SpeakersChanged(speakers))
+
+    async def handle_offer(self, sdp: str) -> str:
+        self._check_open()
+        return self.publisher.handle_offer(sdp)
+
+    def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
+        self._check_open()
+        self.subscriber.handle_answer(sdp, offer_id)
+
+    def handle_candidate(self, target: Target, candidate: str) -> None:
+        self._check_open()
+        if len(candidate) > MAX_CANDIDATE_BYTES:
+            raise SdpError("candidate is too long")
+
+    def add_track(self, request: AddTrackRequest) -> None:
+        self._check_open()
+        self.publisher.add_track(request)
+
+    def set_track_muted(self, track_id: TrackId, muted: bool) -> None:
+        self._check_open()
+        if self.publisher.set_muted(track_id, muted):
+            self._change()
+
+    def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
+        self._check_open()
+        unknown = False
+        for track_id in track_ids:
+            if not subscribe:
+                self.subscriber.unsubscribe(track_id)
+                continue
+            publication = self._room.find_publication(track_id)
+            if publication is None or publication.publisher is self:
+                unknown = True
+            elif self._info.permissions.can_subscribe:
+                self.subscriber.subscribe(publication)
+            else:
+                raise RequestError("not allowed to subscribe", code="not_allowed")
+        if unknown:
+            raise RequestError("no such track", code="unknown_track")
+
+    def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None:
+        self._check_open()
+        for track_id in track_ids:
+            self.subscriber.update_settings(track_id, settings)
+
+    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        self._check_open()
+        if not self._info.permissions.can_publish_data:
+            raise RequestError("not allowed to send data", code="not_allowed")
+        wanted = set(destinations)
+        for other in self._room.participants():
+            if other is not self and (not wanted or other.info.identity in wanted):
+                other.deliver_data(kind, payload)
+
+    # --- the signal connection -------------------------------------------------------------------------------
+
+    def signal_lost(self) -> None:
+        if self.ended or self._departure is not None:
+            return
+        self._sink = None
+        delay = self._context.config.departure_timeout_s
+        self._departure = self._context.loop.call_later(delay, self.leave, LeaveReason.SIGNAL_CLOSE)
+
+    def resume(self, sink: SessionSink) -> None:
+        self._check_open()
+        self._cancel_departure()
+        self._sink = sink
+        self.emit(ParticipantsUpdated([self._info, *self.others()]))
+        self.subscriber.restart()
+
+    def _cancel_departure(self) -> None:
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
+
+    def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None:
+        """Idempotent. The room hears of it once everything that the participant had is closed."""
+        if self.ended:
+            return
+        self._cancel_departure()
+        self.publisher.close()
+        self.subscriber.close()
+        self._change(state=ParticipantState.DISCONNECTED, leave_reason=reason)
+        self._room.remove(self)
+        self.emit(SessionEnded(reason))
+        self._sink = None
+
+    # --- what the transports tell ------------------------------------------------------------------------------
+
+    def handle_connected(self) -> None:
+        if self._info.state is ParticipantState.JOINED:
+            self._change(state=ParticipantState.ACTIVE)
+
+    def handle_transport_closed(self, target: Target, reason: str) -> None:
+        """A dead transport cannot be revived from here: the client must join again."""
+        if self.ended:
+            return
+        self._context.counters[f"transports_lost_{target}_{reason}"] += 1
+        self.leave(LeaveReason.CONNECTION_TIMEOUT if self._sink is None else LeaveReason.MEDIA_FAILURE)
+
+    def handle_answer_timeout(self) -> None:
+        if self._sink is not None:
+            self.leave(LeaveReason.STATE_MISMATCH)
+
+    def _handle_data(self, kind: DataKind, payload: bytes) -> None:
+        if not self._data_bucket.take(self._context.loop.time()):
+            self._context.counters["data_rate_limited"] += 1
+            if kind is DataKind.RELIABLE:
+                self.leave(LeaveReason.LIMIT_EXCEEDED)
+            return
+        self.emit(DataReceived(kind, payload))
+
+    def deliver_data(self, kind: DataKind, payload: bytes) -> None:
+        if self.subscriber.send_data(kind, payload):
+            return
+        transport = self.subscriber.transport
+        self._context.counters[f"data_dropped_{kind}"] += 1
+        if kind is DataKind.RELIABLE and transport is not None and transport.data_open:
+            # A reader this slow would miss messages without knowing: let it join again instead.
+            self.leave(LeaveReason.LIMIT_EXCEEDED)
+
+    # --- what the room tells -----------------------------------------------------------------------------------
+
+    def handle_published(self, publication: Publication) -> None:
+        self._change()
+        self._room.announce(publication)
+
+    def handle_unpublished(self, publication: Publication) -> None:
+        for subscription in list(publication.subscriptions.values()):
+            subscription.subscriber.subscriber.unsubscribe(publication.track_id)
+        self._change()
+
+    def handle_subscribed(self, subscription: Subscription) -> None:
+        publisher = subscription.publication.publisher
+        publisher.announce_subscribed(subscription.publication.track_id)
+
+    def announce_subscribed(self, track_id: TrackId) -> None:
+        if track_id not in self._announced_subscribed:
+            self._announced_subscribed.add(track_id)
+            self.emit(TrackSubscribed(track_id))
+
+    def offer_publication(self, publication: Publication) -> None:
+        """Automatic subscription, where the client and its permissions want it."""
+        if self._auto_subscribe and self._info.permissions.can_subscribe and publication.publisher is not self:
+            self.subscriber.subscribe(publication)
+
+    def mute_by_server(self, track_id: TrackId, muted: bool) -> None:
+        if self.publisher.set_muted(track_id, muted):
+            self._change()
+        self.emit(TrackMuted(track_id, muted))

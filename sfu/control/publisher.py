@@ -1,0 +1,208 @@
+"""The publishing half of a participant: its offers, its pending tracks, its publications."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from sfu.api import AddTrackRequest, DataKind, PublicationInfo, Target, TrackPublished, TrackUnpublished
+from sfu.control.context import ControlContext
+from sfu.control.limits import TokenBucket
+from sfu.control.publication import Publication, announced
+from sfu.errors import RequestError, SdpError
+from sfu.ids import TrackId, new_track_id
+from sfu.sdp.model import PublishHint, PublishNegotiation, ReceivedMedia, RemoteDescription, Setup
+from sfu.sdp.negotiate import negotiate_publish
+from sfu.sdp.parse import parse_description
+from sfu.sdp.render import render_answer
+from sfu.transport.transport import Transport, TransportEvents, TransportRole
+
+if TYPE_CHECKING:
+    from sfu.control.participant import Participant
+
+
+@dataclass(slots=True)
+class _PendingTrack:
+    cid: str
+    info: PublicationInfo
+
+
+class Publisher:
+    """Answers the client's offers (it always offers, so there is no glare) and keeps the room informed."""
+
+    def __init__(
+        self, participant: Participant, context: ControlContext, on_data: Callable[[DataKind, bytes], None]
+    ) -> None:
+        self._participant = participant
+        self._context = context
+        self._on_data = on_data
+        self._pending: dict[str, _PendingTrack] = {}
+        self._by_mid: dict[str, Publication] = {}
+        self._remote_ufrag = ""
+        self._version = 0
+        self._session_id = secrets.randbits(62)
+        self._stream_labels: dict[str, str] = {}
+        rate = context.config.max_negotiations_per_s
+        self._offers = TokenBucket(rate, 2 * rate)
+        self.transport: Transport | None = None
+
+    @property
+    def publications(self) -> list[Publication]:
+        return list(self._by_mid.values())
+
+    def find(self, track_id: TrackId) -> Publication | None:
+        return next((p for p in self._by_mid.values() if p.track_id == track_id), None)
+
+    # --- announcing -------------------------------------------------------------------------------------
+
+    def add_track(self, request: AddTrackRequest) -> None:
+        if not self._participant.info.permissions.may_publish(request.source):
+            raise RequestError(f"not allowed to publish {request.source}", code="not_allowed")
+        config = self._context.config
+        if request.cid not in self._pending:
+            if len(self._pending) >= config.max_pending_tracks:
+                raise RequestError("too many tracks wait for an offer", code="limit_exceeded")
+            if len(self._pending) + len(self._by_mid) >= config.max_tracks_per_participant:
+                raise RequestError("too many tracks", code="limit_exceeded")
+            self._pending[request.cid] = _PendingTrack(request.cid, announced(new_track_id(), request))
+        self._participant.emit(TrackPublished(request.cid, self._pending[request.cid].info))
+
+    def set_muted(self, track_id: TrackId, muted: bool) -> bool:
+        """True if something changed. Raises unknown_track."""
+        for pending in self._pending.values():
+            if pending.info.track_id == track_id:
+                pending.info = replace(pending.info, muted=muted)
+                return False
+        publication = self.find(track_id)
+        if publication is None:
+            raise RequestError("no such track", code="unknown_track")
+        if publication.info.muted == muted:
+            return False
+        publication.info = replace(publication.info, muted=muted)
+        self._context.engine.set_track_muted(publication.track, muted)
+        return True
+
+    # --- negotiating ------------------------------------------------------------------------------------
+
+    def handle_offer(self, sdp: str) -> str:
+        config = self._context.config
+        if not self._offers.take(self._context.loop.time()):
+            raise SdpError("too many offers", code="rate_limited")
+        offer = parse_description(sdp, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections)
+        negotiation = negotiate_publish(
+            offer, hints=self._hints(), video_codecs=config.video_codecs, audio_codecs=config.audio_codecs
+        )
+        transport = self._ensure_transport()
+        setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
+        self._accept_transport(transport, offer, setup)
+        if negotiation.data_section:
+            transport.enable_data(initiate=False, remote_max_message_size=negotiation.remote_max_message_size)
+        self._reconcile(transport, negotiation)
+        self._version += 1
+        return render_answer(
+            negotiation,
+            transport.local(),
+            session_id=self._session_id,
+            version=self._version,
+            setup=setup,
+            max_message_size=config.max_data_message_bytes,
+        )
+
+    def _hints(self) -> dict[str, PublishHint]:
+        infos = {pending.cid: pending.info for pending in self._pending.values()}
+        infos.update({publication.cid: publication.info for publication in self._by_mid.values()})
+        return {
+            cid: PublishHint(
+                mime_type=info.mime_type,
+                stereo=info.stereo,
+                disable_red=info.disable_red,
+                disable_dtx=info.disable_dtx,
+            )
+            for cid, info in infos.items()
+        }
+
+    def _ensure_transport(self) -> Transport:
+        if self.transport is None:
+            transport = self._context.make_transport(TransportRole.PUBLISH)
+            transport.events.on(TransportEvents.DATA, self._on_data)
+            transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
+            transport.events.on(TransportEvents.CLOSED, self._handle_closed)
+            self.transport = transport
+        return self.transport
+
+    def _handle_closed(self, reason: str) -> None:
+        self._participant.handle_transport_closed(Target.PUBLISHER, reason)
+
+    def _accept_transport(self, transport: Transport, offer: RemoteDescription, setup: Setup) -> None:
+        ufrag = offer.transport.ice.ufrag
+        if self._remote_ufrag and ufrag != self._remote_ufrag:
+            # RFC 8839 §4.4.1: the answer to an ICE restart carries new credentials of ours.
+            transport.restart_ice()
+        transport.set_remote(offer.transport, we_are=setup)
+        self._remote_ufrag = ufrag
+
+    def _reconcile(self, transport: Transport, negotiation: PublishNegotiation) -> None:
+        """Make the publications match what the offer sends: gone ones first, so that a mid can be taken over."""
+        received = {media.mid: media for media in negotiation.received}
+        for mid, publication in list(self._by_mid.items()):
+            media = received.get(mid)
+            replaced = media is not None and media.cid != publication.cid and media.cid in self._pending
+            if media is None or replaced:
+                self.unpublish(publication)
+        for media in negotiation.received:
+            existing = self._by_mid.get(media.mid)
+            if existing is None:
+                self._publish(transport, media)
+            elif existing.received.track != media.track:
+                existing.received = media
+                self._context.engine.set_track_config(existing.track, media.track)
+
+    def _publish(self, transport: Transport, media: ReceivedMedia) -> None:
+        pending = self._take_pending(media)
+        if pending is None:
+            # Media that nobody announced: the engine has no track for it and drops its packets.
+            self._context.counters["unannounced_tracks"] += 1
+            return
+        if not self._participant.info.permissions.may_publish(pending.info.source):
+            return
+        track = self._context.engine.add_track(transport.handle, media.track)
+        self._context.engine.set_track_muted(track, pending.info.muted)
+        publication = Publication(
+            self._participant, pending.cid, pending.info, media, track, self._stream_label(pending.info.stream)
+        )
+        self._by_mid[media.mid] = publication
+        self._context.publications[track] = publication
+        self._participant.handle_published(publication)
+
+    def _take_pending(self, media: ReceivedMedia) -> _PendingTrack | None:
+        """By msid; else the oldest of the same kind, since some clients name their tracks anew in SDP."""
+        if media.cid in self._pending:
+            return self._pending.pop(media.cid)
+        for cid, pending in self._pending.items():
+            if pending.info.kind is media.kind:
+                return self._pending.pop(cid)
+        return None
+
+    def _stream_label(self, stream: str) -> str:
+        if not stream:
+            return ""
+        return self._stream_labels.setdefault(stream, f"stream{len(self._stream_labels)}")
+
+    # --- ending ------------------------------------------------------------------------------------------
+
+    def unpublish(self, publication: Publication) -> None:
+        self._by_mid.pop(publication.received.mid, None)
+        self._context.publications.pop(publication.track, None)
+        self._participant.handle_unpublished(publication)
+        self._context.engine.remove_track(publication.track)
+        self._participant.emit(TrackUnpublished(publication.track_id))
+
+    def close(self) -> None:
+        for publication in self.publications:
+            self.unpublish(publication)
+        self._pending.clear()
+        if self.transport is not None:
+            self._context.close_transport(self.transport)
+            self.transport = None

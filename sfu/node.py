@@ -1,0 +1,246 @@
+"""The composition root: engine, transports and rooms of one process. The only file that wires things."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import resource
+import secrets
+from collections.abc import Callable, Mapping
+
+from sfu.api import JoinRequest, LeaveReason, ParticipantInfo, ParticipantSession, RoomInfo, SessionSink
+from sfu.config import SfuConfig
+from sfu.control.context import ControlContext
+from sfu.control.room import Room
+from sfu.engine import create_runtime
+from sfu.engine.api import (
+    DtlsReceived,
+    Event,
+    ListenConfig,
+    StreamStarted,
+    StunReceived,
+    TransportConfig,
+)
+from sfu.errors import RequestError
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, random_id
+from sfu.sdp.model import LocalCandidate
+from sfu.transport.candidates import local_addresses, local_candidates
+from sfu.transport.certificate import Certificate
+from sfu.transport.ice_lite import IceRegistry
+from sfu.transport.transport import Transport, TransportEvents, TransportRole
+
+logger = logging.getLogger(__name__)
+
+POLL_INTERVAL_S = 1.0
+
+
+class Node:
+    """An SFU. Everything runs in the thread of the loop that `start` was called in."""
+
+    def __init__(self, config: SfuConfig) -> None:
+        self._config = config
+        self._node_id = random_id("ND_")
+        self._runtime = create_runtime(config.engine, seed=secrets.randbits(64))
+        self._registry = IceRegistry(self._runtime)
+        self._certificate = Certificate.generate()
+        self._candidates: list[LocalCandidate] = []
+        self._transports: dict[TransportHandle, Transport] = {}
+        self._rooms: dict[RoomName, Room] = {}
+        self._context: ControlContext | None = None
+        self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._closing = False
+
+    @property
+    def node_id(self) -> str:
+        return self._node_id
+
+    @property
+    def _control(self) -> ControlContext:
+        if self._context is None:
+            raise RuntimeError("the node has not been started")
+        return self._context
+
+    # --- life -----------------------------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        config = self._config
+        loop = asyncio.get_running_loop()
+        addresses = local_addresses(config)
+        listen = ListenConfig(addresses=addresses, udp_port=config.rtc_udp_port, tcp_port=config.rtc_tcp_port)
+        await self._runtime.open(listen, self._handle_event)
+        self._candidates = local_candidates(config, addresses)
+        self._context = ControlContext(
+            config=config,
+            engine=self._runtime.commands,
+            loop=loop,
+            make_transport=self._make_transport,
+        )
+        self._every(POLL_INTERVAL_S, self._poll)
+        self._every(config.speaker_interval_s, self._update_speakers)
+        logger.info("media on UDP port %d, TCP port %d, engine %s", config.rtc_udp_port, config.rtc_tcp_port,
+                    self._runtime.name)  # fmt: skip
+
+    async def close(self) -> None:
+        self._closing = True
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._context is None:
+            return
+        for room in list(self._rooms.values()):
+            room.close(LeaveReason.SERVER_SHUTDOWN)
+        while self._context.closing:
+            await asyncio.gather(*self._context.closing, return_exceptions=True)
+        await self._runtime.close()
+
+    def _every(self, interval_s: float, callback: Callable[[], None]) -> None:
+        name = callback.__name__
+
+        def run() -> None:
+            try:
+                callback()
+            except Exception:
+                logger.exception("periodic work failed: %s", name)
+            if not self._closing:
+                self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
+
+        self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
+
+    # --- rooms ------------------------------------------------------------------------------------------------
+
+    def rooms(self) -> list[RoomInfo]:
+        return [room.info for room in self._rooms.values()]
+
+    def find_room(self, name: RoomName) -> RoomInfo | None:
+        room = self._rooms.get(name)
+        return None if room is None else room.info
+
+    def participants(self, room: RoomName) -> list[ParticipantInfo]:
+        found = self._rooms.get(room)
+        return [] if found is None else [participant.info for participant in found.participants()]
+
+    async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
+        if self._closing:
+            raise RequestError("the server is shutting down", code="unavailable")
+        room = self._rooms.get(request.room)
+        if room is None:
+            if len(self._rooms) >= self._config.max_rooms:
+                raise RequestError("too many rooms", code="limit_exceeded")
+            room = Room(request.room, self._control)
+            self._rooms[request.room] = room
+        return room.join(request, sink)
+
+    def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None:
+        found = self._rooms.get(room)
+        return None if found is None else found.find(participant_id)
+
+    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+        found = self._rooms.get(room)
+        participant = None if found is None else found.find_identity(identity)
+        if participant is None:
+            raise RequestError("no such participant", code="unknown_participant")
+        participant.leave(LeaveReason.PARTICIPANT_REMOVED)
+
+    def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
+        found = self._rooms.get(room)
+        participant = None if found is None else found.find_identity(identity)
+        if participant is None:
+            raise RequestError("no such participant", code="unknown_participant")
+        participant.mute_by_server(track_id, muted)
+
+    def end_room(self, room: RoomName) -> bool:
+        found = self._rooms.pop(room, None)
+        if found is None:
+            return False
+        found.close(LeaveReason.ROOM_DELETED)
+        return True
+
+    # --- transports and engine events -------------------------------------------------------------------------
+
+    def _make_transport(self, role: TransportRole) -> Transport:
+        half_open = sum(1 for transport in self._transports.values() if not transport.connected)
+        if half_open >= self._config.max_half_open_transports:
+            raise RequestError("too many calls are being set up", code="limit_exceeded")
+        publishing = role is TransportRole.PUBLISH
+        limits = TransportConfig(
+            max_ssrcs=self._config.max_ssrcs_per_transport,
+            max_packets_per_s=self._config.max_packets_per_s,
+            max_bitrate_bps=self._config.max_bitrate_bps if publishing else 0,
+        )
+        transport = Transport(
+            role=role,
+            runtime=self._runtime,
+            registry=self._registry,
+            certificate=self._certificate,
+            candidates=self._candidates,
+            config=self._config,
+            engine_config=limits,
+        )
+        self._transports[transport.handle] = transport
+        transport.events.on(TransportEvents.CLOSED, lambda _reason: self._transports.pop(transport.handle, None))
+        return transport
+
+    def _handle_event(self, event: Event) -> None:
+        if isinstance(event, StunReceived):
+            self._registry.handle_stun(self._runtime.now_ns(), event.path, event.data)
+        elif isinstance(event, DtlsReceived):
+            transport = self._transports.get(event.transport)
+            if transport is not None:
+                transport.handle_dtls(self._runtime.now_ns(), event.path, event.data)
+        elif isinstance(event, StreamStarted):
+            publication = self._control.publications.get(event.track)
+            if publication is not None and publication.handle_stream_started(event.payload_type):
+                for subscription in list(publication.subscriptions.values()):
+                    subscription.subscriber.subscriber.mark_changed()
+
+    # --- periodic work --------------------------------------------------------------------------------------
+
+    def _poll(self) -> None:
+        now_ns = self._runtime.now_ns()
+        for transport in list(self._transports.values()):
+            transport.poll(now_ns)
+        now_s = self._control.loop.time()
+        for name, room in list(self._rooms.items()):
+            if room.empty_since_s is not None and now_s - room.empty_since_s >= self._config.empty_timeout_s:
+                del self._rooms[name]
+
+    def _update_speakers(self) -> None:
+        heard: dict[RoomName, dict[ParticipantId, tuple[int, int]]] = {name: {} for name in self._rooms}
+        for level in self._runtime.commands.audio_levels():
+            publication = self._control.publications.get(level.track)
+            if publication is None:
+                continue
+            publisher = publication.publisher
+            of_room = heard.get(publisher.room_name)
+            if of_room is None:
+                continue
+            before = of_room.get(publisher.info.participant_id, (127, 0))
+            of_room[publisher.info.participant_id] = min(before, (level.level_dbov, level.active_ms))
+        for name, levels in heard.items():
+            self._rooms[name].update_speakers(levels)
+
+    # --- figures ----------------------------------------------------------------------------------------------
+
+    def metrics(self) -> Mapping[str, float]:
+        stats = self._runtime.commands.stats()
+        rooms = list(self._rooms.values())
+        values: dict[str, float] = {
+            "ting_rooms": len(rooms),
+            "ting_participants": sum(len(room.participants()) for room in rooms),
+            "ting_publications": len(self._control.publications),
+            "ting_subscriptions": len(self._control.subscriptions),
+            "ting_transports": len(self._transports),
+            "ting_rtp_packets_received_total": stats.packets_received,
+            "ting_rtp_packets_sent_total": stats.packets_sent,
+            "ting_rtp_bytes_received_total": stats.bytes_received,
+            "ting_rtp_bytes_sent_total": stats.bytes_sent,
+            "ting_process_max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+        }
+        for reason, count in stats.drops.items():
+            values[f'ting_engine_drops_total{{reason="{reason}"}}'] = count
+        for reason, count in self._registry.drops.items():
+            values[f'ting_ice_drops_total{{reason="{reason}"}}'] = count
+        for name, count in self._runtime.io_stats().items():
+            values[f'ting_io_total{{counter="{name}"}}'] = count
+        for name, count in self._control.counters.items():
+            values[f'ting_control_events_total{{event="{name}"}}'] = count
+        return values
