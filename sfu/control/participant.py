@@ -185,9 +185,9 @@ class Participant:
     # --- the signal connection -------------------------------------------------------------------------------
 
     def signal_lost(self) -> None:
+        """The sink stays: data that still arrives on the media transport is routed through it."""
         if self.ended or self._departure is not None:
             return
-        self._sink = None
         delay = self._context.config.departure_timeout_s
         self._departure = self._context.loop.call_later(delay, self.leave, LeaveReason.SIGNAL_CLOSE)
 
@@ -226,10 +226,10 @@ class Participant:
         if self.ended:
             return
         self._context.counters[f"transports_lost_{target}_{reason}"] += 1
-        self.leave(LeaveReason.CONNECTION_TIMEOUT if self._sink is None else LeaveReason.MEDIA_FAILURE)
+        self.leave(LeaveReason.MEDIA_FAILURE if self._departure is None else LeaveReason.CONNECTION_TIMEOUT)
 
     def handle_answer_timeout(self) -> None:
-        if self._sink is not None:
+        if self._departure is None:
             self.leave(LeaveReason.STATE_MISMATCH)
 
     def _handle_data(self, kind: DataKind, payload: bytes) -> None:
