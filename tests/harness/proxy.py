@@ -1,0 +1,74 @@
+"""A WebSocket proxy in front of `/rtc` that changes the session descriptions which the server sends.
+
+With it a test stands where the network stands: take away candidates, or send media through a relay.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import aiohttp
+import aiohttp.web
+from livekit.protocol import rtc
+
+
+class SignalProxy:
+    """`rewrite` gets every description from the server and gives what the client shall see."""
+
+    def __init__(self, target: str, rewrite: Callable[[str], str]) -> None:
+        self.url = ""
+        self._target = target
+        self._rewrite = rewrite
+        self._runner: aiohttp.web.AppRunner | None = None
+
+    async def start(self) -> SignalProxy:
+        app = aiohttp.web.Application()
+        app.router.add_get("/rtc", self._proxy)
+        self._runner = aiohttp.web.AppRunner(app, shutdown_timeout=1.0)
+        await self._runner.setup()
+        site = aiohttp.web.TCPSite(self._runner, "127.0.0.1", 0)
+        await site.start()
+        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        return self
+
+    async def stop(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    async def _proxy(self, request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
+        client = aiohttp.web.WebSocketResponse(max_msg_size=0)
+        await client.prepare(request)
+        async with (
+            aiohttp.ClientSession() as http,
+            http.ws_connect(f"{self._target}{request.rel_url}", max_msg_size=0) as server,
+        ):
+            up = asyncio.create_task(self._pump(client, server, lambda data: data))
+            down = asyncio.create_task(self._pump(server, client, self._change))
+            await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.gather(client.close(), server.close())
+            await asyncio.gather(up, down)
+        return client
+
+    def _change(self, data: bytes) -> bytes:
+        response = rtc.SignalResponse.FromString(data)
+        kind = response.WhichOneof("message")
+        if kind not in ("offer", "answer"):
+            return data
+        description = getattr(response, kind)
+        description.sdp = self._rewrite(description.sdp)
+        return response.SerializeToString()
+
+    @staticmethod
+    async def _pump(source: object, sink: object, change: Callable[[bytes], bytes]) -> None:
+        async for message in source:  # type: ignore[attr-defined]
+            if message.type is aiohttp.WSMsgType.BINARY and not sink.closed:  # type: ignore[attr-defined]
+                await sink.send_bytes(change(message.data))  # type: ignore[attr-defined]
+
+
+def without_udp(sdp: str) -> str:
+    """The description as it is where UDP does not get through: no UDP candidates."""
+    lines = sdp.split("\r\n")
+    return "\r\n".join(
+        line for line in lines if not (line.startswith("a=candidate:") and line.split(" ")[2].lower() == "udp")
+    )

@@ -1,0 +1,102 @@
+"""Data packets: to the room or to the named ones, under the sender's own name."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from livekit import rtc
+from livekit.rtc.participant import PublishDataError
+
+from tests.harness.caller import Caller
+from tests.harness.fixtures import Join
+from tests.harness.server import ServerProcess
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+KINDS = pytest.mark.parametrize("reliable", [True, False], ids=["reliable", "lossy"])
+
+
+async def data(caller: Caller, payload: bytes) -> rtc.DataPacket:
+    return (await caller.wait_for("data_received", lambda packet: packet.data == payload))[0]
+
+
+def received(caller: Caller) -> list[bytes]:
+    return [args[0].data for name, args in caller.events if name == "data_received"]
+
+
+async def three(server: ServerProcess, join: Join) -> tuple[Caller, Caller, Caller]:
+    """Three callers, each seen as ready for data by the others."""
+    callers = [await join(server.url, name) for name in ("alice", "bob", "carol")]
+    for caller in callers:
+        await caller.until(lambda room=caller.room: active(room, 2), "the others to be active")
+    return callers[0], callers[1], callers[2]
+
+
+def active(room: rtc.Room, others: int) -> bool:
+    states = [participant.state for participant in room.remote_participants.values()]
+    return states == [rtc.ParticipantState.PARTICIPANT_STATE_ACTIVE] * others
+
+
+@KINDS
+async def test_reaches_everyone_else(server: ServerProcess, join: Join, reliable: bool) -> None:
+    alice, bob, carol = await three(server, join)
+    await alice.room.local_participant.publish_data(b"to all", reliable=reliable, topic="news")
+    for other in (bob, carol):
+        packet = await data(other, b"to all")
+        assert packet.participant is not None
+        assert (packet.participant.identity, packet.topic) == ("alice", "news")
+        assert packet.kind == (rtc.DataPacketKind.KIND_RELIABLE if reliable else rtc.DataPacketKind.KIND_LOSSY)
+    assert b"to all" not in received(alice)
+
+
+@KINDS
+async def test_reaches_only_the_named(server: ServerProcess, join: Join, reliable: bool) -> None:
+    alice, bob, carol = await three(server, join)
+    participant = alice.room.local_participant
+    await participant.publish_data(b"to carol", reliable=reliable, destination_identities=["carol"])
+    await data(carol, b"to carol")
+    # What comes behind it on the same channel tells that it would have been there by now.
+    await participant.publish_data(b"to all", reliable=reliable)
+    await asyncio.gather(data(bob, b"to all"), data(carol, b"to all"))
+    assert b"to carol" not in received(bob)
+
+
+async def test_order_and_completeness_of_reliable_data(server: ServerProcess, join: Join) -> None:
+    alice, bob, _ = await three(server, join)
+    sent = [f"message {number}".encode() + bytes(number * 40) for number in range(100)]
+    for payload in sent:
+        await alice.room.local_participant.publish_data(payload)
+    await data(bob, sent[-1])
+    assert [payload for payload in received(bob) if payload.startswith(b"message")] == sent
+
+
+async def test_text_stream(server: ServerProcess, join: Join) -> None:
+    """What chat uses. Long enough to need many chunks."""
+    alice, bob, _ = await three(server, join)
+    text = "Guten Tag, 你好. " * 2000
+    arrived: asyncio.Future[tuple[str, str]] = asyncio.get_running_loop().create_future()
+    readers = set()
+
+    async def read(reader: rtc.TextStreamReader, identity: str) -> None:
+        arrived.set_result((identity, await reader.read_all()))
+
+    def handle(reader: rtc.TextStreamReader, identity: str) -> None:
+        readers.add(asyncio.create_task(read(reader, identity)))
+
+    bob.room.register_text_stream_handler("lk.chat", handle)
+    await alice.room.local_participant.send_text(text, topic="lk.chat")
+    assert await asyncio.wait_for(arrived, 10) == ("alice", text)
+
+
+async def test_without_the_grant_nothing_is_delivered(server: ServerProcess, join: Join) -> None:
+    alice, bob, carol = await three(server, join)
+    mute = await join(server.url, "mute", can_publish_data=False)
+    await mute.until(lambda: len(mute.room.remote_participants) == 3, "everyone to be seen")
+    try:
+        await mute.room.local_participant.publish_data(b"not allowed")
+    except PublishDataError:
+        return  # The SDK itself refused.
+    await alice.room.local_participant.publish_data(b"the end")
+    await asyncio.gather(data(bob, b"the end"), data(carol, b"the end"))
+    assert b"not allowed" not in received(bob) + received(carol)
