@@ -131,9 +131,7 @@ class Skipped:
     malformed: bool
 
 
-RtcpPacket = (
-    SenderReport | ReceiverReport | Sdes | Bye | Nack | Pli | Fir | Remb | TransportFeedback | Skipped
-)
+RtcpPacket = SenderReport | ReceiverReport | Sdes | Bye | Nack | Pli | Fir | Remb | TransportFeedback | Skipped
 
 
 def parse_compound(data: bytes) -> list[RtcpPacket] | None:

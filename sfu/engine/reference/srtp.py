@@ -195,7 +195,9 @@ class SrtpContext:
 
     def __init__(self, profile: SrtpProfile, key: bytes, salt: bytes) -> None:
         if len(key) != KEY_BYTES[profile] or len(salt) != SALT_BYTES[profile]:
-            raise EngineError(f"{profile} needs a key of {KEY_BYTES[profile]} and a salt of {SALT_BYTES[profile]} bytes")
+            raise EngineError(
+                f"{profile} needs a key of {KEY_BYTES[profile]} and a salt of {SALT_BYTES[profile]} bytes"
+            )
         transform = _create_transform(profile, key, salt)
         self._transform = transform
         self._rtcp_index = 0

@@ -1,0 +1,112 @@
+"""AV1 payloads: aggregation header and OBU types ("RTP Payload Format For AV1" §4.4, AV1 specification §5.3).
+
+With a dependency descriptor the descriptor decides; without one there are no layers, and a keyframe is a new coded
+video sequence (N bit) whose first packet carries a sequence header.
+"""
+
+from __future__ import annotations
+
+from sfu.engine.reference.dependency_descriptor import parse_dependency_descriptor
+from sfu.engine.reference.frame_info import CodecState, FrameInfo
+
+_OBU_SEQUENCE_HEADER = 1
+_Z, _N = 0x80, 0x08
+_MAX_LEB128_BYTES = 8
+
+
+def describe_av1(payload: bytes, marker: bool, dd_extension: bytes | None, state: CodecState) -> FrameInfo | None:
+    """None when the aggregation header or the descriptor lies. A descriptor that carries a structure is remembered."""
+    if len(payload) < 2:
+        return None
+    has_sequence_header = _find_sequence_header(payload)
+    if has_sequence_header is None:
+        return None
+    if dd_extension is None:
+        return _without_descriptor(payload, marker, has_sequence_header)
+    descriptor = parse_dependency_descriptor(dd_extension, state.structure)
+    if descriptor is None:
+        return None
+    if descriptor.structure is None:
+        # Joined in the middle: no layers are known before the next keyframe.
+        info = _without_descriptor(payload, marker, has_sequence_header)
+        info.starts_frame = descriptor.start_of_frame
+        info.ends_frame = descriptor.end_of_frame
+        info.frame_number = descriptor.frame_number
+        return info
+    state.structure = descriptor.structure
+    independent = descriptor.start_of_frame and not descriptor.frame_diffs
+    keyframe = independent and descriptor.attached_structure and descriptor.spatial == 0
+    switch = descriptor.is_switch()
+    info = FrameInfo(
+        is_keyframe=keyframe,
+        starts_frame=descriptor.start_of_frame,
+        ends_frame=descriptor.end_of_frame,
+        ends_picture=marker,
+        spatial=descriptor.spatial,
+        temporal=descriptor.temporal,
+        switching_point=keyframe or switch,
+        spatial_switching_point=keyframe or switch,
+    )
+    info.frame_number = descriptor.frame_number
+    info.active_decode_targets = descriptor.active_decode_targets
+    return info
+
+
+def _without_descriptor(payload: bytes, marker: bool, has_sequence_header: bool) -> FrameInfo:
+    starts = not payload[0] & _Z
+    keyframe = bool(payload[0] & _N) and has_sequence_header
+    return FrameInfo(
+        is_keyframe=keyframe,
+        starts_frame=starts,
+        ends_frame=marker,
+        ends_picture=marker,
+        switching_point=True,
+        spatial_switching_point=keyframe,
+    )
+
+
+def _find_sequence_header(payload: bytes) -> bool | None:
+    """Whether an OBU element that begins in this packet is a sequence header. None when an element length lies.
+
+    Aggregation header: Z Y W W N - - -. W counts the elements (the last has no length field); 0 means that each
+    has one. Z set: the first element continues an older one.
+    """
+    size = len(payload)
+    head = payload[0]
+    elements = head >> 4 & 0x03
+    if head & _Z and head & _N:
+        return None
+    position = 1
+    index = 0
+    found = False
+    while position < size:
+        index += 1
+        if index == elements:
+            length = size - position
+        else:
+            read = _read_leb128(payload, position)
+            if read is None:
+                return None
+            length, position = read
+            if position + length > size:
+                return None
+        if length and not (index == 1 and head & _Z):
+            found = found or payload[position] >> 3 & 0x0F == _OBU_SEQUENCE_HEADER
+        position += length
+        if index == elements:
+            break
+    return found if index >= elements else None
+
+
+def _read_leb128(payload: bytes, position: int) -> tuple[int, int] | None:
+    """(value, position after it); at most eight bytes (AV1 specification §4.10.5)."""
+    value = 0
+    for index in range(_MAX_LEB128_BYTES):
+        if position >= len(payload):
+            return None
+        byte = payload[position]
+        position += 1
+        value |= (byte & 0x7F) << 7 * index
+        if byte < 0x80:
+            return value, position
+    return None
