@@ -17,10 +17,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import aiohttp.web
 from livekit import api
 
 from sfu.api import Sfu, create_sfu
+from signaling.app import Listener, create_app
 from signaling.config import Settings, load_settings
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -161,19 +161,14 @@ class EmbeddedServer:
         self.ports = free_ports()
         self.settings: Settings = load_settings({"dev": True, **self.ports.flags(), **flags})
         self.sfu: Sfu = create_sfu(self.settings.sfu)
-        self._runner: aiohttp.web.AppRunner | None = None
+        self._listener = Listener(create_app(self.settings, self.sfu), self.settings)
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.ports.http}"
+        return self._listener.url
 
     async def start(self) -> None:
-        from signaling.app import create_app
-
-        self._runner = aiohttp.web.AppRunner(create_app(self.settings, self.sfu), shutdown_timeout=2.0)
-        await self._runner.setup()
-        await aiohttp.web.TCPSite(self._runner, "127.0.0.1", self.ports.http).start()
+        await self._listener.start()
 
     async def stop(self) -> None:
-        assert self._runner is not None
-        await self._runner.cleanup()
+        await self._listener.stop()

@@ -56,6 +56,19 @@ async def test_token_of_the_command_opens_a_room(server: ServerProcess, join: Jo
     assert anna.room.local_participant.identity == "anna"
 
 
+async def test_guest_token_opens_a_room(server: ServerProcess, join: Join, room: str) -> None:
+    """What the web app does: a name and a room in, a token out."""
+    url = f"{server.url}/api/v1/rooms/{room}"
+    async with aiohttp.ClientSession() as http:
+        async with http.post(f"{url}/tokens", json={"name": "Zoë 张"}) as response:
+            assert response.status == 200, await response.text()
+            guest = await response.json()
+        zoe = await join(server.url, guest["identity"], token=guest["token"])
+        assert (zoe.room.name, zoe.room.local_participant.name) == (room, "Zoë 张")
+        async with http.get(url) as response:
+            assert (await response.json())["num_participants"] == 1
+
+
 async def test_tokens_are_not_in_the_log(server: ServerProcess, join: Join) -> None:
     alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
     await alice.publish_tone(500)
