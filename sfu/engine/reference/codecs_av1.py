@@ -1,7 +1,7 @@
 """AV1 payloads: aggregation header and OBU types ("RTP Payload Format For AV1" §4.4, AV1 specification §5.3).
 
-With a dependency descriptor the descriptor decides; without one there are no layers, and a keyframe is a new coded
-video sequence (N bit) whose first packet carries a sequence header.
+With a dependency descriptor the descriptor alone decides (the payload may be encrypted end to end); without one
+there are no layers, and a keyframe is a new coded video sequence (N bit) whose first packet carries a sequence header.
 """
 
 from __future__ import annotations
@@ -18,19 +18,19 @@ def describe_av1(payload: bytes, marker: bool, dd_extension: bytes | None, state
     """None when the aggregation header or the descriptor lies. A descriptor that carries a structure is remembered."""
     if len(payload) < 2:
         return None
-    has_sequence_header = _find_sequence_header(payload)
-    if has_sequence_header is None:
-        return None
     if dd_extension is None:
-        return _without_descriptor(payload, marker, has_sequence_header)
+        return _without_descriptor(payload, marker)
     descriptor = parse_dependency_descriptor(dd_extension, state.structure)
     if descriptor is None:
         return None
     if descriptor.structure is None:
-        # Joined in the middle: no layers are known before the next keyframe.
-        info = _without_descriptor(payload, marker, has_sequence_header)
-        info.starts_frame = descriptor.start_of_frame
-        info.ends_frame = descriptor.end_of_frame
+        # Joined in the middle: no layers are known before the next keyframe, which brings its structure.
+        info = FrameInfo(
+            starts_frame=descriptor.start_of_frame,
+            ends_frame=descriptor.end_of_frame,
+            ends_picture=marker,
+            switching_point=True,
+        )
         info.frame_number = descriptor.frame_number
         return info
     state.structure = descriptor.structure
@@ -52,7 +52,10 @@ def describe_av1(payload: bytes, marker: bool, dd_extension: bytes | None, state
     return info
 
 
-def _without_descriptor(payload: bytes, marker: bool, has_sequence_header: bool) -> FrameInfo:
+def _without_descriptor(payload: bytes, marker: bool) -> FrameInfo | None:
+    has_sequence_header = _find_sequence_header(payload)
+    if has_sequence_header is None:
+        return None
     starts = not payload[0] & _Z
     keyframe = bool(payload[0] & _N) and has_sequence_header
     return FrameInfo(

@@ -47,7 +47,7 @@ def describe_h264(payload: bytes, marker: bool) -> FrameInfo | None:
 
 
 def _begins_keyframe(nal_type: int, first_byte: int) -> bool:
-    """`first_byte` follows the NAL header. In a slice, its top bit set is the Exp-Golomb code of first_mb_in_slice 0."""
+    """`first_byte` follows the NAL header. Its top bit set in a slice means first_mb_in_slice 0."""
     return nal_type == _NAL_SPS or (nal_type == _NAL_IDR and first_byte >= 0x80)
 
 
