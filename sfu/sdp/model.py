@@ -220,7 +220,7 @@ class OfferSection:
     state: SlotState
     variants: Sequence[str] = ()
     """Keys of `capabilities.VARIANTS`, in the order to offer."""
-    track_id: TrackId = TrackId("")
+    track_id: TrackId = TrackId("")  # noqa: RUF009 - a NewType call is the identity
     stream_id: str = ""
     """msid stream: "PA_x|TR_y" or "PA_x|stream"."""
     ssrc: int = 0
