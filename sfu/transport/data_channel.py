@@ -1,0 +1,128 @@
+"""The two data channels of a LiveKit transport, `_reliable` and `_lossy` (RFC 8831, RFC 8832), over aiortc's SCTP."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable
+
+from aiortc import RTCDataChannel
+from aiortc.rtcdatachannel import RTCDataChannelParameters
+
+from sfu.api import DataKind
+from sfu.transport.dtls import DtlsSession, SctpAssociation
+
+MAX_CHANNELS = 16
+"""Channels that a peer may open; more are closed at once."""
+
+_KINDS = {"_reliable": DataKind.RELIABLE, "_lossy": DataKind.LOSSY}
+
+
+class DataChannels:
+    """SCTP on a connected DTLS session.
+
+    With `initiate` we open both channels, else the peer does. Channels with other labels are accepted and what they
+    carry is counted (`data_unknown_label`) and ignored. `on_ready` is called once, when both are open.
+    """
+
+    def __init__(
+        self,
+        session: DtlsSession,
+        *,
+        initiate: bool,
+        remote_max_message_size: int,
+        max_message_bytes: int,
+        max_buffered_bytes: int,
+        on_message: Callable[[DataKind, bytes], None],
+        on_ready: Callable[[], None],
+        counters: Counter[str],
+    ) -> None:
+        self._sctp = SctpAssociation(session, counters)
+        self._initiate = initiate
+        self._remote_max_message_size = remote_max_message_size
+        self._max_message_bytes = max_message_bytes
+        self._max_buffered_bytes = max_buffered_bytes
+        self._on_message = on_message
+        self._on_ready = on_ready
+        self._counters = counters
+        self._channels: dict[DataKind, RTCDataChannel] = {}
+        self._accepted: set[RTCDataChannel] = set()
+        self._ready = False
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def reliable_open(self) -> bool:
+        return self._is_open(DataKind.RELIABLE)
+
+    def start(self) -> None:
+        self._sctp.on("datachannel", self._accept)
+        self._task = asyncio.get_running_loop().create_task(self._sctp.begin(self._remote_max_message_size))
+        if self._initiate:
+            self._open("_reliable", max_retransmits=None)
+            self._open("_lossy", max_retransmits=0)
+
+    def send(self, kind: DataKind, payload: bytes) -> bool:
+        """Queue one binary message. False when the channel is not open, or a limit is reached (counted)."""
+        if not self._is_open(kind):
+            return False
+        channel = self._channels[kind]
+        limit = min(self._max_message_bytes, self._remote_max_message_size or self._max_message_bytes)
+        if len(payload) > limit:
+            self._counters["data_too_long"] += 1
+            return False
+        if channel.bufferedAmount + len(payload) > self._max_buffered_bytes:
+            self._counters["data_buffer_full"] += 1
+            return False
+        channel.send(payload)
+        return True
+
+    async def stop(self) -> None:
+        """Abort the association; its timers end."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait({self._task})
+        await self._sctp.stop()
+
+    def _is_open(self, kind: DataKind) -> bool:
+        channel = self._channels.get(kind)
+        return channel is not None and channel.readyState == "open"
+
+    def _open(self, label: str, max_retransmits: int | None) -> None:
+        parameters = RTCDataChannelParameters(label=label, ordered=True, maxRetransmits=max_retransmits)
+        channel = RTCDataChannel(self._sctp, parameters)
+        channel.on("open", self._check_ready)
+        self._add(channel)
+
+    def _accept(self, channel: RTCDataChannel) -> None:
+        if len(self._accepted) >= MAX_CHANNELS:
+            self._counters["data_channel_limit"] += 1
+            channel.close()
+            return
+        self._accepted.add(channel)
+        channel.on("close", lambda: self._accepted.discard(channel))
+        self._add(channel)
+        self._check_ready()
+
+    def _add(self, channel: RTCDataChannel) -> None:
+        kind = _KINDS.get(channel.label)
+        if kind is None:
+            channel.on("message", self._ignore)
+            return
+        # A peer that opens a label anew (SDKs do after a reset) sends and receives on the newest channel.
+        self._channels[kind] = channel
+        channel.on("message", lambda message: self._handle_message(kind, message))
+
+    def _handle_message(self, kind: DataKind, message: str | bytes) -> None:
+        payload = message.encode() if isinstance(message, str) else message
+        if len(payload) > self._max_message_bytes:
+            self._counters["data_too_long"] += 1
+            return
+        self._on_message(kind, payload)
+
+    def _ignore(self, _message: str | bytes) -> None:
+        self._counters["data_unknown_label"] += 1
+
+    def _check_ready(self) -> None:
+        if not self._ready and all(self._is_open(kind) for kind in DataKind):
+            self._ready = True
+            self._on_ready()
