@@ -1,0 +1,44 @@
+"""Where a request really comes from."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+
+from aiohttp import web
+
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
+_MAX_HOPS = 32
+
+
+def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:
+    return tuple(ipaddress.ip_network(text) for text in texts)
+
+
+def is_in(address: str, networks: Sequence[Network]) -> bool:
+    """Whether the address, parsed, lies in one of the networks; IPv4-mapped IPv6 counts as IPv4."""
+    try:
+        ip = ipaddress.ip_address(address.partition("%")[0])
+    except ValueError:
+        return False
+    if isinstance(ip, ipaddress.IPv6Address) and ip.ipv4_mapped is not None:
+        ip = ip.ipv4_mapped
+    return any(ip in network for network in networks)
+
+
+def client_address(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
+    """The peer's address, or, when the peer is a trusted proxy, the last address of X-Forwarded-For that no trusted
+    proxy has written. Empty when there is none (a socket that is gone)."""
+    address = request.remote or ""
+    if not trusted or not is_in(address, trusted):
+        return address
+    hops = [hop.strip() for value in request.headers.getall("X-Forwarded-For", ()) for hop in value.split(",")]
+    for hop in reversed(hops[-_MAX_HOPS:]):
+        try:
+            ipaddress.ip_address(hop)
+        except ValueError:
+            return address
+        address = hop
+        if not is_in(address, trusted):
+            break
+    return address

@@ -1,0 +1,74 @@
+"""/metrics in the Prometheus text format: signaling's counters, the SFU's, and a few under LiveKit's names, so that
+dashboards made for it show something here. Only for the networks of `metrics_allow`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+
+from aiohttp import web
+from prometheus_client import generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from sfu.api import Sfu
+from signaling.addresses import client_address, is_in, parse_networks
+from signaling.errors import ApiError
+from signaling.services import SERVICES
+
+_SERIES = re.compile(r"(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?:\{(?P<labels>[^{}]*)\})?")
+_LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
+
+
+def add_routes(app: web.Application) -> None:
+    services = app[SERVICES]
+    services.metrics.registry.register(SfuCollector(services.sfu))
+    app.router.add_get("/metrics", get_metrics)
+
+
+async def get_metrics(request: web.Request) -> web.Response:
+    services = request.app[SERVICES]
+    settings = services.settings
+    address = client_address(request, parse_networks(settings.trusted_proxies))
+    if not is_in(address, parse_networks(settings.metrics_allow)):
+        raise ApiError("forbidden", "Metrics are not for this address.")
+    body = generate_latest(services.metrics.registry)
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+
+
+class SfuCollector(Collector):
+    """Asks the SFU at each scrape."""
+
+    def __init__(self, sfu: Sfu) -> None:
+        self._sfu = sfu
+
+    def describe(self) -> list[Metric]:
+        """Nothing: the names are known only once the SFU runs."""
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        values = self._sfu.metrics()
+        yield from _families(values)
+        rooms = self._sfu.rooms()
+        yield _gauge("livekit_room_total", "Rooms", len(rooms))
+        yield _gauge("livekit_participant_total", "Participants", sum(room.num_participants for room in rooms))
+
+
+def _families(values: Mapping[str, float]) -> Iterator[Metric]:
+    families: dict[str, Metric] = {}
+    for series, value in values.items():
+        match = _SERIES.fullmatch(series)
+        if match is None:
+            raise ValueError(f"{series} is not the name of a series")
+        name = match["name"]
+        labels = dict(_LABEL.findall(match["labels"] or ""))
+        if name not in families:
+            family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
+            families[name] = family(name, name, labels=list(labels))
+        families[name].add_sample(name, labels, value)
+    yield from families.values()
+
+
+def _gauge(name: str, text: str, value: float) -> Metric:
+    return GaugeMetricFamily(name, text, value=value)

@@ -1,0 +1,359 @@
+"""Settings of `ting`: every key with its default, and how flags, environment and file become one `Settings`.
+
+Strongest first: command line flags, `TING_*` environment variables, the TOML file, the defaults here. Keys of the
+SFU live in the table [sfu] of the file; in the environment all keys share one level (`TING_RTC_UDP_PORT`).
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import ipaddress
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_type_hints
+from urllib.parse import urlsplit
+
+from sfu.api import SfuConfig
+from signaling.errors import ConfigError
+
+DEFAULT_FILE = "ting.toml"
+ENVIRONMENT_PREFIX = "TING_"
+DEV_KEY = "devkey"
+DEV_SECRET = "secret"  # noqa: S105 - the published development key, refused outside of --dev
+MIN_SECRET_BYTES = 32
+MAX_LEEWAY_S = 30.0
+SAMPLE_SECRETS = frozenset({DEV_SECRET, "replace-this-with-32-or-more-random-bytes"})
+"""Secrets that stand in public documents."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    # --- serving ------------------------------------------------------------------------------------
+    dev: bool = False
+    """Development: adds the API key devkey with the secret `secret`, and offers loopback candidates. Loopback only."""
+    host: str = "127.0.0.1"
+    """Address to listen on for HTTP and WebSocket. 0.0.0.0 or :: means every interface."""
+    port: int = 7880
+    """TCP port for HTTP and WebSocket; 0 takes any free one."""
+    public_url: str = ""
+    """URL under which clients reach this server, when it differs from the one in the browser. Empty: the same."""
+    tls_cert: str = ""
+    """PEM file with the certificate chain. Set with tls_key, the server speaks HTTPS."""
+    tls_key: str = ""
+    """PEM file with the private key."""
+    web_root: str = ""
+    """Directory of the built web app. Empty: the one that came with the package, else web/dist of a checkout."""
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For is believed."""
+    metrics_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks that may read /metrics."""
+    shutdown_timeout_s: float = 4.0
+    """How long a stop waits for connections to take their goodbye."""
+
+    # --- logging ------------------------------------------------------------------------------------
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_format: str = "text"
+    """text or json; one line per record on standard error."""
+    access_log: bool = True
+    """One line per finished HTTP request, without addresses and query strings."""
+
+    # --- tokens -------------------------------------------------------------------------------------
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """API key to secret, at least 32 bytes each. The first signs guest tokens."""
+    api_key: str = ""
+    """One more API key, whose secret is in api_secret_file; it goes before those of `keys`."""
+    api_secret_file: str = ""
+    """File with the secret of api_key."""
+    token_leeway_s: float = 30.0
+    """Clock difference that is forgiven, at most 30."""
+    max_token_ttl_s: float = 86_400.0
+    """A token that is valid for longer than this from now is refused."""
+    guests: bool = True
+    """Whether the web app may get a room token for anyone who gives a name."""
+    guest_token_ttl_s: float = 21_600.0
+    """Validity of guest tokens."""
+    guest_renewal_s: float = 86_400.0
+    """How long after its end a guest token still lets its owner keep the identity."""
+
+    # --- limits -------------------------------------------------------------------------------------
+    guest_tokens_per_minute: float = 60.0
+    """Guest tokens per address (IPv6: per /64); the first minute's worth may come at once."""
+    room_lookups_per_minute: float = 120.0
+    """Room lookups per address."""
+    max_tracked_addresses: int = 10_000
+    """Addresses that the two limits above remember."""
+    max_body_bytes: int = 16_384
+    """Body of a REST request."""
+    max_pending_connections_per_ip: int = 20
+    """Connections of one address that have not sent a complete request yet."""
+    request_timeout_s: float = 10.0
+    """From the connection to its first complete request; a slower one is closed."""
+    max_token_bytes: int = 16_384
+    """Length of a room token."""
+    max_metadata_bytes: int = 8_192
+    """Participant metadata of a token, and all its attributes together."""
+    max_revocations: int = 10_000
+    """Kicks that are remembered, so that the kicked one's tokens stay refused."""
+
+    # --- the signal connection ----------------------------------------------------------------------
+    ping_interval_s: int = 5
+    """How often clients are asked to ping."""
+    ping_timeout_s: int = 15
+    """Nothing heard from a client for this long: its signal connection is lost."""
+    websocket_heartbeat_s: float = 10.0
+    """WebSocket pings of the server's own; half of it is waited for the pong."""
+    max_websocket_message_bytes: int = 131_072
+    """A larger message closes the connection with 1009. Holds an answer for a full room of 30."""
+    max_messages_per_s: float = 100.0
+    """Messages of one connection, bucket of twice that size; beyond it the connection is closed with 1008."""
+    max_message_bytes_per_s: int = 1_048_576
+    """Bytes of one connection, bucket of twice that size; beyond it the connection is closed with 1008."""
+    max_violations: int = 20
+    """Malformed messages of one connection before it is closed with 1008."""
+    max_outbound_messages: int = 1000
+    """Messages that wait for a slow reader before its connection is closed with 1013."""
+    max_outbound_bytes: int = 1_048_576
+    """Bytes that wait for a slow reader before its connection is closed with 1013."""
+
+    sfu: SfuConfig = field(default_factory=SfuConfig)
+
+    @property
+    def tls(self) -> bool:
+        return bool(self.tls_cert)
+
+
+_SIGNALING_KEYS = tuple(f.name for f in dataclasses.fields(Settings) if f.name != "sfu")
+_SFU_KEYS = tuple(f.name for f in dataclasses.fields(SfuConfig))
+_TYPES: dict[str, Any] = {**get_type_hints(SfuConfig), **get_type_hints(Settings)}
+
+_MINIMUM = {
+    # Everything numeric that is not named here must be above zero.
+    "port": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
+    "departure_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0, "shutdown_timeout_s": 0,
+}  # fmt: skip
+_CHOICES = {
+    "engine": ("auto", "rust", "reference"),
+    "log_level": ("debug", "info", "warning", "error"),
+    "log_format": ("text", "json"),
+}
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
+
+
+def load_settings(
+    flags: Mapping[str, str | bool] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Merge all sources and check the result. Raises `ConfigError` with one line that names the key."""
+    values = _read_file(file) if file is not None else {}
+    for name, text in (environment or {}).items():
+        if name.startswith(ENVIRONMENT_PREFIX) and name != "TING_CONFIG":
+            key = name.removeprefix(ENVIRONMENT_PREFIX).lower()
+            _require_known(key, name)
+            values[key] = _from_text(key, text, name)
+    for key, flag in (flags or {}).items():
+        values[key] = flag if isinstance(flag, bool) else _from_text(key, flag, "--" + key.replace("_", "-"))
+    return _build(values)
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        document = tomllib.loads(path.read_text("utf-8"))
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise ConfigError(f"{path}: not TOML: {_one_line(error)}") from None
+    values: dict[str, Any] = {}
+    for key, value in document.items():
+        if key == "sfu" and isinstance(value, dict):
+            for name, entry in value.items():
+                if name not in _SFU_KEYS:
+                    raise ConfigError(f"{path}: unknown key sfu.{_one_line(name)}")
+                values[name] = _from_toml(name, entry, f"{path}: sfu.{name}")
+        elif key in _SIGNALING_KEYS:
+            values[key] = _from_toml(key, value, f"{path}: {key}")
+        else:
+            raise ConfigError(f"{path}: unknown key {_one_line(key)}")
+    return values
+
+
+def _require_known(key: str, shown: str) -> None:
+    if key not in _SIGNALING_KEYS and key not in _SFU_KEYS:
+        raise ConfigError(f"{_one_line(shown)}: unknown key")
+
+
+def _from_toml(key: str, value: Any, shown: str) -> Any:
+    wanted = _TYPES[key]
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted == tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return tuple(value)
+        raise ConfigError(f"{shown}: a list of strings is needed")
+    if wanted == Mapping[str, str]:
+        if isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values()):
+            return value
+        raise ConfigError(f"{shown}: a table of strings is needed")
+    if type(value) is not wanted:
+        raise ConfigError(f"{shown}: {_type_name(wanted)} is needed")
+    return value
+
+
+def _from_text(key: str, text: str, shown: str) -> Any:
+    wanted = _TYPES[key]
+    try:
+        if wanted is bool:
+            return _WORDS[text.strip().lower()]
+        if wanted in (int, float):
+            return wanted(text)
+        if wanted == tuple[str, ...]:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if wanted == Mapping[str, str]:
+            return _keys_from_text(text)
+    except (ValueError, KeyError):
+        raise ConfigError(f"{shown}: {_type_name(wanted)} is needed") from None
+    return text
+
+
+def _keys_from_text(text: str) -> dict[str, str]:
+    """`key: secret`, several of them on lines or after commas."""
+    keys = {}
+    for part in re.split(r"[\n,]", text):
+        if part.strip():
+            key, colon, secret = part.partition(":")
+            if not colon or not key.strip() or not secret.strip():
+                raise ValueError
+            keys[key.strip()] = secret.strip()
+    return keys
+
+
+def _type_name(wanted: Any) -> str:
+    if wanted == Mapping[str, str]:
+        return '"key: secret"'
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(wanted, "a list")
+
+
+def _build(values: dict[str, Any]) -> Settings:
+    sfu = SfuConfig(**{key: value for key, value in values.items() if key in _SFU_KEYS})
+    settings = Settings(**{key: value for key, value in values.items() if key in _SIGNALING_KEYS}, sfu=sfu)
+    _check_numbers(settings)
+    _check_choices(settings)
+    _check_addresses(settings)
+    _check_urls(settings)
+    if settings.dev:
+        sfu = dataclasses.replace(sfu, include_loopback=True)
+    settings = dataclasses.replace(settings, keys=_collect_keys(settings), sfu=sfu)
+    _check_keys(settings)
+    return settings
+
+
+def _check_numbers(settings: Settings) -> None:
+    for holder in (settings, settings.sfu):
+        for entry in dataclasses.fields(holder):
+            value = getattr(holder, entry.name)
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                continue
+            minimum = _MINIMUM.get(entry.name)
+            if not (value > 0 or (minimum is not None and value >= minimum)) or value > 2**53:
+                raise ConfigError(f"{entry.name}: {value} is out of range")
+    for name in ("port", "rtc_udp_port", "rtc_tcp_port"):
+        value = settings.port if name == "port" else getattr(settings.sfu, name)
+        if value > 65_535:
+            raise ConfigError(f"{name}: {value} is not a port (0 to 65535)")
+    if settings.port and settings.port == settings.sfu.rtc_tcp_port:
+        raise ConfigError(f"port and rtc_tcp_port are both {settings.port}: they need different TCP ports")
+    if settings.token_leeway_s > MAX_LEEWAY_S:
+        raise ConfigError(f"token_leeway_s: at most {MAX_LEEWAY_S:.0f}")
+    if settings.ping_timeout_s <= settings.ping_interval_s:
+        raise ConfigError("ping_timeout_s: must be longer than ping_interval_s")
+
+
+def _check_choices(settings: Settings) -> None:
+    for key, choices in _CHOICES.items():
+        value = settings.sfu.engine if key == "engine" else getattr(settings, key)
+        if value not in choices:
+            raise ConfigError(f"{key}: {_one_line(value)} is none of {', '.join(choices)}")
+
+
+def _check_addresses(settings: Settings) -> None:
+    if not _is_address(settings.host) and not _HOST_NAME.fullmatch(settings.host):
+        raise ConfigError(f"host: {_one_line(settings.host)} is no address")
+    for key, addresses in (("rtc_addresses", settings.sfu.rtc_addresses), ("advertise", settings.sfu.advertise)):
+        for address in addresses:
+            if not _is_address(address):
+                raise ConfigError(f"{key}: {_one_line(address)} is no IP address")
+    for key, networks in (("trusted_proxies", settings.trusted_proxies), ("metrics_allow", settings.metrics_allow)):
+        for network in networks:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise ConfigError(f"{key}: {_one_line(network)} is no IP network") from None
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return not getattr(ipaddress.ip_address(text), "scope_id", None)
+    except ValueError:
+        return False
+
+
+def _check_urls(settings: Settings) -> None:
+    if settings.public_url:
+        try:
+            parts = urlsplit(settings.public_url)
+            good = parts.scheme in ("http", "https", "ws", "wss") and bool(parts.hostname) and not parts.query
+            good = good and parts.port != 0 and not parts.username and settings.public_url.isprintable()
+        except ValueError:
+            good = False
+        if not good:
+            raise ConfigError("public_url: an http, https, ws or wss URL is needed")
+    if bool(settings.tls_cert) != bool(settings.tls_key):
+        raise ConfigError("tls_cert and tls_key: set both or none")
+
+
+def _collect_keys(settings: Settings) -> dict[str, str]:
+    if bool(settings.api_key) != bool(settings.api_secret_file):
+        raise ConfigError("api_key and api_secret_file: set both or none")
+    keys: dict[str, str] = {}
+    if settings.api_key:
+        try:
+            keys[settings.api_key] = Path(settings.api_secret_file).read_text("utf-8").strip()
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"api_secret_file: {_one_line(settings.api_secret_file)} cannot be read") from None
+    keys.update((key, secret) for key, secret in settings.keys.items() if key not in keys)
+    if settings.dev:
+        keys.setdefault(DEV_KEY, DEV_SECRET)
+    return keys
+
+
+def _check_keys(settings: Settings) -> None:
+    if settings.dev and not is_loopback(settings.host):
+        raise ConfigError(f"--dev listens on loopback addresses only, not on {settings.host}")
+    if not settings.keys:
+        raise ConfigError(
+            "no API key: set [keys] in the file, TING_KEYS or --api-key with --api-secret-file, or use --dev"
+        )
+    for key, secret in settings.keys.items():
+        if settings.dev and (key, secret) == (DEV_KEY, DEV_SECRET):
+            continue
+        if key == DEV_KEY or secret in SAMPLE_SECRETS:
+            raise ConfigError(f"keys: {_one_line(key)} is a published sample key; make your own")
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ConfigError(f"keys: the secret of {_one_line(key)} is shorter than {MIN_SECRET_BYTES} bytes")
+
+
+def is_loopback(host: str) -> bool:
+    if _is_address(host):
+        return ipaddress.ip_address(host).is_loopback
+    return host.lower() == "localhost"
+
+
+def _one_line(value: object) -> str:
+    """For messages: no line breaks or control characters, not endless."""
+    text = "".join(c if c.isprintable() else "?" for c in str(value))
+    return text if len(text) <= 120 else text[:120] + "…"

@@ -1,0 +1,92 @@
+"""`ting doctor`: what would stop a call on this machine, signaling's half and the SFU's."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+import time
+from datetime import UTC, datetime
+from pathlib import Path
+
+from cryptography import x509
+
+from sfu.api import Check, diagnose
+from signaling.api.web import web_root
+from signaling.app import tls_context
+from signaling.config import Settings, is_loopback
+
+_EXPIRY_WARNING_DAYS = 14
+
+
+def run_checks(settings: Settings) -> list[Check]:
+    """Signaling's checks, then the SFU's. Each stands alone."""
+    return [
+        _check_port(settings),
+        _check_certificate(settings),
+        _check_keys(settings),
+        _check_clock(),
+        _check_web_app(settings),
+        *diagnose(settings.sfu),
+    ]
+
+
+def _check_port(settings: Settings) -> Check:
+    name = f"TCP port {settings.port} on {settings.host}"
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            settings.host, settings.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+    except OSError as error:
+        return Check(name, False, f"cannot be opened: {error.strerror}")
+    return Check(name, True, "free")
+
+
+def _check_certificate(settings: Settings) -> Check:
+    name = "TLS certificate"
+    if not settings.tls:
+        if is_loopback(settings.host):
+            return Check(name, True, "none; not needed on loopback")
+        return Check(
+            name, None, "none: browsers give camera and microphone to HTTPS pages only, so put a proxy in front"
+        )
+    try:
+        tls_context(settings)
+        chain = x509.load_pem_x509_certificates(Path(settings.tls_cert).read_bytes())
+    except (OSError, ssl.SSLError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or getattr(error, "reason", None) or "not a PEM certificate"
+        return Check(name, False, f"cannot be used: {reason}")
+    now = datetime.now(UTC)
+    begin, end = chain[0].not_valid_before_utc, chain[0].not_valid_after_utc
+    if now < begin:
+        return Check(name, False, f"not valid before {begin:%Y-%m-%d}")
+    if now > end:
+        return Check(name, False, f"expired on {end:%Y-%m-%d}")
+    days = (end - now).days
+    return Check(name, None if days < _EXPIRY_WARNING_DAYS else True, f"valid until {end:%Y-%m-%d} ({days} days)")
+
+
+def _check_keys(settings: Settings) -> Check:
+    if settings.dev:
+        return Check("API keys", None, "the development key, for this machine only")
+    count = len(settings.keys)
+    return Check("API keys", True, f"{count} key{'s' if count > 1 else ''}, each secret long enough")
+
+
+def _check_clock() -> Check:
+    """A clock that is older than the program's own files is wrong, and tokens would be judged by it."""
+    written_at = Path(__file__).stat().st_mtime
+    now = time.time()
+    shown = datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    if now < written_at - 86_400:
+        return Check("clock", False, f"{shown} lies before the installation of this program; tokens will be refused")
+    return Check("clock", True, shown)
+
+
+def _check_web_app(settings: Settings) -> Check:
+    root = web_root(settings)
+    if root is None:
+        return Check("web app", None, "not built; `make run` builds it")
+    return Check("web app", True, "built")

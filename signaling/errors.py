@@ -1,0 +1,57 @@
+"""What signaling tells clients when something is refused: one stable code and one sentence each.
+
+    ApiError        becomes a JSON answer {"error": {"code", "message"}}
+    ConfigError     a setting that cannot be used; `ting` prints it and exits with 2
+    TokenError      a room token that is not accepted; the code says why
+
+Codes are part of the public interface and never change their meaning. Messages are for people and hold no
+secret, no token and nothing that the caller sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+HTTP_STATUS: Mapping[str, int] = {
+    "invalid_body": 400,
+    "invalid_name": 400,
+    "invalid_room_name": 400,
+    "unauthorized": 401,
+    "forbidden": 403,
+    "guests_disabled": 403,
+    "room_full": 403,
+    "not_found": 404,
+    "room_not_found": 404,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "rate_limited": 429,
+    "internal": 500,
+    "unavailable": 503,
+}
+"""Every code of the REST interface with its HTTP status."""
+
+
+class ApiError(Exception):
+    """A request that is answered with an error. `code` is a key of `HTTP_STATUS`."""
+
+    def __init__(self, code: str, message: str, *, retry_after_s: int | None = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.status = HTTP_STATUS[code]
+        self.retry_after_s = retry_after_s
+
+    def body(self) -> dict[str, dict[str, str]]:
+        return {"error": {"code": self.code, "message": str(self)}}
+
+
+class ConfigError(Exception):
+    """A setting that is unknown, of the wrong type, or not usable. The message is one line."""
+
+
+class TokenError(Exception):
+    """A token that is not accepted. Codes: malformed, unknown_key, bad_signature, expired, not_yet_valid,
+    invalid_claims, not_allowed, revoked."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code

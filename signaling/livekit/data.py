@@ -1,0 +1,81 @@
+"""Routing of data packets: who sent it comes from the connection, never from the packet.
+
+A `DataReceived` payload is a livekit.DataPacket. It is stamped with the sender's identity and participant id, its
+destinations are worked out, and it goes on through the SFU. What cannot go on is a counted drop.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import models
+
+from sfu.api import DataKind, DataReceived, ParticipantSession
+from sfu.errors import SfuError
+from sfu.ids import Identity
+
+DROP_REASONS = ("malformed", "not_allowed", "payload_not_allowed", "no_destination", "refused")
+"""Why a data packet did not go on; labels of ting_data_packets_dropped_total."""
+
+MAX_DESTINATIONS = 1000
+
+FORWARDED = frozenset({
+    "user", "chat_message", "transcription", "sip_dtmf", "rpc_request", "rpc_ack", "rpc_response",
+    "stream_header", "stream_chunk", "stream_trailer", "encrypted_packet",
+})  # fmt: skip
+"""Payloads that pass. `speaker` is the server's to say, and `metrics` needs a permission that nobody has yet."""
+
+Identities = Callable[[], Mapping[str, Identity]]
+
+
+def route(session: ParticipantSession, event: DataReceived, identities: Identities) -> str | None:
+    """Send on what the participant sent. `identities` gives participant id to identity of its room.
+
+    Returns None, or one of `DROP_REASONS`.
+    """
+    sender = session.info
+    if not sender.permissions.can_publish_data:
+        return "not_allowed"
+    try:
+        packet = models.DataPacket.FromString(event.payload)
+    except DecodeError:
+        return "malformed"
+    if packet.WhichOneof("value") not in FORWARDED:
+        return "payload_not_allowed"
+    wanted = _wanted_destinations(packet, identities)
+    if wanted is not None and not wanted:
+        # They named somebody, and nobody of them is known: that must not become "everyone".
+        return "no_destination"
+    packet.participant_identity = sender.identity
+    packet.participant_sid = sender.participant_id
+    packet.kind = models.DataPacket.RELIABLE if event.kind is DataKind.RELIABLE else models.DataPacket.LOSSY
+    if packet.HasField("user"):
+        packet.user.participant_identity = sender.identity
+        packet.user.participant_sid = sender.participant_id
+    try:
+        session.send_data(event.kind, packet.SerializeToString(), wanted or ())
+    except SfuError:
+        return "refused"
+    return None
+
+
+def _wanted_destinations(packet: models.DataPacket, identities: Identities) -> list[Identity] | None:
+    """None when the packet is for everyone. Destinations may be named in the packet or, by older clients, in the
+    user payload, there also by participant id; receivers find them in the packet in any case."""
+    named = list(packet.destination_identities)
+    ids: list[str] = []
+    if packet.HasField("user"):
+        named = named or list(packet.user.destination_identities)
+        ids = list(packet.user.destination_sids)
+    if not named and not ids:
+        return None
+    if len(named) + len(ids) > MAX_DESTINATIONS:
+        return []
+    if ids:
+        known = identities()
+        named += [known[participant_id] for participant_id in ids if participant_id in known]
+    unique = list(dict.fromkeys(named))
+    del packet.destination_identities[:]
+    packet.destination_identities.extend(unique)
+    return [Identity(name) for name in unique]

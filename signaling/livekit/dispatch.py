@@ -1,0 +1,266 @@
+"""What happens on each message of a client: one small handler per message of SignalRequest.
+
+`ROUTES` is the whole table. A handler may raise `Violation` (the client broke the protocol), `SdpError` or
+`RequestError`; `dispatch` turns each into an answer to the sender alone.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from typing import Any, Protocol
+
+from livekit.protocol import models, rtc
+
+from sfu.api import LeaveReason, ParticipantSession, RequestError, SdpError, Target
+from sfu.ids import TrackId
+from signaling import strict_json
+from signaling.livekit import convert
+
+MAX_CANDIDATE_BYTES = 4096
+
+_Reason = rtc.RequestResponse
+_REASONS = {
+    "not_allowed": _Reason.NOT_ALLOWED,
+    "unknown_track": _Reason.NOT_FOUND,
+    "unknown_participant": _Reason.NOT_FOUND,
+    "limit_exceeded": _Reason.LIMIT_EXCEEDED,
+}
+"""`RequestError` codes in the protocol's words."""
+
+
+class Violation(Exception):
+    """The client sent what the protocol does not allow. Enough of them end its connection."""
+
+
+class Context(Protocol):
+    """What a handler may use of its connection."""
+
+    @property
+    def session(self) -> ParticipantSession: ...
+
+    def send(self, response: rtc.SignalResponse) -> None: ...
+
+    def count_violation(self, reason: str) -> None: ...
+
+    def count_refusal(self, reason: str) -> None: ...
+
+    def leave(self, reason: LeaveReason, *, tell: bool) -> None:
+        """End the session; with `tell` the client gets a leave message first."""
+        ...
+
+
+Handler = Callable[[Context, Any], Awaitable[None]]
+
+
+async def dispatch(context: Context, request: rtc.SignalRequest) -> None:
+    """Handle one message. Never raises for anything that the client did."""
+    name = request.WhichOneof("message")
+    handler = ROUTES.get(name or "")
+    if name is None or handler is None:
+        # A message of a newer protocol, or an empty one.
+        context.count_refusal("unknown_message")
+        return
+    message = getattr(request, name)
+    try:
+        await handler(context, message)
+    except Violation as error:
+        context.count_violation("invalid_message")
+        _refuse(context, name, message, _Reason.INVALID_REQUEST, str(error))
+    except SdpError as error:
+        context.count_violation("invalid_sdp")
+        _refuse(context, name, message, _Reason.INVALID_REQUEST, str(error))
+    except RequestError as error:
+        context.count_refusal(error.code if error.code in _REASONS else "refused")
+        reason = _REASONS.get(error.code, _Reason.UNCLASSIFIED_ERROR)
+        _refuse(context, name, message, reason, str(error))
+
+
+_ECHO = {
+    "trickle": "trickle",
+    "add_track": "add_track",
+    "mute": "mute",
+    "update_metadata": "update_metadata",
+    "update_audio_track": "update_audio_track",
+    "update_video_track": "update_video_track",
+    "publish_data_track_request": "publish_data_track",
+    "unpublish_data_track_request": "unpublish_data_track",
+}
+"""Messages that RequestResponse has a place for, so that the client finds the request that was refused."""
+_MAX_ECHO_BYTES = 4096
+
+
+def _refuse(context: Context, name: str, message: Any, reason: Any, text: str) -> None:
+    response = rtc.RequestResponse(reason=reason, message=text, request_id=getattr(message, "request_id", 0))
+    if name in _ECHO and message.ByteSize() <= _MAX_ECHO_BYTES:
+        getattr(response, _ECHO[name]).CopyFrom(message)
+    context.send(rtc.SignalResponse(request_response=response))
+
+
+# --- negotiation ----------------------------------------------------------------------------------------
+
+
+async def _offer(context: Context, message: rtc.SessionDescription) -> None:
+    if message.type != "offer":
+        raise Violation("an offer was expected")
+    answer = await context.session.handle_offer(message.sdp)
+    context.send(rtc.SignalResponse(answer=rtc.SessionDescription(type="answer", sdp=answer, id=message.id)))
+
+
+async def _answer(context: Context, message: rtc.SessionDescription) -> None:
+    if message.type != "answer":
+        raise Violation("an answer was expected")
+    context.session.handle_answer(message.sdp, message.id)
+
+
+async def _trickle(context: Context, message: rtc.TrickleRequest) -> None:
+    """candidateInit is an RTCIceCandidateInit as JSON (W3C WebRTC §4.8.1)."""
+    if not message.candidateInit:
+        if message.final:
+            return
+        raise Violation("a candidate was expected")
+    if len(message.candidateInit) > MAX_CANDIDATE_BYTES:
+        raise Violation("the candidate is too long")
+    try:
+        init = strict_json.loads(message.candidateInit)
+    except ValueError:
+        raise Violation("the candidate is not JSON") from None
+    candidate = init.get("candidate", "") if isinstance(init, dict) else None
+    if not isinstance(candidate, str):
+        raise Violation("the candidate is not a text")
+    target = Target.SUBSCRIBER if message.target == rtc.SignalTarget.SUBSCRIBER else Target.PUBLISHER
+    if candidate:
+        context.session.handle_candidate(target, candidate)
+
+
+# --- tracks ---------------------------------------------------------------------------------------------
+
+
+async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
+    if message.sid:
+        await _unsupported("add_track")(context, message)  # a second codec for a track that is there
+        return
+    try:
+        request = convert.add_track_request(message)
+    except ValueError as error:
+        raise Violation(str(error)) from None
+    context.session.add_track(request)
+
+
+async def _mute(context: Context, message: rtc.MuteTrackRequest) -> None:
+    context.session.set_track_muted(TrackId(message.sid), message.muted)
+
+
+async def _subscription(context: Context, message: rtc.UpdateSubscription) -> None:
+    track_ids = _subscribed_tracks(message)
+    try:
+        context.session.update_subscription(track_ids, message.subscribe)
+    except RequestError as error:
+        if error.code != "unknown_track":
+            raise
+        # The track ended while the request was on its way. The answer needs one track's name.
+        context.count_refusal(error.code)
+        if len(track_ids) == 1:
+            context.send(
+                rtc.SignalResponse(
+                    subscription_response=rtc.SubscriptionResponse(
+                        track_sid=track_ids[0], err=models.SubscriptionError.SE_TRACK_NOTFOUND
+                    )
+                )
+            )
+
+
+def _subscribed_tracks(message: rtc.UpdateSubscription) -> list[TrackId]:
+    """JS names each track twice, Rust only per participant."""
+    named: Iterable[str] = message.track_sids
+    per_participant = (sid for tracks in message.participant_tracks for sid in tracks.track_sids)
+    return [TrackId(sid) for sid in dict.fromkeys([*named, *per_participant])]
+
+
+async def _track_setting(context: Context, message: rtc.UpdateTrackSettings) -> None:
+    track_ids = [TrackId(sid) for sid in dict.fromkeys(message.track_sids)]
+    try:
+        context.session.update_track_settings(track_ids, convert.track_settings(message))
+    except RequestError as error:
+        if error.code != "unknown_track":
+            raise
+        context.count_refusal(error.code)
+
+
+# --- connection -----------------------------------------------------------------------------------------
+
+
+async def _leave(context: Context, message: rtc.LeaveRequest) -> None:
+    context.leave(LeaveReason.CLIENT_INITIATED, tell=False)
+
+
+async def _ping(context: Context, message: int) -> None:
+    context.send(rtc.SignalResponse(pong=_now_ms()))
+
+
+async def _ping_req(context: Context, message: rtc.Ping) -> None:
+    pong = rtc.Pong(last_ping_timestamp=message.timestamp, timestamp=_now_ms())
+    context.send(rtc.SignalResponse(pong_resp=pong))
+
+
+async def _sync_state(context: Context, message: rtc.SyncState) -> None:
+    """After a resume the client repeats what it believes. The session kept its state, so only the subscriptions count:
+    tracks that the client does not want, or wants beside auto_subscribe."""
+    track_ids = _subscribed_tracks(message.subscription)
+    if track_ids:
+        await _subscription(context, message.subscription)
+
+
+async def _simulate(context: Context, message: rtc.SimulateScenario) -> None:
+    """Client test aids that touch nobody but the sender."""
+    scenario = message.WhichOneof("scenario")
+    if scenario == "leave_request_full_reconnect" and message.leave_request_full_reconnect:
+        context.leave(LeaveReason.STATE_MISMATCH, tell=True)
+    elif scenario == "server_leave" and message.server_leave:
+        context.leave(LeaveReason.SERVER_SHUTDOWN, tell=True)
+    else:
+        await _unsupported("simulate")(context, message)
+
+
+async def _ignore(context: Context, message: Any) -> None:
+    context.count_refusal("ignored_message")
+
+
+def _unsupported(name: str) -> Handler:
+    async def handle(context: Context, message: Any) -> None:
+        context.count_refusal("unsupported_message")
+        _refuse(context, name, message, _Reason.UNSUPPORTED_TYPE, "this server does not support it")
+
+    return handle
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+ROUTES: dict[str, Handler] = {
+    "offer": _offer,
+    "answer": _answer,
+    "trickle": _trickle,
+    "add_track": _add_track,
+    "mute": _mute,
+    "subscription": _subscription,
+    "track_setting": _track_setting,
+    "leave": _leave,
+    "ping": _ping,
+    "ping_req": _ping_req,
+    "sync_state": _sync_state,
+    "simulate": _simulate,
+    # Nothing depends on them, and the protocol has no answer for them.
+    "update_layers": _ignore,
+    "subscription_permission": _ignore,
+    "update_data_subscription": _ignore,
+    # Answered with "unsupported".
+    "update_metadata": _unsupported("update_metadata"),
+    "update_audio_track": _unsupported("update_audio_track"),
+    "update_video_track": _unsupported("update_video_track"),
+    "publish_data_track_request": _unsupported("publish_data_track_request"),
+    "unpublish_data_track_request": _unsupported("unpublish_data_track_request"),
+    "store_data_blob_request": _unsupported("store_data_blob_request"),
+    "get_data_blob_request": _unsupported("get_data_blob_request"),
+}

@@ -1,0 +1,344 @@
+"""One signal connection: a WebSocket, the session behind it, and the LiveKit protocol (v0) between them.
+
+A connection joins or resumes a `ParticipantSession`, hands each message to `dispatch`, and writes each event of the
+session to the client. When the WebSocket breaks, the session lives on until it is resumed or times out; data packets
+are routed all the while.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError
+from livekit.protocol import models, rtc
+
+from sfu.api import (
+    DataReceived,
+    LeaveReason,
+    ParticipantSession,
+    ParticipantsUpdated,
+    RequestError,
+    RoomUpdated,
+    SessionEnded,
+    SessionEvent,
+    SfuError,
+    SpeakersChanged,
+    SubscriberOffer,
+    TrackMuted,
+    TrackPublished,
+    TrackSubscribed,
+    TrackUnpublished,
+)
+from signaling.limits import TokenBucket
+from signaling.livekit import convert, data
+from signaling.livekit.dispatch import dispatch
+from signaling.livekit.outbox import Outbox
+from signaling.rooms import JoinOptions
+from signaling.services import Services
+from signaling.tokens import Grants
+
+_log = logging.getLogger("ting.signal")
+
+
+class SignalConnection:
+    """`resume_id` is the participant id that a returning client names; empty for a join."""
+
+    def __init__(
+        self,
+        services: Services,
+        ws: web.WebSocketResponse,
+        transport: asyncio.Transport | None,
+        grants: Grants,
+        options: JoinOptions,
+        resume_id: str = "",
+    ) -> None:
+        settings = services.settings
+        self._services = services
+        self._metrics = services.metrics
+        self._ws = ws
+        self._grants = grants
+        self._options = options
+        self._resume_id = resume_id
+        self._outbox = Outbox(ws, transport, settings.max_outbound_messages, settings.max_outbound_bytes)
+        self._messages = TokenBucket(settings.max_messages_per_s, 2 * settings.max_messages_per_s)
+        self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
+        self._session: ParticipantSession | None = None
+        self._violations = 0
+        self._text = False
+        self._receiving = False
+        self._done = asyncio.Event()
+
+    # --- life -------------------------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Serve the connection to its end."""
+        self._services.connections.add(self)
+        self._metrics.connections.inc()
+        serving = asyncio.create_task(self._serve())
+        try:
+            await self._outbox.run()
+            # Only one may read a WebSocket, and the closing handshake wants to. A message that is being handled is
+            # handled to its end.
+            if self._receiving:
+                serving.cancel()
+            await asyncio.wait({serving})
+            await self._outbox.finish()
+        finally:
+            serving.cancel()
+            self._outbox.stop()
+            self._metrics.connections.dec()
+            self._services.connections.discard(self)
+            self._done.set()
+
+    async def _serve(self) -> None:
+        try:
+            if await self._open():
+                await self._read()
+        except Exception:
+            _log.exception("a connection failed")
+            self.close(WSCloseCode.INTERNAL_ERROR, "internal")
+        finally:
+            self._detach()
+            self._outbox.close(WSCloseCode.OK)
+
+    async def wait_done(self) -> None:
+        """Returns when the connection is closed and forgotten."""
+        await self._done.wait()
+
+    def close(self, code: int, reason: str) -> None:
+        """Close the socket; the session lives on until it is resumed or times out. `reason` is a metrics label."""
+        if not self._outbox.is_closing:
+            self._metrics.closures.labels(reason).inc()
+        self._outbox.close(code, reason.encode())
+
+    def abort(self) -> None:
+        self._outbox.abort()
+
+    def supersede(self) -> None:
+        """Another connection has taken over the session."""
+        self._session = None
+        self.close(WSCloseCode.OK, "resumed elsewhere")
+
+    async def _open(self) -> bool:
+        try:
+            if self._resume_id:
+                return self._resume()
+            await self._join()
+        except RequestError as error:
+            self._metrics.joins.labels("refused").inc()
+            _log.info("join refused: %s", error.code)
+            self._say_goodbye(
+                rtc.LeaveRequest(reason=models.DisconnectReason.JOIN_FAILURE, action=rtc.LeaveRequest.DISCONNECT)
+            )
+            return False
+        return True
+
+    async def _join(self) -> None:
+        session = await self._services.rooms.join(self._grants, self._options, self.handle_event)
+        self._attach(session)
+        settings = self._services.settings
+        room = convert.room(session.room, settings.sfu)
+        self.send(
+            rtc.SignalResponse(
+                join=rtc.JoinResponse(
+                    room=room,
+                    participant=convert.participant(session.info),
+                    other_participants=[convert.participant(info) for info in session.others()],
+                    server_version=convert.COMPATIBLE_VERSION,
+                    server_info=convert.server_info(self._services.sfu.node_id),
+                    subscriber_primary=True,
+                    ping_interval=settings.ping_interval_s,
+                    ping_timeout=settings.ping_timeout_s,
+                    enabled_publish_codecs=room.enabled_codecs,
+                )
+            )
+        )
+        session.start()
+        self._metrics.joins.labels("joined").inc()
+        _log.info("%s joined", session.info.participant_id)
+
+    def _resume(self) -> bool:
+        session = self._services.rooms.find_resumable(self._grants, self._resume_id)
+        if session is None:
+            return self._refuse_resume()
+        previous = self._services.connection_of.get(session.info.participant_id)
+        self._attach(session)
+        info = convert.server_info(self._services.sfu.node_id)
+        self.send(rtc.SignalResponse(reconnect=rtc.ReconnectResponse(server_info=info)))
+        if previous is not None:
+            previous.supersede()
+        try:
+            session.resume(self.handle_event)
+        except RequestError:
+            self._end()
+            return self._refuse_resume()
+        self._metrics.joins.labels("resumed").inc()
+        _log.info("%s resumed", session.info.participant_id)
+        return True
+
+    def _refuse_resume(self) -> bool:
+        """There is nothing to resume: the client is to join anew."""
+        self._metrics.joins.labels("not_resumable").inc()
+        self._say_goodbye(convert.leave(LeaveReason.STATE_MISMATCH, self._options.client.protocol))
+        return False
+
+    def _attach(self, session: ParticipantSession) -> None:
+        self._session = session
+        self._services.connection_of[session.info.participant_id] = self
+
+    def _detach(self) -> None:
+        """The socket is gone. A session that did not end waits for its client to come back."""
+        session = self._session
+        if session is None:
+            return
+        participant_id = session.info.participant_id
+        if self._services.connection_of.get(participant_id) is self:
+            del self._services.connection_of[participant_id]
+        try:
+            session.signal_lost()
+        except SfuError:
+            self._session = None
+
+    def _end(self) -> None:
+        """The session is over: forget it."""
+        session, self._session = self._session, None
+        if session is not None and self._services.connection_of.get(session.info.participant_id) is self:
+            del self._services.connection_of[session.info.participant_id]
+
+    def _say_goodbye(self, message: rtc.LeaveRequest) -> None:
+        self.send(rtc.SignalResponse(leave=message))
+        self._outbox.close(WSCloseCode.OK)
+
+    # --- from the client --------------------------------------------------------------------------------
+
+    async def _read(self) -> None:
+        while not self._outbox.is_closing:
+            self._receiving = True
+            try:
+                message = await self._ws.receive(timeout=self._services.settings.ping_timeout_s)
+            except TimeoutError:
+                self.close(WSCloseCode.GOING_AWAY, "ping_timeout")
+                return
+            finally:
+                self._receiving = False
+            if message.type is WSMsgType.ERROR:
+                self._metrics.violations.labels("websocket").inc()
+            if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
+                return
+            await self._handle_message(message)
+
+    async def _handle_message(self, message: WSMessage) -> None:
+        if not self._messages.take() or not self._bytes.take(len(message.data)):
+            self.close(WSCloseCode.POLICY_VIOLATION, "rate_limited")
+            return
+        self._text = message.type is WSMsgType.TEXT
+        request = parse_request(message.data)
+        if request is None:
+            self.count_violation("malformed")
+            return
+        self._metrics.messages.labels(request.WhichOneof("message") or "unknown").inc()
+        if self._session is None:
+            return  # it ended, and the goodbye is on its way
+        try:
+            await dispatch(self, request)
+        except Exception:
+            _log.exception("a message could not be handled")
+            self.close(WSCloseCode.INTERNAL_ERROR, "internal")
+
+    @property
+    def session(self) -> ParticipantSession:
+        if self._session is None:
+            raise RequestError("the session has ended", code="left")
+        return self._session
+
+    def count_violation(self, reason: str) -> None:
+        self._metrics.violations.labels(reason).inc()
+        self._violations += 1
+        if self._violations >= self._services.settings.max_violations:
+            self.close(WSCloseCode.POLICY_VIOLATION, "violations")
+
+    def count_refusal(self, reason: str) -> None:
+        self._metrics.refusals.labels(reason).inc()
+
+    def leave(self, reason: LeaveReason, *, tell: bool) -> None:
+        session = self.session
+        self._end()
+        if tell:
+            self._say_goodbye(convert.leave(reason, self._options.client.protocol))
+        else:
+            self._outbox.close(WSCloseCode.OK)
+        session.leave(reason)
+
+    # --- to the client ----------------------------------------------------------------------------------
+
+    def send(self, response: rtc.SignalResponse) -> None:
+        """Queue a message in the encoding that the client used last."""
+        if self._outbox.is_closing:
+            return
+        if self._text:
+            frame: bytes | str = json_format.MessageToJson(response, indent=None)
+        else:
+            frame = response.SerializeToString()
+        if not self._outbox.put(frame):
+            self._metrics.closures.labels("too_slow").inc()
+
+    def handle_event(self, event: SessionEvent) -> None:
+        """The session's sink. Never blocks, never raises."""
+        session = self._session
+        if session is None:
+            return
+        try:
+            if isinstance(event, SessionEnded):
+                self._end()
+                self._say_goodbye(convert.leave(event.reason, self._options.client.protocol))
+            elif isinstance(event, DataReceived):
+                self._route(session, event)
+            elif not self._outbox.is_closing:
+                self.send(_response(event, self._services))
+        except Exception:
+            _log.exception("an event could not be sent")
+            self.close(WSCloseCode.INTERNAL_ERROR, "internal")
+
+    def _route(self, session: ParticipantSession, event: DataReceived) -> None:
+        rooms, room = self._services.rooms, session.room.name
+        dropped = data.route(session, event, lambda: rooms.identities_of(room))
+        if dropped is not None:
+            self._metrics.data_drops.labels(dropped).inc()
+
+
+def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
+    """A frame as a message: binary frames hold protobuf, text frames its JSON form. None when it is neither."""
+    try:
+        if isinstance(payload, bytes):
+            return rtc.SignalRequest.FromString(payload)
+        return json_format.Parse(payload, rtc.SignalRequest(), ignore_unknown_fields=True)
+    except (DecodeError, json_format.ParseError, ValueError, TypeError, RecursionError):
+        return None
+
+
+def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
+    match event:
+        case ParticipantsUpdated(participants):
+            infos = [convert.participant(info) for info in participants]
+            return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos))
+        case SubscriberOffer(sdp, offer_id, mid_to_track_id):
+            return rtc.SignalResponse(
+                offer=rtc.SessionDescription(type="offer", sdp=sdp, id=offer_id, mid_to_track_id=dict(mid_to_track_id))
+            )
+        case TrackPublished(cid, publication):
+            published = rtc.TrackPublishedResponse(cid=cid, track=convert.track(publication))
+            return rtc.SignalResponse(track_published=published)
+        case TrackUnpublished(track_id):
+            return rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=track_id))
+        case TrackMuted(track_id, muted):
+            return rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=track_id, muted=muted))
+        case SpeakersChanged(speakers):
+            return rtc.SignalResponse(speakers_changed=convert.speakers(speakers))
+        case TrackSubscribed(track_id):
+            return rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track_id))
+        case RoomUpdated(room):
+            return rtc.SignalResponse(room_update=rtc.RoomUpdate(room=convert.room(room, services.settings.sfu)))
+    raise AssertionError(f"no message for {type(event).__name__}")

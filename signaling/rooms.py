@@ -1,0 +1,209 @@
+"""Who may come in, under which name, and who is put out: the rules around the SFU's rooms.
+
+`RoomService` knows grants and settings and talks to `sfu.api` only. It keeps no room state of its own but the kicks,
+so that a kicked participant's tokens stay refused (in memory: a restart forgets them).
+"""
+
+from __future__ import annotations
+
+import time
+import unicodedata
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from sfu.api import ClientDescription, JoinRequest, ParticipantSession, Permissions, RoomInfo, SessionSink, Sfu
+from sfu.errors import RequestError
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId
+from signaling.config import Settings
+from signaling.errors import ApiError, TokenError
+from signaling.tokens import Grants, TokenService, new_guest_identity
+
+MAX_ROOM_NAME_LENGTH = 128
+MAX_IDENTITY_LENGTH = 256
+MAX_NAME_LENGTH = 256
+MAX_GUEST_NAME_LENGTH = 64
+# Directional formatting characters can make one name read like another (Unicode TR36 §2.2).
+_BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class JoinOptions:
+    """What the client asks for beside its token."""
+
+    auto_subscribe: bool = True
+    adaptive_stream: bool = False
+    client: ClientDescription = field(default_factory=ClientDescription)
+
+
+@dataclass(frozen=True, slots=True)
+class GuestToken:
+    token: str
+    room: RoomName
+    identity: Identity
+
+
+class RoomService:
+    def __init__(
+        self, settings: Settings, sfu: Sfu, tokens: TokenService, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._sfu = sfu
+        self._tokens = tokens
+        self._clock = clock
+        self._kicked_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+
+    # --- coming in --------------------------------------------------------------------------------------
+
+    def authorize_join(self, token: str) -> Grants:
+        """Grants that let their bearer into a room. Raises `TokenError`."""
+        grants = self._tokens.verify(token)
+        if not grants.room_join or not grants.room:
+            raise TokenError("not_allowed", "the token does not allow to join a room")
+        if not is_clean(grants.room, MAX_ROOM_NAME_LENGTH):
+            raise TokenError("invalid_claims", "the token's room name is not acceptable")
+        if not is_clean(grants.identity, MAX_IDENTITY_LENGTH):
+            raise TokenError("invalid_claims", "the token's identity is not acceptable")
+        if grants.name and not is_clean(grants.name, MAX_NAME_LENGTH):
+            raise TokenError("invalid_claims", "the token's name is not acceptable")
+        if self.is_revoked(grants):
+            raise TokenError("revoked", "the participant was removed from the room")
+        return grants
+
+    async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
+        """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
+        return await self._sfu.join(
+            JoinRequest(
+                room=RoomName(grants.room),
+                identity=Identity(grants.identity),
+                name=grants.name,
+                metadata=grants.metadata,
+                attributes=grants.attributes,
+                kind=grants.kind,
+                permissions=permissions_of(grants),
+                auto_subscribe=options.auto_subscribe,
+                adaptive_stream=options.adaptive_stream,
+                client=options.client,
+            ),
+            sink,
+        )
+
+    def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
+        """The session that the bearer of `grants` had, if it is still there and really the bearer's."""
+        session = self._sfu.find_session(RoomName(grants.room), ParticipantId(participant_id))
+        if session is None or session.info.identity != grants.identity:
+            return None
+        return session
+
+    def identities_of(self, room: RoomName) -> Mapping[str, Identity]:
+        """Participant id to identity, for old clients that address each other by id."""
+        return {info.participant_id: info.identity for info in self._sfu.participants(room)}
+
+    # --- guests -----------------------------------------------------------------------------------------
+
+    def lookup(self, room: str) -> RoomInfo:
+        """Raises `ApiError` invalid_room_name or room_not_found."""
+        info = self._sfu.find_room(clean_room_name(room))
+        if info is None:
+            raise ApiError("room_not_found", "There is no such room now.")
+        return info
+
+    def issue_guest_token(self, room: str, name: object, earlier_token: str = "") -> GuestToken:
+        """A token for anyone who gives a name. `earlier_token` of the same room keeps the identity.
+        Raises `ApiError` guests_disabled, invalid_room_name, invalid_name or room_full."""
+        if not self._settings.guests:
+            raise ApiError("guests_disabled", "This server admits people with a token only.")
+        room_name = clean_room_name(room)
+        guest_name = clean_guest_name(name)
+        identity = self._earlier_identity(room_name, earlier_token) or Identity(new_guest_identity())
+        self._require_place(room_name, identity)
+        grants = Grants(identity=identity, name=guest_name, room=room_name, room_join=True, guest=True)
+        return GuestToken(self._tokens.issue(grants, self._settings.guest_token_ttl_s), room_name, identity)
+
+    def _earlier_identity(self, room: RoomName, token: str) -> Identity | None:
+        if not token:
+            return None
+        try:
+            grants = self._tokens.verify(token, grace_s=self._settings.guest_renewal_s)
+        except TokenError:
+            return None
+        # Only our own guest tokens: a short-lived token from elsewhere must not become an endless one.
+        if not grants.guest or grants.room != room or self.is_revoked(grants):
+            return None
+        return Identity(grants.identity)
+
+    def _require_place(self, room: RoomName, identity: Identity) -> None:
+        info = self._sfu.find_room(room)
+        if info is None:
+            return
+        limit = info.max_participants or self._settings.sfu.max_participants_per_room
+        if info.num_participants >= limit and identity not in self.identities_of(room).values():
+            raise ApiError("room_full", "The room is full.")
+
+    # --- moderation -------------------------------------------------------------------------------------
+
+    def kick(self, room: RoomName, identity: Identity) -> None:
+        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant."""
+        self._sfu.remove_participant(room, identity)
+        self._kicked_at[room, identity] = self._clock()
+        self._kicked_at.move_to_end((room, identity))
+        while len(self._kicked_at) > self._settings.max_revocations:
+            self._kicked_at.popitem(last=False)
+
+    def mute(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
+        """Raises `RequestError` unknown_participant or unknown_track."""
+        self._sfu.mute_track(room, identity, track_id, muted)
+
+    def end_room(self, room: RoomName) -> None:
+        """Raises `RequestError` unknown_room."""
+        if not self._sfu.end_room(room):
+            raise RequestError("there is no such room", code="unknown_room")
+
+    def is_revoked(self, grants: Grants) -> bool:
+        """Whether the bearer was kicked after the token was issued. A token without `iat` and `nbf` counts as old."""
+        kicked_at = self._kicked_at.get((grants.room, grants.identity))
+        # Token times are whole seconds: one of the same second is taken for the older one.
+        return kicked_at is not None and grants.issued_at <= kicked_at
+
+
+def permissions_of(grants: Grants) -> Permissions:
+    return Permissions(
+        can_publish=grants.can_publish,
+        can_subscribe=grants.can_subscribe,
+        can_publish_data=grants.can_publish_data,
+        can_publish_sources=grants.can_publish_sources,
+        can_update_metadata=grants.can_update_own_metadata,
+    )
+
+
+def is_clean(text: str, max_length: int) -> bool:
+    """Not empty, not too long, no control or line characters, no directional overrides, not only blanks."""
+    return (
+        0 < len(text) <= max_length
+        and bool(text.strip())
+        and not any(c in _BIDI_CONTROLS or unicodedata.category(c) in _REFUSED_CATEGORIES for c in text)
+    )
+
+
+def clean_room_name(room: str) -> RoomName:
+    """Normalised (NFC, trimmed), so that one typed name is one room. Raises `ApiError` invalid_room_name."""
+    name = _normalise(room, MAX_ROOM_NAME_LENGTH)
+    if name is None:
+        raise ApiError("invalid_room_name", f"A room name has 1 to {MAX_ROOM_NAME_LENGTH} ordinary characters.")
+    return RoomName(name)
+
+
+def clean_guest_name(name: object) -> str:
+    """Raises `ApiError` invalid_name."""
+    cleaned = _normalise(name, MAX_GUEST_NAME_LENGTH) if isinstance(name, str) else None
+    if cleaned is None:
+        raise ApiError("invalid_name", f"A name has 1 to {MAX_GUEST_NAME_LENGTH} ordinary characters.")
+    return cleaned
+
+
+def _normalise(text: str, max_length: int) -> str | None:
+    if len(text) > 4 * max_length:
+        return None
+    normalised = unicodedata.normalize("NFC", text).strip()
+    return normalised if is_clean(normalised, max_length) else None

@@ -1,0 +1,65 @@
+"""What every part of signaling works with, made once per application."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from sfu.api import Sfu
+from signaling.config import Settings
+from signaling.gate import Gate
+from signaling.limits import AddressLimiter
+from signaling.metrics import Metrics
+from signaling.rooms import RoomService
+from signaling.tokens import TokenService
+
+if TYPE_CHECKING:
+    from sfu.ids import ParticipantId
+    from signaling.livekit.session import SignalConnection
+
+
+class Phase(StrEnum):
+    STARTING = "starting"
+    READY = "ready"
+    DRAINING = "draining"
+
+
+@dataclass(slots=True)
+class Services:
+    settings: Settings
+    sfu: Sfu
+    tokens: TokenService
+    rooms: RoomService
+    metrics: Metrics
+    token_limiter: AddressLimiter
+    lookup_limiter: AddressLimiter
+    phase: Phase = Phase.STARTING
+    gate: Gate | None = None
+    """In front of the port; None when the application runs under another server."""
+    connections: set[SignalConnection] = field(default_factory=set)
+    connection_of: dict[ParticipantId, SignalConnection] = field(default_factory=dict)
+
+
+SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+
+
+def create_services(settings: Settings, sfu: Sfu) -> Services:
+    tokens = TokenService(
+        settings.keys,
+        leeway_s=settings.token_leeway_s,
+        max_ttl_s=settings.max_token_ttl_s,
+        max_token_bytes=settings.max_token_bytes,
+        max_metadata_bytes=settings.max_metadata_bytes,
+    )
+    return Services(
+        settings=settings,
+        sfu=sfu,
+        tokens=tokens,
+        rooms=RoomService(settings, sfu, tokens),
+        metrics=Metrics(),
+        token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
+        lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),
+    )

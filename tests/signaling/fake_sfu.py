@@ -1,0 +1,265 @@
+"""An SFU without media: rooms, participants and events as `sfu.api` promises them, all in memory.
+
+It is for tests of the protocol's order and of limits. Every call of a session is kept in `calls`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sfu.api import (
+    AddTrackRequest,
+    DataKind,
+    DataReceived,
+    JoinRequest,
+    LeaveReason,
+    ParticipantInfo,
+    ParticipantState,
+    ParticipantsUpdated,
+    PublicationInfo,
+    RequestError,
+    RoomInfo,
+    SdpError,
+    SessionEnded,
+    SessionEvent,
+    SessionSink,
+    SubscriberOffer,
+    Target,
+    TrackMuted,
+    TrackPublished,
+    TrackSettings,
+)
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id, new_room_id, new_track_id
+
+OFFER_SDP = "v=0\r\ns=server offer\r\n"
+ANSWER_SDP = "v=0\r\ns=server answer\r\n"
+
+
+class FakeSession:
+    def __init__(self, sfu: FakeSfu, request: JoinRequest, sink: SessionSink) -> None:
+        self.sfu = sfu
+        self.request = request
+        self.sink = sink
+        self.calls: list[tuple[Any, ...]] = []
+        self.data: list[tuple[DataKind, bytes]] = []
+        self.ended: LeaveReason | None = None
+        self.tracks: dict[TrackId, PublicationInfo] = {}
+        self._version = 1
+        self._participant_id = new_participant_id()
+        self._joined_at_ms = time.time_ns() // 1_000_000
+
+    @property
+    def room(self) -> RoomInfo:
+        room = self.sfu.find_room(self.request.room)
+        assert room is not None
+        return room
+
+    @property
+    def info(self) -> ParticipantInfo:
+        return ParticipantInfo(
+            participant_id=self._participant_id,
+            identity=self.request.identity,
+            name=self.request.name,
+            state=ParticipantState.JOINED if self.ended is None else ParticipantState.DISCONNECTED,
+            joined_at_ms=self._joined_at_ms,
+            version=self._version,
+            permissions=self.request.permissions,
+            metadata=self.request.metadata,
+            attributes=self.request.attributes,
+            kind=self.request.kind,
+            tracks=tuple(self.tracks.values()),
+            leave_reason=self.ended,
+        )
+
+    def emit(self, event: SessionEvent) -> None:
+        self.sink(event)
+
+    def receive_data(self, kind: DataKind, payload: bytes) -> None:
+        """As if it had arrived on the participant's data channel."""
+        self.emit(DataReceived(kind, payload))
+
+    def neighbours(self) -> list[FakeSession]:
+        return [other for other in self.sfu.sessions_in(self.request.room) if other is not self]
+
+    def others(self) -> list[ParticipantInfo]:
+        return [other.info for other in self.neighbours()]
+
+    def start(self) -> None:
+        self._note("start")
+        self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
+        self._tell_others()
+
+    async def handle_offer(self, sdp: str) -> str:
+        self._note("handle_offer", sdp)
+        if not sdp.startswith("v=0"):
+            raise SdpError("the description is malformed")
+        return ANSWER_SDP
+
+    def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
+        self._note("handle_answer", sdp, offer_id)
+        if not sdp.startswith("v=0"):
+            raise SdpError("the description is malformed")
+
+    def handle_candidate(self, target: Target, candidate: str) -> None:
+        self._note("handle_candidate", target, candidate)
+
+    def add_track(self, request: AddTrackRequest) -> None:
+        self._note("add_track", request)
+        if not self.request.permissions.may_publish(request.source):
+            raise RequestError("publishing is not allowed", code="not_allowed")
+        publication = PublicationInfo(
+            track_id=new_track_id(), kind=request.kind, source=request.source, name=request.name, muted=request.muted,
+            width=request.width, height=request.height, layers=request.layers, mime_type=request.mime_type,
+            simulcast=len(request.layers) > 1, stream=request.stream,
+        )  # fmt: skip
+        self.tracks[publication.track_id] = publication
+        self.emit(TrackPublished(request.cid, publication))
+        self._tell_others()
+
+    def set_track_muted(self, track_id: TrackId, muted: bool) -> None:
+        self._note("set_track_muted", track_id, muted)
+        self.change_mute(track_id, muted)
+
+    def change_mute(self, track_id: TrackId, muted: bool) -> None:
+        if track_id not in self.tracks:
+            raise RequestError("there is no such track", code="unknown_track")
+        self.tracks[track_id] = dataclasses.replace(self.tracks[track_id], muted=muted)
+        self._tell_others()
+
+    def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
+        self._note("update_subscription", tuple(track_ids), subscribe)
+        self._require_tracks(track_ids)
+
+    def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None:
+        self._note("update_track_settings", tuple(track_ids), settings)
+        self._require_tracks(track_ids)
+
+    def _require_tracks(self, track_ids: Sequence[TrackId]) -> None:
+        known = {track_id for session in self.neighbours() for track_id in session.tracks}
+        if not known.issuperset(track_ids):
+            raise RequestError("there is no such track", code="unknown_track")
+
+    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        self._note("send_data", kind, tuple(destinations))
+        for other in self.neighbours():
+            if not destinations or other.request.identity in destinations:
+                other.data.append((kind, payload))
+
+    def signal_lost(self) -> None:
+        self._note("signal_lost")
+
+    def resume(self, sink: SessionSink) -> None:
+        self._note("resume")
+        self.sink = sink
+        self.emit(ParticipantsUpdated([self.info, *self.others()]))
+
+    def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None:
+        self._note("leave", reason)
+        self.end(reason)
+
+    def end(self, reason: LeaveReason) -> None:
+        """The session is over; its sink hears it last."""
+        if self.ended is not None:
+            return
+        self.ended = reason
+        self._version += 1
+        neighbours = self.neighbours()
+        self.sfu.forget(self)
+        for other in neighbours:
+            other.emit(ParticipantsUpdated([self.info]))
+        self.emit(SessionEnded(reason))
+
+    def _note(self, name: str, *arguments: Any) -> None:
+        if self.ended is not None:
+            raise RequestError("the session has ended", code="left")
+        self.calls.append((name, *arguments))
+
+    def names(self) -> list[str]:
+        return [call[0] for call in self.calls]
+
+    def _tell_others(self) -> None:
+        self._version += 1
+        for other in self.neighbours():
+            other.emit(ParticipantsUpdated([self.info]))
+
+
+class FakeSfu:
+    def __init__(self, max_participants: int = 200) -> None:
+        self.max_participants = max_participants
+        self.started = False
+        self.closed = False
+        self._rooms: dict[RoomName, RoomInfo] = {}
+        self._sessions: dict[RoomName, list[FakeSession]] = {}
+
+    @property
+    def node_id(self) -> str:
+        return "ND_test"
+
+    async def start(self) -> None:
+        self.started = True
+
+    async def close(self) -> None:
+        self.closed = True
+        for sessions in list(self._sessions.values()):
+            for session in list(sessions):
+                session.end(LeaveReason.SERVER_SHUTDOWN)
+
+    def sessions_in(self, room: str) -> list[FakeSession]:
+        return list(self._sessions.get(RoomName(room), ()))
+
+    def session_of(self, room: str, identity: str) -> FakeSession:
+        return next(s for s in self.sessions_in(room) if s.request.identity == identity)
+
+    def forget(self, session: FakeSession) -> None:
+        self._sessions[session.request.room].remove(session)
+
+    def rooms(self) -> list[RoomInfo]:
+        return [info for name in self._rooms if (info := self.find_room(name)) is not None]
+
+    def find_room(self, name: RoomName) -> RoomInfo | None:
+        info = self._rooms.get(name)
+        return None if info is None else dataclasses.replace(info, num_participants=len(self._sessions[name]))
+
+    def participants(self, room: RoomName) -> list[ParticipantInfo]:
+        return [session.info for session in self.sessions_in(room)]
+
+    async def join(self, request: JoinRequest, sink: SessionSink) -> FakeSession:
+        now_ms = time.time_ns() // 1_000_000
+        self._rooms.setdefault(request.room, RoomInfo(new_room_id(), request.room, now_ms, empty_timeout_s=20))
+        sessions = self._sessions.setdefault(request.room, [])
+        for session in [s for s in sessions if s.request.identity == request.identity]:
+            session.end(LeaveReason.DUPLICATE_IDENTITY)
+        if len(sessions) >= self.max_participants:
+            raise RequestError("the room is full", code="limit_exceeded")
+        session = FakeSession(self, request, sink)
+        sessions.append(session)
+        return session
+
+    def find_session(self, room: RoomName, participant_id: ParticipantId) -> FakeSession | None:
+        return next((s for s in self.sessions_in(room) if s.info.participant_id == participant_id), None)
+
+    def _find(self, room: RoomName, identity: Identity) -> FakeSession:
+        for session in self.sessions_in(room):
+            if session.request.identity == identity:
+                return session
+        raise RequestError("there is no such participant", code="unknown_participant")
+
+    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+        self._find(room, identity).end(LeaveReason.PARTICIPANT_REMOVED)
+
+    def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
+        session = self._find(room, identity)
+        session.change_mute(track_id, muted)
+        session.emit(TrackMuted(track_id, muted))
+
+    def end_room(self, room: RoomName) -> bool:
+        sessions = self.sessions_in(room)
+        for session in sessions:
+            session.end(LeaveReason.ROOM_DELETED)
+        return self._rooms.pop(room, None) is not None
+
+    def metrics(self) -> Mapping[str, float]:
+        return {"ting_rooms": len(self._rooms), 'ting_packets_dropped_total{reason="malformed"}': 3}

@@ -1,0 +1,152 @@
+"""A real server on loopback around a fake SFU, and a client that speaks the LiveKit protocol over a WebSocket."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import aiohttp
+from google.protobuf import json_format
+from livekit.protocol import rtc
+
+from signaling.app import Listener, create_app
+from signaling.config import Settings, load_settings
+from signaling.rooms import RoomService
+from signaling.services import SERVICES, Services
+from signaling.tokens import Grants, TokenService
+from tests.signaling.fake_sfu import FakeSfu
+
+KEY = "testkey"
+SECRET = "a-secret-for-tests-of-more-than-32-bytes"
+DEADLINE_S = 5.0
+
+
+def make_settings(**changes: Any) -> Settings:
+    flags = {name: value if isinstance(value, bool) else str(value) for name, value in changes.items()}
+    return load_settings({"port": "0", "rtc_tcp_port": "0", **flags}, {"TING_KEYS": f"{KEY}: {SECRET}"})
+
+
+class Server:
+    def __init__(self, listener: Listener, services: Services, sfu: FakeSfu) -> None:
+        self.listener = listener
+        self.services = services
+        self.sfu = sfu
+        self.url = listener.url
+        self.ws_url = "ws" + listener.url.removeprefix("http")
+        self.http = aiohttp.ClientSession()
+
+    @property
+    def rooms(self) -> RoomService:
+        return self.services.rooms
+
+    @property
+    def tokens(self) -> TokenService:
+        return self.services.tokens
+
+    def token(self, identity: str = "alice", room: str = "lobby", **grants: Any) -> str:
+        return self.tokens.issue(Grants(identity=identity, room=room, room_join=True, **grants), 600)
+
+    async def connect(
+        self, token: str | None = None, *, text: bool = False, header: bool = False, **parameters: str
+    ) -> Client:
+        token = self.token() if token is None else token
+        query = {"auto_subscribe": "1", "protocol": "17", "sdk": "js", "version": "2.23.0", **parameters}
+        headers = {"Authorization": f"Bearer {token}"} if header else {}
+        if not header:
+            query["access_token"] = token
+        ws = await self.http.ws_connect(
+            f"{self.ws_url}/rtc", params=query, headers=headers, max_msg_size=0, autoping=True
+        )
+        return Client(ws, text)
+
+    async def join(self, identity: str = "alice", room: str = "lobby", **options: Any) -> Client:
+        """Connect and take in the join response and the first offer."""
+        grants = options.pop("grants", {})
+        client = await self.connect(self.token(identity, room, **grants), **options)
+        client.join_response = (await client.expect("join")).join
+        await client.expect("offer")
+        return client
+
+    def value(self, name: str, **labels: str) -> float:
+        return self.services.metrics.registry.get_sample_value(name, labels) or 0.0
+
+
+class Client:
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, text: bool) -> None:
+        self.ws = ws
+        self.text = text
+        self.join_response = rtc.JoinResponse()
+
+    @property
+    def sid(self) -> str:
+        return self.join_response.participant.sid
+
+    async def send(self, **message: Any) -> None:
+        request = rtc.SignalRequest(**message)
+        if self.text:
+            await self.ws.send_str(json_format.MessageToJson(request))
+        else:
+            await self.ws.send_bytes(request.SerializeToString())
+
+    async def receive(self) -> rtc.SignalResponse:
+        message = await self.ws.receive(timeout=DEADLINE_S)
+        if message.type is aiohttp.WSMsgType.BINARY:
+            return rtc.SignalResponse.FromString(message.data)
+        if message.type is aiohttp.WSMsgType.TEXT:
+            return json_format.Parse(message.data, rtc.SignalResponse())
+        raise AssertionError(f"no message but {message.type!r} {message.data!r} {self.ws.close_code}")
+
+    async def expect(self, name: str) -> rtc.SignalResponse:
+        """The next message, which must be of this kind."""
+        response = await self.receive()
+        assert response.WhichOneof("message") == name, response
+        return response
+
+    async def wait_for(self, name: str) -> rtc.SignalResponse:
+        """The next message of this kind; others before it are skipped."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                response = await self.receive()
+                if response.WhichOneof("message") == name:
+                    return response
+
+    async def closed(self) -> int:
+        """Take in everything up to the close frame; its code."""
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                message = await self.ws.receive()
+                if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.ERROR):
+                    return self.ws.close_code or 0
+
+    async def ping(self) -> None:
+        """A round trip through the server's dispatcher."""
+        stamp = time.monotonic_ns()
+        await self.send(ping_req=rtc.Ping(timestamp=stamp))
+        while (await self.wait_for("pong_resp")).pong_resp.last_ping_timestamp != stamp:
+            pass
+
+
+@asynccontextmanager
+async def running(sfu: FakeSfu | None = None, **changes: Any) -> AsyncIterator[Server]:
+    settings = make_settings(**changes)
+    sfu = sfu or FakeSfu()
+    app = create_app(settings, sfu)
+    listener = Listener(app, settings)
+    await listener.start()
+    server = Server(listener, app[SERVICES], sfu)
+    try:
+        yield server
+    finally:
+        await server.http.close()
+        await listener.stop()
+
+
+async def eventually(condition: Callable[[], object], what: str = "the condition") -> None:
+    """Wait until the condition holds, by looking each time the loop has been around."""
+    deadline = time.monotonic() + DEADLINE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"{what} did not come true"
+        await asyncio.sleep(0.005)
