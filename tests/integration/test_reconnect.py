@@ -9,7 +9,6 @@ from livekit import rtc
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
 from tests.harness.media import PatternReader
-from tests.harness.proxy import SignalProxy, without_udp
 from tests.harness.raw import RawParticipant
 from tests.harness.server import ServerProcess
 
@@ -87,17 +86,3 @@ async def test_server_says_goodbye(join: Join) -> None:
     for caller in (alice, bob):
         assert (await caller.wait_for("disconnected"))[0] == rtc.DisconnectReason.SERVER_SHUTDOWN
     server.assert_healthy()
-
-
-async def test_media_over_tcp_where_udp_is_blocked(server: ServerProcess, join: Join) -> None:
-    proxy = await SignalProxy(server.url, without_udp).start()
-    try:
-        alice, bob = await join(proxy.url, "alice"), await join(proxy.url, "bob")
-        await alice.publish_pattern(12)
-        await alice.publish_tone(450)
-        await (await bob.watch("alice")).assert_advances(12, frames=20)
-        await (await bob.listen("alice")).assert_tone(450)
-        await alice.leave()
-        await bob.leave()
-    finally:
-        await proxy.stop()
