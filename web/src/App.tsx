@@ -1,0 +1,42 @@
+import { lazy, Suspense, useEffect, useState } from "react";
+import { fetchConfig, type ServerConfig } from "./lib/api";
+import { useRoomOfPath } from "./lib/router";
+import { Landing } from "./screens/Landing";
+
+// The media library is most of the code, and the start page does not need it.
+const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
+
+const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "" };
+
+function useServerConfig(): ServerConfig {
+  const [config, setConfig] = useState(DEFAULT_CONFIG);
+  useEffect(() => {
+    let current = true;
+    fetchConfig().then(
+      (answer) => {
+        if (current) setConfig(answer);
+      },
+      () => undefined, // The name stays the default; joining tells about a server that does not answer.
+    );
+    return () => {
+      current = false;
+    };
+  }, []);
+  return config;
+}
+
+export function App() {
+  const room = useRoomOfPath();
+  const config = useServerConfig();
+
+  useEffect(() => {
+    document.title = room === null ? config.name : `${room} · ${config.name}`;
+  }, [room, config.name]);
+
+  if (room === null) return <Landing config={config} />;
+  return (
+    <Suspense fallback={<div className="splash" aria-busy="true" />}>
+      <RoomPage key={room} roomName={room} config={config} />
+    </Suspense>
+  );
+}

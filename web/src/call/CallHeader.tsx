@@ -1,0 +1,48 @@
+import { LayoutGrid, Link2, PictureInPicture2, Users } from "lucide-react";
+import { useTranslation } from "react-i18next";
+import { Brand } from "../components/Brand";
+import type { Layout } from "../lib/prefs";
+
+interface Props {
+  appName: string;
+  roomName: string;
+  count: number;
+  layout: Layout;
+  onInvite: () => void;
+  onToggleLayout: () => void;
+}
+
+export function CallHeader({ appName, roomName, count, layout, onInvite, onToggleLayout }: Props) {
+  const { t } = useTranslation();
+  const layoutLabel = layout === "grid" ? t("call.toSpeaker") : t("call.toGrid");
+  return (
+    <header className="call-header">
+      <Brand name={appName} link={false} />
+      <span className="call-room">
+        <bdi>{roomName}</bdi>
+        <span className="call-count">
+          <Users size={14} aria-hidden />
+          {t("call.people", { count })}
+        </span>
+      </span>
+      <div className="call-header-actions">
+        <button type="button" className="button small invite" data-testid="copy-invite" aria-label={t("call.invite")} onClick={onInvite}>
+          <Link2 size={17} aria-hidden />
+          <span>{t("call.inviteShort")}</span>
+        </button>
+        <button
+          type="button"
+          className="icon-button boxed"
+          data-testid="toggle-layout"
+          data-layout={layout}
+          aria-label={layoutLabel}
+          data-tip={`${layoutLabel} (L)`}
+          data-tip-side="below"
+          onClick={onToggleLayout}
+        >
+          {layout === "grid" ? <PictureInPicture2 size={18} aria-hidden /> : <LayoutGrid size={18} aria-hidden />}
+        </button>
+      </div>
+    </header>
+  );
+}

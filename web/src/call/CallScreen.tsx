@@ -1,0 +1,282 @@
+import { RoomAudioRenderer, useConnectionState, useParticipants } from "@livekit/components-react";
+import { ConnectionState, type RemoteParticipant, type Room, RoomEvent, Track } from "livekit-client";
+import { LoaderCircle, Volume2, X } from "lucide-react";
+import { useCallback, useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { useChat } from "../hooks/useChat";
+import { useOwnMedia } from "../hooks/useOwnMedia";
+import { type Toast, useToasts } from "../hooks/useToasts";
+import { copyText } from "../lib/copy";
+import type { DeviceProblem } from "../lib/devices";
+import { displayName } from "../lib/people";
+import { type Layout, loadPrefs, savePrefs } from "../lib/prefs";
+import { roomPath } from "../lib/rooms";
+import { type Shortcut, shortcutOf } from "../lib/shortcuts";
+import type { OwnDeviceProblem } from "../screens/RoomPage";
+import { CallHeader } from "./CallHeader";
+import { ChatPanel } from "./ChatPanel";
+import { Controls } from "./Controls";
+import { PeoplePanel } from "./PeoplePanel";
+import { SettingsDialog } from "./SettingsDialog";
+import { Stage } from "./Stage";
+
+export type PanelName = "chat" | "people";
+
+interface Props {
+  room: Room;
+  roomName: string;
+  appName: string;
+  problems: readonly OwnDeviceProblem[];
+  onLeave: () => void;
+}
+
+export function CallScreen({ room, roomName, appName, problems, onLeave }: Props) {
+  const { t } = useTranslation();
+  const [panel, setPanel] = useState<PanelName | null>(null);
+  const [layout, setLayout] = useState<Layout>(() => loadPrefs().layout);
+  const [settingsOpen, setSettingsOpen] = useState(false);
+  const [seen, setSeen] = useState(0);
+  const { toasts, show, dismiss } = useToasts();
+  const participants = useParticipants({ room });
+  const chat = useChat(room);
+
+  const tellProblem = useCallback(
+    (source: Track.Source, problem: DeviceProblem) => {
+      show(problemText(t, source, problem), "problem");
+    },
+    [show, t],
+  );
+  const media = useOwnMedia(room, tellProblem);
+  useComingsAndGoings(room, show);
+
+  // Messages that arrive while the chat is open are seen at once.
+  if (panel === "chat" && seen !== chat.received) setSeen(chat.received);
+
+  const togglePanel = (name: PanelName) => {
+    setPanel((old) => (old === name ? null : name));
+  };
+  const toggleLayout = () => {
+    const next = layout === "grid" ? "speaker" : "grid";
+    setLayout(next);
+    savePrefs({ layout: next });
+  };
+  const invite = async () => {
+    const link = window.location.origin + roomPath(roomName);
+    show((await copyText(link)) ? t("call.copied") : t("call.copyFailed", { link }));
+  };
+
+  useShortcuts({
+    mic: media.toggleMic,
+    camera: media.toggleCamera,
+    screen: media.toggleScreen,
+    chat: () => {
+      togglePanel("chat");
+    },
+    people: () => {
+      togglePanel("people");
+    },
+    layout: toggleLayout,
+  });
+
+  return (
+    <div className={`call${panel === null ? "" : " with-panel"}`} data-testid="call" data-theme="dark" data-layout={layout}>
+      <CallHeader
+        appName={appName}
+        roomName={roomName}
+        count={participants.length}
+        layout={layout}
+        onInvite={() => void invite()}
+        onToggleLayout={toggleLayout}
+      />
+      <Banners room={room} />
+      <div className="call-main">
+        <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
+          <Stage
+            room={room}
+            participants={participants}
+            layout={layout}
+            onInvite={() => void invite()}
+            onStopSharing={media.toggleScreen}
+          />
+        </main>
+        {panel === "chat" && (
+          <ChatPanel
+            chat={chat}
+            onClose={() => {
+              setPanel(null);
+            }}
+          />
+        )}
+        {panel === "people" && (
+          <PeoplePanel
+            participants={participants}
+            onInvite={() => void invite()}
+            onClose={() => {
+              setPanel(null);
+            }}
+          />
+        )}
+      </div>
+      <Controls
+        media={media}
+        panel={panel}
+        unread={chat.received - seen}
+        onTogglePanel={togglePanel}
+        onSettings={() => {
+          setSettingsOpen(true);
+        }}
+        onLeave={onLeave}
+      />
+      {settingsOpen && (
+        <SettingsDialog
+          room={room}
+          onClose={() => {
+            setSettingsOpen(false);
+          }}
+          onProblem={tellProblem}
+        />
+      )}
+      <Toasts toasts={toasts} dismiss={dismiss} problems={problems} />
+      <RoomAudioRenderer room={room} />
+    </div>
+  );
+}
+
+type Translate = ReturnType<typeof useTranslation>["t"];
+
+function problemText(t: Translate, source: Track.Source, problem: DeviceProblem): string {
+  if (source === Track.Source.ScreenShare) {
+    return t(problem === "denied" ? "deviceProblem.screen.denied" : "deviceProblem.screen.unknown");
+  }
+  return t(`deviceProblem.${source === Track.Source.Camera ? "camera" : "mic"}.${problem}`);
+}
+
+function useComingsAndGoings(room: Room, show: (text: string) => void): void {
+  const { t } = useTranslation();
+  useEffect(() => {
+    const came = (participant: RemoteParticipant) => {
+      show(t("call.joined", { name: displayName(participant) }));
+    };
+    const went = (participant: RemoteParticipant) => {
+      show(t("call.left", { name: displayName(participant) }));
+    };
+    const back = () => {
+      show(t("call.reconnected"));
+    };
+    room.on(RoomEvent.ParticipantConnected, came);
+    room.on(RoomEvent.ParticipantDisconnected, went);
+    room.on(RoomEvent.Reconnected, back);
+    return () => {
+      room.off(RoomEvent.ParticipantConnected, came);
+      room.off(RoomEvent.ParticipantDisconnected, went);
+      room.off(RoomEvent.Reconnected, back);
+    };
+  }, [room, show, t]);
+}
+
+function useShortcuts(actions: Record<Shortcut, () => void>): void {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      const target = event.target;
+      const typing =
+        target instanceof Element && target.closest("input, textarea, select, [contenteditable], dialog") !== null;
+      const shortcut = shortcutOf(event, typing);
+      if (shortcut === null) return;
+      event.preventDefault();
+      actions[shortcut]();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => {
+      window.removeEventListener("keydown", onKey);
+    };
+  });
+}
+
+function Banners({ room }: { room: Room }) {
+  const { t } = useTranslation();
+  const state = useConnectionState(room);
+  const soundHeld = useSoundHeld(room);
+  const reconnecting = state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting;
+  return (
+    <div className="banners" role="status">
+      {reconnecting && (
+        <p className="banner warn" data-testid="banner-reconnecting">
+          <LoaderCircle size={18} className="spin" aria-hidden />
+          {t("call.reconnecting")}
+        </p>
+      )}
+      {soundHeld && (
+        <button type="button" className="banner" data-testid="enable-sound" onClick={() => void room.startAudio()}>
+          <Volume2 size={18} aria-hidden />
+          {t("call.enableSound")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Whether the browser waits for a click before it plays sound. */
+function useSoundHeld(room: Room): boolean {
+  const [held, setHeld] = useState(!room.canPlaybackAudio);
+  useEffect(() => {
+    const update = () => {
+      setHeld(!room.canPlaybackAudio);
+    };
+    room.on(RoomEvent.AudioPlaybackStatusChanged, update);
+    return () => {
+      room.off(RoomEvent.AudioPlaybackStatusChanged, update);
+    };
+  }, [room]);
+  return held;
+}
+
+interface ToastsProps {
+  toasts: readonly Toast[];
+  dismiss: (id: number) => void;
+  problems: readonly OwnDeviceProblem[];
+}
+
+function Toasts({ toasts, dismiss, problems }: ToastsProps) {
+  const { t } = useTranslation();
+  const [hidden, setHidden] = useState<ReadonlySet<OwnDeviceProblem>>(new Set());
+  return (
+    <div className="toasts" role="status">
+      {problems
+        .filter((entry) => !hidden.has(entry))
+        .map((entry) => (
+          <ToastLine
+            key={entry.source}
+            kind="problem"
+            text={problemText(t, entry.source, entry.problem)}
+            onClose={() => {
+              setHidden(new Set([...hidden, entry]));
+            }}
+          />
+        ))}
+      {toasts.map((toast) => (
+        <ToastLine
+          key={toast.id}
+          kind={toast.kind}
+          text={toast.text}
+          onClose={() => {
+            dismiss(toast.id);
+          }}
+        />
+      ))}
+    </div>
+  );
+}
+
+function ToastLine({ kind, text, onClose }: { kind: Toast["kind"]; text: string; onClose: () => void }) {
+  const { t } = useTranslation();
+  return (
+    <div className={`toast ${kind}`} data-testid={kind === "problem" ? "device-error" : "toast"}>
+      <span dir="auto">{text}</span>
+      {kind === "problem" && (
+        <button type="button" className="icon-button" aria-label={t("call.close")} onClick={onClose}>
+          <X size={16} aria-hidden />
+        </button>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,148 @@
+import { Track } from "livekit-client";
+import {
+  type LucideIcon,
+  MessageSquare,
+  Mic,
+  MicOff,
+  MonitorUp,
+  MonitorX,
+  PhoneOff,
+  Settings,
+  Users,
+  Video,
+  VideoOff,
+} from "lucide-react";
+import { useTranslation } from "react-i18next";
+import type { OwnMedia } from "../hooks/useOwnMedia";
+import { canShareScreen } from "../lib/devices";
+import { keyOf, type Shortcut } from "../lib/shortcuts";
+import type { PanelName } from "./CallScreen";
+
+interface Props {
+  media: OwnMedia;
+  panel: PanelName | null;
+  unread: number;
+  onTogglePanel: (name: PanelName) => void;
+  onSettings: () => void;
+  onLeave: () => void;
+}
+
+export function Controls({ media, panel, unread, onTogglePanel, onSettings, onLeave }: Props) {
+  const { t } = useTranslation();
+  return (
+    <div className="controls" role="toolbar" aria-label={t("call.controls")}>
+      <div className="control-group">
+        <Control
+          testId="toggle-mic"
+          icon={media.micOn ? Mic : MicOff}
+          label={t("lobby.mic")}
+          tip={media.micOn ? t("call.micOn") : t("call.micOff")}
+          shortcut="mic"
+          pressed={media.micOn}
+          look={media.micOn ? "" : "off"}
+          busy={media.busy.has(Track.Source.Microphone)}
+          onClick={media.toggleMic}
+        />
+        <Control
+          testId="toggle-camera"
+          icon={media.cameraOn ? Video : VideoOff}
+          label={t("lobby.camera")}
+          tip={media.cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
+          shortcut="camera"
+          pressed={media.cameraOn}
+          look={media.cameraOn ? "" : "off"}
+          busy={media.busy.has(Track.Source.Camera)}
+          onClick={media.toggleCamera}
+        />
+        {canShareScreen() && (
+          <Control
+            testId="toggle-screen"
+            icon={media.screenOn ? MonitorX : MonitorUp}
+            label={t("call.screenOff")}
+            tip={media.screenOn ? t("call.screenOn") : t("call.screenOff")}
+            shortcut="screen"
+            pressed={media.screenOn}
+            look={media.screenOn ? "on" : ""}
+            busy={media.busy.has(Track.Source.ScreenShare)}
+            onClick={media.toggleScreen}
+          />
+        )}
+      </div>
+      <div className="control-group">
+        <Control
+          testId="toggle-chat"
+          icon={MessageSquare}
+          label={unread > 0 ? t("call.chatUnread", { count: unread }) : t("call.chat")}
+          tip={t("call.chat")}
+          shortcut="chat"
+          pressed={panel === "chat"}
+          look={panel === "chat" ? "on" : ""}
+          badge={unread}
+          onClick={() => {
+            onTogglePanel("chat");
+          }}
+        />
+        <Control
+          testId="toggle-people"
+          icon={Users}
+          label={t("people.title")}
+          tip={t("people.title")}
+          shortcut="people"
+          pressed={panel === "people"}
+          look={panel === "people" ? "on" : ""}
+          onClick={() => {
+            onTogglePanel("people");
+          }}
+        />
+        <Control testId="open-settings" icon={Settings} label={t("call.settings")} tip={t("call.settings")} onClick={onSettings} />
+      </div>
+      <button
+        type="button"
+        className="round leave"
+        data-testid="leave"
+        aria-label={t("call.leave")}
+        data-tip={t("call.leave")}
+        onClick={onLeave}
+      >
+        <PhoneOff size={22} aria-hidden />
+        <span className="leave-text">{t("call.leave")}</span>
+      </button>
+    </div>
+  );
+}
+
+interface ControlProps {
+  testId: string;
+  icon: LucideIcon;
+  label: string;
+  tip: string;
+  shortcut?: Shortcut;
+  pressed?: boolean;
+  look?: "" | "on" | "off";
+  busy?: boolean;
+  badge?: number;
+  onClick: () => void;
+}
+
+function Control({ testId, icon: Icon, label, tip, shortcut, pressed, look = "", busy = false, badge = 0, onClick }: ControlProps) {
+  return (
+    <button
+      type="button"
+      className={`round ${look}`}
+      data-testid={testId}
+      aria-label={label}
+      aria-pressed={pressed}
+      aria-busy={busy}
+      aria-keyshortcuts={shortcut === undefined ? undefined : keyOf(shortcut)}
+      data-tip={shortcut === undefined ? tip : `${tip} (${keyOf(shortcut)})`}
+      onClick={onClick}
+    >
+      <Icon size={22} aria-hidden />
+      {badge > 0 && (
+        <span className="badge" data-testid={`${testId}-badge`} aria-hidden>
+          {badge > 99 ? "99+" : badge}
+        </span>
+      )}
+    </button>
+  );
+}

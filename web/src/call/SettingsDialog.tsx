@@ -1,0 +1,129 @@
+import { type Room, Track } from "livekit-client";
+import { Mic, Video, Volume2, X } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { DeviceSelect } from "../components/DeviceSelect";
+import { LangSwitch } from "../components/LangSwitch";
+import { useDevices } from "../hooks/useDevices";
+import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
+import { savePrefs } from "../lib/prefs";
+import { keyOf, type Shortcut } from "../lib/shortcuts";
+
+const SHORTCUTS: readonly Shortcut[] = ["mic", "camera", "screen", "chat", "people", "layout"];
+const PREF_OF = { videoinput: "cameraId", audioinput: "micId", audiooutput: "speakerId" } as const;
+const SOURCE_OF = {
+  videoinput: Track.Source.Camera,
+  audioinput: Track.Source.Microphone,
+  audiooutput: Track.Source.Microphone,
+} as const;
+
+interface Props {
+  room: Room;
+  onClose: () => void;
+  onProblem: (source: Track.Source, problem: DeviceProblem) => void;
+}
+
+export function SettingsDialog({ room, onClose, onProblem }: Props) {
+  const { t } = useTranslation();
+  const dialog = useRef<HTMLDialogElement>(null);
+
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+
+  return (
+    // The backdrop is part of the dialog element: a click on it and not on the content closes.
+    <dialog
+      ref={dialog}
+      className="settings"
+      data-testid="settings"
+      aria-labelledby="settings-title"
+      onClose={onClose}
+      onClick={(event) => {
+        if (event.target === event.currentTarget) event.currentTarget.close();
+      }}
+    >
+      <div className="settings-body">
+        <header>
+          <h2 id="settings-title">{t("settings.title")}</h2>
+          <button
+            type="button"
+            className="icon-button"
+            aria-label={t("call.close")}
+            onClick={() => {
+              dialog.current?.close();
+            }}
+          >
+            <X size={20} aria-hidden />
+          </button>
+        </header>
+        <CallDevices room={room} onProblem={onProblem} />
+        <div className="settings-line">
+          <span>{t("settings.language")}</span>
+          <LangSwitch />
+        </div>
+        <section className="shortcuts">
+          <h3>{t("settings.shortcuts")}</h3>
+          <dl>
+            {SHORTCUTS.map((shortcut) => (
+              <div key={shortcut}>
+                <dt>{t(`settings.${shortcut}`)}</dt>
+                <dd>
+                  <kbd>{keyOf(shortcut)}</kbd>
+                </dd>
+              </div>
+            ))}
+          </dl>
+        </section>
+      </div>
+    </dialog>
+  );
+}
+
+function CallDevices({ room, onProblem }: Pick<Props, "room" | "onProblem">) {
+  const { t } = useTranslation();
+  const devices = useDevices(room);
+  const [chosen, setChosen] = useState(() => ({
+    videoinput: room.getActiveDevice("videoinput") ?? "",
+    audioinput: room.getActiveDevice("audioinput") ?? "",
+    audiooutput: room.getActiveDevice("audiooutput") ?? "",
+  }));
+
+  const choose = async (kind: MediaDeviceKind, deviceId: string) => {
+    setChosen((old) => ({ ...old, [kind]: deviceId }));
+    savePrefs({ [PREF_OF[kind]]: deviceId });
+    try {
+      await room.switchActiveDevice(kind, deviceId);
+    } catch (error) {
+      onProblem(SOURCE_OF[kind], deviceProblem(error));
+    }
+  };
+
+  return (
+    <div className="devices">
+      <DeviceSelect
+        label={t("lobby.camera")}
+        icon={Video}
+        devices={devices.videoinput}
+        value={chosen.videoinput}
+        onChange={(deviceId) => void choose("videoinput", deviceId)}
+      />
+      <DeviceSelect
+        label={t("lobby.mic")}
+        icon={Mic}
+        devices={devices.audioinput}
+        value={chosen.audioinput}
+        onChange={(deviceId) => void choose("audioinput", deviceId)}
+      />
+      {canChooseSpeaker() && (
+        <DeviceSelect
+          label={t("lobby.speaker")}
+          icon={Volume2}
+          devices={devices.audiooutput}
+          value={chosen.audiooutput}
+          onChange={(deviceId) => void choose("audiooutput", deviceId)}
+        />
+      )}
+    </div>
+  );
+}

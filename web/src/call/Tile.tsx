@@ -1,0 +1,112 @@
+import { VideoTrack } from "@livekit/components-react";
+import { ConnectionQuality, type Participant, Track, type TrackPublication } from "livekit-client";
+import { LoaderCircle, MicOff, MonitorUp, Pin, PinOff, SignalLow, WifiOff } from "lucide-react";
+import type { CSSProperties } from "react";
+import { useTranslation } from "react-i18next";
+import { Avatar } from "../components/Avatar";
+import { type Person, usePerson } from "../hooks/usePerson";
+
+interface TileProps {
+  participant: Participant;
+  style?: CSSProperties;
+  pinned?: boolean;
+  onPin?: (identity: string | null) => void;
+}
+
+/** One person: picture or initials, name, and what one should know about their sound and connection. */
+export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
+  const { t } = useTranslation();
+  const person = usePerson(participant);
+  const { name, local, camera, cameraOn, cameraReady } = person;
+  const pinLabel = pinned ? t("call.unpin", { name }) : t("call.pin", { name });
+  return (
+    <article
+      className={`tile${person.speaking && person.micOn ? " speaking" : ""}`}
+      style={style}
+      data-testid="tile"
+      data-identity={person.identity}
+      data-name={name}
+      data-local={local}
+      data-muted={!person.micOn}
+      data-camera={cameraOn}
+      data-speaking={person.speaking}
+      aria-label={local ? t("call.nameYou", { name }) : name}
+    >
+      {cameraOn && cameraReady && camera !== undefined ? (
+        <VideoTrack
+          className={local ? "tile-video mirrored" : "tile-video"}
+          trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
+        />
+      ) : (
+        <div className="tile-blank">
+          <Avatar name={name} identity={person.identity} />
+          {cameraOn && <LoaderCircle className="tile-wait spin" size={20} aria-label={t("call.connecting")} />}
+        </div>
+      )}
+      <TileCaption person={person} />
+      <Quality quality={person.quality} />
+      {onPin !== undefined && (
+        <button
+          type="button"
+          className="icon-button tile-pin"
+          aria-label={pinLabel}
+          aria-pressed={pinned}
+          onClick={() => {
+            onPin(pinned ? null : person.identity);
+          }}
+        >
+          {pinned ? <PinOff size={16} aria-hidden /> : <Pin size={16} aria-hidden />}
+        </button>
+      )}
+    </article>
+  );
+}
+
+function TileCaption({ person }: { person: Person }) {
+  const { t } = useTranslation();
+  return (
+    <div className="tile-caption">
+      {!person.micOn && <MicOff className="muted-icon" size={15} aria-label={t("call.muted")} />}
+      {person.sharing && <MonitorUp size={15} aria-label={t("people.sharing")} />}
+      <bdi>{person.local ? t("call.nameYou", { name: person.name }) : person.name}</bdi>
+    </div>
+  );
+}
+
+function Quality({ quality }: { quality: ConnectionQuality }) {
+  const { t } = useTranslation();
+  if (quality !== ConnectionQuality.Poor && quality !== ConnectionQuality.Lost) return null;
+  const lost = quality === ConnectionQuality.Lost;
+  const Icon = lost ? WifiOff : SignalLow;
+  return (
+    <span className={`tile-quality${lost ? " lost" : ""}`} title={lost ? t("call.lost") : t("call.poor")}>
+      <Icon size={15} aria-label={lost ? t("call.lost") : t("call.poor")} />
+    </span>
+  );
+}
+
+interface ScreenTileProps {
+  participant: Participant;
+  publication: TrackPublication;
+}
+
+/** Somebody's shared screen, never cropped. */
+export function ScreenTile({ participant, publication }: ScreenTileProps) {
+  const { t } = useTranslation();
+  const { name, identity } = usePerson(participant);
+  return (
+    <article className="tile screen" data-testid="screen-tile" data-identity={identity} aria-label={t("call.screenOf", { name })}>
+      {publication.track === undefined ? (
+        <div className="tile-blank">
+          <LoaderCircle className="spin" size={28} aria-label={t("call.connecting")} />
+        </div>
+      ) : (
+        <VideoTrack className="tile-video whole" trackRef={{ participant, publication, source: Track.Source.ScreenShare }} />
+      )}
+      <div className="tile-caption">
+        <MonitorUp size={15} aria-hidden />
+        <bdi>{t("call.screenOf", { name })}</bdi>
+      </div>
+    </article>
+  );
+}

@@ -1,0 +1,80 @@
+import { describe, expect, it } from "vitest";
+import { END_REASONS, JOIN_PROBLEMS } from "../lib/call";
+import en from "./en.json";
+import { LANGUAGES, pickLanguage } from "./index";
+import zhCN from "./zh-CN.json";
+
+interface Tree {
+  [key: string]: string | Tree;
+}
+
+const FILES: Record<string, Tree> = { en, "zh-CN": zhCN };
+const PLURAL = /_(zero|one|two|few|many|other)$/;
+
+function flatten(tree: Tree, prefix = ""): Map<string, string> {
+  const flat = new Map<string, string>();
+  for (const [key, value] of Object.entries(tree)) {
+    if (typeof value === "string") flat.set(prefix + key, value);
+    else for (const [path, text] of flatten(value, `${prefix}${key}.`)) flat.set(path, text);
+  }
+  return flat;
+}
+
+const placeholders = (text: string) => [...text.matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map((match) => match[1]).sort();
+const bare = (keys: Iterable<string>) => [...new Set([...keys].map((key) => key.replace(PLURAL, "")))].sort();
+
+describe.each(LANGUAGES)("%s", (language) => {
+  const texts = flatten(FILES[language] ?? {});
+  const source = flatten(en);
+
+  it("has the same keys as English", () => {
+    expect(bare(texts.keys())).toEqual(bare(source.keys()));
+  });
+
+  it("has every plural form that its grammar needs, and no other", () => {
+    const needed = [...new Intl.PluralRules(language).resolvedOptions().pluralCategories].sort();
+    const forms = new Map<string, string[]>();
+    for (const key of texts.keys()) {
+      const form = PLURAL.exec(key)?.[1];
+      if (form === undefined) continue;
+      const base = key.replace(PLURAL, "");
+      forms.set(base, [...(forms.get(base) ?? []), form].sort());
+    }
+    expect(forms.size).toBeGreaterThan(0);
+    for (const [base, found] of forms) expect([base, found]).toEqual([base, needed]);
+  });
+
+  it("has the placeholders of English in every text, and no empty text", () => {
+    for (const [key, text] of texts) {
+      const model = source.get(key) ?? source.get(key.replace(PLURAL, "_other")) ?? "";
+      expect([key, placeholders(text)]).toEqual([key, placeholders(model)]);
+      expect(text.trim()).not.toBe("");
+    }
+  });
+
+  it("has a sentence for every way in which a call can fail", () => {
+    for (const problem of JOIN_PROBLEMS) expect(texts.has(`joinProblem.${problem}`)).toBe(true);
+    for (const reason of END_REASONS) {
+      expect(texts.has(`ended.${reason}.title`)).toBe(true);
+      expect(texts.has(`ended.${reason}.text`)).toBe(true);
+    }
+    for (const device of ["camera", "mic"]) {
+      for (const problem of ["denied", "missing", "busy", "insecure", "unknown"]) {
+        expect(texts.has(`deviceProblem.${device}.${problem}`)).toBe(true);
+      }
+    }
+  });
+});
+
+describe("pickLanguage", () => {
+  it.each([
+    [null, ["zh-TW", "en"], "zh-CN"],
+    [null, ["de", "en-GB", "zh"], "en"],
+    [null, ["fr"], "en"],
+    [null, [], "en"],
+    ["zh-CN", ["en"], "zh-CN"],
+    ["xx", ["zh"], "zh-CN"],
+  ])("stored %s and browser %j is %s", (stored, wanted, expected) => {
+    expect(pickLanguage(stored, wanted)).toBe(expected);
+  });
+});

@@ -1,0 +1,136 @@
+/** Joining a room: token, connection, and the tracks that the person chose to send. */
+
+import {
+  ConnectionError,
+  ConnectionErrorReason,
+  DisconnectReason,
+  type LocalTrack,
+  Room,
+  ScreenSharePresets,
+  Track,
+  VideoPresets,
+} from "livekit-client";
+import { ApiError, fetchToken, signalUrl } from "./api";
+
+export interface JoinChoices {
+  name: string;
+  cameraOn: boolean;
+  micOn: boolean;
+  cameraId: string;
+  micId: string;
+  speakerId: string;
+}
+
+export const JOIN_PROBLEMS = [
+  "invalid_room_name",
+  "invalid_name",
+  "guests_disabled",
+  "room_full",
+  "rate_limited",
+  "unavailable",
+  "unreachable",
+  "not_allowed",
+  "media_blocked",
+  "unknown",
+] as const;
+export type JoinProblem = (typeof JOIN_PROBLEMS)[number];
+
+export const END_REASONS = ["kicked", "duplicate", "room_ended", "server_shutdown", "unreachable", "unknown"] as const;
+export type EndReason = (typeof END_REASONS)[number];
+
+/** No honest data message is longer; a longer stream is cut off instead of filling memory. */
+const MAX_STREAM_BYTES = 64 * 1024;
+
+export function createRoom(choices: JoinChoices): Room {
+  const device = (id: string) => (id === "" ? {} : { deviceId: id });
+  return new Room({
+    adaptiveStream: true,
+    dynacast: true,
+    // The server speaks the protocol's two-connection dialect; asking for the other first only costs a round trip.
+    singlePeerConnection: false,
+    videoCaptureDefaults: { resolution: VideoPresets.h720.resolution, ...device(choices.cameraId) },
+    audioCaptureDefaults: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...device(choices.micId) },
+    audioOutput: device(choices.speakerId),
+    publishDefaults: {
+      simulcast: true,
+      videoSimulcastLayers: [VideoPresets.h180, VideoPresets.h360],
+      screenShareEncoding: ScreenSharePresets.h1080fps15.encoding,
+    },
+    dataStream: { maxPayloadByteLength: MAX_STREAM_BYTES },
+  });
+}
+
+/** Connects `room` as `choices.name`. Throws `ApiError` or the client library's `ConnectionError`. */
+export async function connectRoom(room: Room, roomName: string, choices: JoinChoices): Promise<void> {
+  const admission = await fetchToken(roomName, choices.name);
+  await room.connect(signalUrl(admission.url, window.location), admission.token);
+}
+
+/**
+ * Sends the device check's tracks; without them (a rejoin) opens the devices anew. `onProblem` hears of each device
+ * that could not be opened or sent: the call goes on without it.
+ */
+export async function publishChoices(
+  room: Room,
+  choices: JoinChoices,
+  tracks: readonly LocalTrack[],
+  onProblem: (source: Track.Source, error: unknown) => void,
+): Promise<void> {
+  const me = room.localParticipant;
+  const ready = new Map(tracks.map((track) => [track.source, track]));
+  const send = async (source: Track.Source, wanted: boolean, enable: () => Promise<unknown>) => {
+    const track = ready.get(source);
+    try {
+      if (track !== undefined) await me.publishTrack(track);
+      else if (wanted) await enable();
+    } catch (error) {
+      track?.stop();
+      onProblem(source, error);
+    }
+  };
+  await Promise.all([
+    send(Track.Source.Microphone, choices.micOn, () => me.setMicrophoneEnabled(true)),
+    send(Track.Source.Camera, choices.cameraOn, () => me.setCameraEnabled(true)),
+  ]);
+}
+
+export function joinProblem(error: unknown): JoinProblem {
+  if (error instanceof ApiError) return JOIN_PROBLEMS.find((problem) => problem === error.code) ?? "unknown";
+  if (!(error instanceof ConnectionError)) return "unknown";
+  switch (error.reason) {
+    case ConnectionErrorReason.NotAllowed:
+      return "not_allowed";
+    case ConnectionErrorReason.Timeout:
+    case ConnectionErrorReason.InternalError:
+      // Signalling answered, media did not: nearly always a closed UDP/TCP port on the way.
+      return "media_blocked";
+    case ConnectionErrorReason.ServerUnreachable:
+    case ConnectionErrorReason.WebSocket:
+    case ConnectionErrorReason.ServiceNotFound:
+      return "unreachable";
+    default:
+      return "unknown";
+  }
+}
+
+export function endReason(reason: DisconnectReason | undefined): EndReason {
+  switch (reason) {
+    case DisconnectReason.PARTICIPANT_REMOVED:
+      return "kicked";
+    case DisconnectReason.DUPLICATE_IDENTITY:
+      return "duplicate";
+    case DisconnectReason.ROOM_DELETED:
+    case DisconnectReason.ROOM_CLOSED:
+      return "room_ended";
+    case DisconnectReason.SERVER_SHUTDOWN:
+      return "server_shutdown";
+    case undefined:
+    case DisconnectReason.SIGNAL_CLOSE:
+    case DisconnectReason.CONNECTION_TIMEOUT:
+    case DisconnectReason.MEDIA_FAILURE:
+    case DisconnectReason.STATE_MISMATCH:
+      return "unreachable";
+    default:
+      return "unknown";
+  }
+}

@@ -1,0 +1,26 @@
+import { StrictMode } from "react";
+import { createRoot } from "react-dom/client";
+import { App } from "./App";
+import { ErrorBoundary } from "./components/ErrorBoundary";
+import { initI18n } from "./i18n";
+import "./styles/tokens.css";
+import "./styles/base.css";
+import "./styles/landing.css";
+import "./styles/lobby.css";
+import "./styles/call.css";
+import "./styles/panels.css";
+
+async function start(): Promise<void> {
+  await initI18n();
+  const root = document.getElementById("root");
+  if (root === null) throw new Error("index.html has no #root");
+  createRoot(root).render(
+    <StrictMode>
+      <ErrorBoundary>
+        <App />
+      </ErrorBoundary>
+    </StrictMode>,
+  );
+}
+
+void start();
