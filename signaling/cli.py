@@ -17,7 +17,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sfu.api import BindError, TrackSource, create_sfu
+from sfu.api import BindError, SfuError, TrackSource, create_sfu
 from signaling import doctor, logs, rooms
 from signaling.app import Listener, create_app, tls_context
 from signaling.config import DEFAULT_FILE, Settings, load_settings
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
-    except (ConfigError, BindError) as error:
+    except (ConfigError, SfuError) as error:
         sys.stderr.write(f"ting: {logs.escape(str(error))}\n")
-        return 2 if isinstance(error, ConfigError) else 1
+        return 1 if isinstance(error, BindError) else 2
     except KeyboardInterrupt:
         return 130
 

@@ -269,6 +269,8 @@ def _check_numbers(settings: Settings) -> None:
         raise ConfigError(f"port and rtc_tcp_port are both {settings.port}: they need different TCP ports")
     if settings.token_leeway_s > MAX_LEEWAY_S:
         raise ConfigError(f"token_leeway_s: at most {MAX_LEEWAY_S:.0f}")
+    if settings.guest_token_ttl_s > settings.max_token_ttl_s:
+        raise ConfigError("guest_token_ttl_s: must not be longer than max_token_ttl_s")
     if settings.ping_timeout_s <= settings.ping_interval_s:
         raise ConfigError("ping_timeout_s: must be longer than ping_interval_s")
 

@@ -51,8 +51,11 @@ class SfuCollector(Collector):
         values = self._sfu.metrics()
         yield from _families(values)
         rooms = self._sfu.rooms()
-        yield _gauge("livekit_room_total", "Rooms", len(rooms))
-        yield _gauge("livekit_participant_total", "Participants", sum(room.num_participants for room in rooms))
+        yield GaugeMetricFamily("livekit_room_total", "Rooms", value=len(rooms))
+        participants = sum(room.num_participants for room in rooms)
+        yield GaugeMetricFamily("livekit_participant_total", "Participants", value=participants)
+        yield _by_direction("livekit_packet_total", "Packets", values, "packets")
+        yield _by_direction("livekit_packet_bytes", "Bytes in packets", values, "bytes")
 
 
 def _families(values: Mapping[str, float]) -> Iterator[Metric]:
@@ -70,5 +73,9 @@ def _families(values: Mapping[str, float]) -> Iterator[Metric]:
     yield from families.values()
 
 
-def _gauge(name: str, text: str, value: float) -> Metric:
-    return GaugeMetricFamily(name, text, value=value)
+def _by_direction(name: str, text: str, values: Mapping[str, float], unit: str) -> Metric:
+    """LiveKit's form of the SFU's two counters. A gauge to this library, which would append _total to a counter."""
+    family = GaugeMetricFamily(name, text, labels=["direction", "transmission"])
+    for direction, ours in (("incoming", "received"), ("outgoing", "sent")):
+        family.add_metric([direction, "initial"], values.get(f"ting_rtp_{unit}_{ours}_total", 0))
+    return family

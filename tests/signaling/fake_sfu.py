@@ -262,4 +262,9 @@ class FakeSfu:
         return self._rooms.pop(room, None) is not None
 
     def metrics(self) -> Mapping[str, float]:
-        return {"ting_rooms": len(self._rooms), 'ting_packets_dropped_total{reason="malformed"}': 3}
+        return {
+            "ting_rooms": len(self._rooms),
+            "ting_rtp_packets_received_total": 5,
+            'ting_engine_drops_total{reason="malformed"}': 3,
+            'ting_engine_drops_total{reason="muted"}': 0,
+        }

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
+import hypothesis
 from google.protobuf import json_format
 from livekit.protocol import rtc
 
@@ -22,6 +23,9 @@ from tests.signaling.fake_sfu import FakeSfu
 KEY = "testkey"
 SECRET = "a-secret-for-tests-of-more-than-32-bytes"
 DEADLINE_S = 5.0
+
+relaxed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+"""For machines that are busy with other things."""
 
 
 def make_settings(**changes: Any) -> Settings:
