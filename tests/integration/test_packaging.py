@@ -1,0 +1,66 @@
+"""What `pip install .` gives: the command, with the built web app inside; and what the lock file promises."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> zipfile.ZipFile:
+    folder = tmp_path_factory.mktemp("wheel")
+    command = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(folder)]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    return zipfile.ZipFile(next(folder.glob("*.whl")))
+
+
+def test_wheel_carries_the_built_web_app(wheel: zipfile.ZipFile) -> None:
+    names = set(wheel.namelist())
+    index = wheel.read("signaling/webapp/index.html").decode()
+    used = re.findall(r'(?:src|href)="/([^"]+)"', index)
+    assert any(name.endswith(".js") for name in used), index
+    assert {f"signaling/webapp/{name}" for name in used} <= names
+
+
+def test_wheel_runs_without_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
+    wheel.extractall(tmp_path)
+    code = (
+        "import sys, signaling.cli; from signaling.api.web import web_root; from signaling.config import load_settings;"
+        "print(web_root(load_settings({'dev': True}))); signaling.cli.main(['--version'])"
+    )
+    environment = {"PYTHONPATH": str(tmp_path)}
+    command = [sys.executable, "-P", "-c", code]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, text=True, capture_output=True, check=False)
+    first, second = done.stdout.splitlines()
+    assert Path(first) == tmp_path / "signaling" / "webapp", done.stderr
+    assert re.fullmatch(r"ting \d+\.\d+\.\d+", second)
+
+
+def test_wheel_has_the_command_and_nothing_foreign(wheel: zipfile.ZipFile) -> None:
+    names = wheel.namelist()
+    entry_points = next(name for name in names if name.endswith("entry_points.txt"))
+    assert "ting = signaling.cli:main" in wheel.read(entry_points).decode()
+    assert {name.split("/")[0].partition("-")[0] for name in names} == {"sfu", "signaling", "ting"}
+    assert not [name for name in names if "/." in name or "__pycache__" in name]
+
+
+def test_lock_pins_every_dependency_with_hashes_and_names_no_server() -> None:
+    text = (ROOT / "requirements.lock").read_text("utf-8")
+    assert "://" not in text
+    assert not re.search(r"^-", text, re.MULTILINE)
+    entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
+    assert all(re.match(r"[a-z0-9._-]+==\S+", entry) and "--hash=sha256:" in entry for entry in entries)
+    locked = {entry.partition("==")[0] for entry in entries}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
+    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
+    assert {re.match(r"[A-Za-z0-9._-]+", one)[0].lower() for one in wanted} <= locked  # type: ignore[index]
