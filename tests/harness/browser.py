@@ -1,0 +1,119 @@
+"""The web app in headless Chromium with fake devices: one `Tab` per person."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Locator, Page, Playwright, expect
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or "/usr/bin/chromium"
+FLAGS = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--no-first-run",
+    "--use-fake-device-for-media-stream",
+    "--autoplay-policy=no-user-gesture-required",
+]
+ACCEPT_PROMPTS = "--use-fake-ui-for-media-stream"
+DENY_PROMPTS = "--deny-permission-prompts"
+TIMEOUT_MS = 20_000
+
+expect.set_options(timeout=TIMEOUT_MS)
+
+INBOUND = """async () => {
+    const pc = window.__tingRoom.engine.pcManager;
+    const transport = pc.subscriber ?? pc.publisher;
+    const out = [];
+    for (const stat of (await transport.getStats()).values())
+        if (stat.type === 'inbound-rtp')
+            out.push({kind: stat.kind, frames: stat.framesDecoded ?? 0, energy: stat.totalAudioEnergy ?? 0,
+                      width: stat.frameWidth ?? 0, lost: stat.packetsLost, received: stat.packetsReceived});
+    return out;
+}"""
+
+
+async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS) -> Browser:
+    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts])
+
+
+@dataclass(slots=True)
+class Tab:
+    """One person's browser profile with one page, and everything suspicious that it did."""
+
+    context: BrowserContext
+    page: Page
+    origin: str
+    errors: list[str] = field(default_factory=list)
+    foreign: list[str] = field(default_factory=list)
+
+    @classmethod
+    async def open(cls, browser: Browser, origin: str, *, locale: str = "en-US", **options: object) -> Tab:
+        context = await browser.new_context(locale=locale, **options)  # type: ignore[arg-type]
+        page = await context.new_page()
+        page.set_default_timeout(TIMEOUT_MS)
+        tab = cls(context, page, origin)
+        host = urlsplit(origin).netloc
+        page.on("console", tab._console)
+        page.on("pageerror", lambda error: tab.errors.append(str(error)))
+        page.on("request", lambda r: None if _is_own(r.url, host) else tab.foreign.append(r.url))
+        page.on("websocket", lambda w: None if _is_own(w.url, host) else tab.foreign.append(w.url))
+        return tab
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error" or "Content Security Policy" in message.text:
+            self.errors.append(message.text)
+
+    def get(self, test_id: str) -> Locator:
+        return self.page.get_by_test_id(test_id)
+
+    def tile(self, name: str) -> Locator:
+        return self.page.locator(f'[data-testid="tile"][data-name="{name}"]')
+
+    async def join(self, room: str, name: str) -> Tab:
+        """Through the device check into the call."""
+        await self.page.goto(f"{self.origin}/r/{room}?debug=1")
+        return await self.pass_lobby(name)
+
+    async def pass_lobby(self, name: str) -> Tab:
+        await self.get("name-input").fill(name)
+        await self.get("join-call").click()
+        await expect(self.get("call")).to_be_visible()
+        return self
+
+    async def expect_moving(self, name: str) -> None:
+        """The picture in the tile of `name` shows new frames."""
+        video = self.tile(name).locator("video")
+        await expect(video).to_be_visible()
+        await self.expect_frames(video)
+
+    async def expect_frames(self, video: Locator, frames: int = 10) -> None:
+        handle = await video.element_handle()
+        await self.page.wait_for_function(
+            """([video, frames]) => {
+                const shown = video.getVideoPlaybackQuality().totalVideoFrames;
+                video.__first ??= shown;
+                return video.videoWidth > 0 && shown >= video.__first + frames;
+            }""",
+            arg=[handle, frames],
+        )
+
+    async def expect_sound(self, tracks: int) -> None:
+        """That many received audio tracks carry energy above silence."""
+        await self.page.wait_for_function(
+            f"async n => (await ({INBOUND})()).filter(s => s.kind === 'audio' && s.energy > 1e-4).length >= n",
+            arg=tracks,
+        )
+
+    async def close(self) -> None:
+        await self.context.close()
+
+
+def _is_own(url: str, host: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme in ("data", "blob", "about") or parts.netloc == host
