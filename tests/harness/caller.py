@@ -27,7 +27,8 @@ class Caller:
         self.room = rtc.Room()
         self.events: list[Event] = []
         self._changed = asyncio.Event()
-        self._closers: list[Callable[[], Any]] = []
+        self._sources: list[PatternSource | ToneSource] = []
+        self._readers: list[PatternReader | ToneReader] = []
         for name in get_args(EventTypes):
             self.room.on(name, self._recorder(name))
 
@@ -39,10 +40,16 @@ class Caller:
 
     async def leave(self) -> None:
         """Stop everything that this caller publishes or reads, then leave the room."""
-        for close in reversed(self._closers):
-            await close()
-        self._closers.clear()
+        await self.close_readers()
+        for source in self._sources:
+            await source.close()
+        self._sources.clear()
         await self.room.disconnect()
+
+    async def close_readers(self) -> None:
+        for reader in self._readers:
+            await reader.close()
+        self._readers.clear()
 
     # --- publishing -------------------------------------------------------------------------------
 
@@ -59,7 +66,7 @@ class Caller:
     ) -> rtc.LocalTrackPublication:
         """Publish a camera that shows the pattern of `source_id`."""
         source = PatternSource(source_id, size, fps)
-        self._closers.append(source.close)
+        self._sources.append(source)
         track = rtc.LocalVideoTrack.create_video_track("camera", source.source)
         encoding = rtc.VideoEncoding(max_bitrate=bitrate_bps, max_framerate=fps)
         return await self.room.local_participant.publish_track(
@@ -73,7 +80,7 @@ class Caller:
     async def publish_tone(self, *frequencies_hz: float, **options: Any) -> rtc.LocalTrackPublication:
         """Publish a microphone that hears a sine tone, one per channel."""
         source = ToneSource(*frequencies_hz)
-        self._closers.append(source.close)
+        self._sources.append(source)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", source.source)
         return await self.room.local_participant.publish_track(
             track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, **options)
@@ -84,13 +91,13 @@ class Caller:
     async def watch(self, identity: str, timeout: float = EVENT_TIMEOUT_S) -> PatternReader:
         track, _ = await self.subscribed(identity, rtc.TrackKind.KIND_VIDEO, timeout)
         reader = PatternReader(track)
-        self._closers.append(reader.close)
+        self._readers.append(reader)
         return reader
 
     async def listen(self, identity: str, timeout: float = EVENT_TIMEOUT_S, channels: int = 1) -> ToneReader:
         track, _ = await self.subscribed(identity, rtc.TrackKind.KIND_AUDIO, timeout)
         reader = ToneReader(track, channels)
-        self._closers.append(reader.close)
+        self._readers.append(reader)
         return reader
 
     async def subscribed(
