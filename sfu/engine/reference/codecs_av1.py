@@ -6,7 +6,7 @@ there are no layers, and a keyframe is a new coded video sequence (N bit) whose 
 
 from __future__ import annotations
 
-from sfu.engine.reference.dependency_descriptor import parse_dependency_descriptor
+from sfu.engine.reference.dependency_descriptor import DependencyDescriptor, parse_dependency_descriptor
 from sfu.engine.reference.frame_info import CodecState, FrameInfo
 
 _OBU_SEQUENCE_HEADER = 1
@@ -34,22 +34,47 @@ def describe_av1(payload: bytes, marker: bool, dd_extension: bytes | None, state
         info.frame_number = descriptor.frame_number
         return info
     state.structure = descriptor.structure
-    independent = descriptor.start_of_frame and not descriptor.frame_diffs
-    keyframe = independent and descriptor.attached_structure and descriptor.spatial == 0
-    switch = descriptor.is_switch()
+    starts = descriptor.start_of_frame
+    spatial = descriptor.spatial
+    keyframe = starts and descriptor.attached_structure and not descriptor.frame_diffs and spatial == 0
     info = FrameInfo(
         is_keyframe=keyframe,
-        starts_frame=descriptor.start_of_frame,
+        starts_frame=starts,
         ends_frame=descriptor.end_of_frame,
         ends_picture=marker,
-        spatial=descriptor.spatial,
+        spatial=spatial,
         temporal=descriptor.temporal,
-        switching_point=keyframe or switch,
-        spatial_switching_point=keyframe or switch,
+        switching_point=starts and _follow_switches(descriptor, state),
+        spatial_switching_point=starts and _begins_spatial_layer(descriptor),
     )
     info.frame_number = descriptor.frame_number
     info.active_decode_targets = descriptor.active_decode_targets
     return info
+
+
+def _follow_switches(descriptor: DependencyDescriptor, state: CodecState) -> bool:
+    """Whether forwarding of this frame's temporal layer may begin with it, for who had only lower ones.
+
+    A switch indication promises that later frames of a decode target need nothing older. So the first frame of a
+    target that comes after the indication, which sits on the base layer, needs the base layer only.
+    """
+    spatial, temporal = descriptor.spatial, descriptor.temporal
+    if temporal == 0:
+        state.raisable[spatial] = descriptor.switch_temporals()
+        return True
+    raisable = state.raisable.get(spatial, 0)
+    # From now on the targets at and above this layer have a frame that others may not have got.
+    state.raisable[spatial] = raisable & ((1 << temporal) - 1)
+    return bool(raisable >> temporal & 1)
+
+
+def _begins_spatial_layer(descriptor: DependencyDescriptor) -> bool:
+    """Whether the frame needs nothing but lower spatial layers of its own picture, nor will later ones.
+
+    Frame numbers count the layers of a picture one by one, so a difference up to the layer's index stays inside.
+    """
+    inside = all(diff <= descriptor.spatial for diff in descriptor.frame_diffs)
+    return inside and bool(descriptor.switch_temporals() >> descriptor.temporal & 1)
 
 
 def _without_descriptor(payload: bytes, marker: bool) -> FrameInfo | None:

@@ -65,14 +65,15 @@ class DependencyDescriptor:
         self.dtis: list[int] = []
         self.frame_diffs: list[int] = []
 
-    def is_switch(self) -> bool:
-        """Whether one can switch to the decode target of this frame's own layer here."""
+    def switch_temporals(self) -> int:
+        """Bit t is set when this frame is a switch indication for the decode target of its spatial layer and t."""
         if self.structure is None:
-            return False
-        layer = (self.spatial, self.temporal)
-        return any(
-            dti == _SWITCH and target == layer for dti, target in zip(self.dtis, self.structure.targets, strict=True)
-        )
+            return 0
+        mask = 0
+        for dti, (spatial, temporal) in zip(self.dtis, self.structure.targets, strict=True):
+            if dti == _SWITCH and spatial == self.spatial:
+                mask |= 1 << temporal
+        return mask
 
 
 class _Bits:

@@ -55,12 +55,12 @@ class FrameInfo:
         self.spatial = spatial
         self.temporal = temporal
         self.switching_point = switching_point
-        """Temporal: VP8 Y bit (this frame depends on layer 0 only), VP9 U bit (later frames of higher layers depend on
-        nothing older of a higher layer), AV1 switch indication for the decode target of this very layer. Always
-        set on keyframes and where the stream has no temporal layers."""
+        """Forwarding of this temporal layer may begin with this frame, for who had only lower ones: VP8 Y bit, VP9 U bit
+        (senders set it on the frames of the higher layer), AV1 first frame after a switch indication. Always set on
+        keyframes and where the stream has no temporal layers. Read it where `starts_frame` is set."""
         self.spatial_switching_point = spatial_switching_point
-        """This frame needs no earlier frame of its own spatial layer: forwarding of the layer may begin here (VP9: not
-        inter-picture predicted; AV1: switch indication)."""
+        """This frame needs no earlier frame of its own spatial layer: forwarding of the layer may begin here, for who has
+        the lower ones (VP9: not inter-picture predicted; AV1: needs its own picture only, and a switch indication)."""
         self.picture_id: int | None = None
         self.picture_id_bits = 0
         """Width on the wire: 7, 15, or 0 without picture id (VP8, VP9)."""
@@ -75,12 +75,14 @@ class FrameInfo:
 
 
 class CodecState:
-    """What must be remembered between packets of one inbound stream: the AV1 template structure."""
+    """What must be remembered between packets of one inbound stream. Only AV1 with a dependency descriptor needs it."""
 
-    __slots__ = ("structure",)
+    __slots__ = ("raisable", "structure")
 
     def __init__(self) -> None:
         self.structure: TemplateStructure | None = None
+        self.raisable: dict[int, int] = {}
+        """Spatial layer to a bitmask of temporal layers whose forwarding may begin with their next frame."""
 
 
 EVERY_PACKET = FrameInfo(
