@@ -1,8 +1,8 @@
 """A long call, and what it does to the server's memory: `python -m tests.harness.soak --minutes 10`.
 
 Four participants with picture and sound, all subscribed to all. Every 20 s everyone must see and hear everyone; then
-one of them, drawn by seed, leaves and comes back. Prints one line per check; exit code 1 when the server's memory grew by
-more than the allowed share after the first quarter, or when anything failed.
+one of them, drawn by seed, leaves and comes back. Prints one line per check; exit code 1 when the server's memory
+grew by more than the allowed share after the first quarter, or when anything failed.
 """
 
 from __future__ import annotations
