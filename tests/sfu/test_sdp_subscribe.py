@@ -1,0 +1,270 @@
+"""Our offer to a subscriber, and what its answer means."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from sfu.engine.api import Codec, Extension, InboundLayer, InboundPayload, Kind, OutboundPayload, TrackConfig
+from sfu.errors import SdpError
+from sfu.sdp.capabilities import EXTENSIONS, VARIANTS
+from sfu.sdp.model import AcceptedSection, Direction, ReceivedMedia, Setup
+from sfu.sdp.negotiate import negotiate_subscribe, outbound_payloads, subscribe_variants
+from tests.sfu.sdp_rig import (
+    audio_section,
+    closed,
+    offer,
+    parse,
+    publish,
+    sections_of,
+    vector,
+    video_section,
+)
+
+
+def received(*variants: tuple[int, str]) -> ReceivedMedia:
+    found = [VARIANTS[key] for _, key in variants]
+    payloads = [InboundPayload(pt, VARIANTS[key].codec, VARIANTS[key].clock_rate) for pt, key in variants]
+    track = TrackConfig(kind=found[0].kind, payloads=payloads, layers=(InboundLayer(),))
+    return ReceivedMedia("0", found[0].kind, "cid", track, dict(variants), found[0].mime_type)
+
+
+def accepted(*keys: str, rtx: bool = True) -> AcceptedSection:
+    types = {VARIANTS[key].payload_type for key in keys}
+    if rtx:
+        types |= {VARIANTS[key].rtx_payload_type for key in keys} - {None}
+    return AcceptedSection("1", True, frozenset(types), rtx=rtx)
+
+
+def answer_to(text: str, *, setup: str = "active") -> str:
+    """What a browser would answer that takes everything."""
+    return text.replace("a=setup:actpass", f"a=setup:{setup}").replace("a=sendonly", "a=recvonly")
+
+
+# --- capabilities ---------------------------------------------------------------------------------------------
+
+
+def test_our_payload_types_are_unique_and_never_look_like_rtcp() -> None:
+    types = [t for v in VARIANTS.values() for t in (v.payload_type, v.rtx_payload_type) if t is not None]
+    assert len(set(types)) == len(types)
+    assert all(35 <= t <= 127 and not 64 <= t <= 95 for t in types)
+    assert all(v.rtx_payload_type is not None for v in VARIANTS.values() if v.kind is Kind.VIDEO)
+    assert {v.codec for v in VARIANTS.values()} == set(Codec) - {Codec.OTHER}
+
+
+def test_our_extension_ids_mean_one_thing_and_fit_one_byte_headers() -> None:
+    pairs = {(id, uri) for ids in EXTENSIONS.values() for uri, id in ids.items()}
+    assert len({id for id, _ in pairs}) == len(pairs)
+    assert all(1 <= id <= 14 for id, _ in pairs)
+
+
+def test_red_names_our_opus_type() -> None:
+    opus = VARIANTS["opus"].payload_type
+    assert dict(VARIANTS["red"].parameters) == {f"{opus}/{opus}": ""}
+
+
+# --- offers ---------------------------------------------------------------------------------------------------
+
+
+def test_the_first_offer_has_the_data_section_alone() -> None:
+    description = parse(offer())
+    (data,) = description.sections
+    assert (data.mid, data.sctp_port, data.max_message_size) == ("0", 5000, 65_536)
+    assert description.ice_lite
+    assert description.transport.setup is Setup.ACTPASS
+    assert description.bundle == ("0",)
+
+
+def test_active_and_closed_sections() -> None:
+    first, second = audio_section("1"), video_section("2", stereo=False)
+    text = offer(closed(first), second)
+    description = parse(text)
+    _, gone, video = description.sections
+    assert description.bundle == ("0", "2")
+    assert gone.rejected
+    assert (gone.mid, gone.direction) == ("1", Direction.INACTIVE)
+    assert (video.msid_stream, video.msid_track) == ("PA_one|TR_video2", "TR_video2")
+    assert video.direction is Direction.SENDONLY
+    assert video.ssrcs == (2002, 3002)
+    assert video.ssrc_groups == (("FID", (2002, 3002)),)
+    assert [c.name for c in video.codecs] == ["vp8", "rtx"]
+    lines = sections_of(text)[2]
+    assert "a=ssrc:2002 msid:PA_one|TR_video2 TR_video2" in lines
+    assert "a=ssrc:3002 cname:PA_one" in lines
+    assert text.count("a=end-of-candidates") == 1
+
+
+def test_without_a_second_ssrc_there_is_no_rtx() -> None:
+    text = offer(video_section("1", rtx_ssrc=None))
+    assert "rtx" not in text
+    assert "ssrc-group" not in text
+
+
+def test_the_dependency_descriptor_comes_with_av1_only() -> None:
+    assert Extension.DEPENDENCY_DESCRIPTOR not in offer(video_section("1", variants=("vp8", "vp9/0")))
+    assert Extension.DEPENDENCY_DESCRIPTOR in offer(video_section("1", variants=("av1/0",)))
+
+
+def test_stereo_is_announced() -> None:
+    assert "a=fmtp:111 minptime=10;useinbandfec=1;sprop-stereo=1\r\n" in offer(audio_section("1", stereo=True))
+    assert "stereo" not in offer(audio_section("1"))
+
+
+def test_no_transport_wide_feedback_is_offered() -> None:
+    text = offer(audio_section("1"), video_section("2"))
+    assert "transport-cc" not in text
+    assert Extension.TRANSPORT_CC not in text
+    assert "a=rtcp-fb:96 goog-remb" in text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"track_id": "TR\r\na=evil"},
+        {"stream_id": "PA one"},
+        {"stream_id": ""},
+        {"cname": "ünicode"},
+        {"cname": "a\x00b"},
+        {"mid": "1\r\n"},
+        {"mid": "m" * 17},
+        {"variants": ()},
+    ],
+)
+def test_ids_that_are_not_safe_never_leave(changes: dict[str, Any]) -> None:
+    with pytest.raises(SdpError):
+        offer(replace(audio_section("1"), **changes))
+
+
+# --- answers --------------------------------------------------------------------------------------------------
+
+
+def test_an_answer_that_takes_everything() -> None:
+    sections = [audio_section("1"), video_section("2")]
+    negotiation = negotiate_subscribe(parse(answer_to(offer(*sections)), "answer"), sections)
+    assert negotiation.data_section
+    assert negotiation.transport.setup is Setup.ACTIVE
+    audio, video = negotiation.sections["1"], negotiation.sections["2"]
+    assert audio == AcceptedSection("1", True, frozenset({63, 111}), dict(EXTENSIONS[Kind.AUDIO]), nack=True, rtx=False)
+    assert video.payload_types == {96, 97}
+    assert (video.accepted, video.nack, video.rtx) == (True, True, True)
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("a=recvonly", "a=inactive"),
+        ("m=video 9", "m=video 0"),
+        ("a=rtcp-mux", "a=rtcp-rsize"),
+        ("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP9/90000"),
+        ("SAVPF 96 97", "SAVPF 120 97"),
+    ],
+)
+def test_an_answer_that_refuses(old: str, new: str) -> None:
+    sections = [video_section("1")]
+    text = answer_to(offer(*sections))
+    assert old in text
+    negotiation = negotiate_subscribe(parse(text.replace(old, new), "answer"), sections)
+    assert not negotiation.sections["1"].accepted
+
+
+def test_an_answer_in_part() -> None:
+    sections = [video_section("1", variants=("vp8", "h264/42e01f/1"))]
+    text = answer_to(offer(*sections)).replace("SAVPF 96 97 106 107", "SAVPF 106")
+    text = text.replace("a=extmap:5 ", "a=extmap:9 ").replace("a=rtcp-fb:106 nack\r\n", "")
+    section = negotiate_subscribe(parse(text, "answer"), sections).sections["1"]
+    assert section.payload_types == {106}
+    assert not section.rtx
+    assert not section.nack
+    # An id of its own is not what was offered: the extension is not sent.
+    assert Extension.PLAYOUT_DELAY not in section.extensions
+    assert section.extensions[Extension.MID] == 1
+
+
+def test_rtx_of_another_codec_is_not_ours() -> None:
+    sections = [video_section("1")]
+    text = answer_to(offer(*sections)).replace("apt=96", "apt=106")
+    section = negotiate_subscribe(parse(text, "answer"), sections).sections["1"]
+    assert section.accepted
+    assert not section.rtx
+    assert section.payload_types == {96}
+
+
+def test_answers_to_another_offer() -> None:
+    sections = [audio_section("1"), video_section("2")]
+    text = answer_to(offer(*sections))
+    swapped = [video_section("1"), audio_section("2")]
+    other_mid = [audio_section("1"), video_section("3")]
+    for asked in (sections[:1], [*sections, audio_section("3")], swapped, other_mid):
+        with pytest.raises(SdpError) as error:
+            negotiate_subscribe(parse(text, "answer"), asked)
+        assert error.value.code == "section_mismatch"
+    with pytest.raises(SdpError) as error:
+        negotiate_subscribe(
+            parse(text.replace("m=application 9 UDP/DTLS/SCTP", "m=message 9 UDP/DTLS/SCTP"), "answer"), sections
+        )
+    assert error.value.code == "section_mismatch"
+    with pytest.raises(SdpError):
+        negotiate_subscribe(parse(offer(*sections)), sections)
+
+
+def test_closed_sections_are_not_accepted_whatever_the_answer_says() -> None:
+    section = video_section("1")
+    text = answer_to(offer(section))
+    negotiation = negotiate_subscribe(parse(text, "answer"), [closed(section)])
+    assert not negotiation.sections["1"].accepted
+
+
+# --- mapping --------------------------------------------------------------------------------------------------
+
+
+def test_variants_to_offer() -> None:
+    audio, video = publish(vector("chromium_simulcast")).received
+    assert subscribe_variants(audio) == ["red", "opus"]
+    assert subscribe_variants(received((63, "red"))) == ["red", "opus"]
+    assert subscribe_variants(received((111, "opus"))) == ["opus"]
+    assert subscribe_variants(video)[:2] == ["vp8", "h264/42001f/1"]
+    assert len(set(subscribe_variants(video))) == len(subscribe_variants(video))
+    assert subscribe_variants(received((97, "h264/42e01f/0"))) == [
+        "h264/42e01f/0", "h264/42001f/0", "h264/42e01f/1", "h264/42001f/1",
+    ]  # fmt: skip
+
+
+def test_the_publishers_types_become_ours() -> None:
+    assert outbound_payloads(received((120, "vp8")), accepted("vp8")) == {120: OutboundPayload(96, 97)}
+    assert outbound_payloads(received((120, "vp8")), accepted("vp8", rtx=False)) == {120: OutboundPayload(96)}
+    assert outbound_payloads(received((120, "vp8")), accepted("vp9/0")) == {}
+    assert outbound_payloads(received((102, "h264/42001f/1")), accepted("h264/42e01f/1")) == {
+        102: OutboundPayload(106, 107)
+    }
+    # A single-NAL stream suits mode 1, a stream in mode 1 does not suit mode 0.
+    assert outbound_payloads(received((9, "h264/4d001f/0")), accepted("h264/4d001f/1"))[9].payload_type == 112
+    assert outbound_payloads(received((9, "h264/4d001f/1")), accepted("h264/4d001f/0")) == {}
+
+
+def test_rtx_only_where_its_type_was_accepted() -> None:
+    section = AcceptedSection("1", True, frozenset({96, 98, 99}), rtx=True)
+    assert outbound_payloads(received((96, "vp8"), (98, "vp9/0")), section) == {
+        96: OutboundPayload(96),
+        98: OutboundPayload(98, 99),
+    }
+
+
+def test_red_passes_or_is_stripped() -> None:
+    publisher = received((63, "red"), (111, "opus"))
+    assert outbound_payloads(publisher, accepted("red", "opus")) == {63: OutboundPayload(63), 111: OutboundPayload(111)}
+    assert outbound_payloads(publisher, accepted("opus")) == {
+        63: OutboundPayload(111, strip_red=True),
+        111: OutboundPayload(111),
+    }
+
+
+def test_red_with_other_block_types_is_stripped_for_everyone() -> None:
+    """Blocks pass through unchanged, so a subscriber would find an Opus payload type in them that it never heard of."""
+    publisher = received((63, "red"), (109, "opus"))
+    assert outbound_payloads(publisher, accepted("red", "opus")) == {
+        63: OutboundPayload(111, strip_red=True),
+        109: OutboundPayload(111),
+    }
+    assert outbound_payloads(publisher, accepted("red")) == {}
