@@ -11,6 +11,8 @@ export default defineConfig({
     modulePreload: { polyfill: false },
     assetsInlineLimit: 0,
     sourcemap: false,
+    // The bundle holds other people's code: their licences travel with it.
+    license: { fileName: "licenses.md" },
     chunkSizeWarningLimit: 900,
   },
   server: {

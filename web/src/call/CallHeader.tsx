@@ -19,7 +19,9 @@ export function CallHeader({ appName, roomName, count, layout, onInvite, onToggl
     <header className="call-header">
       <Brand name={appName} link={false} />
       <span className="call-room">
-        <bdi>{roomName}</bdi>
+        <h1>
+          <bdi>{roomName}</bdi>
+        </h1>
         <span className="call-count">
           <Users size={14} aria-hidden />
           {t("call.people", { count })}

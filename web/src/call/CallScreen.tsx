@@ -6,6 +6,7 @@ import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import { useOwnMedia } from "../hooks/useOwnMedia";
 import { type Toast, useToasts } from "../hooks/useToasts";
+import { useWakeLock } from "../hooks/useWakeLock";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
 import { displayName } from "../lib/people";
@@ -48,6 +49,7 @@ export function CallScreen({ room, roomName, appName, problems, onLeave }: Props
   );
   const media = useOwnMedia(room, tellProblem);
   useComingsAndGoings(room, show);
+  useWakeLock();
 
   // Messages that arrive while the chat is open are seen at once.
   if (panel === "chat" && seen !== chat.received) setSeen(chat.received);

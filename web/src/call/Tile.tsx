@@ -1,6 +1,6 @@
 import { VideoTrack } from "@livekit/components-react";
 import { ConnectionQuality, type Participant, Track, type TrackPublication } from "livekit-client";
-import { LoaderCircle, MicOff, MonitorUp, Pin, PinOff, SignalLow, WifiOff } from "lucide-react";
+import { LoaderCircle, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
 import type { CSSProperties } from "react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
@@ -34,7 +34,7 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
     >
       {cameraOn && cameraReady && camera !== undefined ? (
         <VideoTrack
-          className={local ? "tile-video mirrored" : "tile-video"}
+          className={local && !facesAway(camera) ? "tile-video mirrored" : "tile-video"}
           trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
         />
       ) : (
@@ -62,6 +62,11 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
   );
 }
 
+// A phone's back camera films the world, which is not a mirror image.
+function facesAway(camera: TrackPublication): boolean {
+  return camera.track?.mediaStreamTrack.getSettings().facingMode === "environment";
+}
+
 function TileCaption({ person }: { person: Person }) {
   const { t } = useTranslation();
   return (
@@ -77,7 +82,7 @@ function Quality({ quality }: { quality: ConnectionQuality }) {
   const { t } = useTranslation();
   if (quality !== ConnectionQuality.Poor && quality !== ConnectionQuality.Lost) return null;
   const lost = quality === ConnectionQuality.Lost;
-  const Icon = lost ? WifiOff : SignalLow;
+  const Icon = lost ? WifiOff : WifiLow;
   return (
     <span className={`tile-quality${lost ? " lost" : ""}`} title={lost ? t("call.lost") : t("call.poor")}>
       <Icon size={15} aria-label={lost ? t("call.lost") : t("call.poor")} />

@@ -1,5 +1,5 @@
-import { type Room, RoomEvent, Track } from "livekit-client";
-import { useCallback, useEffect, useState } from "react";
+import { type Room, Track } from "livekit-client";
+import { useCallback, useState } from "react";
 import { type DeviceProblem, deviceProblem } from "../lib/devices";
 import { savePrefs } from "../lib/prefs";
 import { usePerson } from "./usePerson";
@@ -36,16 +36,6 @@ export function useOwnMedia(room: Room, onProblem: (source: Track.Source, proble
     [onProblem],
   );
 
-  useEffect(() => {
-    const lost = (error: Error, kind?: MediaDeviceKind) => {
-      onProblem(kind === "videoinput" ? Track.Source.Camera : Track.Source.Microphone, deviceProblem(error));
-    };
-    room.on(RoomEvent.MediaDevicesError, lost);
-    return () => {
-      room.off(RoomEvent.MediaDevicesError, lost);
-    };
-  }, [room, onProblem]);
-
   const toggleMic = () => {
     if (busy.has(Track.Source.Microphone)) return;
     savePrefs({ micOn: !me.micOn });
@@ -58,7 +48,7 @@ export function useOwnMedia(room: Room, onProblem: (source: Track.Source, proble
   };
   const toggleScreen = () => {
     if (busy.has(Track.Source.ScreenShare)) return;
-    const options = { audio: true, contentHint: "detail", selfBrowserSurface: "exclude" } as const;
+    const options = { audio: true, contentHint: "detail", surfaceSwitching: "include" } as const;
     void change(Track.Source.ScreenShare, () =>
       room.localParticipant.setScreenShareEnabled(!me.sharing, me.sharing ? undefined : options),
     );

@@ -60,10 +60,9 @@ export class Preview {
       return;
     }
     this.update({ starting: true });
-    // Both at once is one question to the person; only when that fails is each asked for alone.
-    if (!(cameraOn && micOn && (await this.openBoth()))) {
-      await Promise.all([cameraOn ? this.open("camera") : null, micOn ? this.open("mic") : null]);
-    }
+    if (cameraOn && micOn) await this.openBoth();
+    else if (cameraOn) await this.open("camera");
+    else if (micOn) await this.open("mic");
     this.update({ starting: false });
   }
 
@@ -92,16 +91,18 @@ export class Preview {
     this.close("mic");
   }
 
-  private async openBoth(): Promise<boolean> {
+  // Both at once is one question to the person; only when that fails is each asked for alone.
+  private async openBoth(): Promise<void> {
     const mine = { camera: ++this.generation.camera, mic: ++this.generation.mic };
     let tracks: LocalTrack[];
     try {
       tracks = await createLocalTracks({ video: this.constraints("camera"), audio: this.constraints("mic") });
     } catch {
-      return this.generation.camera !== mine.camera || this.generation.mic !== mine.mic;
+      const wanted = (["camera", "mic"] as const).filter((kind) => this.generation[kind] === mine[kind]);
+      await Promise.all(wanted.map((kind) => this.open(kind)));
+      return;
     }
     for (const track of tracks) this.adopt(track.kind === Track.Kind.Video ? "camera" : "mic", track, mine);
-    return true;
   }
 
   private async open(kind: PreviewKind): Promise<void> {
