@@ -55,12 +55,13 @@ class FrameInfo:
         self.spatial = spatial
         self.temporal = temporal
         self.switching_point = switching_point
-        """Forwarding of this temporal layer may begin with this frame, for who had only lower ones: VP8 Y bit, VP9 U bit
-        (senders set it on the frames of the higher layer), AV1 first frame after a switch indication. Always set on
-        keyframes and where the stream has no temporal layers. Read it where `starts_frame` is set."""
+        """Forwarding of this temporal layer may begin with this frame, for who had only lower ones: VP8 Y bit, VP9 U
+        bit (senders set it on the frames of the higher layer), AV1 first frame after a switch indication. Always set
+        on keyframes and where the stream has no temporal layers. Read it where `starts_frame` is set."""
         self.spatial_switching_point = spatial_switching_point
-        """This frame needs no earlier frame of its own spatial layer: forwarding of the layer may begin here, for who has
-        the lower ones (VP9: not inter-picture predicted; AV1: needs its own picture only, and a switch indication)."""
+        """This frame needs no earlier frame of its own spatial layer: forwarding of the layer may begin here, for who
+        has the lower ones (VP9: not inter-picture predicted; AV1: needs its own picture only, and a switch
+        indication)."""
         self.picture_id: int | None = None
         self.picture_id_bits = 0
         """Width on the wire: 7, 15, or 0 without picture id (VP8, VP9)."""
