@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from typing import cast
 
 from aiohttp import web
 
@@ -84,5 +85,5 @@ class _Newcomer(asyncio.Protocol):
         self._gate = gate
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._gate.enter(transport)
+        # Not an isinstance check: uvloop's transports do not derive from asyncio.Transport.
+        self._gate.enter(cast(asyncio.Transport, transport))
