@@ -1,0 +1,29 @@
+"""What every part of the engine shares: the way out, the counters, the seed."""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import TYPE_CHECKING
+
+from sfu.engine.api import DROP_REASONS, Event, Transmit
+from sfu.engine.reference.prng import SplitMix64
+
+if TYPE_CHECKING:
+    from sfu.engine.reference.stream import InboundStream
+
+
+class Core:
+    """Output queues, drop counters, and the streams that owe someone a keyframe.
+
+    The queues are bounded by what one call of `handle_*` can make: the caller drains them after each.
+    """
+
+    __slots__ = ("drops", "events", "keyframes_wanted", "random", "transmits")
+
+    def __init__(self, seed: int) -> None:
+        self.random = SplitMix64(seed)
+        self.transmits: deque[Transmit] = deque()
+        self.events: deque[Event] = deque()
+        self.drops = dict.fromkeys(DROP_REASONS, 0)
+        self.keyframes_wanted: dict[InboundStream, None] = {}
+        """Insertion-ordered set."""

@@ -1,0 +1,99 @@
+"""Which layer a subscription gets: the stream to go for, and the layers inside of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sfu.engine.api import HIGHEST_LAYER
+
+if TYPE_CHECKING:
+    from sfu.engine.reference.packet import MediaPacket
+    from sfu.engine.reference.stream import InboundStream
+
+ACTIVE_NS = 2_000_000_000
+"""A stream whose last packet is older is not active."""
+
+
+def choose_stream(streams: Sequence[InboundStream], target_spatial: int) -> InboundStream | None:
+    """The best active stream that is not above the target, else the lowest active one."""
+    active = [stream for stream in streams if stream.is_active]
+    fitting = [stream for stream in active if stream.layer <= target_spatial]
+    if fitting:
+        return fitting[-1]
+    return active[0] if active else None
+
+
+class LayerFilter:
+    """Temporal and spatial layers of one stream that one subscription gets.
+
+    `max_temporal` and `max_spatial` are what is let through now; they move towards the targets only where a
+    decoder can follow: at a keyframe; down at the start of a picture; up at a switching point.
+    """
+
+    __slots__ = (
+        "_raised_at",
+        "_temporal_before",
+        "max_spatial",
+        "max_temporal",
+        "pending",
+        "target_spatial",
+        "target_temporal",
+    )
+
+    def __init__(self) -> None:
+        self.target_spatial = HIGHEST_LAYER
+        self.target_temporal = HIGHEST_LAYER
+        self.max_spatial = HIGHEST_LAYER
+        self.max_temporal = HIGHEST_LAYER
+        self.pending = False
+        """The targets are not reached yet: each packet has to be looked at."""
+        self._raised_at = -1
+        self._temporal_before = HIGHEST_LAYER
+
+    def set_target(self, spatial: int, temporal: int) -> None:
+        self.target_spatial = spatial
+        self.target_temporal = temporal
+        self.pending = (spatial, temporal) != (self.max_spatial, self.max_temporal)
+
+    def begin(self) -> None:
+        """A stream starts at a keyframe: everything wanted can be had."""
+        self.max_spatial = self.target_spatial
+        self.max_temporal = self.target_temporal
+        self.pending = False
+        self._raised_at = -1
+
+    def wants_spatial(self, stream: InboundStream) -> bool:
+        """Whether a spatial layer that is there is wanted and not let through: it needs a keyframe."""
+        return self.max_spatial < min(self.target_spatial, stream.top_spatial)
+
+    def passes(self, packet: MediaPacket, stream: InboundStream) -> bool:
+        """Whether the packet goes out, after moving the limits where this packet lets them move."""
+        info = packet.info
+        if info.starts_frame and packet.ext_seq == stream.highest:
+            self._move(packet, stream)
+        if info.temporal > self.max_temporal or info.spatial > self.max_spatial:
+            return False
+        # A straggler of a frame that was withheld before the way up must not come out alone.
+        return packet.ext_seq >= self._raised_at or info.temporal <= self._temporal_before
+
+    def _move(self, packet: MediaPacket, stream: InboundStream) -> None:
+        info = packet.info
+        if info.is_keyframe:
+            self.begin()
+            return
+        if info.spatial == 0:
+            self.max_temporal = min(self.max_temporal, self.target_temporal)
+            self.max_spatial = min(self.max_spatial, self.target_spatial)
+        if self.max_temporal < info.temporal <= self.target_temporal and info.switching_point:
+            self._temporal_before = self.max_temporal
+            self._raised_at = packet.ext_seq
+            self.max_temporal = info.temporal
+        if self.max_spatial + 1 == info.spatial <= self.target_spatial and info.spatial_switching_point:
+            self.max_spatial = info.spatial
+        # Above the highest layer there is nothing to wait for.
+        if self.max_temporal >= stream.top_temporal and self.target_temporal > self.max_temporal:
+            self.max_temporal = self.target_temporal
+        if self.max_spatial >= stream.top_spatial and self.target_spatial > self.max_spatial:
+            self.max_spatial = self.target_spatial
+        self.pending = (self.max_spatial, self.max_temporal) != (self.target_spatial, self.target_temporal)

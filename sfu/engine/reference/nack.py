@@ -1,0 +1,92 @@
+"""Which packets of an inbound stream are missing, and when to ask for them (RFC 4585 §6.2.1)."""
+
+from __future__ import annotations
+
+REORDER_NS = 10_000_000
+"""A gap this old is a loss even when no second packet has followed it."""
+MIN_REPEAT_NS = 20_000_000
+MAX_TRIES = 10
+GIVE_UP_NS = 1_000_000_000
+MAX_MISSING = 256
+MAX_GAP = 512
+"""A larger jump of sequence numbers is a new beginning, not a loss."""
+
+
+class _Missing:
+    __slots__ = ("asked_at_ns", "first_asked_at_ns", "since_ns", "tries")
+
+    def __init__(self, since_ns: int) -> None:
+        self.since_ns = since_ns
+        self.asked_at_ns = 0
+        self.first_asked_at_ns = 0
+        self.tries = 0
+
+
+class NackRegister:
+    """Missing extended sequence numbers of one stream, oldest first.
+
+    The round trip is measured by the register itself: from the first request of a packet to its arrival, smoothed
+    by 1/8. Before the first answer, requests repeat at the shortest interval.
+    """
+
+    __slots__ = ("_missing", "has_fresh_gap", "rtt_ns")
+
+    def __init__(self) -> None:
+        self._missing: dict[int, _Missing] = {}
+        self.has_fresh_gap = False
+        """No packet has followed the newest gap yet."""
+        self.rtt_ns = 0
+
+    def __len__(self) -> int:
+        return len(self._missing)
+
+    def clear(self) -> None:
+        self._missing.clear()
+        self.has_fresh_gap = False
+
+    def add_gap(self, now_ns: int, first: int, end: int) -> None:
+        """`first` up to but not including `end` did not arrive before the packet after them did."""
+        missing = self._missing
+        for ext_seq in range(max(first, end - MAX_MISSING), end):
+            missing[ext_seq] = _Missing(now_ns)
+        while len(missing) > MAX_MISSING:
+            del missing[next(iter(missing))]
+        self.has_fresh_gap = True
+
+    def arrived(self, now_ns: int, ext_seq: int) -> None:
+        """A late, resent or unwrapped packet is there."""
+        entry = self._missing.pop(ext_seq, None)
+        if entry is not None and entry.tries:
+            sample = now_ns - entry.first_asked_at_ns
+            self.rtt_ns = sample if self.rtt_ns == 0 else self.rtt_ns + (sample - self.rtt_ns) // 8
+
+    def due(self, now_ns: int, *, packet_followed: bool) -> list[int]:
+        """Sequence numbers to ask for now; asking is taken as done. `packet_followed`: called for a packet beyond the
+        newest gap, which makes the packets of that gap lost and not only late."""
+        missing = self._missing
+        if not missing:
+            return []
+        repeat_ns = max(MIN_REPEAT_NS, self.rtt_ns)
+        wanted: list[int] = []
+        expired: list[int] = []
+        for ext_seq, entry in missing.items():
+            if now_ns - entry.since_ns >= GIVE_UP_NS:
+                expired.append(ext_seq)
+            elif entry.tries == 0:
+                if packet_followed or now_ns - entry.since_ns >= REORDER_NS:
+                    entry.first_asked_at_ns = now_ns
+                    wanted.append(ext_seq)
+            elif now_ns - entry.asked_at_ns >= repeat_ns:
+                if entry.tries >= MAX_TRIES:
+                    expired.append(ext_seq)
+                else:
+                    wanted.append(ext_seq)
+        for ext_seq in expired:
+            del missing[ext_seq]
+        for ext_seq in wanted:
+            entry = missing[ext_seq]
+            entry.asked_at_ns = now_ns
+            entry.tries += 1
+        if packet_followed:
+            self.has_fresh_gap = False
+        return wanted

@@ -1,0 +1,50 @@
+"""What leaves once a second per transport: receiver and sender reports (RFC 3550 §6.4), and the bitrates measured."""
+
+from __future__ import annotations
+
+from sfu.engine.reference.rtcp import build_rr, build_sdes, ns_to_short, ntp_short
+from sfu.engine.reference.transport import Transport
+
+REPORT_INTERVAL_NS = 1_000_000_000
+_MAX_COMPOUND_BYTES = 1_100
+_SPREAD = 1_000
+
+
+def run_reports(now_ns: int, transport: Transport) -> None:
+    """Send the reports of `transport` when they are due. Transports are spread over the second by their SSRC."""
+    due_ns = transport.next_report_at_ns
+    if due_ns is None:
+        transport.next_report_at_ns = now_ns + REPORT_INTERVAL_NS // _SPREAD * (1 + transport.local_ssrc % _SPREAD)
+        return
+    if now_ns < due_ns:
+        return
+    transport.next_report_at_ns = max(due_ns + REPORT_INTERVAL_NS, now_ns + REPORT_INTERVAL_NS // 2)
+    _send_receiver_reports(now_ns, transport)
+    compound = b""
+    for forwarder in transport.forwarders.values():
+        forwarder.sample_bitrate()
+        report = forwarder.build_sender_report(now_ns)
+        if len(compound) + len(report) > _MAX_COMPOUND_BYTES:
+            transport.send_rtcp(compound)
+            compound = b""
+        compound += report
+    if compound:
+        transport.send_rtcp(compound)
+
+
+def _send_receiver_reports(now_ns: int, transport: Transport) -> None:
+    blocks = []
+    for track in transport.tracks.values():
+        for stream in track.streams:
+            stream.sample_bitrate(now_ns)
+            if stream.ssrc is None or stream.highest < 0:
+                continue
+            lsr = dlsr = 0
+            report = stream.sender_report
+            if report is not None:
+                lsr = ntp_short(report.ntp)
+                dlsr = ns_to_short(now_ns - report.arrived_at_ns)
+            blocks.append(stream.reception.report(stream.ssrc, lsr, dlsr))
+    if blocks:
+        ssrc = transport.local_ssrc
+        transport.send_rtcp(build_rr(ssrc, blocks) + build_sdes([(ssrc, f"{ssrc:08x}")]))

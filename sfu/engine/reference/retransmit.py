@@ -1,0 +1,83 @@
+"""What a subscription sent lately, and whether it may be sent again (RFC 4585 §6.2.1, RFC 4588)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sfu.engine.api import OutboundPayload
+    from sfu.engine.reference.packet import MediaPacket
+
+MIN_INTERVAL_NS = 20_000_000
+MAX_RESENDS = 10
+SHARE_OF_BITRATE = 5
+"""Resends get one fifth of the bitrate sent."""
+MIN_BYTES_PER_S = 100_000 // 8
+_NS_PER_S = 1_000_000_000
+
+
+SentPacket = tuple[int, bytes, "MediaPacket", "OutboundPayload", "tuple[int, int] | None"]
+"""One forwarded packet: ext_seq, header in the clear, what it was made of, how, and the picture id and TL0PICIDX
+written into it (None: the payload left as it came). A bare tuple, since one is made for each packet and subscriber."""
+
+
+class _Resends:
+    __slots__ = ("count", "last_at_ns")
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.last_at_ns = 0
+
+
+class RetransmissionBuffer:
+    """The last `size` packets by ext_seq, and the limits on sending them again.
+
+    The share of the bitrate is a token bucket: filled by a fifth of what `bytes_sent` grows, or at 100 kbit/s when that
+    is more; it holds one second's worth.
+    """
+
+    __slots__ = ("_budget", "_bytes_seen", "_refilled_at_ns", "_resends", "ring", "size")
+
+    def __init__(self, size: int) -> None:
+        self.size = size
+        """0: nothing is kept."""
+        self.ring: list[SentPacket | None] = [None] * size
+        """A sent packet lies at its ext_seq modulo `size`."""
+        self._resends: dict[int, _Resends] = {}
+        self._budget = MIN_BYTES_PER_S
+        self._bytes_seen = 0
+        self._refilled_at_ns: int | None = None
+
+    def find(self, ext_seq: int) -> SentPacket | None:
+        sent = self.ring[ext_seq % self.size] if self.size else None
+        return sent if sent is not None and sent[0] == ext_seq else None
+
+    def clear(self) -> None:
+        self.ring = [None] * self.size
+        self._resends.clear()
+
+    def refill(self, now_ns: int, bytes_sent: int, bytes_per_s: int) -> None:
+        """Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately."""
+        elapsed_ns = 0 if self._refilled_at_ns is None else now_ns - self._refilled_at_ns
+        self._refilled_at_ns = now_ns
+        earned = max((bytes_sent - self._bytes_seen) // SHARE_OF_BITRATE, MIN_BYTES_PER_S * elapsed_ns // _NS_PER_S)
+        self._bytes_seen = bytes_sent
+        self._budget = min(self._budget + earned, max(MIN_BYTES_PER_S, bytes_per_s // SHARE_OF_BITRATE))
+
+    def may_resend(self, now_ns: int, sent: SentPacket, rtt_ns: int) -> bool:
+        """Whether the limits allow `sent` to go out again now; if so it is counted."""
+        size = len(sent[2].payload)
+        resends = self._resends.get(sent[0])
+        if resends is None:
+            resends = _Resends()
+        elif resends.count >= MAX_RESENDS or now_ns - resends.last_at_ns < max(rtt_ns, MIN_INTERVAL_NS):
+            return False
+        if self._budget < size:
+            return False
+        self._budget -= size
+        resends.count += 1
+        resends.last_at_ns = now_ns
+        self._resends[sent[0]] = resends
+        while len(self._resends) > self.size:
+            del self._resends[next(iter(self._resends))]
+        return True

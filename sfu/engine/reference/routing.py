@@ -1,0 +1,109 @@
+"""Who gets which stream: begin, switch, stop, and the keyframes that this needs."""
+
+from __future__ import annotations
+
+from sfu.engine.api import HIGHEST_LAYER, KEYFRAME_INTERVAL_NS, LayerChanged
+from sfu.engine.reference.core import Core
+from sfu.engine.reference.forwarder import Forwarder
+from sfu.engine.reference.layers import ACTIVE_NS, choose_stream
+from sfu.engine.reference.packet import MediaPacket
+from sfu.engine.reference.rtcp import build_pli
+from sfu.engine.reference.stream import InboundStream
+from sfu.engine.reference.track import Track
+
+
+def refresh(core: Core, forwarder: Forwarder) -> None:
+    """Work out again what a subscription should get. The caller refreshes the track's routes afterwards."""
+    track = forwarder.track
+    if forwarder.paused or track.muted or not forwarder.transport.is_ready:
+        forwarder.desired = None
+        stop(core, forwarder)
+        return
+    # Simulcast layers are streams of their own: all that is inside of one is wanted.
+    inner = forwarder.target_spatial if track.is_svc else HIGHEST_LAYER
+    forwarder.layers.set_target(inner, forwarder.target_temporal)
+    desired = choose_stream(track.streams, forwarder.target_spatial)
+    forwarder.desired = desired
+    if desired is None:
+        return
+    if desired is not forwarder.current or forwarder.layers.wants_spatial(desired):
+        want_keyframe(core, desired)
+
+
+def refresh_track(core: Core, track: Track) -> None:
+    """The same for every subscription of a track, and its routes."""
+    for forwarder in track.forwarders.values():
+        refresh(core, forwarder)
+    track.refresh_routes()
+
+
+def stop(core: Core, forwarder: Forwarder) -> None:
+    """The subscription gets nothing until the next keyframe of a stream."""
+    if forwarder.current is not None:
+        forwarder.current = None
+        report(core, forwarder)
+
+
+def restart(core: Core, stream: InboundStream) -> None:
+    """The sequence of a stream begins anew: forget it, and let its receivers begin again at a keyframe."""
+    stream.reset()
+    for forwarder in stream.track.forwarders.values():
+        forwarder.timeline.forget_source(stream)
+    for forwarder in stream.receivers:
+        stop(core, forwarder)
+        want_keyframe(core, stream)
+    stream.track.refresh_routes()
+
+
+def begin_waiting(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket) -> None:
+    """`packet` begins a keyframe of `stream`: everyone who waits for that goes over now."""
+    for forwarder in stream.waiting:
+        if packet.payload_type in forwarder.payloads:
+            forwarder.begin(now_ns, stream, packet)
+            report(core, forwarder)
+        else:
+            core.drops["no_payload_for_subscriber"] += 1
+    stream.track.refresh_routes()
+
+
+def report(core: Core, forwarder: Forwarder) -> None:
+    """Tell which layer a subscription gets, if that is news."""
+    stream = forwarder.current
+    layer: tuple[int | None, int | None] = (None, None)
+    if stream is not None:
+        spatial = min(forwarder.layers.max_spatial, stream.top_spatial) if stream.track.is_svc else stream.layer
+        layer = (spatial, min(forwarder.layers.max_temporal, stream.top_temporal))
+    if layer != forwarder.reported:
+        forwarder.reported = layer
+        core.events.append(LayerChanged(forwarder.handle, *layer))
+
+
+def refresh_activity(core: Core, now_ns: int, track: Track) -> None:
+    """Notice streams of a track that have stopped."""
+    changed = False
+    for stream in track.streams:
+        if stream.is_fresh and now_ns - stream.last_packet_at_ns >= ACTIVE_NS:
+            stream.is_fresh = False
+            changed = True
+    if changed:
+        refresh_track(core, track)
+
+
+def want_keyframe(core: Core, stream: InboundStream) -> None:
+    """Ask the publisher for a keyframe, again and again until there is one."""
+    if stream.track.is_video:
+        core.keyframes_wanted[stream] = None
+
+
+def send_keyframe_requests(core: Core, now_ns: int) -> None:
+    """PLIs that are due (RFC 4585 §6.3.1). Nothing is asked of a muted track or of a layer that has stopped."""
+    for stream in core.keyframes_wanted:
+        track = stream.track
+        last_ns = stream.last_pli_at_ns
+        if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
+            continue
+        if stream.ssrc is None or track.muted or not track.transport.is_ready or not stream.is_active:
+            continue
+        stream.last_pli_at_ns = now_ns
+        stream.plis_sent += 1
+        track.transport.send_rtcp(build_pli(track.transport.local_ssrc, stream.ssrc))

@@ -1,0 +1,65 @@
+"""RTP timestamps of one subscription: continuous, whatever the sources do."""
+
+from __future__ import annotations
+
+from sfu.engine.reference.rtcp import ntp_diff_ns
+from sfu.engine.reference.seqnum import timestamp_diff
+from sfu.engine.reference.stream import InboundStream
+
+_MASK = 0xFFFF_FFFF
+_NS_PER_S = 1_000_000_000
+MAX_DISAGREEMENT_S = 2
+"""Sender reports that put a switch further than this from the time passed are not believed."""
+
+
+class Timeline:
+    """The offset from a source's timestamps to those sent, chosen anew when the source changes."""
+
+    __slots__ = ("_last_at_ns", "_source", "last", "offset", "started")
+
+    def __init__(self, first_timestamp: int) -> None:
+        self.offset = 0
+        self.started = False
+        self.last = first_timestamp
+        """The newest timestamp sent."""
+        self._last_at_ns = 0
+        self._source: InboundStream | None = None
+
+    def begin(self, now_ns: int, source: InboundStream, timestamp: int) -> None:
+        """`source` starts with `timestamp`. The same source that goes on keeps its offset."""
+        if not self.started:
+            self.started = True
+            self.offset = (self.last - timestamp) & _MASK
+        elif source is not self._source or not self._is_plausible(now_ns, source, timestamp, self.offset):
+            self.offset = self._next_offset(now_ns, source, timestamp)
+        self._source = source
+        self.advance(now_ns, (timestamp + self.offset) & _MASK)
+
+    def advance(self, now_ns: int, sent: int) -> None:
+        """A packet with the timestamp `sent`, higher than all before, leaves now."""
+        self.last = sent
+        self._last_at_ns = now_ns
+
+    def forget_source(self, source: InboundStream) -> None:
+        """`source` is gone or starts its timestamps anew."""
+        if self._source is source:
+            self._source = None
+
+    def _elapsed(self, now_ns: int, clock_rate: int) -> int:
+        return (now_ns - self._last_at_ns) * clock_rate // _NS_PER_S
+
+    def _is_plausible(self, now_ns: int, source: InboundStream, timestamp: int, offset: int) -> bool:
+        step = timestamp_diff((timestamp + offset) & _MASK, self.last)
+        slack = MAX_DISAGREEMENT_S * source.clock_rate
+        return step > 0 and abs(step - self._elapsed(now_ns, source.clock_rate)) <= slack
+
+    def _next_offset(self, now_ns: int, source: InboundStream, timestamp: int) -> int:
+        old = self._source.sender_report if self._source is not None else None
+        new = source.sender_report
+        if old is not None and new is not None:
+            apart = ntp_diff_ns(new.ntp, old.ntp) * source.clock_rate // _NS_PER_S
+            offset = (self.offset + old.rtp_timestamp - new.rtp_timestamp + apart) & _MASK
+            if self._is_plausible(now_ns, source, timestamp, offset):
+                return offset
+        elapsed = max(1, self._elapsed(now_ns, source.clock_rate))
+        return (self.last + elapsed - timestamp) & _MASK

@@ -1,0 +1,190 @@
+"""One association with a peer: keys, paths, SSRC bindings and counters."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
+from sfu.engine.reference.policing import TokenBucket
+from sfu.engine.reference.seqnum import ReplayWindow, SeqExtender
+from sfu.engine.reference.srtp import SrtpContext
+from sfu.engine.reference.twcc import ArrivalRecorder
+
+if TYPE_CHECKING:
+    from sfu.engine.reference.core import Core
+    from sfu.engine.reference.forwarder import Forwarder
+    from sfu.engine.reference.stream import InboundStream
+    from sfu.engine.reference.track import Track
+    from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
+
+REPLAY_WINDOW = 1024
+MAX_RETIRED_SSRCS = 4096
+"""Outbound SSRCs whose last number is remembered under the present keys, so that no nonce is ever used twice."""
+
+
+class ReceiveContext:
+    """SRTP state of one inbound SSRC under the present keys."""
+
+    __slots__ = ("extender", "window")
+
+    def __init__(self) -> None:
+        self.extender = SeqExtender()
+        self.window = ReplayWindow(REPLAY_WINDOW)
+
+
+class Binding:
+    """What an authenticated SSRC of a transport is: a stream's media or its RTX."""
+
+    __slots__ = ("context", "is_rtx", "stream")
+
+    def __init__(self, stream: InboundStream, is_rtx: bool, context: ReceiveContext) -> None:
+        self.stream = stream
+        self.is_rtx = is_rtx
+        self.context = context
+
+
+class Transport:
+    """State of one transport; output goes through it so that it is counted."""
+
+    __slots__ = (
+        "arrivals",
+        "bindings",
+        "bit_bucket",
+        "bytes_received",
+        "bytes_sent",
+        "config",
+        "contexts",
+        "core",
+        "declared",
+        "forwarders",
+        "forwarders_by_ssrc",
+        "handle",
+        "has_mid",
+        "keys",
+        "last_media_ssrc",
+        "local_ssrc",
+        "next_report_at_ns",
+        "packet_bucket",
+        "packets_received",
+        "packets_sent",
+        "path",
+        "paths",
+        "remb_bps",
+        "retired_ssrcs",
+        "rx",
+        "tracks",
+        "twcc_seq",
+        "tx",
+    )
+
+    def __init__(self, core: Core, handle: TransportHandle, config: TransportConfig) -> None:
+        self.core = core
+        self.handle = handle
+        self.config = config
+        self.local_ssrc = core.random.next_bits(32)
+        self.keys: SrtpKeys | None = None
+        self.rx: SrtpContext | None = None
+        self.tx: SrtpContext | None = None
+        self.path: Path | None = None
+        self.paths: dict[Path, None] = {}
+        self.tracks: dict[TrackHandle, Track] = {}
+        self.forwarders: dict[SubscriptionHandle, Forwarder] = {}
+        self.forwarders_by_ssrc: dict[int, Forwarder] = {}
+        self.bindings: dict[int, Binding] = {}
+        self.contexts: dict[int, ReceiveContext] = {}
+        self.declared: dict[int, tuple[InboundStream, bool]] = {}
+        self.has_mid = False
+        self.packet_bucket = TokenBucket(config.max_packets_per_s)
+        self.bit_bucket = TokenBucket(config.max_bitrate_bps)
+        self.arrivals = ArrivalRecorder()
+        self.twcc_seq = 0
+        self.last_media_ssrc = 0
+        self.retired_ssrcs: dict[int, int] = {}
+        self.next_report_at_ns: int | None = None
+        self.remb_bps: int | None = None
+        self.packets_received = 0
+        self.bytes_received = 0
+        self.packets_sent = 0
+        self.bytes_sent = 0
+
+    @property
+    def is_ready(self) -> bool:
+        """Keys and a path: only then anything leaves."""
+        return self.tx is not None and self.path is not None
+
+    def counters(self) -> tuple[int, int, int, int]:
+        """Packets received and sent, bytes received and sent."""
+        return self.packets_received, self.packets_sent, self.bytes_received, self.bytes_sent
+
+    def install(self, keys: SrtpKeys) -> None:
+        """Raises `EngineError` for keys of the wrong length, with nothing changed."""
+        rx = SrtpContext(keys.profile, keys.rx_key, keys.rx_salt)
+        tx = SrtpContext(keys.profile, keys.tx_key, keys.tx_salt)
+        self.keys, self.rx, self.tx = keys, rx, tx
+        self.contexts.clear()
+        self.retired_ssrcs.clear()
+        for ssrc, binding in self.bindings.items():
+            binding.context = self.contexts[ssrc] = ReceiveContext()
+
+    def add_path(self, path: Path) -> Path | None:
+        """Allow `path`; returns the path that had to be forgotten for it."""
+        if path in self.paths:
+            return None
+        forgotten = None
+        if len(self.paths) >= MAX_PATHS:
+            forgotten = next(old for old in self.paths if old != self.path)
+            del self.paths[forgotten]
+        self.paths[path] = None
+        return forgotten
+
+    def drop_path(self, path: Path) -> None:
+        self.paths.pop(path, None)
+        if self.path == path:
+            self.path = None
+
+    def context_of(self, ssrc: int) -> ReceiveContext:
+        """The SRTP state of an SSRC: of a track that was removed as well, so that nothing can be replayed when the
+        SSRC comes back and its rollover counter is still right."""
+        return self.contexts.get(ssrc) or ReceiveContext()
+
+    def bind(self, ssrc: int, binding: Binding) -> None:
+        self.bindings[ssrc] = binding
+        self.contexts[ssrc] = binding.context
+        if len(self.contexts) > 2 * self.config.max_ssrcs:
+            del self.contexts[next(old for old in self.contexts if old not in self.bindings)]
+
+    def unbind(self, stream: InboundStream) -> None:
+        for ssrc in [ssrc for ssrc, binding in self.bindings.items() if binding.stream is stream]:
+            del self.bindings[ssrc]
+
+    def refresh_declared(self) -> None:
+        """Work out again which SSRCs and MIDs the tracks declare. The first track to name an SSRC has it."""
+        self.declared.clear()
+        self.has_mid = False
+        for track in self.tracks.values():
+            self.has_mid = self.has_mid or bool(track.mid_id)
+            for stream in track.streams:
+                if stream.config.ssrc is not None:
+                    self.declared.setdefault(stream.config.ssrc, (stream, False))
+                if stream.config.rtx_ssrc is not None:
+                    self.declared.setdefault(stream.config.rtx_ssrc, (stream, True))
+
+    def retire_ssrc(self, ssrc: int, ext_seq: int) -> None:
+        self.retired_ssrcs[ssrc] = ext_seq
+        if len(self.retired_ssrcs) > MAX_RETIRED_SSRCS:
+            del self.retired_ssrcs[next(iter(self.retired_ssrcs))]
+
+    def send(self, data: bytes) -> None:
+        """Queue a protected datagram on the current path."""
+        path = self.path
+        if path is not None:
+            self.packets_sent += 1
+            self.bytes_sent += len(data)
+            self.core.transmits.append(Transmit(path, data))
+
+    def send_rtcp(self, compound: bytes) -> None:
+        """Protect and queue a compound RTCP packet; nothing happens before keys and path are there."""
+        if self.tx is not None and self.path is not None:
+            data = self.tx.protect_rtcp(compound)
+            if data is not None:
+                self.send(data)
