@@ -178,9 +178,16 @@ def test_h264_is_matched_by_profile_and_mode(parameters: str, key: str | None) -
 
 @pytest.mark.parametrize(
     ("rtpmap", "key"),
-    [("VP9/90000", "vp9/0"), ("vp9/90000\r\na=fmtp:96 profile-id=2", "vp9/2"),
-     ("VP9/90000\r\na=fmtp:96 profile-id=1", None), ("AV1/90000", "av1/0"), ("AV1/90000\r\na=fmtp:96 profile=1", None), ("VP8/48000", None), ("opus/48000/2", None)],
-)  # fmt: skip
+    [
+        ("VP9/90000", "vp9/0"),
+        ("vp9/90000\r\na=fmtp:96 profile-id=2", "vp9/2"),
+        ("VP9/90000\r\na=fmtp:96 profile-id=1", None),
+        ("AV1/90000", "av1/0"),
+        ("AV1/90000\r\na=fmtp:96 profile=1", None),
+        ("VP8/48000", None),
+        ("opus/48000/2", None),
+    ],
+)
 def test_other_video_codecs(rtpmap: str, key: str | None) -> None:
     negotiation = publish(changed("VP8/90000", rtpmap))
     assert [m.variants for m in negotiation.received if m.kind is Kind.VIDEO] == ([{96: key}] if key else [])
