@@ -32,6 +32,7 @@ from sfu.api import (
     TrackSubscribed,
     TrackUnpublished,
 )
+from signaling import strict_json
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
@@ -314,8 +315,11 @@ def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
     try:
         if isinstance(payload, bytes):
             return rtc.SignalRequest.FromString(payload)
-        return json_format.Parse(payload, rtc.SignalRequest(), ignore_unknown_fields=True)
-    except (DecodeError, json_format.ParseError, ValueError, TypeError, RecursionError):
+        value = strict_json.loads(payload)
+        if not isinstance(value, dict):
+            return None
+        return json_format.ParseDict(value, rtc.SignalRequest(), ignore_unknown_fields=True)
+    except (DecodeError, json_format.ParseError, ValueError, TypeError):
         return None
 
 

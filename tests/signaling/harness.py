@@ -10,6 +10,7 @@ from typing import Any
 
 import aiohttp
 import hypothesis
+from aiohttp import web
 from google.protobuf import json_format
 from livekit.protocol import rtc
 
@@ -34,9 +35,10 @@ def make_settings(**changes: Any) -> Settings:
 
 
 class Server:
-    def __init__(self, listener: Listener, services: Services, sfu: FakeSfu) -> None:
+    def __init__(self, listener: Listener, app: web.Application, sfu: FakeSfu) -> None:
         self.listener = listener
-        self.services = services
+        self.app = app
+        self.services: Services = app[SERVICES]
         self.sfu = sfu
         self.url = listener.url
         self.ws_url = "ws" + listener.url.removeprefix("http")
@@ -140,7 +142,7 @@ async def running(sfu: FakeSfu | None = None, **changes: Any) -> AsyncIterator[S
     app = create_app(settings, sfu)
     listener = Listener(app, settings)
     await listener.start()
-    server = Server(listener, app[SERVICES], sfu)
+    server = Server(listener, app, sfu)
     try:
         yield server
     finally:

@@ -1,0 +1,129 @@
+"""Token buckets, client addresses, and the gate in front of HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from signaling.addresses import client_address, is_in, parse_networks
+from signaling.limits import AddressLimiter, TokenBucket, limit_key
+from tests.signaling.harness import Server, eventually, running
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_a_bucket_fills_at_its_rate_up_to_its_size() -> None:
+    clock = Clock()
+    bucket = TokenBucket(10, 20, clock)
+    assert sum(bucket.take() for _ in range(30)) == 20
+    clock.now += 0.5
+    assert sum(bucket.take() for _ in range(30)) == 5
+    clock.now += 1000
+    assert not bucket.take(21)
+    assert bucket.take(20)
+    assert bucket.wait_s(20) == 2
+
+
+def test_addresses_have_a_bucket_each_and_are_forgotten() -> None:
+    clock = Clock()
+    limiter = AddressLimiter(60, 2, clock)
+    assert [limiter.take("192.0.2.1") for _ in range(60)] == [0] * 60
+    assert limiter.take("192.0.2.1") == 1
+    assert limiter.take("192.0.2.2") == 0
+    assert limiter.take("192.0.2.3") == 0  # the first is forgotten
+    assert limiter.take("192.0.2.1") == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "key"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"),
+        ("fe80::1%eth0", "fe80::"),
+        ("nonsense", "nonsense"),
+        ("", ""),
+    ],
+)
+def test_limits_count_a_subscriber_not_an_address(address: str, key: str) -> None:
+    assert limit_key(address) == key
+
+
+@pytest.mark.parametrize(
+    ("address", "inside"),
+    [("10.1.2.3", True), ("", False), ("::ffff:10.1.2.3", True), ("110.1.2.3", False), ("10.1.2.3.evil", False), ("::1", False)],
+)  # fmt: skip
+def test_networks_are_compared_as_addresses(address: str, inside: bool) -> None:
+    assert is_in(address, parse_networks(["10.0.0.0/8"])) is inside
+
+
+def test_a_long_chain_of_proxies_is_cut() -> None:
+    hops = ", ".join(["10.0.0.1"] * 5000)
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": hops})
+    assert client_address(request, ()) == (request.remote or "")
+
+
+async def open_connection(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    host, port = server.url.removeprefix("http://").split(":")
+    return await asyncio.open_connection(host, int(port))
+
+
+async def is_cut(reader: asyncio.StreamReader) -> bool:
+    """Whether the server ends the connection without a word."""
+    try:
+        async with asyncio.timeout(3):
+            return await reader.read() == b""
+    except ConnectionResetError:
+        return True
+
+
+async def test_connections_without_a_request_are_closed() -> None:
+    async with running(request_timeout_s=0.2) as server:
+        reader, writer = await open_connection(server)
+        writer.write(b"GET /healthz HT")  # and never the rest
+        assert await is_cut(reader)
+        writer.close()
+        assert server.value("ting_connections_refused_total", reason="too_slow") == 1
+
+
+async def test_connections_that_made_a_request_may_stay() -> None:
+    async with running(request_timeout_s=0.2) as server:
+        client = await server.join()
+        reader, writer = await open_connection(server)
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        other_reader, other_writer = await open_connection(server)
+        assert await is_cut(other_reader)  # the time is over for this one
+        writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await reader.readuntil(b"\r\n\r\n")
+        await client.ping()
+        for each in (writer, other_writer):
+            each.close()
+
+
+async def test_one_address_may_have_so_many_unfinished_connections() -> None:
+    async with running(max_pending_connections_per_ip=3) as server:
+        waiting = [await open_connection(server) for _ in range(3)]
+        reader, writer = await open_connection(server)
+        assert await is_cut(reader)
+        writer.close()
+        assert server.value("ting_connections_refused_total", reason="too_many") == 1
+        for _, each in waiting:
+            each.close()
+            await each.wait_closed()
+        await eventually(lambda: server.value("ting_connections_refused_total", reason="too_many") == 1)
+        async with asyncio.timeout(5):
+            while True:
+                try:
+                    async with server.http.get(server.url + "/healthz") as response:
+                        assert response.status == 200
+                        break
+                except OSError:
+                    continue
