@@ -13,10 +13,12 @@ import re
 import signal
 import socket
 import sys
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import jwt
 from livekit import api
 
 from sfu.api import Sfu, create_sfu
@@ -71,7 +73,9 @@ def make_token(
     """A room token from the `livekit-api` package, so not from our own code. `grants` as in `VideoGrants`."""
     video = api.VideoGrants(room_join=True, room=room, **grants)  # type: ignore[arg-type]
     token = api.AccessToken(key, secret).with_identity(identity).with_name(name or identity).with_grants(video)
-    return token.with_ttl(datetime.timedelta(seconds=ttl_s)).to_jwt()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)  # the development key is that short
+        return token.with_ttl(datetime.timedelta(seconds=ttl_s)).to_jwt()
 
 
 class ServerProcess:

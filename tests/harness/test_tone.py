@@ -16,6 +16,11 @@ def test_finds_the_frequency(frequency_hz: int) -> None:
     assert tone.dominant_hz(heard) == pytest.approx(frequency_hz, rel=0.002)
 
 
+def test_silence_has_no_frequency() -> None:
+    assert tone.dominant_hz(np.zeros(4800)) == 0.0
+    assert tone.rms(np.zeros(0)) == 0.0
+
+
 def test_a_tone_has_no_gap_and_pieces_join() -> None:
     pieces = [tone.sine(440, first, tone.CHUNK) for first in range(0, tone.SAMPLE_RATE, tone.CHUNK)]
     heard = np.concatenate(pieces).astype(np.float64) / 32768

@@ -25,10 +25,12 @@ def rms(samples: Samples) -> float:
 
 
 def dominant_hz(samples: Samples) -> float:
-    """The strongest frequency, finer than the FFT's bins by a parabola through the peak."""
+    """The strongest frequency, finer than the FFT's bins by a parabola through the peak; 0 for silence."""
     spectrum = np.abs(np.fft.rfft(samples * np.hanning(samples.size)))
     spectrum[0] = 0
     peak = int(spectrum[:-1].argmax())
+    if peak == 0:
+        return 0.0
     before, top, after = np.log(spectrum[peak - 1 : peak + 2] + 1e-12)
     curve = before - 2 * top + after
     offset = 0.0 if curve == 0 else 0.5 * (before - after) / curve
