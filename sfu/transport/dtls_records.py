@@ -24,8 +24,8 @@ CLIENT_HELLO = 1
 
 _DTLS_MAJOR = 0xFE
 
-_OFFERABLE_SUITES = frozenset({0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9, 0x1301, 0x1302, 0x1303})
-"""ECDHE with ECDSA or RSA and an AEAD (RFC 5289, RFC 7905), and those of TLS 1.3 (RFC 8446 §B.4)."""
+_OFFERABLE_SUITES = frozenset({0xC02B, 0xC02C, 0xC02F, 0xC030, 0xCCA8, 0xCCA9})
+"""ECDHE with ECDSA or RSA and an AEAD (RFC 5289, RFC 7905), as in dtls.py."""
 
 
 def drop_reason(data: bytes, *, handshaking: bool) -> str | None:

@@ -62,9 +62,7 @@ class FullAgent:
 
 
 @pytest.mark.parametrize("role", ["client", "server"])
-async def test_full_agent_connects_and_data_flows(
-    server: Server, monkeypatch: pytest.MonkeyPatch, role: str
-) -> None:
+async def test_full_agent_connects_and_data_flows(server: Server, monkeypatch: pytest.MonkeyPatch, role: str) -> None:
     transport = server.transport()
     log = Log(transport)
     agent = FullAgent(monkeypatch)

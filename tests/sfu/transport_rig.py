@@ -1,8 +1,9 @@
-"""Two ends for transport tests: the server side as the node wires it, and peers made of aioice, aiortc, or raw sockets."""
+"""Two ends for transport tests: the server side as the node wires it, and peers of raw sockets and aiortc."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import os
 import socket
@@ -17,7 +18,6 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 from sfu.api import DataKind
 from sfu.config import SfuConfig
-from tests.sfu.demux_engine import DemuxEngine
 from sfu.engine.api import DtlsReceived, Event, ListenConfig, PacketEngine, StunReceived, TransportConfig
 from sfu.engine.driver import AsyncioRuntime
 from sfu.ids import TransportHandle
@@ -26,6 +26,7 @@ from sfu.transport import stun
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
+from tests.sfu.demux_engine import DemuxEngine
 
 LOOPBACK = "127.0.0.1"
 DEADLINE_S = 10.0
@@ -34,7 +35,7 @@ DEADLINE_S = 10.0
 async def until(condition: Callable[[], object], deadline_s: float = DEADLINE_S) -> None:
     """Give the loop turns until `condition()` holds; TimeoutError after the deadline."""
     async with asyncio.timeout(deadline_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - conditions here have no event of their own
             await asyncio.sleep(0.005)
 
 
@@ -203,9 +204,8 @@ class UdpPeer(asyncio.DatagramProtocol):
         async with asyncio.timeout(DEADLINE_S):
             while len(self.stun) == before:
                 self.send(self.request(local, nominate=nominate))
-                with_reply = asyncio.get_running_loop().time() + 0.2
-                while len(self.stun) == before and asyncio.get_running_loop().time() < with_reply:
-                    await asyncio.sleep(0.002)
+                with contextlib.suppress(TimeoutError):
+                    await until(lambda: len(self.stun) > before, 0.2)
         return self.stun[-1]
 
     def close(self) -> None:
@@ -214,7 +214,9 @@ class UdpPeer(asyncio.DatagramProtocol):
 
 
 def parameters_of(local: LocalTransport) -> RTCDtlsParameters:
-    return RTCDtlsParameters(fingerprints=[RTCDtlsFingerprint(item.algorithm, item.value) for item in local.fingerprints])
+    return RTCDtlsParameters(
+        fingerprints=[RTCDtlsFingerprint(item.algorithm, item.value) for item in local.fingerprints]
+    )
 
 
 class Peer:
