@@ -35,7 +35,7 @@ CANDIDATE = re.compile(
     r"[0-9A-Za-z+/]{1,32} [0-9]{1,3} [0-9A-Za-z-]{1,16} [0-9]{1,10} [!-~]{1,255} [0-9]{1,5} typ [0-9A-Za-z-]{1,16}"
     r"(?: [!-~ ]{1,1024})?"
 )
-FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\r\ud800-\udfff]")
+FORBIDDEN = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")
 """Control characters that no line may hold (tab is allowed in free text), and lone surrogates."""
 
 # The stream and track ids and CNAMEs that we make: token characters that also survive a=msid and a=ssrc of every

@@ -229,6 +229,12 @@ def test_hostile_values_of_what_is_not_answered_go_no_further(value: str) -> Non
         assert "MARK" not in text
 
 
+@pytest.mark.parametrize("character", ["\x00", "\x08", "\x0b", "\r", "\x1f", "\x7f", "\ud800", "\udfff"])
+def test_control_characters_are_refused_even_where_nobody_looks(character: str) -> None:
+    assert code_of(changed("s=-", f"s=a{character}b")) == "invalid_sdp"
+    assert parse(changed("s=-", "s=tab\tand 名字")) == parse(BASE)
+
+
 def test_an_answer_has_exactly_the_lines_of_its_model() -> None:
     """A line end in a value cannot become a line of ours: what follows it is read as a line of the offer."""
     text = answer(publish(changed("cname:c", "cname:c\r\na=candidate:1 1 udp 1 192.0.2.9 9 typ host")))
