@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 from pylibsrtp import Error as SrtpError
 from pylibsrtp import Policy, Session
@@ -366,7 +367,7 @@ def seqs_of(packets: Iterable[RtpPacket]) -> list[int]:
 
 def assert_contiguous(packets: Sequence[RtpPacket]) -> None:
     """Sequence numbers go up by one, wrapping."""
-    for before, after in zip(packets, packets[1:], strict=False):
+    for before, after in pairwise(packets):
         assert after.seq == (before.seq + 1) & 0xFFFF, seqs_of(packets)
 
 

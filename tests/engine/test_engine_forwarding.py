@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import pytest
 
 from sfu.engine.api import Extension, LayerChanged, SrtpProfile, StreamStarted
@@ -35,7 +37,7 @@ def test_audio_reaches_every_subscriber_with_its_own_numbers(net: Net, profile: 
         assert [packet.marker for packet in subscriber.rtp] == [True] + [False] * 19
         assert_contiguous(subscriber.rtp)
         stamps = [packet.timestamp for packet in subscriber.rtp]
-        assert {(after - before) & 0xFFFFFFFF for before, after in zip(stamps, stamps[1:], strict=False)} == {960}
+        assert {(after - before) & 0xFFFFFFFF for before, after in pairwise(stamps)} == {960}
     assert len({subscriber.rtp[0].seq for subscriber in subscribers}) == 3
     assert net.drops == {}
 
@@ -105,7 +107,7 @@ def test_header_extensions_leave_with_the_subscribers_ids(net: Net) -> None:
     numbers = [int.from_bytes(packet.extensions[2], "big") for packet in subscriber.rtp]
     assert numbers == list(range(numbers[0], numbers[0] + 3))
     sent_at = [int.from_bytes(packet.extensions[7], "big") for packet in subscriber.rtp]
-    for before, after in zip(sent_at, sent_at[1:], strict=False):
+    for before, after in pairwise(sent_at):
         assert abs((after - before) / (1 << 18) - 0.02) < 0.001
     for packet in subscriber.rtp:
         assert packet.extensions[3] == b"7"

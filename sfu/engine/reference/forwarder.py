@@ -11,6 +11,7 @@ from sfu.engine.api import HIGHEST_LAYER, Extension, OutboundPayload, Subscripti
 from sfu.engine.reference.layers import LayerFilter
 from sfu.engine.reference.packet import ONE_BYTE_PROFILE, ExtensionPlan, MediaPacket
 from sfu.engine.reference.pictures import PictureNumbers, write_picture
+from sfu.engine.reference.policing import TokenBucket
 from sfu.engine.reference.retransmit import RetransmissionBuffer, SentPacket
 from sfu.engine.reference.rtcp import SenderReport, build_sdes, build_sr, ntp_add_ns
 from sfu.engine.reference.rtp import build_extensions, build_header
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
     from sfu.engine.reference.track import Track
     from sfu.engine.reference.transport import Transport
     from sfu.ids import SubscriptionHandle
+
+MAX_NACKED_PER_S = 10_000
+"""Sequence numbers that one subscription may ask for in a second; the rest is not even looked up."""
 
 _MASK = 0xFFFF_FFFF
 _ONE_BYTE = int.from_bytes(ONE_BYTE_PROFILE, "big")
@@ -49,6 +53,7 @@ class Forwarder:
         "_header_words",
         "_last_payload_type",
         "_mid_element",
+        "_nack_bucket",
         "_twcc_byte",
         "buffer",
         "bytes_per_s",
@@ -107,6 +112,7 @@ class Forwarder:
         self.timeline = Timeline(random.next_bits(32))
         self.pictures = PictureNumbers()
         self.buffer = RetransmissionBuffer(config.cache_packets if config.nack else 0)
+        self._nack_bucket = TokenBucket(MAX_NACKED_PER_S)
         self.reports = SubscriberReports()
         self.packets_sent = self.bytes_sent = self.retransmitted = 0
         self.nacks_received = self.nack_misses = self.plis_received = 0
@@ -258,6 +264,10 @@ class Forwarder:
     def handle_nack(self, now_ns: int, seqs: Sequence[int]) -> None:
         """The subscriber misses these (16 bits): resend what is held and what the limits allow."""
         self.nacks_received += 1
+        if not self._nack_bucket.allows(now_ns, len(seqs)):
+            self.core.drops["nack_limited"] += len(seqs)
+            return
+        self._nack_bucket.take(len(seqs))
         buffer = self.buffer
         if not buffer.size:
             self.nack_misses += len(seqs)
