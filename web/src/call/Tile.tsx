@@ -1,7 +1,7 @@
 import { VideoTrack } from "@livekit/components-react";
 import { ConnectionQuality, type Participant, Track, type TrackPublication } from "livekit-client";
 import { LoaderCircle, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
-import type { CSSProperties } from "react";
+import { type CSSProperties, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { type Person, usePerson } from "../hooks/usePerson";
@@ -33,15 +33,9 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
       aria-label={local ? t("call.nameYou", { name }) : name}
     >
       {cameraOn && cameraReady && camera !== undefined ? (
-        <VideoTrack
-          className={local && !facesAway(camera) ? "tile-video mirrored" : "tile-video"}
-          trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
-        />
+        <Picture key={camera.trackSid} person={person} camera={camera} />
       ) : (
-        <div className="tile-blank">
-          <Avatar name={name} identity={person.identity} />
-          {cameraOn && <LoaderCircle className="tile-wait spin" size={20} aria-label={t("call.connecting")} />}
-        </div>
+        <Blank person={person} waiting={cameraOn} />
       )}
       <TileCaption person={person} />
       <Quality quality={person.quality} />
@@ -59,6 +53,33 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
         </button>
       )}
     </article>
+  );
+}
+
+function Picture({ person, camera }: { person: Person; camera: TrackPublication }) {
+  const [playing, setPlaying] = useState(false);
+  const { participant, local } = person;
+  return (
+    <>
+      {!playing && <Blank person={person} waiting />}
+      <VideoTrack
+        className={local && !facesAway(camera) ? "tile-video mirrored" : "tile-video"}
+        trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
+        onPlaying={() => {
+          setPlaying(true);
+        }}
+      />
+    </>
+  );
+}
+
+function Blank({ person, waiting }: { person: Person; waiting: boolean }) {
+  const { t } = useTranslation();
+  return (
+    <div className="tile-blank">
+      <Avatar name={person.name} identity={person.identity} />
+      {waiting && <LoaderCircle className="tile-wait spin" size={20} aria-label={t("call.connecting")} />}
+    </div>
   );
 }
 
