@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 
@@ -100,22 +101,21 @@ def test_built_requests_are_read_back_whatever_the_padding(username: str, attrib
     header=st.sampled_from([b"", b"\x00\x01\x00\x04\x21\x12\xa4\x42", b"\x00\x01\x00\x10\x21\x12\xa4\x42" + bytes(12)]),
 )
 def test_parser_raises_nothing_but_stun_error(data: bytes, header: bytes) -> None:
-    try:
+    with contextlib.suppress(stun.StunError):
         stun.parse_binding_request(header + data)
-    except stun.StunError as error:
-        assert error.reason
 
 
 @given(st.data())
 def test_no_bit_of_the_protected_part_can_change(data: st.DataObject) -> None:
     original = stun.build_binding_request(bytes(12), "a:b", PWD, [(stun.Attribute.USE_CANDIDATE, b"")])
     covered = len(original) - 8
-    position = data.draw(st.integers(0, covered * 8 - 1))
+    # The length field apart, which has a check of its own.
+    position = data.draw(st.integers(0, covered * 8 - 1).filter(lambda bit: bit // 8 not in (2, 3)))
     changed = bytearray(original)
     changed[position // 8] ^= 1 << (position % 8)
     # Without FINGERPRINT in the way, so that it is the HMAC that has to notice.
     del changed[covered:]
-    changed[2:4] = struct.pack("!H", covered - 20) if position // 8 not in (2, 3) else changed[2:4]
+    changed[2:4] = struct.pack("!H", covered - 20)
     try:
         request = stun.parse_binding_request(bytes(changed))
     except stun.StunError:

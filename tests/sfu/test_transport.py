@@ -133,7 +133,7 @@ async def test_description_after_nomination_and_client_hello(server: Server) -> 
 
 async def test_keys_reach_the_engine(server: Server) -> None:
     call = await Call.connect(server)
-    keys = server.engine.keys[call.transport.handle]  # type: ignore[attr-defined]
+    keys = server.keys[call.transport.handle]
     assert keys.profile is SrtpProfile.AEAD_AES_128_GCM
     await call.close()
 
@@ -203,7 +203,7 @@ async def test_ice_restart_by_the_peer_alone_gives_new_local_credentials(server:
 
 async def test_ice_restart_with_new_certificate_begins_new_dtls_and_sctp(server: Server) -> None:
     call = await Call.connect(server)
-    first_keys = server.engine.keys[call.transport.handle]  # type: ignore[attr-defined]
+    first_keys = server.keys[call.transport.handle]
     reloaded = Peer(call.udp)
     call.udp.ice = IceCredentials("reloaded", "q" * 24)
     call.transport.restart_ice()
@@ -217,7 +217,7 @@ async def test_ice_restart_with_new_certificate_begins_new_dtls_and_sctp(server:
     await until(lambda: call.log.ready == 2)
     assert call.log.connected == 2
     assert call.log.closed == []
-    assert server.engine.keys[call.transport.handle] != first_keys  # type: ignore[attr-defined]
+    assert server.keys[call.transport.handle] != first_keys
     await call.ping()
     await call.close()
 

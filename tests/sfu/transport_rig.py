@@ -18,7 +18,8 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 from sfu.api import DataKind
 from sfu.config import SfuConfig
-from sfu.engine.api import DtlsReceived, Event, ListenConfig, PacketEngine, StunReceived, TransportConfig
+from sfu.engine import create_engine
+from sfu.engine.api import DtlsReceived, Event, ListenConfig, PacketEngine, SrtpKeys, StunReceived, TransportConfig
 from sfu.engine.driver import AsyncioRuntime
 from sfu.ids import TransportHandle
 from sfu.sdp.model import Fingerprint, IceCredentials, LocalTransport, RemoteTransport, Setup
@@ -26,7 +27,6 @@ from sfu.transport import stun
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
-from tests.sfu.demux_engine import DemuxEngine
 
 LOOPBACK = "127.0.0.1"
 DEADLINE_S = 10.0
@@ -54,13 +54,15 @@ class Server:
         self, config: SfuConfig | None = None, *, engine: PacketEngine | None = None, tcp_port: int = 0
     ) -> None:
         self.config = config or SfuConfig()
-        self.engine = engine or DemuxEngine()
+        self.engine = engine or create_engine("reference", seed=1)
         self.runtime = AsyncioRuntime(self.engine)
         self.registry = IceRegistry(self.runtime)
         self.certificate = Certificate.generate()
         self.transports: dict[TransportHandle, Transport] = {}
         self.unhandled: list[dict[str, Any]] = []
         self.clock_offset_ns = 0
+        self.keys: dict[TransportHandle, SrtpKeys] = {}
+        self.runtime.commands.set_srtp = self._set_srtp  # type: ignore[method-assign]
         self._all: list[Transport] = []
         self._tcp_port = tcp_port
 
@@ -106,6 +108,10 @@ class Server:
         self._all.append(transport)
         transport.events.on(TransportEvents.CLOSED, lambda _reason: self.transports.pop(transport.handle, None))
         return transport
+
+    def _set_srtp(self, transport: TransportHandle, keys: SrtpKeys) -> None:
+        self.keys[transport] = keys
+        self.engine.set_srtp(transport, keys)
 
     def now_ns(self) -> int:
         """The clock of `poll` and ICE; tests move it with `clock_offset_ns`."""
