@@ -38,7 +38,7 @@ async def handle_rtc(request: web.Request) -> web.StreamResponse:
     ws = web.WebSocketResponse(
         timeout=CLOSE_TIMEOUT_S,
         heartbeat=settings.websocket_heartbeat_s,
-        max_msg_size=settings.max_websocket_message_bytes,
+        max_msg_size=settings.max_websocket_message_bytes + 1,  # aiohttp refuses what has this size
         compress=False,
     )
     await ws.prepare(request)

@@ -156,3 +156,37 @@ async def eventually(condition: Callable[[], object], what: str = "the condition
     while not condition():
         assert time.monotonic() < deadline, f"{what} did not come true"
         await asyncio.sleep(0.005)
+
+
+class Bystander:
+    """A call in another room that must not notice anything: it pings all the time."""
+
+    def __init__(self) -> None:
+        self.round_trips_s: list[float] = []
+
+
+@asynccontextmanager
+async def bystander(server: Server) -> AsyncIterator[Bystander]:
+    """Fails when a ping of the bystander is not answered in time, or never got through while the block ran."""
+    watch = Bystander()
+    client = await server.join("bystander", "quiet-room")
+    await client.ping()
+
+    async def ping_on() -> None:
+        while True:
+            begin = time.monotonic()
+            await client.ping()
+            watch.round_trips_s.append(time.monotonic() - begin)
+            await asyncio.sleep(0.02)
+
+    pinging = asyncio.create_task(ping_on())
+    try:
+        yield watch
+        seen = len(watch.round_trips_s)
+        await eventually(lambda: pinging.done() or len(watch.round_trips_s) > seen, "a pong after the attack")
+        if pinging.done():
+            pinging.result()
+        assert max(watch.round_trips_s) < 1.0, "the bystander had to wait"
+    finally:
+        pinging.cancel()
+        await asyncio.gather(pinging, return_exceptions=True)

@@ -28,6 +28,7 @@ from livekit.protocol import models, rtc
 from signaling.cli import main
 
 ROOT = str(Path(__file__).resolve().parents[2])
+pytestmark = pytest.mark.filterwarnings("ignore:.*HMAC key:Warning")  # the development key is short
 READY = "Ting is ready: "
 
 
