@@ -82,6 +82,13 @@ def test_layers_of_one_spatial_and_three_temporal() -> None:
     assert infos[1].active_decode_targets is None
 
 
+def test_only_the_first_frame_of_a_target_is_a_switching_point() -> None:
+    frames = [(Frame(0, 0), True), (Frame(2, 2), False), (Frame(2, 3), False), (Frame(3, 4), False)]
+    assert [info.switching_point for info in follow(frames, L1T3)] == [True, True, False, False]
+    frames = [(Frame(0, 0), True), (Frame(3, 1), False), (Frame(3, 2), False), (Frame(2, 3), False)]
+    assert [info.switching_point for info in follow(frames, L1T3)] == [True, True, False, True]
+
+
 def test_no_switch_indication_no_switching_point() -> None:
     required = (dd_writer.REQUIRED,) * 3
     frames = [(Frame(0, 0), True), (Frame(3, 1), False), (Frame(1, 4, dtis=required), False), (Frame(3, 5), False)]
@@ -93,12 +100,14 @@ def test_spatial_layers() -> None:
     delta = [(Frame(1, 14), False), (Frame(4, 15), False), (Frame(2, 16), False), (Frame(5, 17), False)]
     # A frame of the higher layer that needs its own picture only: there one can join it.
     joining = [(Frame(1, 18), False), (Frame(4, 19, frame_diffs=(1,)), False)]
-    infos = follow(key + delta + joining, L2T2)
+    # The nearest difference that leaves the picture: the higher layer of the picture before.
+    staying = [(Frame(1, 20), False), (Frame(4, 21, frame_diffs=(1, 2)), False)]
+    infos = follow(key + delta + joining + staying, L2T2)
     assert [(info.spatial, info.temporal) for info in infos] == [
-        (0, 0), (1, 0), (0, 0), (1, 0), (0, 1), (1, 1), (0, 0), (1, 0),
+        (0, 0), (1, 0), (0, 0), (1, 0), (0, 1), (1, 1), (0, 0), (1, 0), (0, 0), (1, 0),
     ]  # fmt: skip
-    assert [info.is_keyframe for info in infos] == [True] + [False] * 7
-    assert [info.spatial_switching_point for info in infos] == [True, True, False, False, False, False, False, True]
+    assert [info.is_keyframe for info in infos] == [True] + [False] * 9
+    assert [info.spatial_switching_point for info in infos] == [True, True] + [False] * 5 + [True, False, False]
 
 
 def test_packets_of_one_frame() -> None:

@@ -136,3 +136,10 @@ def test_window_equals_a_set(start: int, steps: list[int], size: int) -> None:
         window.commit(index)
         if expected == OK:
             seen.add(index)
+
+
+def test_memory_of_the_window_is_bounded() -> None:
+    window = ReplayWindow(1024)
+    for index in range(0, 100_000, 3):
+        window.commit(index)
+        assert window._mask.bit_length() <= 1024

@@ -94,10 +94,10 @@ def _without_descriptor(payload: bytes, marker: bool) -> FrameInfo | None:
 
 
 def _find_sequence_header(payload: bytes) -> bool | None:
-    """Whether an OBU element that begins in this packet is a sequence header. None when an element length lies.
+    """Whether an OBU element of this packet is a sequence header. None when an element length lies.
 
     Aggregation header: Z Y W W N - - -. W counts the elements (the last has no length field); 0 means that each
-    has one. Z set: the first element continues an older one.
+    has one. Z set: the first element continues an older one (its first byte tells no type, but then N is not set).
     """
     size = len(payload)
     head = payload[0]
@@ -118,7 +118,7 @@ def _find_sequence_header(payload: bytes) -> bool | None:
             length, position = read
             if position + length > size:
                 return None
-        if length and not (index == 1 and head & _Z):
+        if length:
             found = found or payload[position] >> 3 & 0x0F == _OBU_SEQUENCE_HEADER
         position += length
         if index == elements:

@@ -90,13 +90,14 @@ def _parse_chunks(body: bytes, status_count: int) -> tuple[list[tuple[int, int]]
             done += run
             continue
         bits, width = (1, 14) if chunk < 0xC000 else (2, 7)
-        for index in range(min(width, status_count - done)):
+        width = min(width, status_count - done)
+        for index in range(width if chunk & 0x3FFF else 0):
             symbol = (chunk >> (14 - bits * (index + 1))) & ((1 << bits) - 1)
             if symbol == 3:
                 return None
             if symbol:
                 symbols.append((done + index, symbol))
-        done += min(width, status_count - done)
+        done += width
     return symbols, position
 
 
