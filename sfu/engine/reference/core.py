@@ -25,5 +25,5 @@ class Core:
         self.transmits: deque[Transmit] = deque()
         self.events: deque[Event] = deque()
         self.drops = dict.fromkeys(DROP_REASONS, 0)
-        self.keyframes_wanted: dict[InboundStream, None] = {}
-        """Insertion-ordered set."""
+        self.keyframes_wanted: dict[InboundStream, bool] = {}
+        """True where the keyframe was asked for, and not only waited for."""

@@ -167,7 +167,7 @@ class ReferenceEngine:
         state = self._track(track)
         if not 0 <= layer < len(state.streams):
             raise EngineError(f"track {track} has no layer {layer}", code="unknown_layer")
-        routing.want_keyframe(self._core, state.streams[layer])
+        routing.want_keyframe(self._core, state.streams[layer], is_asked=True)
 
     # --- subscriptions ----------------------------------------------------------------------------------------
 

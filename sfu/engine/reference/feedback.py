@@ -85,4 +85,4 @@ def _want_keyframe(core: Core, forwarder: Forwarder | None) -> None:
     forwarder.plis_received += 1
     stream = forwarder.current or forwarder.desired
     if stream is not None:
-        routing.want_keyframe(core, stream)
+        routing.want_keyframe(core, stream, is_asked=True)

@@ -162,7 +162,7 @@ def _accept(core: Core, now_ns: int, stream: InboundStream, rtp: RtpPacket, ext_
     kind = stream.register(ext_seq)
     if kind == RESET:
         routing.restart(core, stream)
-        routing.want_keyframe(core, stream)
+        routing.want_keyframe(core, stream, is_asked=True)
         previous = -1
         kind = stream.register(ext_seq)
     elif kind in (DUPLICATE, TOO_OLD):

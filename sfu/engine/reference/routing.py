@@ -89,21 +89,28 @@ def refresh_activity(core: Core, now_ns: int, track: Track) -> None:
         refresh_track(core, track)
 
 
-def want_keyframe(core: Core, stream: InboundStream) -> None:
-    """Ask the publisher for a keyframe, again and again until there is one."""
+def want_keyframe(core: Core, stream: InboundStream, *, is_asked: bool = False) -> None:
+    """Ask the publisher for a keyframe, again and again until there is one. What is asked for (by a subscriber, by
+    command, by a broken sequence) counts until then; else it counts as long as a subscription waits."""
     if stream.track.is_video:
-        core.keyframes_wanted[stream] = None
+        core.keyframes_wanted[stream] = is_asked or core.keyframes_wanted.get(stream, False)
 
 
 def send_keyframe_requests(core: Core, now_ns: int) -> None:
     """PLIs that are due (RFC 4585 §6.3.1). Nothing is asked of a muted track or of a layer that has stopped."""
-    for stream in core.keyframes_wanted:
+    needless = []
+    for stream, is_asked in core.keyframes_wanted.items():
         track = stream.track
         last_ns = stream.last_pli_at_ns
         if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
+            continue
+        if not (is_asked or stream.waiting or any(one.layers.wants_spatial(stream) for one in stream.receivers)):
+            needless.append(stream)
             continue
         if stream.ssrc is None or track.muted or not track.transport.is_ready or not stream.is_active:
             continue
         stream.last_pli_at_ns = now_ns
         stream.plis_sent += 1
         track.transport.send_rtcp(build_pli(track.transport.local_ssrc, stream.ssrc))
+    for stream in needless:
+        del core.keyframes_wanted[stream]
