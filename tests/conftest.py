@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import hypothesis
 import pytest
+
+# On a shared machine a slow example says nothing about the code.
+hypothesis.settings.register_profile("ting", deadline=None)
+hypothesis.settings.load_profile("ting")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,13 +8,11 @@ from hypothesis import strategies as st
 
 from sfu.engine.reference.seqnum import (
     EXT_SEQ_START,
-    EXT_TIMESTAMP_START,
     OK,
     REPLAYED,
     TOO_OLD,
     ReplayWindow,
     SeqExtender,
-    TimestampExtender,
     seq_diff,
     timestamp_diff,
 )
@@ -80,16 +78,6 @@ def test_extension_follows_any_walk_of_small_steps(start: int, steps: list[int])
         highest = max(highest, true_seq)
         assert extender.update(true_seq & 0xFFFF) == true_seq
     assert extender.highest == highest
-
-
-@pytest.mark.parametrize("start", [0, 1, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFF])
-def test_timestamps_wrap_and_go_back(start: int) -> None:
-    extender = TimestampExtender()
-    first = extender.update(start)
-    assert first == EXT_TIMESTAMP_START + start
-    assert extender.update((start + 0x7000_0000) & 0xFFFF_FFFF) == first + 0x7000_0000
-    assert extender.update((start + 0xE000_0000) & 0xFFFF_FFFF) == first + 0xE000_0000
-    assert extender.extend((start + 0xE000_0000 - 3000) & 0xFFFF_FFFF) == first + 0xE000_0000 - 3000
 
 
 def test_window_edges() -> None:

@@ -62,15 +62,15 @@ def describe_vp8(payload: bytes, marker: bool) -> FrameInfo | None:
     return info
 
 
-def rewrite_vp8(payload: bytes, picture_id: int, tl0picidx: int, keyidx: int | None = None) -> bytes:
+def rewrite_vp8(payload: bytes, picture_id: int, tl0picidx: int) -> bytes:
     """`payload` with these values where it has such fields; their widths stay, so the values are cut to fit.
 
-    For payloads that `describe_vp8` accepted; others come back as they are. `keyidx` None leaves KEYIDX alone.
+    For payloads that `describe_vp8` accepted; others come back as they are.
     """
     if len(payload) < 3 or not payload[0] & 0x80:
         return payload
     flags = payload[1]
-    head = bytearray(payload[:6])
+    head = bytearray(payload[:5])
     position = 2
     if flags & 0x80:
         if head[position] & 0x80:
@@ -86,9 +86,4 @@ def rewrite_vp8(payload: bytes, picture_id: int, tl0picidx: int, keyidx: int | N
         if position >= len(head):
             return payload
         head[position] = tl0picidx & 0xFF
-        position += 1
-    if keyidx is not None and flags & 0x10:
-        if position >= len(head):
-            return payload
-        head[position] = head[position] & 0xE0 | keyidx & 0x1F
-    return bytes(head) + payload[6:]
+    return bytes(head) + payload[5:]

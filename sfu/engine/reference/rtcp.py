@@ -397,8 +397,3 @@ def ntp_short(ntp: int) -> int:
 def ns_to_short(duration_ns: int) -> int:
     """A duration in 1/65536 s, as DLSR has it; at most 2^32 - 1."""
     return min((duration_ns << 16) // 1_000_000_000, 0xFFFF_FFFF)
-
-
-def short_to_ns(duration: int) -> int:
-    """A duration in 1/65536 s as ns."""
-    return (duration * 1_000_000_000) >> 16

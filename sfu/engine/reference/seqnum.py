@@ -1,15 +1,14 @@
-"""Sequence numbers and timestamps beyond their wraparound, and the replay window.
+"""Sequence numbers beyond their wraparound, and the replay window.
 
 `ext_seq` is the 16-bit sequence number plus 2^16 times the number of wraps, plus `EXT_SEQ_START`: a stream begins
 in the range [2^16, 2^17), so that packets reordered around the very first one never become negative. The SRTP
 rollover counter on the wire is therefore `(ext_seq >> 16) - 1`; `srtp.py` accounts for it. Outbound streams start
-at `EXT_SEQ_START + initial seq` for the same reason. Extended timestamps are shifted by `EXT_TIMESTAMP_START`.
+at `EXT_SEQ_START + initial seq` for the same reason.
 """
 
 from __future__ import annotations
 
 EXT_SEQ_START = 1 << 16
-EXT_TIMESTAMP_START = 1 << 32
 
 OK = "ok"
 REPLAYED = "replayed"
@@ -56,29 +55,6 @@ class SeqExtender:
         ext_seq = self.extend(seq)
         self.commit(ext_seq)
         return ext_seq
-
-
-class TimestampExtender:
-    """Extends 32-bit RTP timestamps to 64 bits like `SeqExtender`, from `EXT_TIMESTAMP_START` on."""
-
-    __slots__ = ("highest",)
-
-    def __init__(self) -> None:
-        self.highest: int | None = None
-
-    def extend(self, timestamp: int) -> int:
-        """The extended timestamp that `timestamp` most likely stands for. Changes nothing."""
-        highest = self.highest
-        if highest is None:
-            return EXT_TIMESTAMP_START + timestamp
-        return highest + ((timestamp - highest + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000
-
-    def update(self, timestamp: int) -> int:
-        """`extend`, and remember the result if it is the highest so far."""
-        extended = self.extend(timestamp)
-        if self.highest is None or extended > self.highest:
-            self.highest = extended
-        return extended
 
 
 class ReplayWindow:
