@@ -21,8 +21,8 @@ from sfu.engine.reference.transport_feedback import (
 
 __all__ = ["TransportFeedback", "build_transport_feedback"]
 
-MAX_SUB_PACKETS = 32
-"""Sub-packets of one compound; more is malformed."""
+MAX_SUB_PACKETS = 64
+"""Sub-packets of one compound; more is malformed. Reports and names of many streams may share 1,500 bytes: 57."""
 MAX_NACK_SEQS = 1024
 """Sequence numbers taken from all NACKs of one compound; the rest is ignored."""
 MAX_REPORT_BLOCKS = 31
