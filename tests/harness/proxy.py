@@ -1,6 +1,7 @@
-"""A WebSocket proxy in front of `/rtc` that changes the session descriptions which the server sends.
+"""A WebSocket proxy in front of `/rtc` that changes what client and server say to each other.
 
-With it a test stands where the network stands: take away candidates, or send media through a relay.
+With it a test stands where the network stands: take away candidates, or send media through a relay. And it asks for what
+the SDK has no option for.
 """
 
 from __future__ import annotations
@@ -14,12 +15,19 @@ from livekit.protocol import rtc
 
 
 class SignalProxy:
-    """`rewrite` gets every description from the server and gives what the client shall see."""
+    """`rewrite` gets every description from the server and gives what the client shall see; `edit` may change what the
+    client asks."""
 
-    def __init__(self, target: str, rewrite: Callable[[str], str]) -> None:
+    def __init__(
+        self,
+        target: str,
+        rewrite: Callable[[str], str] = lambda sdp: sdp,
+        edit: Callable[[rtc.SignalRequest], None] = lambda request: None,
+    ) -> None:
         self.url = ""
         self._target = target
         self._rewrite = rewrite
+        self._edit = edit
         self._runner: aiohttp.web.AppRunner | None = None
 
     async def start(self) -> SignalProxy:
@@ -36,21 +44,28 @@ class SignalProxy:
         assert self._runner is not None
         await self._runner.cleanup()
 
-    async def _proxy(self, request: aiohttp.web.Request) -> aiohttp.web.WebSocketResponse:
-        client = aiohttp.web.WebSocketResponse(max_msg_size=0)
-        await client.prepare(request)
-        async with (
-            aiohttp.ClientSession() as http,
-            http.ws_connect(f"{self._target}{request.rel_url}", max_msg_size=0) as server,
-        ):
-            up = asyncio.create_task(self._pump(client, server, lambda data: data))
-            down = asyncio.create_task(self._pump(server, client, self._change))
+    async def _proxy(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
+        headers = {"Authorization": request.headers["Authorization"]} if "Authorization" in request.headers else {}
+        async with aiohttp.ClientSession(headers=headers) as http:
+            try:
+                server = await http.ws_connect(f"{self._target}{request.rel_url}", max_msg_size=0)
+            except aiohttp.WSServerHandshakeError as error:
+                return aiohttp.web.Response(status=error.status)
+            client = aiohttp.web.WebSocketResponse(max_msg_size=0)
+            await client.prepare(request)
+            up = asyncio.create_task(self._pump(client, server, self._change_request))
+            down = asyncio.create_task(self._pump(server, client, self._change_response))
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
             await asyncio.gather(client.close(), server.close())
             await asyncio.gather(up, down)
-        return client
+            return client
 
-    def _change(self, data: bytes) -> bytes:
+    def _change_request(self, data: bytes) -> bytes:
+        request = rtc.SignalRequest.FromString(data)
+        self._edit(request)
+        return request.SerializeToString()
+
+    def _change_response(self, data: bytes) -> bytes:
         response = rtc.SignalResponse.FromString(data)
         kind = response.WhichOneof("message")
         if kind not in ("offer", "answer"):

@@ -77,6 +77,7 @@ class RawParticipant:
 
     async def leave(self) -> None:
         self._pinger.cancel()
+        await self._send(rtc.SignalRequest(leave=rtc.LeaveRequest(reason=models.DisconnectReason.CLIENT_INITIATED)))
         await self._socket.close()
         await self._task
 

@@ -10,6 +10,7 @@ import asyncio
 import datetime
 import os
 import re
+import secrets
 import signal
 import socket
 import sys
@@ -30,6 +31,10 @@ API_KEY, API_SECRET = "devkey", "secret"
 START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 
+LOOPBACK = {"rtc_addresses": "127.0.0.1"}
+_PORTS = range(20_000, 32_000)
+"""Below Linux's ephemeral range (32768 to 60999)."""
+
 COMPLAINTS = re.compile(
     r"Traceback \(most recent call last\)|Task exception was never retrieved|was never awaited"
     r"|Task was destroyed but it is pending|Exception in callback|Unclosed |ResourceWarning|[Uu]nhandled|panicked at"
@@ -48,16 +53,22 @@ class Ports:
 
 
 def free_ports() -> Ports:
-    """Three ports that were free on loopback a moment ago."""
-    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM, socket.SOCK_STREAM)
-    sockets = [socket.socket(socket.AF_INET, kind) for kind in kinds]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return Ports(*(one.getsockname()[1] for one in sockets))
-    finally:
-        for one in sockets:
-            one.close()
+    """Three ports that are free on every address now, and that no outgoing connection will get by chance."""
+    tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
+    return Ports(http=_free_port(tcp), udp=_free_port(udp), tcp=_free_port(tcp))
+
+
+def _free_port(kind: socket.SocketKind) -> int:
+    for _ in range(100):
+        port = secrets.choice(_PORTS)
+        with socket.socket(socket.AF_INET6, kind) as probe:
+            probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            try:
+                probe.bind(("::", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("no free port")
 
 
 def make_token(
@@ -71,7 +82,7 @@ def make_token(
     **grants: object,
 ) -> str:
     """A room token from the `livekit-api` package, so not from our own code. `grants` as in `VideoGrants`."""
-    video = api.VideoGrants(room_join=True, room=room, **grants)  # type: ignore[arg-type]
+    video = api.VideoGrants(**{"room_join": True, "room": room, **grants})  # type: ignore[arg-type]
     token = api.AccessToken(key, secret).with_identity(identity).with_name(name or identity).with_grants(video)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", jwt.InsecureKeyLengthWarning)  # the development key is that short
@@ -79,12 +90,14 @@ def make_token(
 
 
 class ServerProcess:
-    """`ting serve --dev` in a process of its own, its log lines kept in `log`."""
+    """`ting serve --dev` in a process of its own, media on loopback unless told otherwise; `log` has its lines."""
 
-    def __init__(self, *flags: str, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *flags: str, rtc_addresses: str = "127.0.0.1", environment: Mapping[str, str] | None = None
+    ) -> None:
         self.ports = free_ports()
         self.log: list[str] = []
-        self._flags = flags
+        self._flags = (*flags, "--rtc-addresses", rtc_addresses) if rtc_addresses else flags
         self._environment = environment or {}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
@@ -163,7 +176,7 @@ class EmbeddedServer:
 
     def __init__(self, **flags: str) -> None:
         self.ports = free_ports()
-        self.settings: Settings = load_settings({"dev": True, **self.ports.flags(), **flags})
+        self.settings: Settings = load_settings({"dev": True, **self.ports.flags(), **LOOPBACK, **flags})
         self.sfu: Sfu = create_sfu(self.settings.sfu)
         self._listener = Listener(create_app(self.settings, self.sfu), self.settings)
 

@@ -31,7 +31,7 @@ async def ting(*arguments: str, **environment: str) -> tuple[int, str, str]:
 
 @pytest.mark.parametrize("sign", [signal.SIGTERM, signal.SIGINT])
 async def test_one_ready_line_and_a_clean_end(sign: signal.Signals) -> None:
-    server = ServerProcess()
+    server = ServerProcess(rtc_addresses="")
     await server.start()
     assert sum(server.url in line for line in server.log) == 1, server.log
     os.kill(server.pid, sign)

@@ -18,7 +18,7 @@ SIZE = (960, 540)
 LOW, MEDIUM, HIGH = (
     rtc.VideoQuality.VIDEO_QUALITY_LOW, rtc.VideoQuality.VIDEO_QUALITY_MEDIUM, rtc.VideoQuality.VIDEO_QUALITY_HIGH,
 )  # fmt: skip
-WIDTHS = {LOW: 240, MEDIUM: 480, HIGH: 960}
+WIDTHS = {LOW: 320, MEDIUM: 640, HIGH: 960}
 TIMEOUT_S = 20.0
 
 

@@ -7,8 +7,10 @@ import time
 
 import pytest
 from livekit import rtc
+from livekit.protocol.rtc import SignalRequest
 
 from tests.harness.fixtures import Join
+from tests.harness.proxy import SignalProxy
 from tests.harness.server import ServerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -42,10 +44,19 @@ async def test_tone_arrives(server: ServerProcess, join: Join, options: dict[str
 
 
 async def test_stereo_stays_stereo(server: ServerProcess, join: Join) -> None:
-    alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
+    """This SDK offers stereo but never announces it, so the announcement is put in on the way."""
+
+    def announce_stereo(request: SignalRequest) -> None:
+        if request.WhichOneof("message") == "add_track":
+            request.add_track.stereo = True
+
+    proxy = await SignalProxy(server.url, edit=announce_stereo).start()
+    alice, bob = await join(proxy.url, "alice"), await join(server.url, "bob")
     await alice.publish_tone(440, 1100)
     ear = await bob.listen("alice", channels=2)
     await asyncio.gather(ear.assert_tone(440, channel=0), ear.assert_tone(1100, channel=1))
+    await alice.leave()
+    await proxy.stop()
 
 
 async def test_both_ways_in_one_call(server: ServerProcess, join: Join) -> None:

@@ -52,11 +52,11 @@ async def test_resume_with_ice_restart(server: ServerProcess, join: Join, who: s
 async def test_full_reconnect(server: ServerProcess, join: Join, who: str) -> None:
     """The client starts over: a new participant id, everything published and subscribed anew."""
     alice, bob, _ = await call(server, join)
-    caller = alice if who == "publisher" else bob
-    sid, begin = caller.room.local_participant.sid, len(bob.events)
+    caller, other = (alice, bob) if who == "publisher" else (bob, alice)
+    sid, begin = other.room.remote_participants[caller.identity].sid, len(bob.events)
     await simulate(caller, rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
     await bob.wait_for("track_subscribed", after=begin, timeout=RECONNECT_TIMEOUT_S)
-    assert caller.room.local_participant.sid != sid
+    assert other.room.remote_participants[caller.identity].sid != sid
     await (await bob.watch("alice")).assert_advances(8)
 
 
