@@ -44,9 +44,9 @@ export function TestSound({ speakerId }: { speakerId: string }) {
   };
 
   return (
-    <button type="button" className="button small test-sound" onClick={play}>
+    <button type="button" className="button small test-sound" aria-label={t("lobby.testSpeaker")} onClick={play}>
       <AudioLines size={16} aria-hidden />
-      {t("lobby.testSpeaker")}
+      <span>{t("lobby.testSpeaker")}</span>
     </button>
   );
 }
