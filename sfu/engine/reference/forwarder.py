@@ -13,7 +13,7 @@ from sfu.engine.reference.packet import ONE_BYTE_PROFILE, ExtensionPlan, MediaPa
 from sfu.engine.reference.pictures import PictureNumbers, write_picture
 from sfu.engine.reference.policing import TokenBucket
 from sfu.engine.reference.retransmit import RetransmissionBuffer, SentPacket
-from sfu.engine.reference.rtcp import SenderReport, build_sdes, build_sr, ntp_add_ns
+from sfu.engine.reference.rtcp import SenderReport, build_sr, ntp_add_ns
 from sfu.engine.reference.rtp import build_extensions, build_header
 from sfu.engine.reference.seqnum import EXT_SEQ_START
 from sfu.engine.reference.sequence_map import NO_PLACE, SequenceMap
@@ -316,7 +316,7 @@ class Forwarder:
             self.transport.retire_ssrc(self.config.rtx_ssrc, self.rtx_ext_seq)
 
     def build_sender_report(self, now_ns: int) -> bytes:
-        """SR and SDES of this subscription; empty while it sends nothing or the publisher has not reported."""
+        """The SR of this subscription; empty while it sends nothing or the publisher has not reported."""
         stream = self.current
         if stream is None or stream.sender_report is None or not self.packets_sent:
             return b""
@@ -332,7 +332,7 @@ class Forwarder:
             packet_count=self.packets_sent,
             octet_count=self.bytes_sent,
         )
-        return build_sr(sender_report) + build_sdes([(self.ssrc, self.config.cname)])
+        return build_sr(sender_report)
 
     def sample_bitrate(self) -> None:
         """Called once a second."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 REORDER_NS = 10_000_000
 """A gap this old is a loss even when no second packet has followed it."""
 MIN_REPEAT_NS = 20_000_000
+INITIAL_RTT_NS = 100_000_000
 MAX_TRIES = 10
 GIVE_UP_NS = 1_000_000_000
 MAX_MISSING = 256
@@ -26,7 +27,7 @@ class NackRegister:
     """Missing extended sequence numbers of one stream, oldest first.
 
     The round trip is measured by the register itself: from the first request of a packet to its arrival, smoothed
-    by 1/8. Before the first answer, requests repeat at the shortest interval.
+    by 1/8. Before the first answer it is taken to be `INITIAL_RTT_NS`.
     """
 
     __slots__ = ("_missing", "has_fresh_gap", "rtt_ns")
@@ -35,7 +36,7 @@ class NackRegister:
         self._missing: dict[int, _Missing] = {}
         self.has_fresh_gap = False
         """No packet has followed the newest gap yet."""
-        self.rtt_ns = 0
+        self.rtt_ns: int | None = None
 
     def __len__(self) -> int:
         return len(self._missing)
@@ -58,7 +59,7 @@ class NackRegister:
         entry = self._missing.pop(ext_seq, None)
         if entry is not None and entry.tries:
             sample = now_ns - entry.first_asked_at_ns
-            self.rtt_ns = sample if self.rtt_ns == 0 else self.rtt_ns + (sample - self.rtt_ns) // 8
+            self.rtt_ns = sample if self.rtt_ns is None else self.rtt_ns + (sample - self.rtt_ns) // 8
 
     def due(self, now_ns: int, *, packet_followed: bool) -> list[int]:
         """Sequence numbers to ask for now; asking is taken as done. `packet_followed`: called for a packet beyond the
@@ -66,7 +67,7 @@ class NackRegister:
         missing = self._missing
         if not missing:
             return []
-        repeat_ns = max(MIN_REPEAT_NS, self.rtt_ns)
+        repeat_ns = max(MIN_REPEAT_NS, INITIAL_RTT_NS if self.rtt_ns is None else self.rtt_ns)
         wanted: list[int] = []
         expired: list[int] = []
         for ext_seq, entry in missing.items():
@@ -76,11 +77,8 @@ class NackRegister:
                 if packet_followed or now_ns - entry.since_ns >= REORDER_NS:
                     entry.first_asked_at_ns = now_ns
                     wanted.append(ext_seq)
-            elif now_ns - entry.asked_at_ns >= repeat_ns:
-                if entry.tries >= MAX_TRIES:
-                    expired.append(ext_seq)
-                else:
-                    wanted.append(ext_seq)
+            elif entry.tries < MAX_TRIES and now_ns - entry.asked_at_ns >= repeat_ns:
+                wanted.append(ext_seq)
         for ext_seq in expired:
             del missing[ext_seq]
         for ext_seq in wanted:

@@ -7,6 +7,9 @@ from sfu.engine.reference.transport import Transport
 
 REPORT_INTERVAL_NS = 1_000_000_000
 _MAX_COMPOUND_BYTES = 1_100
+_MAX_REPORTS = 20
+_SDES_CHUNK_BYTES = 10
+"""SSRC, item header, terminator and padding of one name, at most."""
 _SPREAD = 1_000
 
 
@@ -20,16 +23,29 @@ def run_reports(now_ns: int, transport: Transport) -> None:
         return
     transport.next_report_at_ns = max(due_ns + REPORT_INTERVAL_NS, now_ns + REPORT_INTERVAL_NS // 2)
     _send_receiver_reports(now_ns, transport)
-    compound = b""
+    _send_sender_reports(now_ns, transport)
+
+
+def _send_sender_reports(now_ns: int, transport: Transport) -> None:
+    """Several sender reports to a datagram, their names in one SDES behind them."""
+    reports = b""
+    names: list[tuple[int, str]] = []
+    names_bytes = 0
     for forwarder in transport.forwarders.values():
         forwarder.sample_bitrate()
         report = forwarder.build_sender_report(now_ns)
-        if len(compound) + len(report) > _MAX_COMPOUND_BYTES:
-            transport.send_rtcp(compound)
-            compound = b""
-        compound += report
-    if compound:
-        transport.send_rtcp(compound)
+        if not report:
+            continue
+        chunk_bytes = len(forwarder.config.cname.encode()) + _SDES_CHUNK_BYTES
+        too_long = len(reports) + len(report) + names_bytes + chunk_bytes > _MAX_COMPOUND_BYTES
+        if names and (too_long or len(names) == _MAX_REPORTS):
+            transport.send_rtcp(reports + build_sdes(names))
+            reports, names, names_bytes = b"", [], 0
+        reports += report
+        names.append((forwarder.ssrc, forwarder.config.cname))
+        names_bytes += chunk_bytes
+    if names:
+        transport.send_rtcp(reports + build_sdes(names))
 
 
 def _send_receiver_reports(now_ns: int, transport: Transport) -> None:
