@@ -11,8 +11,9 @@ from collections.abc import Iterator
 
 RECORD_HEADER_BYTES = 13
 HANDSHAKE_HEADER_BYTES = 12
-MAX_HANDSHAKE_MESSAGE_BYTES = 6144
-"""Of one message. OpenSSL holds the one at hand and up to ten early ones: 66 KiB per handshake at the most."""
+MAX_HANDSHAKE_MESSAGE_BYTES = 4096
+"""Of one message; a self-signed certificate has about 500, one with an RSA key 1,000. OpenSSL makes room for up to
+ten messages that came early: with its read buffer below 64 KiB per handshake."""
 MAX_MESSAGE_SEQ = 32
 """A WebRTC handshake has nine messages a side."""
 

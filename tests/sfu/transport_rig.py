@@ -158,17 +158,19 @@ class UdpPeer(asyncio.DatagramProtocol):
         self.received_bytes = 0
         self.drop_dtls = False
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
-        self._socket: asyncio.DatagramTransport | None = None
+        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._transport: asyncio.DatagramTransport | None = None
 
     async def open(self) -> UdpPeer:
+        self._socket.setblocking(False)
+        self._socket.bind((LOOPBACK, 0))
         loop = asyncio.get_running_loop()
-        self._socket, _ = await loop.create_datagram_endpoint(lambda: self, local_addr=(LOOPBACK, 0))
+        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, sock=self._socket)
         return self
 
     @property
     def address(self) -> tuple[str, int]:
-        assert self._socket is not None
-        name: tuple[str, int] = self._socket.get_extra_info("sockname")
+        name: tuple[str, int] = self._socket.getsockname()
         return name
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
@@ -179,7 +181,7 @@ class UdpPeer(asyncio.DatagramProtocol):
             self._queue.put_nowait(data)
 
     def send(self, data: bytes) -> None:
-        assert self._socket is not None
+        # Past asyncio, whose transports send no empty datagram.
         self._socket.sendto(data, self.server)
 
     async def _send(self, data: bytes) -> None:
@@ -215,7 +217,9 @@ class UdpPeer(asyncio.DatagramProtocol):
         return self.stun[-1]
 
     def close(self) -> None:
-        if self._socket is not None:
+        if self._transport is not None:
+            self._transport.close()
+        else:
             self._socket.close()
 
 
