@@ -1,7 +1,7 @@
 """A WebSocket proxy in front of `/rtc` that changes what client and server say to each other.
 
-With it a test stands where the network stands: take away candidates, or send media through a relay. And it asks for what
-the SDK has no option for.
+With it a test stands where the network stands: take away candidates, or send media through a relay. And it asks for
+what the SDK has no option for.
 """
 
 from __future__ import annotations

@@ -54,7 +54,7 @@ class RawParticipant:
         self.received: dict[str, str] = {}
         """Track id by mid, of the sections of the newest offer that carry something."""
         self._published: dict[str, models.TrackInfo] = {}
-        self._answers = 0
+        self._answers: list[str] = []
         self._ufrag, self._pwd = secrets.token_hex(4), secrets.token_hex(16)
         self._fingerprint = ":".join(f"{byte:02X}" for byte in secrets.token_bytes(32))
         self._sections: list[Section] = []
@@ -94,9 +94,16 @@ class RawParticipant:
             await self._send(rtc.SignalRequest(add_track=request))
         await self.until(lambda: len(self._published) == 2, "both tracks to be published")
         self._own_sections = [self._data_section("0"), self._audio_section("1"), self._video_section("2")]
-        offer = rtc.SessionDescription(type="offer", sdp=self._description(self._own_sections, "actpass"), id=1)
-        await self._send(rtc.SignalRequest(offer=offer))
-        await self.until(lambda: self._answers == 1, "the answer")
+        _, answered = split_sections(await self.offer(self._description(self._own_sections, "actpass")))
+        assert len(answered) == len(self._own_sections), "the answer has other media sections than the offer"
+        assert all(section.port for section in answered), "the answer rejects a section"
+
+    async def offer(self, sdp: str) -> str:
+        """Offer for the publisher connection; gives the answer."""
+        number = len(self._answers) + 1
+        await self._send(rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=sdp, id=number)))
+        await self.until(lambda: len(self._answers) == number, "the answer")
+        return self._answers[-1]
 
     async def until(self, probe: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) -> None:
         """Evaluate `probe` at every message until it is true."""
@@ -134,8 +141,7 @@ class RawParticipant:
             answer = rtc.SessionDescription(type="answer", sdp=sdp, id=response.offer.id)
             await self._send(rtc.SignalRequest(answer=answer))
         elif kind == "answer":
-            self._check_answer(response.answer.sdp)
-            self._answers += 1
+            self._answers.append(response.answer.sdp)
         elif kind == "track_published":
             self._published[response.track_published.cid] = response.track_published.track
 
@@ -187,11 +193,6 @@ class RawParticipant:
         kept = ("a=mid:", "a=rtpmap:", "a=fmtp:", "a=rtcp-fb:", "a=extmap:", "a=sctp-port:", "a=max-message-size:")
         lines = [section.lines[0], "c=IN IP4 0.0.0.0", *(one for one in section.lines if one.startswith(kept))]
         return lines if section.kind == "application" else [*lines, "a=recvonly", "a=rtcp-mux"]
-
-    def _check_answer(self, sdp: str) -> None:
-        _, sections = split_sections(sdp)
-        assert len(sections) == len(self._own_sections), "the answer has other media sections than the offer"
-        assert all(section.port for section in sections), "the answer rejects a section"
 
     def _description(self, sections: list[list[str]], setup: str) -> str:
         mids = [line.removeprefix("a=mid:") for one in sections for line in one if line.startswith("a=mid:")]

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 
+import aiohttp
 import pytest
+from aiortc import RTCPeerConnection, RTCSessionDescription
 from livekit import rtc
+from livekit.protocol.models import DataPacket, UserPacket
 from livekit.rtc.participant import PublishDataError
 
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
+from tests.harness.raw import RawParticipant
 from tests.harness.server import ServerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -100,3 +104,28 @@ async def test_without_the_grant_nothing_is_delivered(server: ServerProcess, joi
     await alice.room.local_participant.publish_data(b"the end")
     await asyncio.gather(data(bob, b"the end"), data(carol, b"the end"))
     assert b"not allowed" not in received(bob) + received(carol)
+
+
+@pytest.mark.parametrize("channel", ["_reliable", "_lossy"])
+async def test_the_sender_cannot_be_forged(server: ServerProcess, join: Join, room: str, channel: str) -> None:
+    """Mallory's own client writes carol's name into every field; bob is told that mallory sent it."""
+    bob, carol = await join(server.url, "bob"), await join(server.url, "carol")
+    await bob.until(lambda: active(bob.room, 1), "carol to be active")
+    forged = DataPacket(participant_identity="carol", participant_sid=carol.room.local_participant.sid)
+    forged.user.CopyFrom(UserPacket(payload=b"I am carol", participant_identity="carol"))
+    connection = RTCPeerConnection()
+    opened = asyncio.Event()
+    async with aiohttp.ClientSession() as http:
+        mallory = await RawParticipant(room, "mallory").join(http, server.url)
+        data_channel = connection.createDataChannel(channel)
+        data_channel.on("open", opened.set)
+        await connection.setLocalDescription(await connection.createOffer())
+        answer = await mallory.offer(connection.localDescription.sdp)
+        await connection.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await asyncio.wait_for(opened.wait(), 10)
+        data_channel.send(forged.SerializeToString())
+        packet = await data(bob, b"I am carol")
+        assert packet.participant is not None
+        assert packet.participant.identity == "mallory"
+        await connection.close()
+        await mallory.leave()
