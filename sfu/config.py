@@ -31,7 +31,7 @@ class SfuConfig:
     max_tracks_per_participant: int = 16
     max_pending_tracks: int = 16
     """add_track requests that no offer has taken up yet."""
-    max_sdp_bytes: int = 65_536
+    max_sdp_bytes: int = 262_144
     max_media_sections: int = 256
     """Media sections of one session description. A full room of 30 with audio and video needs 61."""
     max_negotiations_per_s: float = 10.0

@@ -106,7 +106,7 @@ class Settings:
     """Nothing heard from a client for this long: its signal connection is lost."""
     websocket_heartbeat_s: float = 10.0
     """WebSocket pings of the server's own; half of it is waited for the pong."""
-    max_websocket_message_bytes: int = 131_072
+    max_websocket_message_bytes: int = 327_680
     """A larger message closes the connection with 1009. Holds an answer for a full room of 30."""
     max_messages_per_s: float = 100.0
     """Messages of one connection, bucket of twice that size; beyond it the connection is closed with 1008."""

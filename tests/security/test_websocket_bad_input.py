@@ -18,7 +18,7 @@ from sfu.api import DataKind, LeaveReason, Speaker, SpeakersChanged
 from sfu.ids import ParticipantId
 from tests.signaling.harness import Client, Server, bystander, eventually, running
 
-LIMIT = 131_072
+LIMIT = 327_680
 
 
 @pytest_asyncio.fixture

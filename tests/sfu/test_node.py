@@ -28,11 +28,11 @@ from sfu.api import (
     TrackMuted,
     TrackSource,
     TrackSubscribed,
-    TrackUnpublished,
 )
 from sfu.ids import Identity, RoomName, TrackId
 from sfu.node import Node
 from tests.harness.raw_caller import RawCaller, all_joined
+from tests.harness.waiting import eventually
 
 ROOM = RoomName("den")
 
@@ -125,29 +125,6 @@ async def test_states_go_from_joined_to_active_to_disconnected(start_node: Calla
     await close_all(ada, bob)
 
 
-async def test_unpublish_closes_the_section_and_the_next_track_uses_it_again(start_node: Callable[..., Any]) -> None:
-    node = await start_node()
-    ada, bob = await all_joined(node, ROOM, ["ada", "bob"])
-    lengths = []
-    for round_number in range(4):
-        publication = await ada.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
-        await bob.until(lambda count=round_number + 1: len(bob.tracks) >= count)
-        await bob.tracks[-1].recv()
-        lengths.append(bob.offers[-1].count("m=audio"))
-        sender = next(s for s in ada.publisher.getSenders() if s.track is not None)
-        transceiver = next(t for t in ada.publisher.getTransceivers() if t.sender is sender)
-        transceiver.direction = "inactive"
-        sender.replaceTrack(None)
-        await ada.negotiate()
-        await ada.event(TrackUnpublished, lambda e, track_id=publication.track_id: e.track_id == track_id)
-        await bob.until(lambda: "m=audio 0" in bob.offers[-1])
-        offers = len(bob.offers)
-        assert node.find_room(ROOM).num_publishers == 0
-        assert offers == len(bob.offers)
-    assert lengths == [1, 1, 1, 1]
-    await close_all(ada, bob)
-
-
 async def test_data_goes_to_the_room_or_to_the_named(start_node: Callable[..., Any]) -> None:
     node = await start_node()
     ada, bob, cleo = await all_joined(node, ROOM, ["ada", "bob", "cleo"])
@@ -185,13 +162,9 @@ async def test_mute_by_the_publisher_and_by_the_server_stops_packets(start_node:
     node.mute_track(ROOM, Identity("ada"), publication.track_id, True)
     assert await ada.event(TrackMuted) == TrackMuted(publication.track_id, True)
 
-    async def dropped() -> None:
-        while node.metrics()['ting_engine_drops_total{reason="muted"}'] < 3:
-            await asyncio.sleep(0)
-
     # The client goes on sending; the engine does not go on forwarding.
     sent = node.metrics()["ting_rtp_packets_sent_total"]
-    await asyncio.wait_for(dropped(), 10)
+    await eventually(lambda: node.metrics()['ting_engine_drops_total{reason="muted"}'] >= 3, "muted packets dropped")
     assert node.metrics()["ting_rtp_packets_sent_total"] - sent <= 1
     with pytest.raises(RequestError):
         node.mute_track(ROOM, Identity("ada"), TrackId("TR_none"), True)
@@ -304,20 +277,14 @@ async def test_media_that_nobody_announced_is_not_forwarded(start_node: Callable
     ada.publisher.addTrack(AudioStreamTrack())
     await ada.negotiate()
 
-    async def dropped() -> None:
-        while node.metrics()['ting_engine_drops_total{reason="unknown_ssrc"}'] < 3:
-            await asyncio.sleep(0)
-
-    await asyncio.wait_for(dropped(), 10)
+    await eventually(lambda: node.metrics()['ting_engine_drops_total{reason="unknown_ssrc"}'] >= 3, "packets dropped")
     assert node.metrics()["ting_rtp_packets_sent_total"] == 0
     assert bob.tracks == []
     await close_all(ada, bob)
 
 
 async def test_limits(start_node: Callable[..., Any]) -> None:
-    node = await start_node(
-        max_rooms=1, max_participants_per_room=2, max_pending_tracks=2, max_negotiations_per_s=1.0
-    )
+    node = await start_node(max_rooms=1, max_participants_per_room=2, max_pending_tracks=2, max_negotiations_per_s=1.0)
     ada, bob = await all_joined(node, ROOM, ["ada", "bob"])
     for request in (JoinRequest(ROOM, Identity("cleo")), JoinRequest(RoomName("attic"), Identity("cleo"))):
         with pytest.raises(RequestError) as refused:
@@ -343,11 +310,7 @@ async def test_an_empty_room_is_forgotten(start_node: Callable[..., Any]) -> Non
     (ada,) = await all_joined(node, ROOM, ["ada"])
     ada.session.leave()
 
-    async def forgotten() -> None:
-        while node.rooms():
-            await asyncio.sleep(0)
-
-    await asyncio.wait_for(forgotten(), 10)
+    await eventually(lambda: not node.rooms(), "the room forgotten")
     await close_all(ada)
 
 
