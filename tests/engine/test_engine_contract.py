@@ -35,6 +35,7 @@ from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 from tests.engine.harness import (
     AUDIO_TYPE,
+    EXTENSIONS,
     MS,
     OUT_AUDIO_TYPE,
     OUT_RED_TYPE,
@@ -369,7 +370,12 @@ class TestConfigure:
         track = publisher.publish_video(layers=(InboundLayer(ssrc=100),))
         subscription = subscriber.subscribe(track)
         Vp8Source(publisher, 100).frame(key=True)
-        config = TrackConfig(Kind.VIDEO, (InboundPayload(VIDEO_TYPE, Codec.VP8, 90_000),), (InboundLayer(ssrc=200),))
+        config = TrackConfig(
+            Kind.VIDEO,
+            (InboundPayload(VIDEO_TYPE, Codec.VP8, 90_000),),
+            (InboundLayer(ssrc=200),),
+            extensions=EXTENSIONS,
+        )
         net.take_events(StreamStarted, LayerChanged)
         net.engine.set_track_config(track, config)
         assert net.take_events(LayerChanged) == []
