@@ -32,7 +32,7 @@ from OpenSSL import SSL
 from sfu.engine.api import SrtpKeys, SrtpProfile
 from sfu.sdp.model import Fingerprint
 from sfu.transport.certificate import Certificate
-from sfu.transport.dtls_records import drop_reason, split_datagrams
+from sfu.transport.dtls_records import drop_reason, renumber_plaintext, split_datagrams
 from sfu.transport.sctp_guard import is_sound
 
 AIORTC_VERSION = "1.16"
@@ -176,7 +176,10 @@ class DtlsSession(RTCDtlsTransport):
             raise ConnectionError from None
         except SSL.Error:
             self._counters["dtls_errors"] += 1
-            if self.encrypted and self._openssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
+            if not self.encrypted:
+                # Whoever broke this handshake need not be the peer: the alert would end it on the peer's side too.
+                return
+            if self._openssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN:
                 raise ConnectionError from None
         await self._write_ssl()
 
@@ -266,6 +269,7 @@ class DtlsAssociation:
         self._on_closed = on_closed
         self._counters = counters
         self._seam = _Seam(send, max_queue_datagrams)
+        self._plain_records = 0
         self._task: asyncio.Task[None] | None = None
         self._closing = False
 
@@ -280,6 +284,8 @@ class DtlsAssociation:
         if reason is not None:
             self._counters[reason] += 1
             return
+        if self.session is None:
+            data, self._plain_records = renumber_plaintext(data, self._plain_records)
         self._seam.queue.put_nowait(data)
 
     async def close(self) -> None:

@@ -73,10 +73,10 @@ async def test_st1_every_short_length_gets_no_reply(scene: Scene, source: str) -
     for length in range(65):
         datagrams += [bytes(length), b"\xff" * length, noise.randbytes(length), b"\x00\x01" + noise.randbytes(length)]
     sender = scene.stranger if source == "unknown" else scene.victim.udp
-    before = sender.received_bytes
+    before = sender.replies
     drops = scene.dropped() + scene.victim.transport.counters.total()
     await scene.throw(sender, datagrams)
-    assert sender.received_bytes == before
+    assert sender.replies == before
     assert scene.dropped() + scene.victim.transport.counters.total() == drops + len(datagrams)
     await scene.check_calls()
 
@@ -226,11 +226,11 @@ async def test_st7_responses_indications_and_role_conflict(scene: Scene) -> None
         b"\x00\x11" + valid(scene.victim)[2:],
     ]
     path = scene.victim.transport._agent.path
-    before = scene.victim.udp.received_bytes
+    before = scene.victim.udp.replies
     await scene.throw(scene.stranger, unsolicited)
     await scene.throw(scene.victim.udp, unsolicited)
     assert scene.stranger.received_bytes == 0
-    assert scene.victim.udp.received_bytes == before
+    assert scene.victim.udp.replies == before
     assert scene.server.registry.drops["not_a_request"] == 8
 
     username = f"{local.ice.ufrag}:{scene.victim.udp.ice.ufrag}"

@@ -156,6 +156,8 @@ class UdpPeer(asyncio.DatagramProtocol):
         self.ice = IceCredentials("peer" + os.urandom(4).hex(), os.urandom(16).hex())
         self.stun: deque[bytes] = deque()
         self.received_bytes = 0
+        self.replies = 0
+        """STUN and unprotected DTLS records: what a server would answer to what it should not answer."""
         self.drop_dtls = False
         self._queue: asyncio.Queue[bytes] = asyncio.Queue()
         self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -175,6 +177,7 @@ class UdpPeer(asyncio.DatagramProtocol):
 
     def datagram_received(self, data: bytes, addr: tuple[str, int]) -> None:
         self.received_bytes += len(data)
+        self.replies += data[0] < 4 or data[3:5] == b"\0\0"
         if data[0] < 4:
             self.stun.append(data)
         elif 19 < data[0] < 64 and not self.drop_dtls:
