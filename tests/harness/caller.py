@@ -9,7 +9,8 @@ from typing import Any, get_args
 from livekit import rtc
 from livekit.rtc.room import EventTypes
 
-from tests.harness.media import PatternReader, PatternSource, ToneReader, ToneSource
+from tests.harness import tone
+from tests.harness.media import PatternReader, PatternSource, SoundReader, SoundSource
 from tests.harness.server import make_token
 
 EVENT_TIMEOUT_S = 10.0
@@ -27,8 +28,8 @@ class Caller:
         self.room = rtc.Room()
         self.events: list[Event] = []
         self._changed = asyncio.Event()
-        self._sources: list[PatternSource | ToneSource] = []
-        self._readers: list[PatternReader | ToneReader] = []
+        self._sources: list[PatternSource | SoundSource] = []
+        self._readers: list[PatternReader | SoundReader] = []
         for name in get_args(EventTypes):
             self.room.on(name, self._recorder(name))
 
@@ -79,7 +80,13 @@ class Caller:
 
     async def publish_tone(self, *frequencies_hz: float, **options: Any) -> rtc.LocalTrackPublication:
         """Publish a microphone that hears a sine tone, one per channel."""
-        source = ToneSource(*frequencies_hz)
+        return await self._publish_sound(SoundSource.tones(*frequencies_hz), **options)
+
+    async def publish_melody(self, **options: Any) -> rtc.LocalTrackPublication:
+        """Publish a microphone that hears the melody of `tests.harness.tone`, whose gaps can be measured."""
+        return await self._publish_sound(SoundSource(tone.melody), **options)
+
+    async def _publish_sound(self, source: SoundSource, **options: Any) -> rtc.LocalTrackPublication:
         self._sources.append(source)
         track = rtc.LocalAudioTrack.create_audio_track("microphone", source.source)
         return await self.room.local_participant.publish_track(
@@ -94,9 +101,9 @@ class Caller:
         self._readers.append(reader)
         return reader
 
-    async def listen(self, identity: str, timeout: float = EVENT_TIMEOUT_S, channels: int = 1) -> ToneReader:
+    async def listen(self, identity: str, timeout: float = EVENT_TIMEOUT_S, channels: int = 1) -> SoundReader:
         track, _ = await self.subscribed(identity, rtc.TrackKind.KIND_AUDIO, timeout)
-        reader = ToneReader(track, channels)
+        reader = SoundReader(track, channels)
         self._readers.append(reader)
         return reader
 

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -42,13 +43,18 @@ class PatternSource:
             await asyncio.sleep(due - time.monotonic())
 
 
-class ToneSource:
-    """A microphone that hears one sine tone per channel."""
+class SoundSource:
+    """A microphone. `make` gives the samples of one channel: (number of the first, how many)."""
 
-    def __init__(self, *frequencies_hz: float) -> None:
-        self._frequencies_hz = frequencies_hz
-        self.source = rtc.AudioSource(tone.SAMPLE_RATE, len(frequencies_hz), queue_size_ms=200)
+    def __init__(self, *channels: Callable[[int, int], npt.NDArray[np.int16]]) -> None:
+        self.source = rtc.AudioSource(tone.SAMPLE_RATE, len(channels), queue_size_ms=200)
+        self._channels = channels
         self._task = asyncio.create_task(self._run())
+
+    @classmethod
+    def tones(cls, *frequencies_hz: float) -> SoundSource:
+        """One steady tone per channel."""
+        return cls(*(partial(tone.sine, frequency_hz) for frequency_hz in frequencies_hz))
 
     async def close(self) -> None:
         self._task.cancel()
@@ -58,7 +64,7 @@ class ToneSource:
     async def _run(self) -> None:
         first = 0
         while True:
-            channels = [tone.sine(frequency, first, tone.CHUNK) for frequency in self._frequencies_hz]
+            channels = [make(first, tone.CHUNK) for make in self._channels]
             data = np.stack(channels, axis=1).tobytes()
             # Waits while the queue is full: that is the clock of this loop.
             await self.source.capture_frame(rtc.AudioFrame(data, tone.SAMPLE_RATE, len(channels), tone.CHUNK))
@@ -145,7 +151,7 @@ class PatternReader:
             self._arrived.set()
 
 
-class ToneReader:
+class SoundReader:
     """Collects the samples of a remote audio track, one array per channel."""
 
     def __init__(self, track: rtc.Track, channels: int = 1) -> None:
@@ -191,6 +197,10 @@ class ToneReader:
             )
 
         await self._until_latest(matches, length, f"a tone of {frequency_hz} Hz", timeout, channel)
+
+    def longest_gap_ms(self, position: int) -> int:
+        """The longest time without anything new of the melody, from `position` on."""
+        return tone.longest_gap_ms(self.since(position))
 
     async def assert_silent(self, seconds: float = 0.5, timeout: float = MEDIA_TIMEOUT_S) -> None:
         """Wait for a stretch of silence of that length."""

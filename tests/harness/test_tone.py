@@ -21,21 +21,32 @@ def test_silence_has_no_frequency() -> None:
     assert tone.rms(np.zeros(0)) == 0.0
 
 
-def test_a_tone_has_no_gap_and_pieces_join() -> None:
+def test_pieces_join() -> None:
     pieces = [tone.sine(440, first, tone.CHUNK) for first in range(0, tone.SAMPLE_RATE, tone.CHUNK)]
-    heard = np.concatenate(pieces).astype(np.float64) / 32768
-    assert np.array_equal(heard, samples(440, 1.0))
-    assert tone.longest_gap_ms(heard, 440) == 0
+    assert np.array_equal(np.concatenate(pieces).astype(np.float64) / 32768, samples(440, 1.0))
 
 
-@pytest.mark.parametrize("fill", ["silence", "another tone", "noise"])
+def melody(seconds: float) -> tone.Samples:
+    count = int(seconds * tone.SAMPLE_RATE)
+    return tone.melody(0, count).astype(np.float64) / 32768
+
+
+@pytest.mark.parametrize("shift", [0, 100, 240, 479])
+def test_the_melody_has_no_gap(shift: int) -> None:
+    """Wherever the receiver's chunks begin."""
+    assert tone.longest_gap_ms(melody(3.0)[shift:]) <= 10
+
+
+@pytest.mark.parametrize("fill", ["silence", "another tone", "noise", "the last note"])
 def test_gaps_are_measured(fill: str) -> None:
-    heard = samples(440, 1.0)
-    hole = slice(10_080, 10_080 + 15 * tone.CHUNK)
+    heard = melody(3.0)
+    begin, length = 100 * tone.CHUNK, 25 * tone.CHUNK
     other = {
-        "silence": np.zeros(heard.size),
-        "another tone": samples(900, 1.0),
-        "noise": np.random.default_rng(1).normal(0, 0.2, heard.size),
+        "silence": np.zeros(length),
+        "another tone": samples(937, 0.25),
+        "noise": np.random.default_rng(1).normal(0, 0.2, length),
+        "the last note": np.tile(heard[begin - tone.CHUNK : begin], 25),
     }
-    heard[hole] = other[fill][hole]
-    assert tone.longest_gap_ms(heard, 440) == 150
+    heard[begin : begin + length] = other[fill]
+    # It ends in the middle of a note, whose rest is new.
+    assert 240 <= tone.longest_gap_ms(heard) <= 300
