@@ -6,6 +6,8 @@ import asyncio
 
 import pytest
 from livekit import rtc
+from livekit.rtc._ffi_client import FfiClient
+from livekit.rtc._proto.ffi_pb2 import FfiRequest
 
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
@@ -55,3 +57,33 @@ async def test_subscribers_have_layers_of_their_own(server: ServerProcess, join:
     _, publication = await bob.subscribed("alice", rtc.TrackKind.KIND_VIDEO)
     publication.set_video_quality(LOW)
     await asyncio.gather(expect(eyes[0], LOW), expect(eyes[1], HIGH))
+
+
+async def test_layer_follows_the_size_of_the_view(server: ServerProcess, join: Join) -> None:
+    """What clients with an adaptive stream send; this SDK has it below its Python surface only."""
+    await publish(server, join)
+    bob = await join(server.url, "bob")
+    eye = await bob.watch("alice")
+    _, publication = await bob.subscribed("alice", rtc.TrackKind.KIND_VIDEO)
+    await expect(eye, HIGH)
+    for width, height, quality in ((300, 170, LOW), (600, 340, MEDIUM), (1920, 1080, HIGH)):
+        request = FfiRequest()
+        request.update_remote_track_publication_dimension.track_publication_handle = publication._ffi_handle.handle
+        request.update_remote_track_publication_dimension.width = width
+        request.update_remote_track_publication_dimension.height = height
+        FfiClient.instance.request(request)
+        await expect(eye, quality)
+
+
+async def test_a_disabled_track_rests(server: ServerProcess, join: Join) -> None:
+    await publish(server, join)
+    bob = await join(server.url, "bob")
+    eye = await bob.watch("alice")
+    _, publication = await bob.subscribed("alice", rtc.TrackKind.KIND_VIDEO)
+    await expect(eye, HIGH)
+    for enabled in (False, True):
+        request = FfiRequest()
+        request.enable_remote_track_publication.track_publication_handle = publication._ffi_handle.handle
+        request.enable_remote_track_publication.enabled = enabled
+        FfiClient.instance.request(request)
+        await (eye.assert_advances(3) if enabled else eye.quiet_for(1.0))
