@@ -146,6 +146,8 @@ class IceRegistry:
         max_half_open_per_address: int = MAX_HALF_OPEN_PER_ADDRESS,
     ) -> None:
         self.drops: Counter[str] = Counter()
+        self.transport_counters: Counter[str] = Counter()
+        """The `counters` of transports that were closed, added up; for metrics."""
         self._runtime = runtime
         self._agents: dict[str, IceAgent] = {}
         self._max_half_open = max_half_open

@@ -253,6 +253,7 @@ class Transport:
         await _end(self._channels, self._dtls)
         if self._ending:
             await asyncio.wait(self._ending)
+        self._registry.transport_counters.update(self.counters)
 
     def _fail(self, reason: str) -> None:
         """The end for everyone outside. The engine transport stays until `close`: its tracks belong to the owner."""

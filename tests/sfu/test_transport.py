@@ -16,6 +16,7 @@ from sfu.engine.api import SrtpProfile
 from sfu.errors import SdpError
 from sfu.sdp.model import Fingerprint, IceCredentials, RemoteTransport, Setup
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
+from tests.sfu.dtls_rig import record
 from tests.sfu.transport_rig import LOOPBACK, Call, Log, Peer, Server, UdpPeer, free_tcp_port, until
 
 
@@ -262,8 +263,11 @@ async def test_setup_that_takes_too_long_closes() -> None:
 
 async def test_close_is_idempotent_and_tells_the_peer(server: Server) -> None:
     call = await Call.connect(server)
+    call.udp.send(record(21, b"\x02\x28"))
+    await until(lambda: call.transport.counters["dtls_plaintext_alert"] == 1)
     await asyncio.gather(call.transport.close(), call.transport.close())
     await call.transport.close()
+    assert server.registry.transport_counters["dtls_plaintext_alert"] == 1
     assert call.log.closed == ["closed"]
     await until(lambda: call.peer.dtls.state == "closed")
     drops = server.registry.drops["unknown_user"]
