@@ -141,6 +141,8 @@ class Peer:
         self.rtp: list[RtpPacket] = []
         self.rtcp: list[rtcp.RtcpPacket] = []
         self.datagrams: list[bytes] = []
+        self.repeats = 0
+        self._seen: set[bytes] = set()
         self.received_at_ns: list[int] = []
         self.lose: Callable[[RtpPacket], bool] = lambda packet: False
         """Outgoing packets of the engine for which this is true never arrive."""
@@ -179,6 +181,11 @@ class Peer:
 
     def receive(self, data: bytes) -> None:
         self.datagrams.append(data)
+        if data in self._seen:
+            # A resend without RTX: to the byte what was sent before, or libsrtp would not have it.
+            self.repeats += 1
+            return
+        self._seen.add(data)
         if 192 <= data[1] <= 223:
             packets = rtcp.parse_compound(self._incoming.unprotect_rtcp(data))
             assert packets is not None
