@@ -25,6 +25,8 @@ from signaling.services import SERVICES, Phase, create_services
 
 _log = logging.getLogger("ting")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_KEEPALIVE_S = 75.0
+"""How long an idle HTTP connection stays open after a request."""
 _MAX_LINE_BYTES = 32_768
 """Request line and header fields; the token travels in the request line."""
 
@@ -119,6 +121,7 @@ class Listener:
             access_log=logging.getLogger("ting.http") if settings.access_log else None,
             handle_signals=False,
             shutdown_timeout=1.0,
+            keepalive_timeout=_KEEPALIVE_S,
             max_line_size=_MAX_LINE_BYTES,
             max_field_size=_MAX_LINE_BYTES,
         )
@@ -138,7 +141,12 @@ class Listener:
                 settings.request_timeout_s,
             )
             self._server = await asyncio.get_running_loop().create_server(
-                gate.protocol_factory, settings.host, settings.port, ssl=tls_context(settings), backlog=1024
+                gate.protocol_factory,
+                settings.host,
+                settings.port,
+                ssl=tls_context(settings),
+                ssl_handshake_timeout=settings.request_timeout_s if settings.tls else None,
+                backlog=1024,
             )
         except OSError as error:
             await self.stop()

@@ -91,7 +91,7 @@ class Settings:
     max_pending_connections_per_ip: int = 20
     """Connections of one address that have not sent a complete request yet."""
     request_timeout_s: float = 10.0
-    """From the connection to its first complete request; a slower one is closed."""
+    """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384
     """Length of a room token."""
     max_metadata_bytes: int = 8_192

@@ -23,6 +23,7 @@ HTTP_STATUS: Mapping[str, int] = {
     "not_found": 404,
     "room_not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "body_too_large": 413,
     "rate_limited": 429,
     "internal": 500,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
@@ -59,7 +60,11 @@ async def _json_object(request: web.Request) -> dict[str, Any]:
     if request.content_type != "application/json":
         raise ApiError("invalid_body", "The body must be application/json.")
     try:
-        body = strict_json.loads(await request.read())
+        async with asyncio.timeout(request.app[SERVICES].settings.request_timeout_s):
+            text = await request.read()
+        body = strict_json.loads(text)
+    except TimeoutError:
+        raise ApiError("request_timeout", "The body took too long.") from None
     except ValueError:
         raise ApiError("invalid_body", "The body is not JSON.") from None
     if not isinstance(body, dict):

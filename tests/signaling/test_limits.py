@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
+from hypothesis import given
+from hypothesis import strategies as st
 
 from signaling.addresses import client_address, is_in, parse_networks
 from signaling.limits import AddressLimiter, TokenBucket, limit_key
-from tests.signaling.harness import Server, eventually, running
+from signaling.livekit.endpoint import join_options
+from tests.signaling.harness import Server, eventually, relaxed, running
 
 
 class Clock:
@@ -69,6 +73,34 @@ def test_a_long_chain_of_proxies_is_cut() -> None:
     hops = ", ".join(["10.0.0.1"] * 5000)
     request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": hops})
     assert client_address(request, ()) == (request.remote or "")
+
+
+@relaxed
+@given(st.text(st.characters(min_codepoint=32, max_codepoint=255), max_size=200))
+def test_any_forwarded_header_gives_an_address(header: str) -> None:
+    request = make_mocked_request("GET", "/", headers={"X-Forwarded-For": header}).clone(remote="10.0.0.1")
+    ipaddress.ip_address(client_address(request, parse_networks(["10.0.0.0/8"])))
+
+
+@relaxed
+@given(st.dictionaries(st.sampled_from(["protocol", "sdk", "version", "browser", "os", "auto_subscribe"]), st.text()))
+def test_any_description_of_a_client_is_cut_to_size(query: dict[str, str]) -> None:
+    options = join_options(query)
+    client = options.client
+    assert 0 <= client.protocol <= 9999
+    assert max(map(len, (client.sdk, client.version, client.browser, client.os))) <= 64
+
+
+async def test_a_body_that_drips_is_refused() -> None:
+    async with running(request_timeout_s=0.2) as server:
+        reader, writer = await open_connection(server)
+        writer.write(
+            b"POST /api/v1/rooms/r/tokens HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+            b"Content-Length: 100\r\n\r\n{"
+        )
+        async with asyncio.timeout(3):
+            assert b" 408 " in await reader.readline()
+        writer.close()
 
 
 async def open_connection(server: Server) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
