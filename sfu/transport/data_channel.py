@@ -46,6 +46,9 @@ class DataChannels:
         self._on_ready = on_ready
         self._counters = counters
         self._channels: dict[DataKind, RTCDataChannel] = {}
+        self._waiting: dict[DataKind, list[bytes]] = {kind: [] for kind in DataKind}
+        """Messages for channels of ours that the peer has not acknowledged."""
+        self._waiting_bytes: Counter[DataKind] = Counter()
         self._accepted: set[RTCDataChannel] = set()
         self._ready = False
         self._task: asyncio.Task[None] | None = None
@@ -62,18 +65,25 @@ class DataChannels:
             self._open("_lossy", max_retransmits=0)
 
     def send(self, kind: DataKind, payload: bytes) -> bool:
-        """Queue one binary message. False when the channel is not open, or a limit is reached (counted)."""
-        if not self._is_open(kind):
+        """Queue one binary message; what comes before the peer's ACK of our own channel waits for it.
+
+        False when there is no such channel, or a limit is reached (counted).
+        """
+        channel = self._channels.get(kind)
+        if channel is None or channel.readyState not in ("connecting", "open"):
             return False
-        channel = self._channels[kind]
         limit = min(self._max_message_bytes, self._remote_max_message_size or self._max_message_bytes)
         if len(payload) > limit:
             self._counters["data_too_long"] += 1
             return False
-        if channel.bufferedAmount + len(payload) > self._max_buffered_bytes:
+        if channel.bufferedAmount + self._waiting_bytes[kind] + len(payload) > self._max_buffered_bytes:
             self._counters["data_buffer_full"] += 1
             return False
-        channel.send(payload)
+        if channel.readyState == "open":
+            channel.send(payload)
+        else:
+            self._waiting[kind].append(payload)
+            self._waiting_bytes[kind] += len(payload)
         return True
 
     async def stop(self) -> None:
@@ -90,8 +100,16 @@ class DataChannels:
     def _open(self, label: str, max_retransmits: int | None) -> None:
         parameters = RTCDataChannelParameters(label=label, ordered=True, maxRetransmits=max_retransmits)
         channel = RTCDataChannel(self._sctp, parameters)
-        channel.on("open", self._check_ready)
+        channel.on("open", lambda: self._handle_open(channel))
         self._add(channel)
+
+    def _handle_open(self, channel: RTCDataChannel) -> None:
+        kind = _KINDS[channel.label]
+        waiting, self._waiting[kind] = self._waiting[kind], []
+        del self._waiting_bytes[kind]
+        for payload in waiting:
+            channel.send(payload)
+        self._check_ready()
 
     def _accept(self, channel: RTCDataChannel) -> None:
         if len(self._accepted) >= MAX_CHANNELS:

@@ -206,7 +206,7 @@ class Transport:
             self._start_data()
 
     def send_data(self, kind: DataKind, payload: bytes) -> bool:
-        """Queue one message; False when the channel is not open, the message too large, or the buffer full."""
+        """Queue one message; False when there is no channel yet, the message is too large, or the buffer is full."""
         return self._channels is not None and self._channels.send(kind, payload)
 
     def _start_data(self) -> None:

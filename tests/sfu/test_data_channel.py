@@ -55,6 +55,27 @@ async def test_messages_above_the_limit_are_dropped_and_counted(call: Call) -> N
     assert call.transport.counters["data_too_long"] == 2
 
 
+async def test_messages_before_the_channel_is_acknowledged_wait_in_order_and_are_bounded(server: Server) -> None:
+    transport = server.transport()
+    log = Log(transport)
+    udp = await UdpPeer(server.address).open()
+    peer = Peer(udp)
+    transport.set_remote(peer.remote(udp.ice), we_are=Setup.PASSIVE)
+    transport.enable_data(initiate=True, remote_max_message_size=0)
+    await udp.check(transport.local())
+    await peer.handshake(transport.local())
+    await until(lambda: log.connected)
+    early = [bytes([index]) * 50_000 for index in range(4)]
+    assert all(transport.send_data(DataKind.RELIABLE, message) for message in early)
+    assert not transport.send_data(DataKind.RELIABLE, b"x" * 1000)
+    assert not transport.data_open
+    await peer.start_sctp(open_channels=False)
+    await until(lambda: len(peer.messages) == 4)
+    assert [message for _label, message in peer.messages] == early
+    assert transport.send_data(DataKind.RELIABLE, early[0])
+    await peer.close()
+
+
 async def test_a_full_buffer_refuses_and_empties_again(call: Call) -> None:
     call.udp.drop_dtls = True
     message = bytes(50_000)
