@@ -21,5 +21,13 @@ export default defineConfig([
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
     },
   },
+  {
+    files: ["src/**/*.{ts,tsx}"],
+    ignores: ["**/*.test.ts"],
+    rules: {
+      "max-lines": ["error", 400],
+      "max-lines-per-function": ["error", { max: 80, skipComments: true, skipBlankLines: true }],
+    },
+  },
   { files: ["**/*.tsx", "src/**/use*.ts"], extends: [reactHooks.configs.flat["recommended-latest"]] },
 ]);

@@ -33,13 +33,11 @@ interface Props {
 
 export function CallScreen({ room, roomName, appName, problems, onLeave }: Props) {
   const { t } = useTranslation();
-  const [panel, setPanel] = useState<PanelName | null>(null);
-  const [layout, setLayout] = useState<Layout>(() => loadPrefs().layout);
   const [settingsOpen, setSettingsOpen] = useState(false);
-  const [seen, setSeen] = useState(0);
   const { toasts, show, dismiss } = useToasts();
   const participants = useParticipants({ room });
   const chat = useChat(room);
+  const view = useView(chat.received);
 
   const tellProblem = useCallback(
     (source: Track.Source, problem: DeviceProblem) => {
@@ -50,45 +48,34 @@ export function CallScreen({ room, roomName, appName, problems, onLeave }: Props
   const media = useOwnMedia(room, tellProblem);
   useComingsAndGoings(room, show);
   useWakeLock();
-
-  // Messages that arrive while the chat is open are seen at once.
-  if (panel === "chat" && seen !== chat.received) setSeen(chat.received);
-
-  const togglePanel = (name: PanelName) => {
-    setPanel((old) => (old === name ? null : name));
-  };
-  const toggleLayout = () => {
-    const next = layout === "grid" ? "speaker" : "grid";
-    setLayout(next);
-    savePrefs({ layout: next });
-  };
-  const invite = async () => {
-    const link = window.location.origin + roomPath(roomName);
-    show((await copyText(link)) ? t("call.copied") : t("call.copyFailed", { link }));
-  };
-
   useShortcuts({
     mic: media.toggleMic,
     camera: media.toggleCamera,
     screen: media.toggleScreen,
-    chat: () => {
-      togglePanel("chat");
-    },
-    people: () => {
-      togglePanel("people");
-    },
-    layout: toggleLayout,
+    chat: view.toggleChat,
+    people: view.togglePeople,
+    layout: view.toggleLayout,
   });
 
+  const invite = () => {
+    const link = window.location.origin + roomPath(roomName);
+    void copyText(link).then((copied) => {
+      show(copied ? t("call.copied") : t("call.copyFailed", { link }));
+    });
+  };
+  const closeSettings = () => {
+    setSettingsOpen(false);
+  };
+
   return (
-    <div className={`call${panel === null ? "" : " with-panel"}`} data-testid="call" data-theme="dark" data-layout={layout}>
+    <div className="call" data-testid="call" data-theme="dark" data-layout={view.layout}>
       <CallHeader
         appName={appName}
         roomName={roomName}
         count={participants.length}
-        layout={layout}
-        onInvite={() => void invite()}
-        onToggleLayout={toggleLayout}
+        layout={view.layout}
+        onInvite={invite}
+        onToggleLayout={view.toggleLayout}
       />
       <Banners room={room} />
       <div className="call-main">
@@ -96,52 +83,63 @@ export function CallScreen({ room, roomName, appName, problems, onLeave }: Props
           <Stage
             room={room}
             participants={participants}
-            layout={layout}
-            onInvite={() => void invite()}
+            layout={view.layout}
+            onInvite={invite}
             onStopSharing={media.toggleScreen}
           />
         </main>
-        {panel === "chat" && (
-          <ChatPanel
-            chat={chat}
-            onClose={() => {
-              setPanel(null);
-            }}
-          />
-        )}
-        {panel === "people" && (
-          <PeoplePanel
-            participants={participants}
-            onInvite={() => void invite()}
-            onClose={() => {
-              setPanel(null);
-            }}
-          />
+        {view.panel === "chat" && <ChatPanel chat={chat} onClose={view.closePanel} />}
+        {view.panel === "people" && (
+          <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} />
         )}
       </div>
       <Controls
         media={media}
-        panel={panel}
-        unread={chat.received - seen}
-        onTogglePanel={togglePanel}
+        panel={view.panel}
+        unread={view.unread}
+        onToggleChat={view.toggleChat}
+        onTogglePeople={view.togglePeople}
         onSettings={() => {
           setSettingsOpen(true);
         }}
         onLeave={onLeave}
       />
-      {settingsOpen && (
-        <SettingsDialog
-          room={room}
-          onClose={() => {
-            setSettingsOpen(false);
-          }}
-          onProblem={tellProblem}
-        />
-      )}
+      {settingsOpen && <SettingsDialog room={room} onClose={closeSettings} onProblem={tellProblem} />}
       <Toasts toasts={toasts} dismiss={dismiss} problems={problems} />
       <RoomAudioRenderer room={room} />
     </div>
   );
+}
+
+/** What is open and how the pictures are laid out. `received` counts the chat messages that have arrived. */
+function useView(received: number) {
+  const [panel, setPanel] = useState<PanelName | null>(null);
+  const [layout, setLayout] = useState<Layout>(() => loadPrefs().layout);
+  const [seen, setSeen] = useState(0);
+
+  // Messages that arrive while the chat is open are seen at once.
+  if (panel === "chat" && seen !== received) setSeen(received);
+
+  const toggle = (name: PanelName) => () => {
+    setPanel((old) => (old === name ? null : name));
+  };
+  const closePanel = useCallback(() => {
+    setPanel(null);
+  }, []);
+  const toggleLayout = () => {
+    const next = layout === "grid" ? "speaker" : "grid";
+    setLayout(next);
+    savePrefs({ layout: next });
+  };
+  return {
+    panel,
+    layout,
+    unread: received - seen,
+    toggleChat: toggle("chat"),
+    togglePeople: toggle("people"),
+    closePanel,
+    toggleLayout,
+  };
 }
 
 type Translate = ReturnType<typeof useTranslation>["t"];

@@ -22,52 +22,17 @@ interface Props {
   media: OwnMedia;
   panel: PanelName | null;
   unread: number;
-  onTogglePanel: (name: PanelName) => void;
+  onToggleChat: () => void;
+  onTogglePeople: () => void;
   onSettings: () => void;
   onLeave: () => void;
 }
 
-export function Controls({ media, panel, unread, onTogglePanel, onSettings, onLeave }: Props) {
+export function Controls({ media, panel, unread, onToggleChat, onTogglePeople, onSettings, onLeave }: Props) {
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
-      <div className="control-group">
-        <Control
-          testId="toggle-mic"
-          icon={media.micOn ? Mic : MicOff}
-          label={t("lobby.mic")}
-          tip={media.micOn ? t("call.micOn") : t("call.micOff")}
-          shortcut="mic"
-          pressed={media.micOn}
-          look={media.micOn ? "" : "off"}
-          busy={media.busy.has(Track.Source.Microphone)}
-          onClick={media.toggleMic}
-        />
-        <Control
-          testId="toggle-camera"
-          icon={media.cameraOn ? Video : VideoOff}
-          label={t("lobby.camera")}
-          tip={media.cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
-          shortcut="camera"
-          pressed={media.cameraOn}
-          look={media.cameraOn ? "" : "off"}
-          busy={media.busy.has(Track.Source.Camera)}
-          onClick={media.toggleCamera}
-        />
-        {canShareScreen() && (
-          <Control
-            testId="toggle-screen"
-            icon={media.screenOn ? MonitorX : MonitorUp}
-            label={t("call.screenOff")}
-            tip={media.screenOn ? t("call.screenOn") : t("call.screenOff")}
-            shortcut="screen"
-            pressed={media.screenOn}
-            look={media.screenOn ? "on" : ""}
-            busy={media.busy.has(Track.Source.ScreenShare)}
-            onClick={media.toggleScreen}
-          />
-        )}
-      </div>
+      <OwnControls media={media} />
       <div className="control-group">
         <Control
           testId="toggle-chat"
@@ -78,9 +43,7 @@ export function Controls({ media, panel, unread, onTogglePanel, onSettings, onLe
           pressed={panel === "chat"}
           look={panel === "chat" ? "on" : ""}
           badge={unread}
-          onClick={() => {
-            onTogglePanel("chat");
-          }}
+          onClick={onToggleChat}
         />
         <Control
           testId="toggle-people"
@@ -90,9 +53,7 @@ export function Controls({ media, panel, unread, onTogglePanel, onSettings, onLe
           shortcut="people"
           pressed={panel === "people"}
           look={panel === "people" ? "on" : ""}
-          onClick={() => {
-            onTogglePanel("people");
-          }}
+          onClick={onTogglePeople}
         />
         <Control testId="open-settings" icon={Settings} label={t("call.settings")} tip={t("call.settings")} onClick={onSettings} />
       </div>
@@ -107,6 +68,49 @@ export function Controls({ media, panel, unread, onTogglePanel, onSettings, onLe
         <PhoneOff size={22} aria-hidden />
         <span className="leave-text">{t("call.leave")}</span>
       </button>
+    </div>
+  );
+}
+
+function OwnControls({ media }: { media: OwnMedia }) {
+  const { t } = useTranslation();
+  return (
+    <div className="control-group">
+      <Control
+        testId="toggle-mic"
+        icon={media.micOn ? Mic : MicOff}
+        label={t("lobby.mic")}
+        tip={media.micOn ? t("call.micOn") : t("call.micOff")}
+        shortcut="mic"
+        pressed={media.micOn}
+        look={media.micOn ? "" : "off"}
+        busy={media.busy.has(Track.Source.Microphone)}
+        onClick={media.toggleMic}
+      />
+      <Control
+        testId="toggle-camera"
+        icon={media.cameraOn ? Video : VideoOff}
+        label={t("lobby.camera")}
+        tip={media.cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
+        shortcut="camera"
+        pressed={media.cameraOn}
+        look={media.cameraOn ? "" : "off"}
+        busy={media.busy.has(Track.Source.Camera)}
+        onClick={media.toggleCamera}
+      />
+      {canShareScreen() && (
+        <Control
+          testId="toggle-screen"
+          icon={media.screenOn ? MonitorX : MonitorUp}
+          label={t("call.screenOff")}
+          tip={media.screenOn ? t("call.screenOn") : t("call.screenOff")}
+          shortcut="screen"
+          pressed={media.screenOn}
+          look={media.screenOn ? "on" : ""}
+          busy={media.busy.has(Track.Source.ScreenShare)}
+          onClick={media.toggleScreen}
+        />
+      )}
     </div>
   );
 }

@@ -68,28 +68,14 @@ export function Lobby({ config, roomName, joining, problem, onJoin }: Props) {
             <h1>{t("lobby.title")}</h1>
             <RoomLine roomName={roomName} />
           </div>
-          <div className="field">
-            <label htmlFor="name">{t("lobby.name")}</label>
-            <input
-              id="name"
-              data-testid="name-input"
-              autoComplete="name"
-              maxLength={64}
-              placeholder={t("lobby.namePlaceholder")}
-              aria-invalid={nameMissing}
-              aria-describedby={nameMissing ? "name-problem" : undefined}
-              value={prefs.name}
-              onChange={(event) => {
-                change({ name: event.target.value });
-                setNameMissing(false);
-              }}
-            />
-            {nameMissing && (
-              <p id="name-problem" className="problem" role="alert">
-                {t("lobby.nameMissing")}
-              </p>
-            )}
-          </div>
+          <NameField
+            value={prefs.name}
+            missing={nameMissing}
+            onChange={(name) => {
+              change({ name });
+              setNameMissing(false);
+            }}
+          />
           <Devices media={media} preview={preview} prefs={prefs} onChange={change} />
           {problem !== null && (
             <p className="problem boxed" role="alert" data-testid="join-problem">
@@ -113,6 +99,33 @@ export function Lobby({ config, roomName, joining, problem, onJoin }: Props) {
           </button>
         </form>
       </main>
+    </div>
+  );
+}
+
+function NameField({ value, missing, onChange }: { value: string; missing: boolean; onChange: (name: string) => void }) {
+  const { t } = useTranslation();
+  return (
+    <div className="field">
+      <label htmlFor="name">{t("lobby.name")}</label>
+      <input
+        id="name"
+        data-testid="name-input"
+        autoComplete="name"
+        maxLength={64}
+        placeholder={t("lobby.namePlaceholder")}
+        aria-invalid={missing}
+        aria-describedby={missing ? "name-problem" : undefined}
+        value={value}
+        onChange={(event) => {
+          onChange(event.target.value);
+        }}
+      />
+      {missing && (
+        <p id="name-problem" className="problem" role="alert">
+          {t("lobby.nameMissing")}
+        </p>
+      )}
     </div>
   );
 }
