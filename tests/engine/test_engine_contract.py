@@ -178,6 +178,23 @@ class TestKeys:
         assert len(subscriber.rtp) == 23
         assert_contiguous(subscriber.rtp)
 
+    @pytest.mark.parametrize("overrides", [{}, {"rtx_ssrc": None}])
+    def test_rollovers_count_from_zero_under_new_keys(self, net: Net, overrides: dict[str, object]) -> None:
+        publisher, subscriber = net.peer(), net.peer()
+        subscriber.subscribe(publisher.publish_video(), **overrides)
+        source = Vp8Source(publisher, 1000)
+        source.frame(key=True)
+        for _ in range(200):  # more than one wrap of the numbers sent
+            source.skip(499)
+            source.frame()
+        subscriber.use_keys(make_keys("again"))
+        net.engine.set_srtp(subscriber.transport, subscriber.keys)
+        source.frame()
+        source.frame()
+        assert_contiguous(subscriber.rtp[-3:])
+        subscriber.send_rtcp(rtcp.build_nack(1, 5000, [packet.seq for packet in subscriber.rtp[-3:]]))
+        assert len(subscriber.rtp) + subscriber.repeats >= 205
+
     def test_old_keys_open_nothing(self, net: Net) -> None:
         publisher = net.peer()
         publisher.publish_audio()

@@ -275,6 +275,17 @@ class TestResend:
         assert subscriber.take_rtp() == []
         assert net.engine.stats().subscriptions[0].nack_misses == 1
 
+    def test_numbers_beyond_10_000_a_second_are_not_looked_up(self, net: Net) -> None:
+        _source, subscriber = self.call(net)
+        seqs = [(subscriber.rtp[0].seq + n) & 0xFFFF for n in range(1, 1_001)]
+        for _ in range(15):
+            self.ask(subscriber, *seqs)
+        assert net.engine.stats().subscriptions[0].nack_misses == 10_000
+        assert net.drops == {"nack_limited": 5_000}
+        net.advance(SECOND)
+        self.ask(subscriber, subscriber.rtp[0].seq)
+        assert len(subscriber.rtp) == 2
+
     def test_without_nack_nothing_is_kept(self, net: Net) -> None:
         _source, subscriber = self.call(net, nack=False)
         self.ask(subscriber, subscriber.take_rtp()[0].seq)

@@ -247,6 +247,24 @@ class TestKeyframeRequests:
         assert stats.tracks[0].layers[2].plis_sent >= 2
         assert stats.subscriptions[0].plis_received == 90
 
+    def test_keyframe_answers_what_a_subscriber_asked_for(self, call: Call) -> None:
+        call.frames(1, key=2)
+        call.net.advance(SECOND)
+        call.plis()
+        call.subscriber.send_rtcp(rtcp.build_pli(1, 5000))
+        assert call.plis() == [300]
+        call.frames(1, key=2)
+        call.frames(40)
+        assert call.plis() == []
+
+    def test_layer_that_has_stopped_is_not_asked(self, call: Call) -> None:
+        call.frames(1, key=2)
+        call.frames(70, layers=(0, 1))
+        call.plis()
+        call.net.engine.request_keyframe(call.track, 2)
+        call.frames(40, layers=(0, 1))
+        assert 300 not in call.plis()
+
     def test_request_keyframe_by_command(self, call: Call) -> None:
         call.frames(1, key=2)
         call.net.advance(SECOND)
@@ -316,6 +334,22 @@ class TestTemporalLayers:
         assert self.temporals(subscriber) == [0, 2, 1, 2]
         changes = [event for event in net.events if isinstance(event, LayerChanged)]
         assert [change.temporal for change in changes] == [0, 2]
+
+    def test_a_straggler_from_before_the_way_up_does_not_come_out_alone(self, net: Net) -> None:
+        publisher, subscriber = net.peer(), net.peer()
+        subscription = subscriber.subscribe(publisher.publish_video())
+        source = Vp8Source(publisher, 1000)
+        net.engine.set_target_layer(subscription, 0, 0)
+        source.frame(key=True)
+        first, straggler = source.make_frame(temporal=2, packets=2)
+        publisher.send(first)
+        source.frame()
+        net.engine.set_target_layer(subscription, 0, 2)
+        source.frame(temporal=2, sync=True)
+        publisher.send(straggler)
+        source.frame()
+        pictures = [packet for packet in subscriber.take_rtp() if packet.payload]
+        assert [parse_vp8(packet.payload).temporal for packet in pictures] == [0, 0, 2, 0]
 
     def test_a_keyframe_lets_everything_through(self, net: Net) -> None:
         publisher, subscriber = net.peer(), net.peer()

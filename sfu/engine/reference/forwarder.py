@@ -133,7 +133,7 @@ class Forwarder:
         self._encoding = (mid_id, mid, twcc_id)
         fits = mid_id <= 14 and twcc_id <= 14 and len(mid) <= 16
         self._mid_element = bytes((mid_id << 4 | len(mid) - 1,)) + mid if mid_id and mid and fits else b""
-        self._twcc_byte = twcc_id << 4 | 1 if fits else 0
+        self._twcc_byte = twcc_id << 4 | 1 if fits and twcc_id else 0
         size = len(self._mid_element) + (3 if twcc_id else 0)
         self._header_words = (size + 3) // 4 if fits else 0
         """0: no fixed part, or one that only the two-byte form can carry."""
@@ -304,10 +304,9 @@ class Forwarder:
         self._send(header, original_seq + payload, rtx_ssrc, self.rtx_ext_seq)
 
     def rekey(self) -> None:
-        """New keys: the peer counts rollovers from zero again, and nothing old may be protected anew."""
+        """New keys: the peer counts rollovers from zero again."""
         self.sequence.rebase(EXT_SEQ_START, _WRAP)
         self.rtx_ext_seq = EXT_SEQ_START + (self.rtx_ext_seq & 0xFFFF)
-        self.buffer.clear()
 
     def retire(self) -> None:
         """The subscription ends: remember where its numbers stood."""

@@ -257,10 +257,15 @@ def _fan_out(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket
         core.keyframes_wanted.pop(stream, None)
         if stream.waiting:
             routing.begin_waiting(core, now_ns, stream, packet)
-    temporal, spatial = info.temporal, info.spatial
+    temporal, spatial, ext_seq = info.temporal, info.spatial, packet.ext_seq
     for forwarder in stream.receivers:
         layers = forwarder.layers
-        if layers.pending or temporal > layers.max_temporal or spatial > layers.max_spatial:
+        if (
+            layers.pending
+            or temporal > layers.max_temporal
+            or spatial > layers.max_spatial
+            or ext_seq < layers.raised_at
+        ):
             passes = layers.passes(packet, stream)
             routing.report(core, forwarder)
             if not passes:

@@ -32,11 +32,11 @@ class LayerFilter:
     """
 
     __slots__ = (
-        "_raised_at",
         "_temporal_before",
         "max_spatial",
         "max_temporal",
         "pending",
+        "raised_at",
         "target_spatial",
         "target_temporal",
     )
@@ -48,7 +48,8 @@ class LayerFilter:
         self.max_temporal = HIGHEST_LAYER
         self.pending = False
         """The targets are not reached yet: each packet has to be looked at."""
-        self._raised_at = -1
+        self.raised_at = -1
+        """Packets older than this one have to be looked at: they are from before the last way up."""
         self._temporal_before = HIGHEST_LAYER
 
     def set_target(self, spatial: int, temporal: int) -> None:
@@ -61,7 +62,7 @@ class LayerFilter:
         self.max_spatial = self.target_spatial
         self.max_temporal = self.target_temporal
         self.pending = False
-        self._raised_at = -1
+        self.raised_at = -1
 
     def wants_spatial(self, stream: InboundStream) -> bool:
         """Whether a spatial layer that is there is wanted and not let through: it needs a keyframe."""
@@ -75,7 +76,7 @@ class LayerFilter:
         if info.temporal > self.max_temporal or info.spatial > self.max_spatial:
             return False
         # A straggler of a frame that was withheld before the way up must not come out alone.
-        return packet.ext_seq >= self._raised_at or info.temporal <= self._temporal_before
+        return packet.ext_seq >= self.raised_at or info.temporal <= self._temporal_before
 
     def _move(self, packet: MediaPacket, stream: InboundStream) -> None:
         info = packet.info
@@ -87,7 +88,7 @@ class LayerFilter:
             self.max_spatial = min(self.max_spatial, self.target_spatial)
         if self.max_temporal < info.temporal <= self.target_temporal and info.switching_point:
             self._temporal_before = self.max_temporal
-            self._raised_at = packet.ext_seq
+            self.raised_at = packet.ext_seq
             self.max_temporal = info.temporal
         if self.max_spatial + 1 == info.spatial <= self.target_spatial and info.spatial_switching_point:
             self.max_spatial = info.spatial

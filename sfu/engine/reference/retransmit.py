@@ -52,10 +52,6 @@ class RetransmissionBuffer:
         sent = self.ring[ext_seq % self.size] if self.size else None
         return sent if sent is not None and sent[0] == ext_seq else None
 
-    def clear(self) -> None:
-        self.ring = [None] * self.size
-        self._resends.clear()
-
     def refill(self, now_ns: int, bytes_sent: int, bytes_per_s: int) -> None:
         """Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately."""
         elapsed_ns = 0 if self._refilled_at_ns is None else now_ns - self._refilled_at_ns
