@@ -6,6 +6,7 @@ import asyncio
 import logging
 import resource
 import secrets
+from collections import Counter
 from collections.abc import Callable, Mapping
 
 from sfu.api import JoinRequest, LeaveReason, ParticipantInfo, ParticipantSession, RoomInfo, SessionSink
@@ -239,8 +240,17 @@ class Node:
             values[f'ting_engine_drops_total{{reason="{reason}"}}'] = count
         for reason, count in self._registry.drops.items():
             values[f'ting_ice_drops_total{{reason="{reason}"}}'] = count
+        for reason, count in self._transport_counters().items():
+            values[f'ting_transport_events_total{{event="{reason}"}}'] = count
         for name, count in self._runtime.io_stats().items():
             values[f'ting_io_total{{counter="{name}"}}'] = count
         for name, count in self._control.counters.items():
             values[f'ting_control_events_total{{event="{name}"}}'] = count
         return values
+
+    def _transport_counters(self) -> Counter[str]:
+        """Faults and drops of the transports that are there and of those that were."""
+        total = Counter(self._registry.transport_counters)
+        for transport in self._transports.values():
+            total.update(transport.counters)
+        return total

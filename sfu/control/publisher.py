@@ -193,15 +193,19 @@ class Publisher:
     # --- ending ------------------------------------------------------------------------------------------
 
     def unpublish(self, publication: Publication) -> None:
+        self._end(publication)
+        self._participant.emit(TrackUnpublished(publication.track_id))
+
+    def _end(self, publication: Publication) -> None:
         self._by_mid.pop(publication.received.mid, None)
         self._context.publications.pop(publication.track, None)
         self._participant.handle_unpublished(publication)
         self._context.engine.remove_track(publication.track)
-        self._participant.emit(TrackUnpublished(publication.track_id))
 
     def close(self) -> None:
+        """The publisher itself leaves: it need not hear of each track."""
         for publication in self.publications:
-            self.unpublish(publication)
+            self._end(publication)
         self._pending.clear()
         if self.transport is not None:
             self._context.close_transport(self.transport)

@@ -22,7 +22,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
 PERMISSIONS_POLICY = (
-    "camera=(self), microphone=(self), display-capture=(self), autoplay=(self), fullscreen=(self), "
+    "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), autoplay=(self), fullscreen=(self), "
     "screen-wake-lock=(self), geolocation=(), payment=(), usb=()"
 )
 

@@ -22,6 +22,7 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.ids import Identity, RoomName
+from tests.harness.waiting import eventually
 
 DEADLINE_S = 15.0
 EventT = TypeVar("EventT")
@@ -131,8 +132,10 @@ class RawCaller:
     async def close(self) -> None:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
-        await self.publisher.close()
-        await self.subscriber.close()
+        for peer in (self.publisher, self.subscriber):
+            # aiortc's handshake does not like its ICE transport to go away under it.
+            await eventually(lambda peer=peer: peer.connectionState != "connecting", "a peer connection at rest")
+            await peer.close()
 
 
 async def all_joined(sfu: Sfu, room: str, identities: Sequence[str]) -> list[RawCaller]:
