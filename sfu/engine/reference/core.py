@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import deque
 from typing import TYPE_CHECKING
 
-from sfu.engine.api import DROP_REASONS, Event, Transmit
+from sfu.engine.api import DROP_REASONS, Event
+from sfu.engine.reference.pacer import Pacer
 from sfu.engine.reference.prng import SplitMix64
 
 if TYPE_CHECKING:
@@ -18,11 +19,11 @@ class Core:
     The queues are bounded by what one call of `handle_*` can make: the caller drains them after each.
     """
 
-    __slots__ = ("drops", "events", "keyframes_wanted", "random", "transmits")
+    __slots__ = ("drops", "events", "keyframes_wanted", "pacer", "random")
 
     def __init__(self, seed: int) -> None:
         self.random = SplitMix64(seed)
-        self.transmits: deque[Transmit] = deque()
+        self.pacer = Pacer()
         self.events: deque[Event] = deque()
         self.drops = dict.fromkeys(DROP_REASONS, 0)
         self.keyframes_wanted: dict[InboundStream, bool] = {}

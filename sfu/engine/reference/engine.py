@@ -280,8 +280,7 @@ class ReferenceEngine:
         return 0 if self._last_timeout_ns is None else self._last_timeout_ns + TICK_NS
 
     def poll_transmit(self) -> Transmit | None:
-        transmits = self._core.transmits
-        return transmits.popleft() if transmits else None
+        return self._core.pacer.poll()
 
     def poll_event(self) -> Event | None:
         events = self._core.events

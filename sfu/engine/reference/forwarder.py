@@ -186,7 +186,10 @@ class Forwarder:
             buffer.ring[ext_seq % buffer.size] = (ext_seq, header, packet, outbound, picture)
         transport.packets_sent += 1
         transport.bytes_sent += len(data)
-        self.core.transmits.append(Transmit(transport.path, data))  # type: ignore[arg-type]
+        queue = transport.queue
+        if not queue:
+            self.core.pacer.add(queue)
+        queue.append(Transmit(transport.path, data))  # type: ignore[arg-type]
 
     def _payload_for(self, packet: MediaPacket, outbound: OutboundPayload) -> tuple[bytes, tuple[int, int] | None]:
         """The payload to send, and the picture numbers written into it if any were."""

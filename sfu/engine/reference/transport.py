@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from typing import TYPE_CHECKING
 
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
@@ -69,6 +70,7 @@ class Transport:
         "packets_sent",
         "path",
         "paths",
+        "queue",
         "remb_bps",
         "retired_ssrcs",
         "rx",
@@ -87,6 +89,8 @@ class Transport:
         self.tx: SrtpContext | None = None
         self.path: Path | None = None
         self.paths: dict[Path, None] = {}
+        self.queue: deque[Transmit] = deque()
+        """Datagrams that wait for `poll_transmit`."""
         self.tracks: dict[TrackHandle, Track] = {}
         self.forwarders: dict[SubscriptionHandle, Forwarder] = {}
         self.forwarders_by_ssrc: dict[int, Forwarder] = {}
@@ -180,7 +184,10 @@ class Transport:
         if path is not None:
             self.packets_sent += 1
             self.bytes_sent += len(data)
-            self.core.transmits.append(Transmit(path, data))
+            queue = self.queue
+            if not queue:
+                self.core.pacer.add(queue)
+            queue.append(Transmit(path, data))
 
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and queue a compound RTCP packet; nothing happens before keys and path are there."""
