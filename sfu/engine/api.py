@@ -76,8 +76,8 @@ other stream of the track is.
 Header extensions leave with the subscription's ids: MID set to the subscription's, transport-cc numbered per transport
 (when it has an id there), abs-send-time set at send, the rest carried over when both sides have an id for it.
 RTX (RFC 4588) answers subscribers' NACKs from a cache bounded by `cache_packets`, each packet at most once per
-max(RTT, 20 ms) and 10 times; resends are limited to 20 % of the bitrate sent (never below 100 kbit/s). A NACK for what is no longer
-held is counted (`nack_misses`). Without an RTX payload type the original packet is resent as it was.
+max(RTT, 20 ms) and 10 times; resends are limited to 20 % of the bitrate sent (never below 100 kbit/s). A NACK for
+what is no longer held is counted (`nack_misses`). Without an RTX payload type the original packet is resent as it was.
 Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp
 translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
 publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
@@ -306,7 +306,7 @@ DROP_REASONS = (
 
 class AudioLevel(NamedTuple):
     """Loudness of one audio track since the last call. `level_dbov` 0 (loudest) to 127 (silence), the mean of the
-    active packets weighted towards loud ones; `active_ms` is speech time (packets at or above -45 dBov: level <= 45)."""
+    active packets weighted towards loud ones; `active_ms` is the time of packets at or above -45 dBov (level <= 45)."""
 
     track: TrackHandle
     level_dbov: int

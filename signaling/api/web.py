@@ -22,8 +22,8 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
 PERMISSIONS_POLICY = (
-    "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), autoplay=(self), fullscreen=(self), "
-    "screen-wake-lock=(self), geolocation=(), payment=(), usb=()"
+    "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), autoplay=(self), "
+    "fullscreen=(self), screen-wake-lock=(self), geolocation=(), payment=(), usb=()"
 )
 
 
