@@ -13,7 +13,8 @@ clock and driver: the reference engine runs under `sfu.engine.driver.AsyncioRunt
 own threads and offers the same interface.
 
 Commands (`EngineCommands`) carry no time: what they cause leaves with the next `handle_datagram` or
-`handle_timeout`. A driver calls `handle_timeout` at least every `TICK_NS` while transports exist.
+`handle_timeout`. A driver calls `handle_timeout` at least every `TICK_NS` while transports exist. Datagrams of one
+transport leave in order; of those that wait, all of one transport come before the next one's (runs for UDP GSO).
 
 Input never raises. Whatever a datagram holds, the engine forwards it or counts a drop under one of the
 `DROP_REASONS`. Misuse (unknown handle, removed track, keys of the wrong length) raises `EngineError`.
@@ -30,8 +31,8 @@ SRTP (RFC 3711, RFC 7714)
 -------------------------
 Profiles AEAD_AES_128_GCM, AEAD_AES_256_GCM, AES128_CM_HMAC_SHA1_80. Replay is checked before decryption
 (window 1,024 per SSRC, drop `replayed` or `too_old`), nothing is remembered until the tag verifies (drop
-`auth_failed`). An SSRC that the transport has not bound and cannot bind by MID/RID is dropped before any
-cryptography (`unknown_ssrc`).
+`auth_failed`). `set_srtp` with the keys that are installed already changes nothing. An SSRC that the transport has
+not bound and cannot bind by MID/RID is dropped before any cryptography (`unknown_ssrc`).
 
 Inbound streams
 ---------------
@@ -50,7 +51,8 @@ Feedback to publishers
 ----------------------
 * Generic NACK (RFC 4585) for video streams with `nack`: first request on the second packet after a gap or
   10 ms, whichever is first (reordering), repeated every max(20 ms, RTT) at most 10 times, given up after 1 s; at most
-  256 missing per stream; a gap above 512 resets the stream and asks for a keyframe.
+  256 missing per stream; a gap above 512 resets the stream and asks for a keyframe. RTT is the time from the first
+  request of a packet to its arrival, smoothed by 1/8; 100 ms before the first one.
 * PLI (RFC 4585) when a subscription needs a keyframe: at most one per `KEYFRAME_INTERVAL_NS` per stream; repeated
   at that interval until a keyframe arrives. FIR (RFC 5104) and PLI of subscribers become such requests.
 * Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) every 50 to 100 ms for transports
@@ -61,7 +63,8 @@ Forwarding
 ----------
 Each subscription has its own SSRC, sequence space and timestamp space; starting values come from the seed.
 Sequence numbers leave without gaps except where the network lost a packet: packets that the engine withholds
-(other layers, padding, muted, paused) leave no hole. Late packets keep their place. Timestamps stay
+(other layers, padding, muted, paused) leave no hole; one that comes so late that its number is already reserved
+is replaced by a packet with nothing but padding. Late packets keep their place. Timestamps stay
 continuous over a layer switch: mapped through the sender reports of both layers when both are known, else
 by the time passed.
 A subscription begins, resumes after pause or mute, and changes stream only at a keyframe (audio: at once), and
@@ -69,15 +72,16 @@ asks for one while it waits. Within a stream, temporal layers above the target a
 dependency descriptor), and a switch up begins only at a switching point (VP8 Y bit or TID sync, VP9 U bit, AV1 switch
 indication). For SVC (VP9, AV1) spatial layers above the target are withheld and the marker bit is set on the last
 packet of each forwarded picture. VP8 picture ids and TL0PICIDX are rewritten to be contiguous; VP9 picture
-ids likewise.
+ids over switches and pauses only, since references count in them (RFC 9628 §4.2).
 `set_target_layer` sets the highest layer wanted. The engine forwards the best stream that is active and not
 above the target, else the lowest active one; a stream is active while its last packet is younger than 2 s, or when no
 other stream of the track is.
 Header extensions leave with the subscription's ids: MID set to the subscription's, transport-cc numbered per transport
 (when it has an id there), abs-send-time set at send, the rest carried over when both sides have an id for it.
 RTX (RFC 4588) answers subscribers' NACKs from a cache bounded by `cache_packets`, each packet at most once per
-max(RTT, 20 ms) and 10 times; resends are limited to 20 % of the bitrate sent (never below 100 kbit/s). A NACK for
-what is no longer held is counted (`nack_misses`). Without an RTX payload type the original packet is resent as it was.
+max(RTT, 20 ms) and 10 times; resends are limited to 20 % of the bitrate sent (never below 100 kbit/s), and NACKs to
+10,000 numbers a second. A NACK for what is no longer held is counted (`nack_misses`), one above a limit is a drop
+(`nack_limited`). Without an RTX payload type the original datagram is resent as it was.
 Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp
 translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
 publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
@@ -86,7 +90,8 @@ A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its 
 
 Limits
 ------
-`TransportConfig` holds token buckets for packets and bits per second (drop `policed`) and the SSRC cap.
+`TransportConfig` holds token buckets for packets and bits per second, `TrackConfig` one for bits (drop `policed`; a
+burst of one second; only authentic packets pay), and the SSRC cap.
 A datagram above `MAX_DATAGRAM_BYTES` is dropped (`too_long`).
 """
 
@@ -306,7 +311,8 @@ DROP_REASONS = (
 
 class AudioLevel(NamedTuple):
     """Loudness of one audio track since the last call. `level_dbov` 0 (loudest) to 127 (silence), the mean of the
-    active packets weighted towards loud ones; `active_ms` is the time of packets at or above -45 dBov (level <= 45)."""
+    active packets weighted towards loud ones; `active_ms` is speech time (packets at or above -45 dBov: level
+    <= 45)."""
 
     track: TrackHandle
     level_dbov: int
