@@ -168,6 +168,11 @@ class Peer:
     def protect(self, packet: RtpPacket) -> bytes:
         return self._outgoing.protect(serialize(packet))
 
+    def protect_with_padding_bit(self, packet: RtpPacket) -> bytes:
+        """As if the last byte of the payload counted padding, whatever it is."""
+        data = serialize(packet)
+        return self._outgoing.protect(bytes((data[0] | 0x20,)) + data[1:])
+
     def send(self, packet: RtpPacket) -> None:
         self.net.deliver(self.path, self.protect(packet))
 

@@ -239,6 +239,19 @@ class TestKeys:
         assert len(seen) == 15
         assert_contiguous(subscriber.rtp)
 
+    def test_memory_of_old_ssrcs_is_bounded(self, net: Net) -> None:
+        """Tracks and subscriptions come and go for hours, each with SSRCs of its own."""
+        publisher, subscriber = net.peer(config=TransportConfig(max_ssrcs=4)), net.peer()
+        for ssrc in range(5_000):
+            track = publisher.publish_audio(ssrc=ssrc)
+            subscription = subscriber.subscribe(track, ssrc=10_000 + 2 * ssrc)
+            if ssrc % 50 == 0:
+                Source(publisher, ssrc, AUDIO_TYPE).send(b"x" * 20)
+            net.engine.remove_subscription(subscription)
+            net.engine.remove_track(track)
+        assert len(subscriber.rtp) == 100
+        assert net.drops == {}
+
     @pytest.mark.parametrize("profile", list(SrtpProfile))
     @pytest.mark.parametrize("field", ["rx_key", "rx_salt", "tx_key", "tx_salt"])
     def test_keys_of_the_wrong_length(self, net: Net, profile: SrtpProfile, field: str) -> None:
@@ -354,6 +367,8 @@ class TestRed:
         source = Source(publisher, 2000, RED_TYPE)
         source.send(self.RED)
         assert [(packet.payload_type, packet.payload) for packet in subscriber.rtp] == [(OUT_AUDIO_TYPE, b"primary")]
+        subscriber.send_rtcp(rtcp.build_nack(1, 5000, [subscriber.rtp[0].seq]))
+        assert (subscriber.repeats, len(subscriber.rtp)) == (1, 1)
         source.send(b"\xef\0\0")
         source.send(self.RED)
         assert net.drops == {"malformed": 1}
@@ -611,6 +626,17 @@ def test_removal_leaves_nothing(net: Net) -> None:
     for handle in (publisher.transport, subscriber.transport):
         with pytest.raises(EngineError):
             net.engine.remove_transport(handle)
+
+
+def test_subscriber_that_goes_leaves_the_publisher_alone(net: Net) -> None:
+    publisher, gone, stays = net.peer(), net.peer(), net.peer()
+    track = publisher.publish_audio()
+    gone.subscribe(track)
+    subscription = stays.subscribe(track)
+    net.engine.remove_transport(gone.transport)
+    assert [one.subscription for one in net.engine.stats().subscriptions] == [subscription]
+    Source(publisher, 2000, AUDIO_TYPE).send(b"x" * 20)
+    assert (len(gone.rtp), len(stays.rtp)) == (0, 1)
 
 
 def test_calls_that_end_leave_no_objects(net: Net) -> None:

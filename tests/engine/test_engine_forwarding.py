@@ -6,12 +6,14 @@ from itertools import pairwise
 
 import pytest
 
-from sfu.engine.api import Extension, LayerChanged, SrtpProfile, StreamStarted
+from sfu.engine.api import Extension, LayerChanged, OutboundPayload, SrtpProfile, StreamStarted
+from sfu.engine.reference import rtcp
 from tests.engine.harness import (
     AUDIO_TYPE,
     MS,
     OUT_AUDIO_TYPE,
     OUT_VIDEO_TYPE,
+    RED_TYPE,
     Bystanders,
     Net,
     Source,
@@ -113,6 +115,51 @@ def test_header_extensions_leave_with_the_subscribers_ids(net: Net) -> None:
         assert packet.extensions[3] == b"7"
         assert packet.extensions[8] == b"\x85"
         assert set(packet.extensions) == {2, 3, 7, 8}
+
+
+@pytest.mark.parametrize("mid", ["7", "a-mid-that-is-longer-than-sixteen-bytes"])
+@pytest.mark.parametrize(
+    "ids",
+    [
+        {},
+        {Extension.MID: 9},
+        {Extension.MID: 9, Extension.TRANSPORT_CC: 5},
+        {Extension.TRANSPORT_CC: 5},
+        {Extension.ABS_SEND_TIME: 6},
+        {Extension.MID: 15, Extension.TRANSPORT_CC: 200, Extension.AUDIO_LEVEL: 14},
+        {Extension.AUDIO_LEVEL: 1, Extension.MID: 2},
+        {Extension.DEPENDENCY_DESCRIPTOR: 12, Extension.MID: 3, Extension.TRANSPORT_CC: 1},
+    ],
+)
+def test_any_set_of_extensions(net: Net, ids: dict[Extension, int], mid: str) -> None:
+    """One-byte and two-byte form, with and without each element; also in a resend."""
+    publisher, subscriber = net.peer(), net.peer()
+    track = publisher.publish_audio(extensions={Extension.AUDIO_LEVEL: 1, Extension.DEPENDENCY_DESCRIPTOR: 8})
+    subscriber.subscribe(track, extensions=ids, mid=mid, payloads={AUDIO_TYPE: OutboundPayload(100, 101)})
+    values = {1: b"\x30", 8: bytes(range(40))}
+    source = Source(publisher, 2000, AUDIO_TYPE, extensions=values)
+    source.send(b"first" * 5, step=960)
+    source.send(b"second" * 5, step=960)
+    subscriber.send_rtcp(rtcp.build_nack(1, 5000, [subscriber.rtp[0].seq]))
+    assert [packet.payload for packet in subscriber.rtp[:2]] == [b"first" * 5, b"second" * 5]
+    assert subscriber.rtp[2].payload[2:] == b"first" * 5
+    for packet in subscriber.rtp:
+        assert set(packet.extensions) == set(ids.values())
+        assert packet.extensions.get(ids.get(Extension.MID, 0), mid.encode()) == mid.encode()
+        assert packet.extensions.get(ids.get(Extension.AUDIO_LEVEL, 0), values[1]) == values[1]
+        assert packet.extensions.get(ids.get(Extension.DEPENDENCY_DESCRIPTOR, 0), values[8]) == values[8]
+
+
+def test_payload_type_may_change_to_one_that_a_subscriber_has_not(net: Net) -> None:
+    publisher, subscriber = net.peer(), net.peer()
+    subscriber.subscribe(publisher.publish_audio(), payloads={AUDIO_TYPE: OutboundPayload(100)})
+    source = Source(publisher, 2000, AUDIO_TYPE)
+    for payload_type in (AUDIO_TYPE, RED_TYPE, RED_TYPE, AUDIO_TYPE):
+        source.payload_type = payload_type
+        source.send(bytes((AUDIO_TYPE,)) + b"x" * 20, step=960)
+    assert len(subscriber.rtp) == 2
+    assert_contiguous(subscriber.rtp)
+    assert net.drops == {"no_payload_for_subscriber": 2}
 
 
 def test_bystanders_hear_each_other(net: Net) -> None:

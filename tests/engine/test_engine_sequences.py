@@ -203,6 +203,13 @@ class TestRtx:
         source.frame()
         assert_contiguous(subscriber.rtp)
 
+    def test_rtx_whose_padding_lies(self, net: Net) -> None:
+        publisher = net.peer()
+        publisher.publish_video()
+        packet = RtpPacket(RTX_TYPE, False, 5, 0, 1001, payload=b"\0\x05abc\xff")
+        publisher.send_raw(publisher.protect_with_padding_bit(packet))
+        assert net.drops == {"malformed": 1}
+
     def test_rtx_before_any_media_is_dropped(self, net: Net) -> None:
         publisher = net.peer()
         publisher.publish_video()

@@ -18,76 +18,83 @@ from sfu.engine.reference.transport import Binding, Transport
 
 def handle_rtp(core: Core, now_ns: int, transport: Transport, data: bytes) -> None:
     """One datagram that looks like SRTP, from a path of `transport`."""
-    drops = core.drops
     rx = transport.rx
     if rx is None:
-        drops["no_keys"] += 1
+        core.drops["no_keys"] += 1
         return
     rtp = parse_header(data)
     if rtp is None:
-        drops["malformed"] += 1
+        core.drops["malformed"] += 1
         return
     ssrc = rtp.ssrc
-    binding = transport.bindings.get(ssrc)
-    candidate = binding
-    if candidate is None:
-        candidate = _find_binding(transport, rtp)
-        if candidate is None:
-            drops["unknown_ssrc"] += 1
-            return
-    stream = candidate.stream
-    track = stream.track
-    if rtp.payload_type not in (track.rtx if candidate.is_rtx else track.media):
-        drops["unknown_payload_type"] += 1
-        return
+    bits = len(data) << 3
+    binding = _admit(core, now_ns, transport, rtp, bits)
     if binding is None:
+        return
+    context = binding.context
+    ext_seq = context.extender.extend(rtp.seq)
+    verdict = context.window.check(ext_seq)
+    if verdict != OK:
+        core.drops[verdict] += 1
+        return
+    plaintext = rx.unprotect_rtp(data, rtp.header_len, ssrc, ext_seq)
+    if plaintext is None:
+        core.drops["auth_failed"] += 1
+        return
+    # Only from here on anything is remembered: the packet is the publisher's.
+    stream = binding.stream
+    track = stream.track
+    context.extender.commit(ext_seq)
+    context.window.commit(ext_seq)
+    transport.packet_bucket.take(1)
+    transport.bit_bucket.take(bits)
+    track.bit_bucket.take(bits)
+    if ssrc not in transport.bindings:
+        _bind(core, transport, ssrc, binding)
+    if track.twcc_id:
+        number = rtp.extensions.get(track.twcc_id)
+        if number is not None and len(number) >= 2:
+            transport.arrivals.record(now_ns, number[0] << 8 | number[1])
+    is_sound = rtp.set_payload(plaintext)
+    if binding.is_rtx:
+        _unwrap(core, now_ns, stream, rtp, is_sound)
+        return
+    transport.last_media_ssrc = ssrc
+    if not stream.started:
+        stream.started = True
+        core.events.append(StreamStarted(track.handle, stream.layer, ssrc, rtp.payload_type))
+    _accept(core, now_ns, stream, rtp, ext_seq, is_sound)
+
+
+def _admit(core: Core, now_ns: int, transport: Transport, rtp: RtpPacket, bits: int) -> Binding | None:
+    """What the packet's SSRC is, or would be once it has authenticated. None: it was dropped and counted."""
+    drops = core.drops
+    known = transport.bindings.get(rtp.ssrc)
+    binding = known or _find_binding(transport, rtp)
+    if binding is None:
+        drops["unknown_ssrc"] += 1
+        return None
+    stream = binding.stream
+    track = stream.track
+    if rtp.payload_type not in (track.rtx if binding.is_rtx else track.media):
+        drops["unknown_payload_type"] += 1
+        return None
+    if known is None:
         if len(transport.bindings) >= transport.config.max_ssrcs:
             drops["ssrc_limit"] += 1
-            return
-    elif ssrc != (stream.rtx_ssrc if binding.is_rtx else stream.ssrc):
+            return None
+    elif rtp.ssrc != (stream.rtx_ssrc if binding.is_rtx else stream.ssrc):
         # The layer has gone over to another SSRC since.
         drops["unknown_ssrc"] += 1
-        return
-    size = len(data)
-    bits = size << 3
+        return None
     if not (
         transport.packet_bucket.allows(now_ns, 1)
         and transport.bit_bucket.allows(now_ns, bits)
         and track.bit_bucket.allows(now_ns, bits)
     ):
         drops["policed"] += 1
-        return
-    context = candidate.context
-    ext_seq = context.extender.extend(rtp.seq)
-    verdict = context.window.check(ext_seq)
-    if verdict != OK:
-        drops[verdict] += 1
-        return
-    plaintext = rx.unprotect_rtp(data, rtp.header_len, ssrc, ext_seq)
-    if plaintext is None:
-        drops["auth_failed"] += 1
-        return
-    # Only from here on anything is remembered: the packet is the publisher's.
-    context.extender.commit(ext_seq)
-    context.window.commit(ext_seq)
-    transport.packet_bucket.take(1)
-    transport.bit_bucket.take(bits)
-    track.bit_bucket.take(bits)
-    if binding is None:
-        _bind(core, transport, ssrc, candidate)
-    if track.twcc_id:
-        number = rtp.extensions.get(track.twcc_id)
-        if number is not None and len(number) >= 2:
-            transport.arrivals.record(now_ns, number[0] << 8 | number[1])
-    is_sound = rtp.set_payload(plaintext)
-    if candidate.is_rtx:
-        _unwrap(core, now_ns, stream, rtp, is_sound)
-    else:
-        transport.last_media_ssrc = ssrc
-        if not stream.started:
-            stream.started = True
-            core.events.append(StreamStarted(track.handle, stream.layer, ssrc, rtp.payload_type))
-        _accept(core, now_ns, stream, rtp, ext_seq, is_sound)
+        return None
+    return binding
 
 
 def _find_binding(transport: Transport, rtp: RtpPacket) -> Binding | None:
@@ -275,5 +282,3 @@ def _fan_out(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket
     if grown:
         for forwarder in stream.receivers:
             routing.report(core, forwarder)
-            if forwarder.layers.wants_spatial(stream):
-                routing.want_keyframe(core, stream)

@@ -15,13 +15,11 @@ ACTIVE_NS = 2_000_000_000
 """A stream whose last packet is older is not active."""
 
 
-def choose_stream(streams: Sequence[InboundStream], target_spatial: int) -> InboundStream | None:
-    """The best active stream that is not above the target, else the lowest active one."""
+def choose_stream(streams: Sequence[InboundStream], target_spatial: int) -> InboundStream:
+    """The best active stream that is not above the target, else the lowest active one. One is always active."""
     active = [stream for stream in streams if stream.is_active]
     fitting = [stream for stream in active if stream.layer <= target_spatial]
-    if fitting:
-        return fitting[-1]
-    return active[0] if active else None
+    return fitting[-1] if fitting else active[0]
 
 
 class LayerFilter:

@@ -24,8 +24,6 @@ def refresh(core: Core, forwarder: Forwarder) -> None:
     forwarder.layers.set_target(inner, forwarder.target_temporal)
     desired = choose_stream(track.streams, forwarder.target_spatial)
     forwarder.desired = desired
-    if desired is None:
-        return
     if desired is not forwarder.current or forwarder.layers.wants_spatial(desired):
         want_keyframe(core, desired)
 
