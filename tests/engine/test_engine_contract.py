@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 
@@ -229,15 +230,16 @@ class TestKeys:
         publisher, subscriber = net.peer(), net.peer()
         track = publisher.publish_audio()
         source = Source(publisher, 2000, AUDIO_TYPE)
-        seen: set[int] = set()
         for _ in range(5):
             subscription = subscriber.subscribe(track)
             for _ in range(3):
                 source.send(b"x" * 20, step=960)
+                net.advance(20 * MS)
             net.engine.remove_subscription(subscription)
-        seen = {packet.seq for packet in subscriber.rtp}
-        assert len(seen) == 15
+        assert len(subscriber.rtp) == 15
         assert_contiguous(subscriber.rtp)
+        steps = {(after.timestamp - before.timestamp) & 0xFFFFFFFF for before, after in pairwise(subscriber.rtp)}
+        assert steps == {960}
 
     def test_memory_of_old_ssrcs_is_bounded(self, net: Net) -> None:
         """Tracks and subscriptions come and go for hours, each with SSRCs of its own."""

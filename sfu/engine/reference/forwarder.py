@@ -19,12 +19,12 @@ from sfu.engine.reference.seqnum import EXT_SEQ_START
 from sfu.engine.reference.sequence_map import NO_PLACE, SequenceMap
 from sfu.engine.reference.subscriber_reports import SubscriberReports
 from sfu.engine.reference.timeline import Timeline
+from sfu.engine.reference.transport import RetiredSsrc, Transport
 
 if TYPE_CHECKING:
     from sfu.engine.reference.core import Core
     from sfu.engine.reference.stream import InboundStream
     from sfu.engine.reference.track import Track
-    from sfu.engine.reference.transport import Transport
     from sfu.ids import SubscriptionHandle
 
 MAX_NACKED_PER_S = 10_000
@@ -105,11 +105,10 @@ class Forwarder:
         self.layers = LayerFilter()
         random = core.random
         # Below 2^15, so that a receiver that misses the first packets still guesses the rollover counter (RFC 3711).
-        self.sequence = SequenceMap(self._resume(config.ssrc, EXT_SEQ_START + random.next_bits(15)))
+        self.sequence = SequenceMap(EXT_SEQ_START + random.next_bits(15))
         self.rtx_ext_seq = EXT_SEQ_START + random.next_bits(15)
-        if config.rtx_ssrc is not None:
-            self.rtx_ext_seq = self._resume(config.rtx_ssrc, self.rtx_ext_seq)
         self.timeline = Timeline(random.next_bits(32))
+        self._resume()
         self.pictures = PictureNumbers()
         self.buffer = RetransmissionBuffer(config.cache_packets if config.nack else 0)
         self._nack_bucket = TokenBucket(MAX_NACKED_PER_S)
@@ -121,9 +120,17 @@ class Forwarder:
         self._prepare_header()
         self.refresh_plan()
 
-    def _resume(self, ssrc: int, first: int) -> int:
-        """Where an SSRC that this transport has used before goes on: a nonce must never repeat."""
-        return self.transport.retired_ssrcs.pop(ssrc, first - 1) + 1
+    def _resume(self) -> None:
+        """Go on where SSRCs that this transport has used before ended: a nonce must never repeat."""
+        retired = self.transport.retired_ssrcs
+        media = retired.pop(self.ssrc, None)
+        if media is not None:
+            self.sequence = SequenceMap(media.ext_seq + 1)
+            if media.sent_at_ns is not None:
+                self.timeline.resume(media.timestamp, media.sent_at_ns)
+        rtx = None if self.config.rtx_ssrc is None else retired.pop(self.config.rtx_ssrc, None)
+        if rtx is not None:
+            self.rtx_ext_seq = rtx.ext_seq
 
     def _prepare_header(self) -> None:
         extensions = self.config.extensions
@@ -313,9 +320,10 @@ class Forwarder:
 
     def retire(self) -> None:
         """The subscription ends: remember where its numbers stood."""
-        self.transport.retire_ssrc(self.ssrc, self.sequence.highest_out)
+        last = RetiredSsrc(self.sequence.highest_out, self.timeline.last, self.timeline.last_at_ns)
+        self.transport.retire_ssrc(self.ssrc, last)
         if self.config.rtx_ssrc is not None:
-            self.transport.retire_ssrc(self.config.rtx_ssrc, self.rtx_ext_seq)
+            self.transport.retire_ssrc(self.config.rtx_ssrc, RetiredSsrc(self.rtx_ext_seq))
 
     def build_sender_report(self, now_ns: int) -> bytes:
         """The SR of this subscription; empty while it sends nothing or the publisher has not reported."""

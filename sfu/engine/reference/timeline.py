@@ -15,20 +15,19 @@ MAX_DISAGREEMENT_S = 2
 class Timeline:
     """The offset from a source's timestamps to those sent, chosen anew when the source changes."""
 
-    __slots__ = ("_last_at_ns", "_source", "last", "offset", "started")
+    __slots__ = ("_source", "last", "last_at_ns", "offset")
 
     def __init__(self, first_timestamp: int) -> None:
         self.offset = 0
-        self.started = False
         self.last = first_timestamp
         """The newest timestamp sent."""
-        self._last_at_ns = 0
+        self.last_at_ns: int | None = None
+        """When it left; None before the first."""
         self._source: InboundStream | None = None
 
     def begin(self, now_ns: int, source: InboundStream, timestamp: int) -> None:
         """`source` starts with `timestamp`. The same source that goes on keeps its offset."""
-        if not self.started:
-            self.started = True
+        if self.last_at_ns is None:
             self.offset = (self.last - timestamp) & _MASK
         elif source is not self._source or not self._is_plausible(now_ns, source, timestamp, self.offset):
             self.offset = self._next_offset(now_ns, source, timestamp)
@@ -38,7 +37,12 @@ class Timeline:
     def advance(self, now_ns: int, sent: int) -> None:
         """A packet with the timestamp `sent`, higher than all before, leaves now."""
         self.last = sent
-        self._last_at_ns = now_ns
+        self.last_at_ns = now_ns
+
+    def resume(self, last: int, last_at_ns: int) -> None:
+        """Go on after a subscription that had the same SSRC."""
+        self.last = last
+        self.last_at_ns = last_at_ns
 
     def forget_source(self, source: InboundStream) -> None:
         """`source` is gone or starts its timestamps anew."""
@@ -46,7 +50,7 @@ class Timeline:
             self._source = None
 
     def _elapsed(self, now_ns: int, clock_rate: int) -> int:
-        return (now_ns - self._last_at_ns) * clock_rate // _NS_PER_S
+        return 0 if self.last_at_ns is None else (now_ns - self.last_at_ns) * clock_rate // _NS_PER_S
 
     def _is_plausible(self, now_ns: int, source: InboundStream, timestamp: int, offset: int) -> bool:
         step = timestamp_diff((timestamp + offset) & _MASK, self.last)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
 from sfu.engine.reference.policing import TokenBucket
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 REPLAY_WINDOW = 1024
 MAX_RETIRED_SSRCS = 4096
 """Outbound SSRCs whose last number is remembered under the present keys, so that no nonce is ever used twice."""
+
+
+class RetiredSsrc(NamedTuple):
+    """Where an SSRC that a subscription had stood at its end. `sent_at_ns` None: it never sent media."""
+
+    ext_seq: int
+    timestamp: int = 0
+    sent_at_ns: int | None = None
 
 
 class ReceiveContext:
@@ -103,7 +111,7 @@ class Transport:
         self.arrivals = ArrivalRecorder()
         self.twcc_seq = 0
         self.last_media_ssrc = 0
-        self.retired_ssrcs: dict[int, int] = {}
+        self.retired_ssrcs: dict[int, RetiredSsrc] = {}
         self.next_report_at_ns: int | None = None
         self.remb_bps: int | None = None
         self.packets_received = 0
@@ -173,8 +181,8 @@ class Transport:
                 if stream.config.rtx_ssrc is not None:
                     self.declared.setdefault(stream.config.rtx_ssrc, (stream, True))
 
-    def retire_ssrc(self, ssrc: int, ext_seq: int) -> None:
-        self.retired_ssrcs[ssrc] = ext_seq
+    def retire_ssrc(self, ssrc: int, last: RetiredSsrc) -> None:
+        self.retired_ssrcs[ssrc] = last
         if len(self.retired_ssrcs) > MAX_RETIRED_SSRCS:
             del self.retired_ssrcs[next(iter(self.retired_ssrcs))]
 
