@@ -131,19 +131,19 @@ class ServerProcess:
             await self.kill()
             raise AssertionError("the server did not get ready:\n" + "\n".join(self.log))
 
-    async def stop(self) -> int:
-        """SIGTERM, and wait for the exit code."""
+    async def stop(self, sign: signal.Signals = signal.SIGTERM) -> int:
+        """Send the signal, and wait for the exit code."""
         assert self._process is not None
         assert self._reader is not None
         if self._process.returncode is None:
-            self._process.send_signal(signal.SIGTERM)
+            self._process.send_signal(sign)
         try:
             async with asyncio.timeout(STOP_TIMEOUT_S):
                 await self._reader
                 return await self._process.wait()
         except TimeoutError:
             await self.kill()
-            raise AssertionError(f"the server was still there {STOP_TIMEOUT_S} s after SIGTERM") from None
+            raise AssertionError(f"the server was still there {STOP_TIMEOUT_S} s after {sign.name}") from None
 
     async def kill(self) -> None:
         assert self._process is not None

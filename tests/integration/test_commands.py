@@ -34,8 +34,7 @@ async def test_one_ready_line_and_a_clean_end(sign: signal.Signals) -> None:
     server = ServerProcess(rtc_addresses="")
     await server.start()
     assert sum(server.url in line for line in server.log) == 1, server.log
-    os.kill(server.pid, sign)
-    assert await server.stop() == 0
+    assert await server.stop(sign) == 0
     server.assert_healthy()
 
 

@@ -109,6 +109,7 @@ async def test_layer_follows_the_quality(server: ServerProcess, join: Join) -> N
 
 async def test_subscribers_have_layers_of_their_own(server: ServerProcess, join: Join) -> None:
     bob, carol = await watch_alice(server, join, VP8, "bob", "carol")
+    await asyncio.gather(bob.expect(HIGH), carol.expect(HIGH))
     bob.publication.set_video_quality(LOW)
     await asyncio.gather(bob.expect(LOW), carol.expect(HIGH))
 
