@@ -72,12 +72,12 @@ def longest_gap_ms(samples: Samples) -> int:
 def _note(chunk: Samples) -> int | None:
     if rms(chunk) <= SILENCE_RMS:
         return None
-    shares = {frequency_hz: _share(chunk, frequency_hz) for frequency_hz in MELODY_HZ}
+    shares = {frequency_hz: share(chunk, frequency_hz) for frequency_hz in MELODY_HZ}
     best = max(shares, key=shares.__getitem__)
     return best if shares[best] > 0.5 else None
 
 
-def _share(samples: Samples, frequency_hz: float) -> float:
+def share(samples: Samples, frequency_hz: float) -> float:
     """How much of the energy is this tone, 0 to 1."""
     phase = 2j * np.pi * frequency_hz * np.arange(samples.size) / SAMPLE_RATE
     amplitude = abs(np.sum(samples * np.exp(-phase))) / samples.size

@@ -85,8 +85,9 @@ async def test_nat_rebinding(server: ServerProcess, join: Join, make_link: MakeL
     await asyncio.gather(eye.assert_advances(12, frames=30), ear.received(5.0))
     # libwebrtc checks its path every 2.5 s at the latest; until then nothing tells the server the new address.
     assert ear.longest_gap_ms(begin) <= 3000
-    settled = await ear.received(1.0)
-    assert ear.longest_gap_ms(settled) <= 100
+    async with asyncio.timeout(10):
+        while ear.longest_gap_ms(await ear.received(1.0)) > 50:
+            pass  # The jitter buffer is still settling.
     for caller, position in zip((alice, bob), events, strict=True):
         assert not [name for name, _ in caller.events[position:] if "connect" in name]
         await caller.leave()
