@@ -29,6 +29,8 @@ _KEEPALIVE_S = 75.0
 """How long an idle HTTP connection stays open after a request."""
 _MAX_LINE_BYTES = 32_768
 """Request line and header fields; the token travels in the request line."""
+_CLIENT_GONE = 499
+"""For the log and the metrics only; no client ever gets it."""
 
 
 def create_app(settings: Settings, sfu: Sfu) -> web.Application:
@@ -92,6 +94,9 @@ async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamR
         response.headers[hdrs.ALLOW] = ",".join(sorted(error.allowed_methods))
     except web.HTTPException:
         raise
+    except ConnectionResetError:
+        # The client hung up before its answer; aiohttp notices that when it tries to send this one.
+        response = web.Response(status=_CLIENT_GONE)
     except Exception:
         _log.exception("a request failed")
         response = _error_response(request, ApiError("internal", "Something went wrong here."))

@@ -90,4 +90,5 @@ async def test_nat_rebinding(server: ServerProcess, join: Join, make_link: MakeL
             pass  # The jitter buffer is still settling.
     for caller, position in zip((alice, bob), events, strict=True):
         assert not [name for name, _ in caller.events[position:] if "connect" in name]
-        await caller.leave()
+    await alice.leave()
+    await bob.leave()

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 
+import aiohttp
 import pytest
 from livekit import rtc
 
@@ -113,6 +116,22 @@ async def test_bad_tokens_do_not_get_in(server: ServerProcess, room: str, proble
     eve = Caller(server.url, room, "eve")
     with pytest.raises(rtc.ConnectError, match=r"401|403|[Uu]nauthorized|[Ff]orbidden|token"):
         await eve.join(token=token)
+
+
+async def test_clients_that_hang_up_before_the_answer_leave_no_trace(server: ServerProcess, room: str) -> None:
+    """Neither in the room nor, as an internal error, in the log (which the fixture looks through)."""
+    request = (
+        f"GET /rtc?access_token={make_token(room, 'hasty')} HTTP/1.1\r\nHost: 127.0.0.1\r\nUpgrade: websocket\r\n"
+        "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    ).encode()
+    for _ in range(50):
+        with socket.create_connection(("127.0.0.1", server.ports.http)) as connection:
+            connection.sendall(request)
+            # A reset instead of a goodbye.
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    async with aiohttp.ClientSession() as http, http.get(f"{server.url}/healthz") as response:
+        assert response.status == 200
+    server.assert_healthy()
 
 
 # --- what only the server's own code can ask ----------------------------------------------------------------
