@@ -33,6 +33,8 @@ from sfu.transport.transport import Transport, TransportEvents, TransportRole
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 1.0
+CLOSE_TIMEOUT_S = 3.0
+"""How long the goodbyes of all transports may take when the node closes."""
 
 
 class Node:
@@ -89,8 +91,10 @@ class Node:
             return
         for room in list(self._rooms.values()):
             room.close(LeaveReason.SERVER_SHUTDOWN)
-        while self._context.closing:
-            await asyncio.gather(*self._context.closing, return_exceptions=True)
+        if self._context.closing:
+            _, late = await asyncio.wait(self._context.closing, timeout=CLOSE_TIMEOUT_S)
+            if late:
+                logger.warning("%d transports did not end within %g s", len(late), CLOSE_TIMEOUT_S)
         await self._runtime.close()
 
     def _every(self, interval_s: float, callback: Callable[[], None]) -> None:

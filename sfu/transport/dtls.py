@@ -160,7 +160,9 @@ class DtlsSession(RTCDtlsTransport):
         timeout = None if self._settled else self._openssl.DTLSv1_get_timeout()
         self._settled = self.encrypted and timeout is None
         try:
-            data = await asyncio.wait_for(self.transport._recv(), timeout)
+            # Not wait_for, which before Python 3.12 can lose a cancellation that meets a datagram.
+            async with asyncio.timeout(timeout):
+                data = await self.transport._recv()
         except TimeoutError:
             self._openssl.DTLSv1_handle_timeout()
             await self._write_ssl()

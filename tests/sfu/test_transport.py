@@ -77,6 +77,8 @@ async def test_full_agent_connects_and_data_flows(server: Server, monkeypatch: p
     assert log.connected == 1
     assert transport.connected
     assert transport.data_open
+    # Open here came with the peer's message; open there comes with our acknowledgement of it.
+    await until(lambda: all(channel.readyState == "open" for channel in peer.channels.values()))
 
     peer.channels["_reliable"].send(b"bytes")
     peer.channels["_reliable"].send("text")
