@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
@@ -143,11 +142,6 @@ async def test_a_small_tile_asks_for_a_small_picture(open_tab: OpenTab, room: st
     await large.expect_moving("Ada")
     await small.expect_moving("Ada")
 
-    async def settled() -> None:
-        while True:
-            wide = await large.tile("Ada").locator("video").evaluate("video => video.videoWidth")
-            narrow = await small.tile("Ada").locator("video").evaluate("video => video.videoWidth")
-            if 0 < narrow < wide:
-                return
-
-    await asyncio.wait_for(settled(), 30)
+    for tab, wanted in ((small, "video.videoWidth > 0 && video.videoWidth <= 320"), (large, "video.videoWidth > 320")):
+        video = await tab.tile("Ada").locator("video").element_handle()
+        await tab.page.wait_for_function(f"video => {wanted}", arg=video, timeout=60_000)
