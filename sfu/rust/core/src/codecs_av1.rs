@@ -1,0 +1,1 @@
+//! See `sfu/engine/reference/codecs_av1.py`.

@@ -1,0 +1,1 @@
+//! See `sfu/engine/reference/codecs_vp8.py`.

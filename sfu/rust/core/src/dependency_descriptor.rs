@@ -1,0 +1,1 @@
+//! See `sfu/engine/reference/dependency_descriptor.py`.

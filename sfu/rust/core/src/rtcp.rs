@@ -1,0 +1,1 @@
+//! See `sfu/engine/reference/rtcp.py`.
