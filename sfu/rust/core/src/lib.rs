@@ -18,5 +18,6 @@ pub mod rtcp;
 pub mod rtp;
 pub mod seqnum;
 pub mod srtp;
+pub mod srtp_transforms;
 pub mod transport_feedback;
 pub mod transmit;
