@@ -116,7 +116,7 @@ class AsyncioRuntime:
     def __init__(self, engine: PacketEngine, *, name: str = "reference") -> None:
         self.name = name
         self.commands: EngineCommands = WatchedCommands(engine, self)
-        self._engine = engine
+        self.engine = engine
         self._ports: dict[Address, _UdpPort] = {}
         self._tcp_addresses: list[Address] = []
         self._counters: Counter[str] = Counter()
@@ -191,7 +191,7 @@ class AsyncioRuntime:
         return time.monotonic_ns()
 
     def _read(self, port: _UdpPort) -> None:
-        counters, engine, receive = self._counters, self._engine, port.sock.recvfrom
+        counters, engine, receive = self._counters, self.engine, port.sock.recvfrom
         datagrams = received = 0
         try:
             for _ in range(READ_BATCH):
@@ -212,7 +212,7 @@ class AsyncioRuntime:
     def _handle_frame(self, path: Path, datagram: bytes) -> None:
         self._counters["tcp_frames_received"] += 1
         try:
-            self._engine.handle_datagram(time.monotonic_ns(), path, datagram)
+            self.engine.handle_datagram(time.monotonic_ns(), path, datagram)
         except Exception as error:
             self._count_fault("engine_faults", error)
 
@@ -240,7 +240,7 @@ class AsyncioRuntime:
 
     def _drain(self) -> None:
         """Everything that the engine has to send, then everything that it has to say."""
-        poll = self._engine.poll_transmit
+        poll = self.engine.poll_transmit
         transmit = poll()
         while transmit is not None:
             path, data = transmit.path, transmit.data
@@ -287,7 +287,7 @@ class AsyncioRuntime:
             self.send(path, data)
 
     def _dispatch(self) -> None:
-        poll = self._engine.poll_event
+        poll = self.engine.poll_event
         while (event := poll()) is not None:
             try:
                 self._on_event(event)
@@ -314,7 +314,7 @@ class AsyncioRuntime:
     def _tick(self) -> None:
         self._tick_timer = None
         try:
-            self._engine.handle_timeout(time.monotonic_ns())
+            self.engine.handle_timeout(time.monotonic_ns())
         except Exception as error:
             self._count_fault("engine_faults", error)
         self._drain()

@@ -1,0 +1,420 @@
+"""CPU time per forwarded packet: one publisher, N subscribers, real UDP sockets.
+
+    python benchmarks/bench_forward.py [--engine auto] [--shape video,audio] [--subscribers 1,8,50,200] [--json FILE|-]
+
+The method is printed with the figures (`METHOD`) and told in benchmarks/README.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import json
+import multiprocessing
+import os
+import platform
+import select
+import socket
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path as FilePath
+
+sys.path.insert(0, str(FilePath(__file__).resolve().parent.parent))
+
+from sfu.engine import create_runtime, engine_name
+from sfu.engine.api import (
+    Address,
+    Codec,
+    EngineCommands,
+    Extension,
+    InboundLayer,
+    InboundPayload,
+    Kind,
+    ListenConfig,
+    OutboundPayload,
+    Path,
+    SrtpKeys,
+    SrtpProfile,
+    SubscriptionConfig,
+    TrackConfig,
+    TransportConfig,
+)
+from sfu.engine.reference.rtp import build_extensions, build_header
+from sfu.engine.reference.seqnum import EXT_SEQ_START
+from sfu.engine.reference.srtp import SrtpContext
+from sfu.errors import EngineError
+
+METHOD = """\
+One publisher sends to one UDP port of the server; the engine forwards to N subscribers, each a transport with keys
+and a socket of its own. Video: frames of 6 packets with 1200 bytes of VP8 payload, sent back to back; NACK and RTX
+negotiated, 512 packets kept per subscriber. Audio: single packets with 120 bytes of Opus payload. Extensions in and
+out: MID, transport-cc, abs-send-time (audio: level as well). SRTP is AEAD_AES_128_GCM on both sides; the keys are
+installed through the engine's commands, so there is no ICE and no DTLS. The server runs alone on one core. Publisher
+and receivers run in two other processes on another core; every socket is drained. CPU is user plus system time of the
+server process (time.process_time) over the measured seconds, divided by the packets that it sent in them: the share
+of the socket reads and of the timers is in it, and so is what the kernel does on sending over loopback. The rate is
+the larger of one real stream (30 frames or 50 packets a second) and what makes {rate} packets a second going out; it
+is halved as long as anything is lost on the way."""
+
+OUT_PACKETS_PER_S = 20_000
+PACKETS_PER_FRAME = 6
+VIDEO_PAYLOAD_BYTES, AUDIO_PAYLOAD_BYTES = 1200, 120
+VIDEO_SSRC, VIDEO_TYPE, RTX_TYPE, AUDIO_TYPE = 1000, 96, 97, 111
+WARM_UP_S = 0.7
+MAX_HALVINGS = 4
+KEYFRAME_EVERY = 100
+EXTENSIONS = {Extension.AUDIO_LEVEL: 1, Extension.ABS_SEND_TIME: 2, Extension.TRANSPORT_CC: 3, Extension.MID: 4}
+PROFILE = SrtpProfile.AEAD_AES_128_GCM
+HOST = "127.0.0.1"
+SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    engine: str
+    shape: str
+    subscribers: int
+    packets_per_cpu_s: float
+    cpu_us_per_packet: float
+    bytes_per_packet: float
+    packets_per_s: float
+    cpu_load: float
+    packets_sent: int
+    packets_lost: int
+
+
+def pin(cpu: int) -> None:
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {cpu})
+
+
+def choose_cpus() -> tuple[int, int]:
+    """(core of the server, core of everybody else); the same one twice when there is only one."""
+    if not hasattr(os, "sched_getaffinity"):
+        return 0, 0
+    cpus = sorted(os.sched_getaffinity(0))
+    return cpus[0], cpus[-1]
+
+
+def make_keys(number: int) -> SrtpKeys:
+    """Different keys for each transport; what the peer sends with is `rx`."""
+    base = number.to_bytes(2, "big")
+    return SrtpKeys(PROFILE, base * 8, base * 6, (base + b"tx" * 7), (base + b"s" * 10))
+
+
+# --- the other processes -------------------------------------------------------------------------------------
+
+
+class Publisher:
+    """Makes and protects packets at a steady pace; late wake-ups are caught up with."""
+
+    def __init__(self, shape: str, server: Address) -> None:
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind((HOST, 0))
+        self.socket.connect(server)
+        self.is_video = shape == "video"
+        keys = make_keys(0)
+        self.protect = SrtpContext(PROFILE, keys.rx_key, keys.rx_salt).protect_rtp
+        self.ext_seq = EXT_SEQ_START
+        self.frames = 0
+
+    def send_frame(self) -> int:
+        count = PACKETS_PER_FRAME if self.is_video else 1
+        timestamp = self.frames * (3000 if self.is_video else 960) & 0xFFFFFFFF
+        for index in range(count):
+            twcc = (self.ext_seq & 0xFFFF).to_bytes(2, "big")
+            elements = [(4, b"0"), (2, twcc + b"\0"), (3, twcc)]
+            if not self.is_video:
+                elements.append((1, b"\x20"))
+            header = build_header(
+                VIDEO_TYPE if self.is_video else AUDIO_TYPE,
+                self.is_video and index == count - 1,
+                self.ext_seq & 0xFFFF,
+                timestamp,
+                VIDEO_SSRC,
+                extension_block=build_extensions(elements),
+            )
+            try:
+                self.socket.send(self.protect(header, self.payload(index), VIDEO_SSRC, self.ext_seq))
+            except ConnectionRefusedError:
+                return index
+            self.ext_seq += 1
+        self.frames += 1
+        return count
+
+    def payload(self, index: int) -> bytes:
+        if not self.is_video:
+            return bytes(AUDIO_PAYLOAD_BYTES)
+        picture = 0x8000 | self.frames & 0x7FFF
+        head = bytes((0x90 if index == 0 else 0x80, 0xE0)) + picture.to_bytes(2, "big") + bytes((self.frames & 0xFF, 0))
+        if index == 0:
+            is_key = self.frames % KEYFRAME_EVERY == 0
+            head += bytes((0x10, 0, 0, 0x9D, 0x01, 0x2A, 0x40, 0x01, 0xF0, 0x00)) if is_key else b"\x11"
+        return head + bytes(VIDEO_PAYLOAD_BYTES - len(head))
+
+
+def run_publisher(connection: Connection, cpu: int, shape: str, server: Address) -> None:
+    """Tell the address, then send at each (frames per second, seconds) that is asked for; None ends it."""
+    pin(cpu)
+    publisher = Publisher(shape, server)
+    connection.send(publisher.socket.getsockname())
+    while (order := connection.recv()) is not None:
+        frames_per_s, seconds = order
+        sent = 0
+        start = time.perf_counter()
+        for number in range(int(frames_per_s * seconds)):
+            wait_s = start + number / frames_per_s - time.perf_counter()
+            if wait_s > 0:
+                time.sleep(wait_s)
+            sent += publisher.send_frame()
+        connection.send(sent)
+
+
+def run_receivers(connection: Connection, cpu: int, count: int) -> None:
+    """Tell the addresses, then drain every socket; on a word, tell how many datagrams came since the last one."""
+    pin(cpu)
+    poller = select.epoll()
+    sockets: dict[int, socket.socket] = {}
+    for _ in range(count):
+        receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        receiver.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, SOCKET_BUFFER_BYTES)
+        receiver.bind((HOST, 0))
+        receiver.setblocking(False)
+        sockets[receiver.fileno()] = receiver
+        poller.register(receiver, select.EPOLLIN)
+    poller.register(connection.fileno(), select.EPOLLIN)
+    connection.send([receiver.getsockname() for receiver in sockets.values()])
+    buffer = bytearray(2048)
+    received = 0
+    while True:
+        for descriptor, _ in poller.poll():
+            one = sockets.get(descriptor)
+            if one is None:
+                if connection.recv() is None:
+                    return
+                connection.send(received)
+                received = 0
+                continue
+            receive = one.recv_into
+            try:
+                while True:
+                    receive(buffer)
+                    received += 1
+            except BlockingIOError:
+                pass
+
+
+# --- the server ----------------------------------------------------------------------------------------------
+
+
+def set_up_call(
+    commands: EngineCommands, shape: str, server: Address, publisher: Address, receivers: Sequence[Address]
+) -> None:
+    """Keys and paths straight into the engine, one track, one running subscription for each receiver."""
+    source = commands.add_transport(TransportConfig(max_packets_per_s=0))
+    commands.set_srtp(source, make_keys(0))
+    commands.set_path(source, Path("udp", server, publisher))
+    is_video = shape == "video"
+    payload_type = VIDEO_TYPE if is_video else AUDIO_TYPE
+    payload = (
+        InboundPayload(VIDEO_TYPE, Codec.VP8, 90_000, RTX_TYPE)
+        if is_video
+        else InboundPayload(AUDIO_TYPE, Codec.OPUS, 48_000)
+    )
+    track = commands.add_track(
+        source,
+        TrackConfig(
+            Kind.VIDEO if is_video else Kind.AUDIO,
+            (payload,),
+            (InboundLayer(ssrc=VIDEO_SSRC),),
+            mid="0",
+            extensions=EXTENSIONS,
+            nack=is_video,
+        ),
+    )
+    for number, address in enumerate(receivers, start=1):
+        transport = commands.add_transport(TransportConfig())
+        commands.set_srtp(transport, make_keys(number))
+        commands.set_path(transport, Path("udp", server, address))
+        subscription = commands.add_subscription(
+            transport,
+            track,
+            SubscriptionConfig(
+                ssrc=10_000 + 2 * number,
+                mid="0",
+                cname="bench",
+                payloads={payload_type: OutboundPayload(payload_type, RTX_TYPE if is_video else None)},
+                rtx_ssrc=10_001 + 2 * number if is_video else None,
+                extensions=EXTENSIONS,
+                nack=is_video,
+            ),
+        )
+        commands.set_subscription_paused(subscription, False)
+
+
+class Run:
+    """One server and its two other processes for one shape and one number of subscribers."""
+
+    def __init__(self, engine: str, shape: str, subscribers: int, seconds: float, peer_cpu: int) -> None:
+        self.engine = engine
+        self.shape = shape
+        self.subscribers = subscribers
+        self.seconds = seconds
+        self.peer_cpu = peer_cpu
+
+    async def measure(self) -> Result:
+        runtime = create_runtime(self.engine, seed=1)
+        port = free_port()
+        await runtime.open(ListenConfig((HOST,), port, 0, socket_buffer_bytes=SOCKET_BUFFER_BYTES), lambda event: None)
+        context = multiprocessing.get_context("spawn")
+        server = (HOST, port)
+        publisher, publisher_end = context.Pipe()
+        receivers, receivers_end = context.Pipe()
+        processes = [
+            context.Process(target=run_publisher, args=(publisher_end, self.peer_cpu, self.shape, server), daemon=True),
+            context.Process(target=run_receivers, args=(receivers_end, self.peer_cpu, self.subscribers), daemon=True),
+        ]
+        try:
+            for process in processes:
+                process.start()
+            publisher_address = await asyncio.to_thread(publisher.recv)
+            receiver_addresses = await asyncio.to_thread(receivers.recv)
+            set_up_call(runtime.commands, self.shape, server, publisher_address, receiver_addresses)
+            frame_packets = PACKETS_PER_FRAME if self.shape == "video" else 1
+            real_time = 30 if self.shape == "video" else 50
+            frames_per_s = max(real_time, OUT_PACKETS_PER_S / self.subscribers / frame_packets)
+            for _ in range(MAX_HALVINGS):
+                result = await self.run_once(runtime.commands, publisher, receivers, frames_per_s)
+                if not result.packets_lost:
+                    break
+                frames_per_s /= 2
+            return result
+        finally:
+            for pipe in (publisher, receivers):
+                # A process that has failed has closed its end, and its own error is the one to see.
+                with contextlib.suppress(OSError):
+                    pipe.send(None)
+            await runtime.close()
+            for process in processes:
+                await asyncio.to_thread(process.join, 10)
+
+    async def run_once(
+        self, commands: EngineCommands, publisher: Connection, receivers: Connection, frames_per_s: float
+    ) -> Result:
+        before = commands.stats()
+        publisher.send((frames_per_s, WARM_UP_S + self.seconds + 0.2))
+        await asyncio.sleep(WARM_UP_S)
+        start, cpu_start, wall_start = commands.stats(), time.process_time(), time.perf_counter()
+        await asyncio.sleep(self.seconds)
+        end, cpu_end, wall_end = commands.stats(), time.process_time(), time.perf_counter()
+        published = await asyncio.to_thread(publisher.recv)
+        await asyncio.sleep(0.2)
+        after = commands.stats()
+        receivers.send("count")
+        received = await asyncio.to_thread(receivers.recv)
+        packets = end.packets_sent - start.packets_sent
+        cpu_s = cpu_end - cpu_start
+        lost_in = published - (after.packets_received - before.packets_received)
+        # What the server owes: every published packet to everyone. Feedback to the publisher is not counted.
+        lost_out = published * self.subscribers - received
+        return Result(
+            engine=engine_name(self.engine),
+            shape=self.shape,
+            subscribers=self.subscribers,
+            packets_per_cpu_s=round(packets / cpu_s, 1),
+            cpu_us_per_packet=round(cpu_s / packets * 1e6, 3),
+            bytes_per_packet=round((end.bytes_sent - start.bytes_sent) / packets, 1),
+            packets_per_s=round(packets / (wall_end - wall_start), 1),
+            cpu_load=round(cpu_s / (wall_end - wall_start), 3),
+            packets_sent=packets,
+            packets_lost=max(lost_in, lost_out, 0),
+        )
+
+
+def free_port() -> int:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+# --- the command ---------------------------------------------------------------------------------------------
+
+
+def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description="CPU time per forwarded packet, real UDP sockets, 1 to N.")
+    parser.add_argument("--engine", default="auto", help="auto, rust or reference (default: auto)")
+    parser.add_argument(
+        "--shape", action="append", help="video or audio; repeatable or comma-separated (default: both)"
+    )
+    parser.add_argument("--subscribers", action="append", help="repeatable or comma-separated (default: 1,8,50,200)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="measured time of each run (default: 3)")
+    parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for standard output")
+    options = parser.parse_args(arguments)
+    options.shape = ",".join(options.shape or ["video,audio"]).split(",")
+    if not set(options.shape) <= {"video", "audio"}:
+        parser.error("--shape is video or audio")
+    try:
+        options.subscribers = [int(one) for one in ",".join(options.subscribers or ["1,8,50,200"]).split(",")]
+    except ValueError:
+        parser.error("--subscribers are whole numbers")
+    if min(options.subscribers) < 1 or options.seconds <= 0:
+        parser.error("subscribers and seconds are above zero")
+    try:
+        engine_name(options.engine)
+    except EngineError as error:
+        parser.error(str(error))
+    return options
+
+
+def run_loop(coroutine: object) -> Result:
+    """On uvloop where it is installed, as the service does."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(coroutine)  # type: ignore[arg-type]
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(coroutine)  # type: ignore[arg-type]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parse_arguments(arguments)
+    text = sys.stderr if options.json == "-" else sys.stdout
+    server_cpu, peer_cpu = choose_cpus()
+    pin(server_cpu)
+    method = METHOD.format(rate=f"{OUT_PACKETS_PER_S:,}")
+    if server_cpu == peer_cpu:
+        method += "\nThis machine has one core: everything shared it."
+    print(method + "\n", file=text)
+    print(f"{'engine':>10} {'shape':>6} {'N':>4} {'us/packet':>10} {'packets/CPU-s':>14} {'bytes':>6} "
+          f"{'packets/s':>10} {'load':>5} {'lost':>5}", file=text)  # fmt: skip
+    results = []
+    for shape in options.shape:
+        for subscribers in options.subscribers:
+            result = run_loop(Run(options.engine, shape, subscribers, options.seconds, peer_cpu).measure())
+            results.append(result)
+            print(f"{result.engine:>10} {shape:>6} {subscribers:>4} {result.cpu_us_per_packet:>10.2f} "
+                  f"{result.packets_per_cpu_s:>14,.0f} {result.bytes_per_packet:>6.0f} {result.packets_per_s:>10,.0f} "
+                  f"{result.cpu_load:>5.0%} {result.packets_lost:>5}", file=text, flush=True)  # fmt: skip
+    if options.json:
+        report = {
+            "python": platform.python_version(),
+            "method": method,
+            "results": [asdict(result) for result in results],
+        }
+        body = json.dumps(report, indent=2) + "\n"
+        if options.json == "-":
+            sys.stdout.write(body)
+        else:
+            FilePath(options.json).write_text(body, encoding="utf-8")
+    lossy = [result for result in results if result.packets_lost]
+    for result in lossy:
+        print(f"{result.shape} to {result.subscribers}: {result.packets_lost} packets were lost", file=sys.stderr)
+    return 1 if lossy else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
