@@ -14,7 +14,6 @@ pub use crate::codecs_vp8::rewrite_vp8;
 pub use crate::codecs_vp9::rewrite_vp9_picture_id;
 pub use crate::frame_info::{CodecState, FrameInfo};
 
-
 /// What `payload` (padding stripped) says of itself. `None` when malformed: drop the packet.
 ///
 /// Called once per authenticated packet. `dd_extension` is the value of the dependency descriptor extension (AV1

@@ -10,7 +10,8 @@ const START_CODE: [u8; 3] = [0x9D, 0x01, 0x2A];
 /// encryption leaves these first bytes in the clear.
 #[must_use]
 pub fn describe_vp8(payload: &[u8], marker: bool) -> Option<FrameInfo> {
-    let mut info = FrameInfo { ends_frame: marker, ends_picture: marker, switching_point: true, ..FrameInfo::default() };
+    let mut info =
+        FrameInfo { ends_frame: marker, ends_picture: marker, switching_point: true, ..FrameInfo::default() };
     let (&first, mut rest) = payload.split_first()?;
     if first & 0x80 != 0 {
         rest = read_extension(rest, &mut info)?;

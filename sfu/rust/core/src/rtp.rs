@@ -233,7 +233,7 @@ pub fn write_extensions(out: &mut Vec<u8>, items: &[(u8, &[u8])]) -> Result<bool
         }
         out.extend_from_slice(value);
     }
-    while (out.len() - start) % 4 != 0 {
+    while !(out.len() - start).is_multiple_of(4) {
         out.push(0);
     }
     let words = ((out.len() - start) / 4 - 1) as u16;

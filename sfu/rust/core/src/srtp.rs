@@ -72,8 +72,8 @@ pub enum RtcpFailure {
 
 /// The cryptography of a profile.
 enum Transform {
-    Gcm(GcmTransform),
-    CmSha1(CmSha1Transform),
+    Gcm(Box<GcmTransform>),
+    CmSha1(Box<CmSha1Transform>),
 }
 
 /// One direction of one transport: protect with our keys or unprotect with the peer's.
@@ -110,8 +110,10 @@ impl SrtpContext {
         };
         let (rtp, rtcp) = (keys([0, 1, 2])?, keys([3, 4, 5])?);
         Some(match profile {
-            SrtpProfile::Aes128CmSha1_80 => Transform::CmSha1(CmSha1Transform::new(&rtp, &rtcp)?),
-            SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => Transform::Gcm(GcmTransform::new(&rtp, &rtcp)?),
+            SrtpProfile::Aes128CmSha1_80 => Transform::CmSha1(Box::new(CmSha1Transform::new(&rtp, &rtcp)?)),
+            SrtpProfile::AeadAes128Gcm | SrtpProfile::AeadAes256Gcm => {
+                Transform::Gcm(Box::new(GcmTransform::new(&rtp, &rtcp)?))
+            }
         })
     }
 

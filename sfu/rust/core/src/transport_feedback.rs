@@ -71,8 +71,11 @@ pub fn parse_transport_feedback(body: &[u8]) -> Option<TransportFeedback> {
     })
 }
 
-/// ((offset, symbol) of the received ones, the deltas). Work is bounded by the bytes that are there.
-fn parse_chunks(chunks: &[u8], status_count: u16) -> Option<(Vec<(u16, u8)>, &[u8])> {
+/// (offset from the base, symbol) of a packet that was received.
+type Status = (u16, u8);
+
+/// What was received, and the deltas. Work is bounded by the bytes that are there.
+fn parse_chunks(chunks: &[u8], status_count: u16) -> Option<(Vec<Status>, &[u8])> {
     let mut symbols = Vec::new();
     let mut rest = chunks;
     let mut done = 0_u16;
