@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 EVENT_BATCH = 256
 """Events dispatched per wake-up, so that other work gets its turn."""
 
+GAUGES = ("events_waiting",)
+
 SOURCES = FilePath(__file__).resolve().parent.parent / "rust"
 HASHED = ("Cargo.lock", "core/src", "py/src")
 """What `sfu/rust/py/build.rs` hashes, in the folder of the Rust workspace."""
@@ -143,7 +145,7 @@ class RustRuntime:
             if self._loop is not None:
                 self._loop.remove_reader(native.event_fd())
             native.close()
-            self._counters.update(native.io_stats())
+            self._counters.update({name: value for name, value in native.io_stats().items() if name not in GAUGES})
             # The sockets close with their owner.
             del native
         self._udp_addresses.clear()

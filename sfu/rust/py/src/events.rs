@@ -65,6 +65,11 @@ impl Notices {
         lost
     }
 
+    /// How many wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.lock().len()
+    }
+
     /// Up to `limit` notices in order. The descriptor stays readable when more are left.
     pub(crate) fn take(&self, limit: usize) -> Vec<Notice> {
         let mut queue = self.queue.lock();

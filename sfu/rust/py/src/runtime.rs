@@ -100,12 +100,13 @@ impl Runtime {
         }
     }
 
-    /// Counters of the sockets by name.
+    /// Counters of the sockets by name, and how many events wait for the event loop.
     fn io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = PyDict::new(py);
         for (name, value) in self.shared.counters.all() {
             stats.set_item(name, value)?;
         }
+        stats.set_item("events_waiting", self.shared.notices.waiting())?;
         Ok(stats)
     }
 

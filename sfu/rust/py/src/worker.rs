@@ -80,7 +80,7 @@ impl Shared {
 
 /// The loop. Returns after `Shared::stop`.
 pub(crate) fn run(shared: &Shared) {
-    let mut worker = Worker { shared, outbox: Outbox::new(), notices: Vec::new(), last_fault_at_ns: None };
+    let mut worker = Worker::new(shared);
     let mut batch = ReceiveBatch::new();
     let fds = std::iter::once(shared.wake.as_raw_fd()).chain(shared.sockets.iter().map(AsRawFd::as_raw_fd));
     let mut entries: Vec<libc::pollfd> = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
@@ -107,7 +107,11 @@ struct Worker<'a> {
     last_fault_at_ns: Option<u64>,
 }
 
-impl Worker<'_> {
+impl<'a> Worker<'a> {
+    fn new(shared: &'a Shared) -> Self {
+        Self { shared, outbox: Outbox::new(), notices: Vec::new(), last_fault_at_ns: None }
+    }
+
     /// Gives the engine its time when that is due; returns when it is due next.
     fn handle_timeout(&mut self) -> Option<u64> {
         let now = now_ns();
@@ -171,9 +175,10 @@ impl Worker<'_> {
             }
         });
         drop(engine);
+        self.flush();
+        // Last: who sees the count finds the rest done.
         shared.counters.datagrams_received.add(datagrams);
         shared.counters.bytes_received.add(bytes);
-        self.flush();
     }
 
     /// What the engine has made so far.
@@ -204,5 +209,37 @@ impl Worker<'_> {
             self.last_fault_at_ns = Some(now);
             self.notices.push(Notice::Fault(words));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    #[test]
+    fn a_panic_is_counted_told_once_a_second_and_survived() {
+        faults::install_hook();
+        let shared = Shared::new(Arc::new(Mutex::new(Engine::new(1))), Vec::new()).unwrap();
+        let told = std::thread::Builder::new().name(faults::THREAD_NAME.to_owned()).spawn(move || {
+            let mut worker = Worker::new(&shared);
+            for now in [0, 1, FAULT_INTERVAL_NS] {
+                worker.guard(now, || panic!("a fault at {now}"));
+            }
+            worker.guard(FAULT_INTERVAL_NS + 1, || ());
+            worker.flush();
+            (shared.counters.all(), shared.notices.take(10))
+        });
+        let (counters, notices) = told.unwrap().join().unwrap();
+        assert!(counters.contains(&("engine_faults", 3)));
+        let words: Vec<String> = notices
+            .into_iter()
+            .filter_map(|notice| match notice {
+                Notice::Fault(words) => Some(words),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(words.len(), 2);
+        assert!(words[0].contains("a fault at 0") && words[0].contains("worker.rs"), "{words:?}");
     }
 }
