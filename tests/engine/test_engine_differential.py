@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator
-
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -51,19 +49,18 @@ IDS = (
 """Extension ids of either side: none, one-byte forms, and some that only the two-byte form can carry."""
 ACTIONS = (
     *("media",) * 30, *("late",) * 5, *("tick",) * 6, *("nack",) * 5, *("rtcp",) * 4, *("rtx",) * 3, *("report",) * 3,
-    "mutate", "mutate", "replay", "lose", "rtcp_noise", "wait", "target", "target", "pause", "pause", "mute", "subscribe",
-    "unsubscribe", "publish", "unpublish", "configure", "keyframe", "join", "leave", "rekey", "move", "forget", "levels",
-    "stats", "misuse", "stun",
+    "mutate", "mutate", "replay", "lose", "rtcp_noise", "wait", "target", "target", "pause", "pause", "mute",
+    "subscribe", "unsubscribe", "publish", "unpublish", "configure", "keyframe", "join", "leave", "rekey", "move",
+    "forget", "levels", "stats", "misuse", "stun",
 )  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
-def _both_engines() -> Iterator[None]:
+def _both_engines() -> None:
     try:
         engine_name("rust")
     except EngineError as error:
         pytest.skip(str(error))
-    yield
 
 
 class Sender:
