@@ -102,9 +102,8 @@ impl Structure {
         let edges = if frame.middle { 0 } else { 3 };
         bits.unsigned(edges, 2).unsigned((frame.template as u32 + self.id_offset) % 64, 6);
         bits.unsigned(frame.number.into(), 16);
-        if !(frame.attach || frame.active_targets.is_some() || frame.dtis.is_some() || frame.diffs.is_some())
-            && !frame.chains
-        {
+        let has_custom_parts = frame.dtis.is_some() || frame.diffs.is_some() || frame.chains;
+        if !frame.attach && frame.active_targets.is_none() && !has_custom_parts {
             return bits.bytes();
         }
         bits.unsigned(frame.attach.into(), 1).unsigned(frame.active_targets.is_some().into(), 1);
