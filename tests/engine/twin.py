@@ -9,6 +9,7 @@ from typing import Any
 from sfu.engine import create_engine
 from sfu.engine.api import AudioLevel, EngineStats, Event, PacketEngine, Path, Transmit
 from sfu.errors import EngineError
+from tests.engine.golden import encode, output_text, result_text
 
 COMMANDS = (
     "add_transport", "set_srtp", "allow_path", "set_path", "forget_path", "remove_transport", "add_track",
@@ -28,14 +29,17 @@ class TwinEngine:
         self.calls = 0
         self.transmits: list[Transmit] = []
         self.events: list[Event] = []
+        self.trace: list[list[Any]] = []
+        """Every call as `golden` keeps it."""
         for name in COMMANDS:
             setattr(self, name, self._command(name))
 
     def _command(self, name: str) -> Callable[..., object]:
         def call(*arguments: object) -> object:
-            result = self._both(name, *arguments)
-            self._drain(name)
-            return result
+            try:
+                return self._both(name, *arguments)
+            finally:
+                self._drain(name)
 
         return call
 
@@ -54,6 +58,7 @@ class TwinEngine:
                 errors.append(error)
         assert codes[0] == codes[1], f"call {self.calls}, {name}: {codes}"
         assert _plain(results[0]) == _plain(results[1]), f"call {self.calls}, {name}"
+        self.trace.append([name, encode(arguments), codes[0] or result_text(results[0]), ""])
         if errors:
             raise errors[0]
         return results[0]
@@ -65,6 +70,7 @@ class TwinEngine:
         assert len(ours) == len(theirs), f"call {self.calls}, {name}"
         events, others = (_events(engine) for engine in self.engines)
         assert events == others, f"call {self.calls}, {name}"
+        self.trace[-1][3] = output_text(ours, events)
         self.transmits += ours
         self.events += events
 

@@ -51,7 +51,8 @@ fn engine(shape: &Shape, subscribers: u16) -> Engine {
     let publisher = engine.add_transport(limits()).unwrap();
     engine.set_srtp(publisher, keys()).unwrap();
     engine.set_path(publisher, path(1)).unwrap();
-    let payload = InboundPayload { payload_type: 96, codec: shape.codec, clock_rate: 90_000, rtx_payload_type: Some(97) };
+    let payload =
+        InboundPayload { payload_type: 96, codec: shape.codec, clock_rate: 90_000, rtx_payload_type: Some(97) };
     let config = TrackConfig {
         kind: if is_audio { Kind::Audio } else { Kind::Video },
         payloads: vec![payload],
