@@ -147,7 +147,8 @@ def result_text(result: object) -> str:
             ]
         lines += [
             f"subscription {one.subscription} {one.packets_sent} {one.bytes_sent} {one.retransmitted_packets_sent}"
-            f" {one.nacks_received} {one.nack_misses} {one.plis_received} {_number(one.spatial)} {_number(one.temporal)}"
+            f" {one.nacks_received} {one.nack_misses} {one.plis_received}"
+            f" {_number(one.spatial)} {_number(one.temporal)}"
             for one in result.subscriptions
         ]
         return digest(lines)
