@@ -17,6 +17,7 @@ mod feedback;
 mod forwarder;
 pub mod frame_info;
 pub mod fuzzing;
+pub mod fuzzing_engine;
 mod header;
 mod inbound;
 pub mod layers;
