@@ -9,6 +9,7 @@ mod counters;
 mod engine;
 mod events;
 mod faults;
+mod floor;
 mod outbox;
 mod runtime;
 mod socket;
@@ -23,6 +24,8 @@ mod ting_engine {
 
     #[pymodule_export]
     use crate::engine::PacketEngine;
+    #[pymodule_export]
+    use crate::floor::bare_loop;
     #[pymodule_export]
     use crate::runtime::Runtime;
 
