@@ -64,18 +64,46 @@ def _both_engines() -> None:
         pytest.skip(str(error))
 
 
+def flip(chaos: random.Random, data: bytes) -> bytes:
+    """`data` with a bit flipped, or shorter."""
+    if not data or chaos.random() < 0.3:
+        return data[: chaos.randrange(len(data) + 1)]
+    place = chaos.randrange(min(len(data), 40))
+    return data[:place] + bytes((data[place] ^ 1 << chaos.randrange(8),)) + data[place + 1 :]
+
+
+class Numbers:
+    """Sequence numbers of one SSRC. libsrtp sends none twice: an SSRC that comes back, or is there twice, goes on."""
+
+    def __init__(self, seqs: dict[tuple[int, int], int], transport: int, ssrc: int, first: int) -> None:
+        self.seqs, self.key = seqs, (transport, ssrc)
+        seqs.setdefault(self.key, first)
+
+    def take(self, skipped: int = 0) -> int:
+        seq = (self.seqs[self.key] + skipped) & 0xFFFF
+        self.seqs[self.key] = (seq + 1) & 0xFFFF
+        return seq
+
+
 class Sender:
     """One stream of a track: where its numbers are, and what its payloads look like."""
 
     def __init__(
-        self, chaos: random.Random, peer: Peer, track: TrackHandle, shape: str, layer: int, config: TrackConfig
-    ):
+        self,
+        chaos: random.Random,
+        seqs: dict[tuple[int, int], int],
+        peer: Peer,
+        track: TrackHandle,
+        shape: str,
+        layer: int,
+        config: TrackConfig,
+    ) -> None:
         self.chaos, self.peer, self.track, self.shape, self.config = chaos, peer, track, shape, config
         named = config.layers[layer].ssrc
         self.ssrc = named if named is not None else chaos.getrandbits(32)
         self.rid = config.layers[layer].rid
         self.rtx_ssrc = config.layers[layer].rtx_ssrc
-        self.seq = chaos.choice((0, 1, 30_000, 65_530))
+        self.seq = Numbers(seqs, peer.transport, self.ssrc, chaos.choice((0, 1, 30_000, 65_530)))
         self.timestamp = chaos.choice((0, 1 << 31, 0xFFFF_FF00))
         self.picture = chaos.choice((0, 100, 32_760))
         self.tl0picidx = 250
@@ -88,10 +116,14 @@ class Sender:
             self.picture = (self.picture + 1) & 0x7FFF
         extensions: dict[int, bytes] = {}
         payload = self.payload(extensions)
+        if chaos.random() < 0.05:
+            # What only the authenticated publisher itself can send.
+            payload = flip(chaos, payload)
+            extensions = {number: flip(chaos, value) for number, value in extensions.items()}
         made = RtpPacket(
             self.config.payloads[0].payload_type,
             chaos.random() < 0.5,
-            self.seq,
+            self.seq.take(),
             self.timestamp,
             self.ssrc,
             csrc=chaos.randbytes(4 * chaos.randrange(3)) if chaos.random() < 0.1 else b"",
@@ -99,7 +131,6 @@ class Sender:
             payload=payload,
             padding_bytes=chaos.randrange(1, 9) if chaos.random() < 0.1 else 0,
         )
-        self.seq = (self.seq + 1) & 0xFFFF
         self.sent = [*self.sent[-30:], made]
         return made
 
@@ -157,7 +188,7 @@ class Life:
         self.subscriptions: dict[SubscriptionHandle, tuple[Peer, SubscriptionConfig]] = {}
         self.held: list[tuple[Peer, bytes]] = []
         self.delivered: list[tuple[Peer, bytes]] = []
-        self.seqs: dict[tuple[TransportHandle, int], int] = {}
+        self.seqs: dict[tuple[int, int], int] = {}
         self.next_ssrc = 5000
         self.keys = 0
         for _ in range(3):
@@ -241,6 +272,8 @@ class Life:
             )
             for index, rid in enumerate(names)
         ]
+        if chaos.random() < 0.05:
+            layers *= 2
         payload_type = chaos.choice((96, 98))
         payload = InboundPayload(payload_type, CODECS[shape], 48_000 if is_audio else 90_000, chaos.choice((97, None)))
         return TrackConfig(
@@ -261,11 +294,8 @@ class Life:
             self.use(peer, track, shape, config)
 
     def use(self, peer: Peer, track: TrackHandle, shape: str, config: TrackConfig) -> None:
-        senders = [Sender(self.chaos, peer, track, shape, layer, config) for layer in range(len(config.layers))]
-        self.tracks[track] = senders
-        for sender in senders:
-            # libsrtp sends no number twice: an SSRC that comes back goes on.
-            sender.seq = self.seqs.get((peer.transport, sender.ssrc), sender.seq)
+        layers = range(len(config.layers))
+        self.tracks[track] = [Sender(self.chaos, self.seqs, peer, track, shape, layer, config) for layer in layers]
 
     def do_configure(self) -> None:
         sender = self.sender()
@@ -306,7 +336,6 @@ class Life:
         for _ in range(self.chaos.randrange(1, 4)):
             if sender is not None:
                 data = sender.peer.protect(sender.make())
-                self.seqs[sender.peer.transport, sender.ssrc] = sender.seq
                 roll = self.chaos.random()
                 if roll < 0.1:
                     self.held.append((sender.peer, data))
@@ -320,16 +349,14 @@ class Life:
     def do_lose(self) -> None:
         sender = self.sender()
         if sender is not None:
-            sender.seq = (sender.seq + self.chaos.choice((1, 2, 20, 255, 257, 511, 513, 1_200))) & 0xFFFF
-            self.seqs[sender.peer.transport, sender.ssrc] = sender.seq
+            sender.seq.take(self.chaos.choice((0, 1, 20, 255, 257, 511, 513, 1_200)))
 
     def do_rtx(self) -> None:
         sender = self.sender()
         if sender is not None and sender.sent:
             original = self.chaos.choice(sender.sent)
             ssrc = sender.rtx_ssrc if sender.rtx_ssrc is not None else sender.ssrc ^ 0x8000_0000
-            seq = (self.seqs.get((sender.peer.transport, ssrc), 65_530) + 1) & 0xFFFF
-            self.seqs[sender.peer.transport, ssrc] = seq
+            seq = Numbers(self.seqs, sender.peer.transport, ssrc, 65_530).take()
             payload = original.seq.to_bytes(2, "big") + original.payload
             extensions = dict(original.extensions)
             ids = sender.config.extensions
@@ -342,14 +369,8 @@ class Life:
     def do_mutate(self) -> None:
         if self.delivered:
             peer, data = self.chaos.choice(self.delivered)
-            changed = bytearray(data)
-            for _ in range(self.chaos.randrange(1, 3)):
-                if changed:
-                    changed[self.chaos.randrange(min(len(changed), 40))] ^= 1 << self.chaos.randrange(8)
-            if self.chaos.random() < 0.3:
-                del changed[self.chaos.randrange(len(changed) + 1) :]
             if peer in self.peers:
-                self.net.deliver(peer.path, bytes(changed))
+                self.net.deliver(peer.path, flip(self.chaos, data))
 
     def do_replay(self) -> None:
         if self.delivered:
