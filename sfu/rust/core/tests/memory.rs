@@ -80,7 +80,8 @@ fn publish(engine: &mut Engine) -> u64 {
     engine.add_track(publisher, config).unwrap()
 }
 
-fn subscribe(engine: &mut Engine, track: u64, port: u16) {
+/// Returns the subscriber's transport.
+fn subscribe(engine: &mut Engine, track: u64, port: u16) -> u64 {
     let transport = peer(engine, port);
     let config = SubscriptionConfig {
         ssrc: 5000,
@@ -94,6 +95,7 @@ fn subscribe(engine: &mut Engine, track: u64, port: u16) {
     };
     let subscription = engine.add_subscription(transport, track, config).unwrap();
     engine.set_subscription_paused(subscription, false).unwrap();
+    transport
 }
 
 /// Send `count` packets and take what comes out.
@@ -113,28 +115,63 @@ fn stream(engine: &mut Engine, sender: &SrtpContext, from: i64, count: i64) {
     }
 }
 
-/// Everything in one test: the heap is counted for the whole process.
-#[test]
-fn per_subscription() {
-    const SUBSCRIBERS: u16 = 30;
+fn sender() -> SrtpContext {
     let keys = keys();
-    let sender = SrtpContext::new(keys.profile, &keys.rx_key, &keys.rx_salt).unwrap();
-    let heap = || HEAP_BYTES.load(Ordering::Relaxed);
+    SrtpContext::new(keys.profile, &keys.rx_key, &keys.rx_salt).unwrap()
+}
+
+fn heap_bytes() -> usize {
+    HEAP_BYTES.load(Ordering::Relaxed)
+}
+
+fn subscriptions_are_small() {
+    const SUBSCRIBERS: u16 = 30;
+    let sender = sender();
     let mut engine = Engine::new(1);
     let track = publish(&mut engine);
     subscribe(&mut engine, track, 999);
     stream(&mut engine, &sender, 0, 2_000);
-    let before = heap();
+    let before = heap_bytes();
+    let per_subscription = || (heap_bytes() - before) / usize::from(SUBSCRIBERS);
     for subscriber in 0..SUBSCRIBERS {
         subscribe(&mut engine, track, 1000 + subscriber);
     }
-    let idle = (heap() - before) / usize::from(SUBSCRIBERS);
+    let idle = per_subscription();
     stream(&mut engine, &sender, 2_000, 2_000);
-    let full = (heap() - before) / usize::from(SUBSCRIBERS);
+    let full = per_subscription();
     stream(&mut engine, &sender, 4_000, 6_000);
-    let later = (heap() - before) / usize::from(SUBSCRIBERS);
+    let later = per_subscription();
     println!("bytes of heap per subscription and its transport: {idle} idle, {full} with a full cache, {later} later");
     assert!(idle <= 8 << 10, "{idle}");
     assert!(full <= 48 << 10, "{full}");
     assert!(later <= full + 1024, "{later}");
+}
+
+fn joining_and_leaving_leaves_nothing() {
+    let sender = sender();
+    let mut engine = Engine::new(1);
+    let mut after = Vec::new();
+    for turn in 0..60 {
+        let track = publish(&mut engine);
+        let mut transports: Vec<u64> = (0..5).map(|one| subscribe(&mut engine, track, 1000 + one)).collect();
+        stream(&mut engine, &sender, 20 * turn, 20);
+        engine.handle_timeout(20_000_000 * turn as u64 + 20_000_000);
+        // The publisher, then its subscribers, whose subscriptions are gone by then.
+        let publisher = transports[0] - 1;
+        transports.insert(0, publisher);
+        for transport in transports {
+            engine.remove_transport(transport).unwrap();
+        }
+        after.push(heap_bytes());
+    }
+    assert_eq!(engine.stats().subscriptions, []);
+    let (warm, last) = (after[20], after[59]);
+    assert!(last <= warm + 1024, "{warm} {last}");
+}
+
+/// One test for all: the heap is counted for the whole process.
+#[test]
+fn heap() {
+    subscriptions_are_small();
+    joining_and_leaving_leaves_nothing();
 }
