@@ -2,7 +2,7 @@
 
 /// What a datagram is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum DatagramKind {
+pub(crate) enum DatagramKind {
     /// None of ours.
     NotRtc,
     /// STUN.
@@ -17,7 +17,7 @@ pub enum DatagramKind {
 
 /// The protocol of a datagram. Total: any bytes, none included, have a kind.
 #[must_use]
-pub fn classify(data: &[u8]) -> DatagramKind {
+pub(crate) fn classify(data: &[u8]) -> DatagramKind {
     match *data {
         [0..=3, ..] => DatagramKind::Stun,
         [20..=63, ..] => DatagramKind::Dtls,

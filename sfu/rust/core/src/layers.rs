@@ -4,17 +4,17 @@ use crate::api::HIGHEST_LAYER;
 use crate::frame_info::FrameInfo;
 
 /// A stream whose last packet is older is not active.
-pub const ACTIVE_NS: i64 = 2_000_000_000;
+pub(crate) const ACTIVE_NS: i64 = 2_000_000_000;
 
 /// What the filter must know of a stream.
 #[derive(Clone, Copy, Debug)]
-pub struct Tops {
+pub(crate) struct Tops {
     /// Highest extended sequence number.
-    pub highest: i64,
+    pub(crate) highest: i64,
     /// Highest spatial layer seen.
-    pub spatial: u32,
+    pub(crate) spatial: u32,
     /// Highest temporal layer seen.
-    pub temporal: u32,
+    pub(crate) temporal: u32,
 }
 
 /// Temporal and spatial layers of one stream that one subscription gets.
@@ -22,15 +22,15 @@ pub struct Tops {
 /// `max_temporal` and `max_spatial` are what is let through now; they move towards the targets only where a decoder can
 /// follow: at a keyframe; down at the start of a picture; up at a switching point.
 #[derive(Clone, Debug)]
-pub struct LayerFilter {
+pub(crate) struct LayerFilter {
     /// Spatial layers above are withheld.
-    pub max_spatial: u32,
+    pub(crate) max_spatial: u32,
     /// Temporal layers above are withheld.
-    pub max_temporal: u32,
+    pub(crate) max_temporal: u32,
     /// The targets are not reached yet: each packet has to be looked at.
-    pub pending: bool,
+    pub(crate) pending: bool,
     /// Packets older than this one have to be looked at: they are from before the last way up.
-    pub raised_at: i64,
+    pub(crate) raised_at: i64,
     target_spatial: u32,
     target_temporal: u32,
     temporal_before: u32,
@@ -52,14 +52,14 @@ impl Default for LayerFilter {
 
 impl LayerFilter {
     /// What is wanted from now on.
-    pub fn set_target(&mut self, spatial: u32, temporal: u32) {
+    pub(crate) fn set_target(&mut self, spatial: u32, temporal: u32) {
         self.target_spatial = spatial;
         self.target_temporal = temporal;
         self.pending = (spatial, temporal) != (self.max_spatial, self.max_temporal);
     }
 
     /// A stream starts at a keyframe: everything wanted can be had.
-    pub fn begin(&mut self) {
+    pub(crate) fn begin(&mut self) {
         self.max_spatial = self.target_spatial;
         self.max_temporal = self.target_temporal;
         self.pending = false;
@@ -68,13 +68,13 @@ impl LayerFilter {
 
     /// Whether a spatial layer that is there is wanted and not let through: it needs a keyframe.
     #[must_use]
-    pub fn wants_spatial(&self, top_spatial: u32) -> bool {
+    pub(crate) fn wants_spatial(&self, top_spatial: u32) -> bool {
         self.max_spatial < self.target_spatial.min(top_spatial)
     }
 
     /// Whether a packet goes out without a look at the targets.
     #[must_use]
-    pub fn passes_at_once(&self, info: &FrameInfo, ext_seq: i64) -> bool {
+    pub(crate) fn passes_at_once(&self, info: &FrameInfo, ext_seq: i64) -> bool {
         !self.pending
             && u32::from(info.temporal) <= self.max_temporal
             && u32::from(info.spatial) <= self.max_spatial
@@ -82,7 +82,7 @@ impl LayerFilter {
     }
 
     /// Whether the packet goes out, after moving the limits where this packet lets them move.
-    pub fn passes(&mut self, info: &FrameInfo, ext_seq: i64, stream: &Tops) -> bool {
+    pub(crate) fn passes(&mut self, info: &FrameInfo, ext_seq: i64, stream: &Tops) -> bool {
         if info.starts_frame && ext_seq == stream.highest {
             self.move_limits(info, ext_seq, stream);
         }

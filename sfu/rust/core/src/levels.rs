@@ -1,9 +1,9 @@
 //! How loud an audio track was (RFC 6464 levels in, one figure per interval out).
 
 /// Packets at or below this level (-45 dBov or louder) count as speech.
-pub const ACTIVE_LEVEL: u8 = 45;
+pub(crate) const ACTIVE_LEVEL: u8 = 45;
 /// The level of a track that said nothing.
-pub const SILENCE: u8 = 127;
+pub(crate) const SILENCE: u8 = 127;
 const DEFAULT_PACKET_MS: u64 = 20;
 const MAX_PACKET_MS: u64 = 120;
 
@@ -12,9 +12,9 @@ const MAX_PACKET_MS: u64 = 120;
 /// The mean is one of amplitudes, not of decibels, so loud packets weigh more. A packet lasts as long as its timestamp
 /// is ahead of the last one, 20 ms when that says nothing (lost packets, DTX).
 #[derive(Clone, Debug, Default)]
-pub struct LevelMeter {
+pub(crate) struct LevelMeter {
     /// A packet with a level came since the last `take`.
-    pub heard: bool,
+    pub(crate) heard: bool,
     active_ms: u64,
     amplitude_ms: f64,
     last_timestamp: Option<u32>,
@@ -22,7 +22,7 @@ pub struct LevelMeter {
 
 impl LevelMeter {
     /// A packet with `level` (0 loudest to 127) and its timestamp, which counts `clock_rate` a second.
-    pub fn add(&mut self, level: u8, timestamp: u32, clock_rate: u32) {
+    pub(crate) fn add(&mut self, level: u8, timestamp: u32, clock_rate: u32) {
         self.heard = true;
         let last = self.last_timestamp.replace(timestamp);
         if level > ACTIVE_LEVEL {
@@ -37,7 +37,7 @@ impl LevelMeter {
     }
 
     /// (level in -dBov, active milliseconds) since the last call, and start again.
-    pub fn take(&mut self) -> (u8, u64) {
+    pub(crate) fn take(&mut self) -> (u8, u64) {
         let (active_ms, amplitude_ms) = (self.active_ms, self.amplitude_ms);
         self.heard = false;
         self.active_ms = 0;

@@ -1,19 +1,19 @@
 //! Which packets of an inbound stream are missing, and when to ask for them (RFC 4585 §6.2.1).
 
 /// A gap this old is a loss even when no second packet has followed it.
-pub const REORDER_NS: i64 = 10_000_000;
+pub(crate) const REORDER_NS: i64 = 10_000_000;
 /// Shortest time between two requests of one packet.
-pub const MIN_REPEAT_NS: i64 = 20_000_000;
+pub(crate) const MIN_REPEAT_NS: i64 = 20_000_000;
 /// The round trip before it is known.
-pub const INITIAL_RTT_NS: i64 = 100_000_000;
+pub(crate) const INITIAL_RTT_NS: i64 = 100_000_000;
 /// Requests of one packet.
-pub const MAX_TRIES: u8 = 10;
+pub(crate) const MAX_TRIES: u8 = 10;
 /// A packet that is missing for so long is lost.
-pub const GIVE_UP_NS: i64 = 1_000_000_000;
+pub(crate) const GIVE_UP_NS: i64 = 1_000_000_000;
 /// Packets that a stream may miss; of more the oldest are lost.
-pub const MAX_MISSING: usize = 256;
+pub(crate) const MAX_MISSING: usize = 256;
 /// A larger jump of sequence numbers is a new beginning, not a loss.
-pub const MAX_GAP: i64 = 512;
+pub(crate) const MAX_GAP: i64 = 512;
 
 #[derive(Clone, Copy, Debug)]
 struct Missing {
@@ -29,29 +29,29 @@ struct Missing {
 /// The round trip is measured by the register itself: from the first request of a packet to its arrival, smoothed by
 /// 1/8. Before the first answer it is taken to be `INITIAL_RTT_NS`.
 #[derive(Clone, Debug, Default)]
-pub struct NackRegister {
+pub(crate) struct NackRegister {
     /// Rising in ext_seq.
     missing: Vec<Missing>,
     /// No packet has followed the newest gap yet.
-    pub has_fresh_gap: bool,
+    pub(crate) has_fresh_gap: bool,
     rtt_ns: Option<i64>,
 }
 
 impl NackRegister {
     /// Whether nothing is missing.
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.missing.is_empty()
     }
 
     /// Miss nothing any more; the round trip stays known.
-    pub fn clear(&mut self) {
+    pub(crate) fn clear(&mut self) {
         self.missing.clear();
         self.has_fresh_gap = false;
     }
 
     /// `first` up to but not including `end` did not arrive before the packet after them did.
-    pub fn add_gap(&mut self, now_ns: i64, first: i64, end: i64) {
+    pub(crate) fn add_gap(&mut self, now_ns: i64, first: i64, end: i64) {
         for ext_seq in first.max(end - MAX_MISSING as i64)..end {
             self.missing.push(Missing { ext_seq, since_ns: now_ns, asked_at_ns: 0, first_asked_at_ns: 0, tries: 0 });
         }
@@ -61,7 +61,7 @@ impl NackRegister {
     }
 
     /// A late, resent or unwrapped packet is there.
-    pub fn arrived(&mut self, now_ns: i64, ext_seq: i64) {
+    pub(crate) fn arrived(&mut self, now_ns: i64, ext_seq: i64) {
         let Ok(index) = self.missing.binary_search_by_key(&ext_seq, |one| one.ext_seq) else { return };
         let entry = self.missing.remove(index);
         if entry.tries > 0 {
@@ -73,7 +73,7 @@ impl NackRegister {
     /// Append the sequence numbers (16 bits, rising) to ask for now to `wanted`; asking is taken as done.
     /// `packet_followed`: called for a packet beyond the newest gap, which makes the packets of that gap lost and not
     /// only late.
-    pub fn due(&mut self, now_ns: i64, packet_followed: bool, wanted: &mut Vec<u16>) {
+    pub(crate) fn due(&mut self, now_ns: i64, packet_followed: bool, wanted: &mut Vec<u16>) {
         if self.missing.is_empty() {
             return;
         }

@@ -6,7 +6,7 @@ const NS_PER_S: i128 = 1_000_000_000;
 ///
 /// Counts in token-nanoseconds, so that integers suffice and every engine agrees to the last token.
 #[derive(Clone, Debug)]
-pub struct TokenBucket {
+pub(crate) struct TokenBucket {
     rate: i128,
     level: i128,
     at_ns: Option<i64>,
@@ -15,13 +15,13 @@ pub struct TokenBucket {
 impl TokenBucket {
     /// A full bucket.
     #[must_use]
-    pub fn new(rate_per_s: u64) -> Self {
+    pub(crate) fn new(rate_per_s: u64) -> Self {
         let rate = i128::from(rate_per_s);
         Self { rate, level: rate * NS_PER_S, at_ns: None }
     }
 
     /// Whether `tokens` are there now. Takes none: a packet pays only after it has proved where it comes from.
-    pub fn allows(&mut self, now_ns: i64, tokens: u64) -> bool {
+    pub(crate) fn allows(&mut self, now_ns: i64, tokens: u64) -> bool {
         if self.rate == 0 {
             return true;
         }
@@ -36,7 +36,7 @@ impl TokenBucket {
     }
 
     /// Spend what `allows` granted.
-    pub fn take(&mut self, tokens: u64) {
+    pub(crate) fn take(&mut self, tokens: u64) {
         if self.rate != 0 {
             self.level -= i128::from(tokens) * NS_PER_S;
         }

@@ -5,19 +5,19 @@
 
 /// Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators (2014).
 #[derive(Clone, Debug)]
-pub struct SplitMix64 {
+pub(crate) struct SplitMix64 {
     state: u64,
 }
 
 impl SplitMix64 {
     /// A generator that starts from `seed`.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         Self { state: seed }
     }
 
     /// The next number.
-    pub fn next_u64(&mut self) -> u64 {
+    pub(crate) fn next_u64(&mut self) -> u64 {
         self.state = self.state.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -26,12 +26,12 @@ impl SplitMix64 {
     }
 
     /// The top 32 bits of the next number.
-    pub fn next_u32(&mut self) -> u32 {
+    pub(crate) fn next_u32(&mut self) -> u32 {
         (self.next_u64() >> 32) as u32
     }
 
     /// The top 15 bits of the next number.
-    pub fn next_u15(&mut self) -> i64 {
+    pub(crate) fn next_u15(&mut self) -> i64 {
         (self.next_u64() >> 49) as i64
     }
 }

@@ -14,6 +14,8 @@ pub(crate) const MAX_RESENDS: u8 = 10;
 pub(crate) const SHARE_OF_BITRATE: i64 = 5;
 /// What resends may always have.
 pub(crate) const MIN_BYTES_PER_S: i64 = 100_000 / 8;
+/// A NACK has 16 bits: a larger buffer would hold what nobody can ask for.
+const MAX_SIZE: u32 = 1 << 16;
 const NS_PER_S: i128 = 1_000_000_000;
 
 /// One forwarded packet: what it was made of, and all that it takes to make the very same bytes again.
@@ -61,7 +63,7 @@ pub(crate) struct RetransmissionBuffer {
 impl RetransmissionBuffer {
     pub(crate) fn new(size: u32) -> Self {
         Self {
-            size: size as usize,
+            size: size.min(MAX_SIZE) as usize,
             ring: Vec::new(),
             resends: HashMap::new(),
             resent: VecDeque::new(),

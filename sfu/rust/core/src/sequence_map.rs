@@ -5,19 +5,19 @@
 use std::collections::VecDeque;
 
 /// Runs of withheld numbers that are remembered, to place what arrives late.
-pub const HISTORY: usize = 256;
+pub(crate) const HISTORY: usize = 256;
 
 /// An offset that grows by one with each withheld number, and the recent past of that offset.
 ///
 /// The invariant: the last number given out, or reserved for a packet that the network still owes, is
 /// `highest_in - offset`.
 #[derive(Clone, Debug)]
-pub struct SequenceMap {
+pub(crate) struct SequenceMap {
     first_in: i64,
     /// The highest number of the source so far.
-    pub highest_in: i64,
+    pub(crate) highest_in: i64,
     /// What a number of the source is above its number out.
-    pub offset: i64,
+    pub(crate) offset: i64,
     /// (first number in after a run of withheld ones, the offset before that run).
     points: VecDeque<(i64, i64)>,
 }
@@ -25,18 +25,18 @@ pub struct SequenceMap {
 impl SequenceMap {
     /// The first number given out will be `first_out`.
     #[must_use]
-    pub fn new(first_out: i64) -> Self {
+    pub(crate) fn new(first_out: i64) -> Self {
         Self { first_in: 0, highest_in: -1, offset: -first_out, points: VecDeque::new() }
     }
 
     /// The last number given out or reserved.
     #[must_use]
-    pub fn highest_out(&self) -> i64 {
+    pub(crate) fn highest_out(&self) -> i64 {
         self.highest_in - self.offset
     }
 
     /// A source starts, or starts again, with `in_number`, which gets the next number out.
-    pub fn begin(&mut self, in_number: i64) {
+    pub(crate) fn begin(&mut self, in_number: i64) {
         self.offset = in_number - self.highest_out() - 1;
         self.first_in = in_number;
         self.highest_in = in_number - 1;
@@ -44,7 +44,7 @@ impl SequenceMap {
     }
 
     /// The number out of a forwarded packet; None when it is older than what the map remembers.
-    pub fn place(&mut self, in_number: i64) -> Option<i64> {
+    pub(crate) fn place(&mut self, in_number: i64) -> Option<i64> {
         if in_number > self.highest_in {
             self.highest_in = in_number;
             return Some(in_number - self.offset);
@@ -53,7 +53,7 @@ impl SequenceMap {
     }
 
     /// Leave a number out. Returns the place that was already reserved for it, when it is late.
-    pub fn withhold(&mut self, in_number: i64) -> Option<i64> {
+    pub(crate) fn withhold(&mut self, in_number: i64) -> Option<i64> {
         if in_number <= self.highest_in {
             return self.place_late(in_number);
         }
@@ -87,7 +87,7 @@ impl SequenceMap {
 
     /// Move the numbers out down by a multiple of `wrap`, so that the highest is in the first wrap from `floor` on. What
     /// was sent before cannot be placed any more.
-    pub fn rebase(&mut self, floor: i64, wrap: i64) {
+    pub(crate) fn rebase(&mut self, floor: i64, wrap: i64) {
         self.offset += (self.highest_out() - floor).div_euclid(wrap) * wrap;
         self.points.clear();
         self.first_in = self.highest_in + 1;
