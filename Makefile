@@ -18,7 +18,7 @@ SERVE_FLAGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) \
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: ## make .venv with everything of requirements.lock
+setup: ## make .venv with everything of requirements.lock, and the Rust engine where cargo is
 	@$(FIND_PYTHON); $$p scripts/bootstrap.py
 
 web: setup ## build the web app into web/dist (needs Node.js 20 or newer)
@@ -32,7 +32,7 @@ test: setup ## lint, then the unit, integration, security, web and browser tests
 	@$(PY) hatch_build.py
 	@exec $(PY) scripts/check.py lint test
 
-lint: setup ## ruff, mypy, import-linter, eslint and tsc
+lint: setup ## ruff, mypy, import-linter, eslint, tsc, rustfmt and clippy
 	@$(PY) hatch_build.py
 	@exec $(PY) scripts/check.py lint
 
@@ -49,6 +49,6 @@ lock: setup ## write requirements.lock anew from pyproject.toml, with the newest
 		--output-file requirements.lock pyproject.toml
 
 clean: ## remove everything that the other targets made
-	@rm -rf .venv .run build dist web/dist web/node_modules test-results .mypy_cache .pytest_cache .ruff_cache \
+	@rm -rf .venv .run sfu/rust/target build dist web/dist web/node_modules test-results .mypy_cache .pytest_cache .ruff_cache \
 		.hypothesis .import_linter_cache .coverage
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -1,6 +1,7 @@
-"""CPU time per forwarded packet: one publisher, N subscribers, real UDP sockets.
+"""CPU time per forwarded packet: publishers, N subscribers to each of them, real UDP sockets.
 
-    python benchmarks/bench_forward.py [--engine auto] [--shape video,audio] [--subscribers 1,8,50,200] [--json FILE|-]
+    python benchmarks/bench_forward.py [--engine auto] [--shape video,audio] [--subscribers 1,8,50,200]
+        [--publishers 1] [--json FILE|-]
 
 The method is printed with the figures (`METHOD`) and told in benchmarks/README.md.
 """
@@ -47,9 +48,11 @@ from sfu.engine.reference.rtp import build_extensions, build_header
 from sfu.engine.reference.seqnum import EXT_SEQ_START
 from sfu.engine.reference.srtp import SrtpContext
 from sfu.errors import EngineError
+from sfu.ids import TrackHandle
 
 METHOD = """\
-One publisher sends to one UDP port of the server; the engine forwards to N subscribers, each a transport with keys
+One publisher sends to one UDP port of the server (or as many as are asked for, each from a socket of its own, their
+frames evenly spaced); the engine forwards to N subscribers, each a transport with keys
 and a socket of its own. Video: frames of 6 packets with 1200 bytes of VP8 payload, sent back to back; NACK and RTX
 negotiated, 512 packets kept per subscriber. Audio: single packets with 120 bytes of Opus payload. Extensions in and
 out: MID, transport-cc, abs-send-time (audio: level as well). SRTP is AEAD_AES_128_GCM on both sides; the keys are
@@ -63,6 +66,8 @@ is halved as long as anything is lost on the way."""
 OUT_PACKETS_PER_S = 20_000
 PACKETS_PER_FRAME = 6
 VIDEO_PAYLOAD_BYTES, AUDIO_PAYLOAD_BYTES = 1200, 120
+FIRST_PUBLISHER = 60_000
+"""Number of the first publisher's keys, above those of the subscribers."""
 VIDEO_SSRC, VIDEO_TYPE, RTX_TYPE, AUDIO_TYPE = 1000, 96, 97, 111
 WARM_UP_S = 0.7
 MAX_HALVINGS = 4
@@ -77,6 +82,7 @@ SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
 class Result:
     engine: str
     shape: str
+    publishers: int
     subscribers: int
     packets_per_cpu_s: float
     cpu_us_per_packet: float
@@ -112,12 +118,12 @@ def make_keys(number: int) -> SrtpKeys:
 class Publisher:
     """Makes and protects packets at a steady pace; late wake-ups are caught up with."""
 
-    def __init__(self, shape: str, server: Address) -> None:
+    def __init__(self, shape: str, server: Address, number: int) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.bind((HOST, 0))
         self.socket.connect(server)
         self.is_video = shape == "video"
-        keys = make_keys(0)
+        keys = make_keys(FIRST_PUBLISHER + number)
         self.protect = SrtpContext(PROFILE, keys.rx_key, keys.rx_salt).protect_rtp
         self.ext_seq = EXT_SEQ_START
         self.frames = 0
@@ -157,20 +163,20 @@ class Publisher:
         return head + bytes(VIDEO_PAYLOAD_BYTES - len(head))
 
 
-def run_publisher(connection: Connection, cpu: int, shape: str, server: Address) -> None:
-    """Tell the address, then send at each (frames per second, seconds) that is asked for; None ends it."""
+def run_publishers(connection: Connection, cpu: int, shape: str, server: Address, count: int) -> None:
+    """Tell the addresses, then send at each (frames per second, seconds) that is asked for; None ends it."""
     pin(cpu)
-    publisher = Publisher(shape, server)
-    connection.send(publisher.socket.getsockname())
+    publishers = [Publisher(shape, server, number) for number in range(count)]
+    connection.send([publisher.socket.getsockname() for publisher in publishers])
     while (order := connection.recv()) is not None:
         frames_per_s, seconds = order
         sent = 0
         start = time.perf_counter()
-        for number in range(int(frames_per_s * seconds)):
-            wait_s = start + number / frames_per_s - time.perf_counter()
+        for number in range(int(frames_per_s * count * seconds)):
+            wait_s = start + number / (frames_per_s * count) - time.perf_counter()
             if wait_s > 0:
                 time.sleep(wait_s)
-            sent += publisher.send_frame()
+            sent += publishers[number % count].send_frame()
         connection.send(sent)
 
 
@@ -212,56 +218,63 @@ def run_receivers(connection: Connection, cpu: int, count: int) -> None:
 
 
 def set_up_call(
-    commands: EngineCommands, shape: str, server: Address, publisher: Address, receivers: Sequence[Address]
+    commands: EngineCommands, shape: str, server: Address, publishers: Sequence[Address], receivers: Sequence[Address]
 ) -> None:
-    """Keys and paths straight into the engine, one track, one running subscription for each receiver."""
+    """Keys and paths straight into the engine, a track for each publisher, running subscriptions of every receiver."""
+    tracks = [add_publisher(commands, shape, Path("udp", server, one), number) for number, one in enumerate(publishers)]
+    for number, address in enumerate(receivers):
+        transport = commands.add_transport(TransportConfig())
+        commands.set_srtp(transport, make_keys(number))
+        commands.set_path(transport, Path("udp", server, address))
+        for index, track in enumerate(tracks):
+            subscription = commands.add_subscription(transport, track, subscription_config(shape, index))
+            commands.set_subscription_paused(subscription, False)
+
+
+def add_publisher(commands: EngineCommands, shape: str, path: Path, number: int) -> TrackHandle:
     source = commands.add_transport(TransportConfig(max_packets_per_s=0))
-    commands.set_srtp(source, make_keys(0))
-    commands.set_path(source, Path("udp", server, publisher))
+    commands.set_srtp(source, make_keys(FIRST_PUBLISHER + number))
+    commands.set_path(source, path)
     is_video = shape == "video"
-    payload_type = VIDEO_TYPE if is_video else AUDIO_TYPE
     payload = (
         InboundPayload(VIDEO_TYPE, Codec.VP8, 90_000, RTX_TYPE)
         if is_video
         else InboundPayload(AUDIO_TYPE, Codec.OPUS, 48_000)
     )
-    track = commands.add_track(
-        source,
-        TrackConfig(
-            Kind.VIDEO if is_video else Kind.AUDIO,
-            (payload,),
-            (InboundLayer(ssrc=VIDEO_SSRC),),
-            mid="0",
-            extensions=EXTENSIONS,
-            nack=is_video,
-        ),
+    config = TrackConfig(
+        Kind.VIDEO if is_video else Kind.AUDIO,
+        (payload,),
+        (InboundLayer(ssrc=VIDEO_SSRC),),
+        mid="0",
+        extensions=EXTENSIONS,
+        nack=is_video,
     )
-    for number, address in enumerate(receivers, start=1):
-        transport = commands.add_transport(TransportConfig())
-        commands.set_srtp(transport, make_keys(number))
-        commands.set_path(transport, Path("udp", server, address))
-        subscription = commands.add_subscription(
-            transport,
-            track,
-            SubscriptionConfig(
-                ssrc=10_000 + 2 * number,
-                mid="0",
-                cname="bench",
-                payloads={payload_type: OutboundPayload(payload_type, RTX_TYPE if is_video else None)},
-                rtx_ssrc=10_001 + 2 * number if is_video else None,
-                extensions=EXTENSIONS,
-                nack=is_video,
-            ),
-        )
-        commands.set_subscription_paused(subscription, False)
+    return commands.add_track(source, config)
+
+
+def subscription_config(shape: str, index: int) -> SubscriptionConfig:
+    is_video = shape == "video"
+    payload_type = VIDEO_TYPE if is_video else AUDIO_TYPE
+    return SubscriptionConfig(
+        ssrc=10_000 + 2 * index,
+        mid=str(index),
+        cname="bench",
+        payloads={payload_type: OutboundPayload(payload_type, RTX_TYPE if is_video else None)},
+        rtx_ssrc=10_001 + 2 * index if is_video else None,
+        extensions=EXTENSIONS,
+        nack=is_video,
+    )
 
 
 class Run:
-    """One server and its two other processes for one shape and one number of subscribers."""
+    """One server and its two other processes for one shape and one number of publishers and of subscribers."""
 
-    def __init__(self, engine: str, shape: str, subscribers: int, seconds: float, peer_cpu: int) -> None:
+    def __init__(
+        self, engine: str, shape: str, publishers: int, subscribers: int, seconds: float, peer_cpu: int
+    ) -> None:
         self.engine = engine
         self.shape = shape
+        self.publishers = publishers
         self.subscribers = subscribers
         self.seconds = seconds
         self.peer_cpu = peer_cpu
@@ -275,18 +288,22 @@ class Run:
         publisher, publisher_end = context.Pipe()
         receivers, receivers_end = context.Pipe()
         processes = [
-            context.Process(target=run_publisher, args=(publisher_end, self.peer_cpu, self.shape, server), daemon=True),
+            context.Process(
+                target=run_publishers,
+                args=(publisher_end, self.peer_cpu, self.shape, server, self.publishers),
+                daemon=True,
+            ),
             context.Process(target=run_receivers, args=(receivers_end, self.peer_cpu, self.subscribers), daemon=True),
         ]
         try:
             for process in processes:
                 process.start()
-            publisher_address = await asyncio.to_thread(publisher.recv)
+            publisher_addresses = await asyncio.to_thread(publisher.recv)
             receiver_addresses = await asyncio.to_thread(receivers.recv)
-            set_up_call(runtime.commands, self.shape, server, publisher_address, receiver_addresses)
+            set_up_call(runtime.commands, self.shape, server, publisher_addresses, receiver_addresses)
             frame_packets = PACKETS_PER_FRAME if self.shape == "video" else 1
             real_time = 30 if self.shape == "video" else 50
-            frames_per_s = max(real_time, OUT_PACKETS_PER_S / self.subscribers / frame_packets)
+            frames_per_s = max(real_time, OUT_PACKETS_PER_S / self.publishers / self.subscribers / frame_packets)
             for _ in range(MAX_HALVINGS):
                 result = await self.run_once(runtime.commands, publisher, receivers, frames_per_s)
                 if not result.packets_lost:
@@ -324,6 +341,7 @@ class Run:
         return Result(
             engine=engine_name(self.engine),
             shape=self.shape,
+            publishers=self.publishers,
             subscribers=self.subscribers,
             packets_per_cpu_s=round(packets / cpu_s, 1),
             cpu_us_per_packet=round(cpu_s / packets * 1e6, 3),
@@ -351,6 +369,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--shape", action="append", help="video or audio; repeatable or comma-separated (default: both)"
     )
     parser.add_argument("--subscribers", action="append", help="repeatable or comma-separated (default: 1,8,50,200)")
+    parser.add_argument("--publishers", type=int, default=1, help="everybody gets the track of each (default: 1)")
     parser.add_argument("--seconds", type=float, default=3.0, help="measured time of each run (default: 3)")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for standard output")
     options = parser.parse_args(arguments)
@@ -361,8 +380,8 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
         options.subscribers = [int(one) for one in ",".join(options.subscribers or ["1,8,50,200"]).split(",")]
     except ValueError:
         parser.error("--subscribers are whole numbers")
-    if min(options.subscribers) < 1 or options.seconds <= 0:
-        parser.error("subscribers and seconds are above zero")
+    if min(options.subscribers) < 1 or options.publishers < 1 or options.seconds <= 0:
+        parser.error("publishers, subscribers and seconds are above zero")
     try:
         engine_name(options.engine)
     except EngineError as error:
@@ -394,7 +413,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     for shape in options.shape:
         for subscribers in options.subscribers:
-            result = run_loop(Run(options.engine, shape, subscribers, options.seconds, peer_cpu).measure())
+            result = run_loop(
+                Run(options.engine, shape, options.publishers, subscribers, options.seconds, peer_cpu).measure()
+            )
             results.append(result)
             print(f"{result.engine:>10} {shape:>6} {subscribers:>4} {result.cpu_us_per_packet:>10.2f} "
                   f"{result.packets_per_cpu_s:>14,.0f} {result.bytes_per_packet:>6.0f} {result.packets_per_s:>10,.0f} "

@@ -1,6 +1,7 @@
 """Make `.venv` and keep it up to date. Run with any Python 3.11 or newer; needs nothing but the standard library.
 
-    bootstrap.py            .venv with everything of requirements.lock, and this project in editable form
+    bootstrap.py            .venv with everything of requirements.lock, this project in editable form, and where cargo
+                            is the Rust engine
     bootstrap.py browser    what the browser tests need besides: Chromium and a font with Chinese glyphs
 
 Each does nothing when nothing is missing. On Debian as root, missing system packages are installed; elsewhere one
@@ -22,6 +23,8 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".ting-installed"
 LOCK = ROOT / "requirements.lock"
 OLDEST = (3, 11)
+ENGINE = ROOT / "sfu" / "rust"
+ENGINE_STAMP = VENV / ".ting-engine"
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -30,6 +33,7 @@ def main(arguments: list[str]) -> None:
         ensure_browser()
     elif not arguments:
         ensure_venv()
+        ensure_engine()
     else:
         sys.exit(__doc__)
 
@@ -51,6 +55,56 @@ def ensure_venv() -> None:
     run([*pip, "--require-hashes", "-r", str(LOCK)])
     run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
     STAMP.write_text(wanted, encoding="ascii")
+
+
+def ensure_engine() -> None:
+    """Build the Rust engine into .venv when it is not there or its sources have changed.
+
+    Without cargo, and when the build fails, a sentence says what runs instead; in CI both are errors.
+    """
+    python = VENV / "bin" / "python"
+    wanted = engine_hash(python)
+    if ENGINE_STAMP.is_file() and ENGINE_STAMP.read_text(encoding="ascii") == wanted:
+        return
+    cargo = find_cargo()
+    if cargo is None or not sys.platform.startswith("linux"):
+        need = "Linux" if cargo else "cargo (https://rustup.rs)"
+        without_engine(f"The Rust engine is not built: it needs {need}.")
+        return
+    say("Building the Rust engine (the first time takes some minutes)")
+    maturin = [str(VENV / "bin" / "maturin"), "develop", "--release", "-m", str(ENGINE / "py" / "Cargo.toml")]
+    path = os.pathsep.join([str(cargo.parent), os.environ.get("PATH", "")])
+    environment = {**os.environ, "VIRTUAL_ENV": str(VENV), "PATH": path}
+    done = subprocess.run(
+        maturin, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+        text=True, errors="replace", check=False,
+    )  # fmt: skip
+    if done.returncode:
+        print(done.stdout)
+        without_engine("The Rust engine could not be built; what cargo said is above.")
+        return
+    ENGINE_STAMP.write_text(wanted, encoding="ascii")
+
+
+def engine_hash(python: Path) -> str:
+    """Over everything that the extension is made from, and the interpreter that it is for."""
+    digest = hashlib.sha256(repr(venv_version(python)).encode())
+    files = [ENGINE / "Cargo.toml", ENGINE / "Cargo.lock", *(ENGINE / "core").rglob("*"), *(ENGINE / "py").rglob("*")]
+    for path in sorted(path for path in files if path.is_file()):
+        digest.update(f"{path.relative_to(ENGINE)}\0".encode() + path.read_bytes())
+    return digest.hexdigest()
+
+
+def find_cargo() -> Path | None:
+    """In PATH, or where rustup puts it."""
+    found = shutil.which("cargo") or shutil.which("cargo", path=str(Path.home() / ".cargo" / "bin"))
+    return Path(found) if found else None
+
+
+def without_engine(sentence: str) -> None:
+    if os.environ.get("CI"):
+        sys.exit(sentence)
+    say(f"{sentence} The Python engine does the same work with many times the CPU per packet.")
 
 
 def venv_version(python: Path) -> tuple[int, ...]:

@@ -7,14 +7,18 @@ steps run, also after a failure. The last line counts the tests; the exit code i
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
+import sysconfig
 import time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from bootstrap import ENGINE, find_cargo
 
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / ".run" / "check"
@@ -45,6 +49,10 @@ def lint_steps() -> list[Step]:
         Step("import-linter", [str(BIN / "lint-imports")]),
         Step("eslint", ["npm", "run", "--silent", "lint"], web),
         Step("tsc", ["npm", "run", "--silent", "typecheck"], web),
+        *cargo_steps(
+            ("rustfmt", ["fmt", "--all", "--check"]),
+            ("clippy", ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]),
+        ),
     ]
 
 
@@ -52,10 +60,26 @@ def test_steps() -> list[Step]:
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
     ignored = [f"--ignore=tests/{name}" for name in SEPARATE_SUITES]
     return [
+        *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
         pytest_step("unit", ["tests", *ignored]),
         Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         *(pytest_step(name, [f"tests/{name}"]) for name in SEPARATE_SUITES),
     ]
+
+
+def cargo_steps(*steps: tuple[str, list[str]]) -> list[Step]:
+    """Steps of the Rust engine; none where there is no cargo."""
+    cargo = find_cargo()
+    if cargo is None:
+        return []
+    # PyO3 asks this interpreter what to link to.
+    environment = ["env", f"PYO3_PYTHON={BIN / 'python'}", f"PATH={cargo.parent}{os.pathsep}{os.environ['PATH']}"]
+    return [Step(name, [*environment, str(cargo), *words], ENGINE, limit_s=1200) for name, words in steps]
+
+
+def rust_packages() -> list[str]:
+    """The binding's own tests are a program that needs libpython as a library, which not every Python has."""
+    return ["--workspace"] if sysconfig.get_config_var("Py_ENABLE_SHARED") else ["--package", "ting-core"]
 
 
 def pytest_step(name: str, arguments: list[str]) -> Step:
@@ -86,6 +110,8 @@ def run(step: Step) -> None:
             if not isinstance(sys.exception(), subprocess.TimeoutExpired):
                 raise
     step.seconds = time.monotonic() - begin
+    if step.name == "cargo test":
+        step.counts = count_cargo(log.read_text(encoding="utf-8", errors="replace"))
     if step.suite:
         step.counts = count(record(step.name))
         step.failed = step.failed or not step.counts.get("passed")
@@ -104,6 +130,13 @@ def count(report: Path) -> dict[str, int]:
         verdict = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
         totals[verdict] += 1
     return totals
+
+
+def count_cargo(printed: str) -> dict[str, int]:
+    """Passed, failed and skipped of what `cargo test` printed."""
+    results = re.findall(r"test result: \w+\. (\d+) passed; (\d+) failed; (\d+) ignored", printed)
+    sums = [sum(map(int, column)) for column in zip(*results, strict=True)] or [0, 0, 0]
+    return dict(zip(("passed", "failed", "skipped"), sums, strict=True))
 
 
 def describe(step: Step) -> str:

@@ -8,7 +8,7 @@ import socket
 
 from sfu.api import Check
 from sfu.config import SfuConfig
-from sfu.engine import engine_name
+from sfu.engine import engine_name, engine_note
 from sfu.errors import SfuError
 from sfu.transport.candidates import local_addresses
 
@@ -38,6 +38,9 @@ def _check_engine(config: SfuConfig) -> Check:
         name = engine_name(config.engine)
     except SfuError as error:
         return Check("engine", False, str(error))
+    note = engine_note(config.engine)
+    if note:
+        return Check("engine", None, note)
     return Check("engine", True, f"{name} engine")
 
 

@@ -15,5 +15,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "--engine",
         choices=("both", "reference", "rust"),
         default="both",
-        help="which packet engine the engine suite runs against; both means every one that is built",
+        help="which packet engine the engine suite runs against; both means every one that is built. The other suites "
+        "take the one that TING_ENGINE names, as `ting serve` does",
     )

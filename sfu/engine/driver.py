@@ -10,6 +10,7 @@ import struct
 import time
 from collections import Counter
 from collections.abc import Callable, Mapping
+from typing import Protocol
 
 from sfu.engine.api import (
     MAX_DATAGRAM_BYTES,
@@ -43,10 +44,18 @@ _RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1
 """One more than allowed, so that the engine sees (and counts) what is too long."""
 
 
-class _Commands:
+class Watcher(Protocol):
+    """What a runtime must know of the commands."""
+
+    def transport_added(self) -> None: ...
+    def transport_removed(self) -> None: ...
+    def path_authenticated(self, path: Path) -> None: ...
+
+
+class WatchedCommands:
     """The engine's commands. Four are watched: paths authenticate TCP connections, transports need a tick."""
 
-    def __init__(self, engine: PacketEngine, runtime: AsyncioRuntime) -> None:
+    def __init__(self, engine: EngineCommands, runtime: Watcher) -> None:
         self._engine = engine
         self._runtime = runtime
         self.set_srtp = engine.set_srtp
@@ -106,8 +115,8 @@ class AsyncioRuntime:
 
     def __init__(self, engine: PacketEngine, *, name: str = "reference") -> None:
         self.name = name
-        self.commands: EngineCommands = _Commands(engine, self)
-        self._engine = engine
+        self.commands: EngineCommands = WatchedCommands(engine, self)
+        self.engine = engine
         self._ports: dict[Address, _UdpPort] = {}
         self._tcp_addresses: list[Address] = []
         self._counters: Counter[str] = Counter()
@@ -159,7 +168,7 @@ class AsyncioRuntime:
         self._loop = None
 
     def _open_udp(self, address: str, listen: ListenConfig) -> None:
-        sock = _bound_socket(address, listen.udp_port, socket.SOCK_DGRAM)
+        sock = bound_socket(address, listen.udp_port, socket.SOCK_DGRAM)
         for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
             sock.setsockopt(socket.SOL_SOCKET, option, listen.socket_buffer_bytes)
         port = _UdpPort(sock, (address, sock.getsockname()[1]))
@@ -168,12 +177,12 @@ class AsyncioRuntime:
         self._loop.add_reader(sock, self._read, port)
 
     async def _open_tcp(self, address: str, listen: ListenConfig) -> None:
-        sock = _bound_socket(address, listen.tcp_port, socket.SOCK_STREAM)
+        sock = bound_socket(address, listen.tcp_port, socket.SOCK_STREAM)
         try:
             await self._tcp.open(sock, listen)
         except OSError as error:
             sock.close()
-            raise _bind_error("TCP", address, listen.tcp_port, error) from error
+            raise bind_error("TCP", address, listen.tcp_port, error) from error
         self._tcp_addresses.append((address, sock.getsockname()[1]))
 
     # --- in -----------------------------------------------------------------------------------------------------
@@ -182,7 +191,7 @@ class AsyncioRuntime:
         return time.monotonic_ns()
 
     def _read(self, port: _UdpPort) -> None:
-        counters, engine, receive = self._counters, self._engine, port.sock.recvfrom
+        counters, engine, receive = self._counters, self.engine, port.sock.recvfrom
         datagrams = received = 0
         try:
             for _ in range(READ_BATCH):
@@ -203,7 +212,7 @@ class AsyncioRuntime:
     def _handle_frame(self, path: Path, datagram: bytes) -> None:
         self._counters["tcp_frames_received"] += 1
         try:
-            self._engine.handle_datagram(time.monotonic_ns(), path, datagram)
+            self.engine.handle_datagram(time.monotonic_ns(), path, datagram)
         except Exception as error:
             self._count_fault("engine_faults", error)
 
@@ -231,7 +240,7 @@ class AsyncioRuntime:
 
     def _drain(self) -> None:
         """Everything that the engine has to send, then everything that it has to say."""
-        poll = self._engine.poll_transmit
+        poll = self.engine.poll_transmit
         transmit = poll()
         while transmit is not None:
             path, data = transmit.path, transmit.data
@@ -278,7 +287,7 @@ class AsyncioRuntime:
             self.send(path, data)
 
     def _dispatch(self) -> None:
-        poll = self._engine.poll_event
+        poll = self.engine.poll_event
         while (event := poll()) is not None:
             try:
                 self._on_event(event)
@@ -305,7 +314,7 @@ class AsyncioRuntime:
     def _tick(self) -> None:
         self._tick_timer = None
         try:
-            self._engine.handle_timeout(time.monotonic_ns())
+            self.engine.handle_timeout(time.monotonic_ns())
         except Exception as error:
             self._count_fault("engine_faults", error)
         self._drain()
@@ -334,7 +343,8 @@ def _ignore_event(_event: Event) -> None:
     """Before `open` nothing listens."""
 
 
-def _bound_socket(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+def bound_socket(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
+    """A non-blocking socket on `address`. Raises `BindError`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, kind)
     try:
@@ -346,9 +356,9 @@ def _bound_socket(address: str, port: int, kind: socket.SocketKind) -> socket.so
         sock.bind((address, port))
     except OSError as error:
         sock.close()
-        raise _bind_error("UDP" if kind == socket.SOCK_DGRAM else "TCP", address, port, error) from error
+        raise bind_error("UDP" if kind == socket.SOCK_DGRAM else "TCP", address, port, error) from error
     return sock
 
 
-def _bind_error(protocol: str, address: str, port: int, error: OSError) -> BindError:
+def bind_error(protocol: str, address: str, port: int, error: OSError) -> BindError:
     return BindError(f"cannot open {protocol} port {port} on {address}: {error.strerror}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from sfu.engine import create_engine, engine_name
@@ -22,6 +24,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "engine_kind" in metafunc.fixturenames:
         asked = metafunc.config.getoption("--engine")
         kinds = [kind for kind in ("reference", "rust") if _is_built(kind)] if asked == "both" else [asked]
+        if asked == "both" and os.environ.get("CI") and "rust" not in kinds:
+            raise pytest.UsageError("the Rust engine is not built, or not from these sources: `make setup` builds it")
         metafunc.parametrize("engine_kind", kinds)
 
 

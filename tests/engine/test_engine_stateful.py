@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sfu.engine import create_engine
-from sfu.engine.api import Codec, EngineStats, InboundLayer, InboundPayload, TransportConfig
+from sfu.engine.api import Codec, EngineStats, InboundLayer, InboundPayload, PacketEngine, TransportConfig
 from sfu.engine.reference import rtcp
 from sfu.engine.reference.rtp import RtpPacket
 from sfu.ids import SubscriptionHandle, TrackHandle
@@ -30,9 +30,9 @@ ACTIONS = (
 class World:
     """Two publishers (simulcast VP8 and audio each), up to six subscriptions, and an action for each name."""
 
-    def __init__(self, engine_kind: str, seed: int) -> None:
+    def __init__(self, engine: PacketEngine, seed: int) -> None:
         self.chaos = random.Random(seed)
-        self.net = Net(create_engine(engine_kind, seed=seed))
+        self.net = Net(engine)
         config = TransportConfig(max_ssrcs=16)
         self.publishers = [self.net.peer(config=config) for _ in range(2)]
         self.subscribers = [self.net.peer(config=config) for _ in range(3)]
@@ -193,7 +193,7 @@ class World:
 @given(st.integers(0, 2**32), st.lists(st.sampled_from(ACTIONS), min_size=50, max_size=250))
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_random_lives(engine_kind: str, seed: int, actions: list[str]) -> None:
-    world = World(engine_kind, seed)
+    world = World(create_engine(engine_kind, seed=seed), seed)
     for _ in range(3):
         world.do_subscribe()
     for name in actions:
@@ -207,7 +207,7 @@ def test_random_lives(engine_kind: str, seed: int, actions: list[str]) -> None:
 
 @pytest.mark.parametrize("seed", [1, 2, 3])
 def test_a_long_life(engine_kind: str, seed: int) -> None:
-    world = World(engine_kind, seed)
+    world = World(create_engine(engine_kind, seed=seed), seed)
     for _ in range(15_000):
         world.act(world.chaos.choice(ACTIONS))
         if len(world.net.peers) > 200:

@@ -176,7 +176,9 @@ class EmbeddedServer:
 
     def __init__(self, **flags: str) -> None:
         self.ports = free_ports()
-        self.settings: Settings = load_settings({"dev": True, **self.ports.flags(), **LOOPBACK, **flags})
+        self.settings: Settings = load_settings(
+            {"dev": True, "engine": os.environ.get("TING_ENGINE", "auto"), **self.ports.flags(), **LOOPBACK, **flags}
+        )
         self.sfu: Sfu = create_sfu(self.settings.sfu)
         self._listener = Listener(create_app(self.settings, self.sfu), self.settings)
 

@@ -31,6 +31,11 @@ class Scene:
         """Datagrams that the server took from its socket."""
         return self.server.runtime.io_stats()["datagrams_received"]
 
+    @property
+    def waiting(self) -> int:
+        """Events on their way from the engine's thread, where it has one."""
+        return self.server.runtime.io_stats().get("events_waiting", 0)
+
     async def throw(self, source: UdpPeer, datagrams: list[bytes]) -> None:
         """Send all and wait until the server has taken them; in portions that its socket buffer holds."""
         for start in range(0, len(datagrams), 100):
@@ -38,7 +43,7 @@ class Scene:
             target = self.handled + len(portion)
             for data in portion:
                 source.send(data)
-            await until(lambda target=target: self.handled >= target)  # type: ignore[misc]
+            await until(lambda target=target: self.handled >= target and not self.waiting)  # type: ignore[misc]
 
     async def check_calls(self) -> None:
         await asyncio.gather(self.victim.ping(), self.bystander.ping())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
@@ -43,7 +44,12 @@ def free_port(kind: socket.SocketKind) -> int:
         return int(probe.getsockname()[1])
 
 
-BASE = SfuConfig(rtc_addresses=("127.0.0.1",), include_loopback=True, engine="reference", negotiation_debounce_s=0.01)
+BASE = SfuConfig(
+    rtc_addresses=("127.0.0.1",),
+    include_loopback=True,
+    engine=os.environ.get("TING_ENGINE", "auto"),
+    negotiation_debounce_s=0.01,
+)
 
 
 @pytest.fixture

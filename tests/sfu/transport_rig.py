@@ -18,9 +18,10 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 from sfu.api import DataKind
 from sfu.config import SfuConfig
-from sfu.engine import create_engine
+from sfu.engine import create_engine, engine_name
 from sfu.engine.api import DtlsReceived, Event, ListenConfig, PacketEngine, SrtpKeys, StunReceived, TransportConfig
 from sfu.engine.driver import AsyncioRuntime
+from sfu.engine.native import RustRuntime
 from sfu.ids import TransportHandle
 from sfu.sdp.model import Fingerprint, IceCredentials, LocalTransport, RemoteTransport, Setup
 from sfu.transport import stun
@@ -46,6 +47,13 @@ def free_tcp_port() -> int:
         return port
 
 
+def make_runtime(engine: PacketEngine | None = None) -> AsyncioRuntime | RustRuntime:
+    """Around this engine, or around a new one of the kind that TING_ENGINE names."""
+    if engine is None and engine_name(os.environ.get("TING_ENGINE", "auto")) == "rust":
+        return RustRuntime(seed=1)
+    return AsyncioRuntime(engine or create_engine("reference", seed=1))
+
+
 class Server:
     """Engine, runtime, registry and transports, dispatched as in the node. Fails the test for unhandled exceptions
     of the loop and for tasks that are left when it ends."""
@@ -54,8 +62,8 @@ class Server:
         self, config: SfuConfig | None = None, *, engine: PacketEngine | None = None, tcp_port: int = 0
     ) -> None:
         self.config = config or SfuConfig()
-        self.engine = engine or create_engine("reference", seed=1)
-        self.runtime = AsyncioRuntime(self.engine)
+        self.runtime = make_runtime(engine)
+        self.engine = self.runtime.engine
         self.registry = IceRegistry(self.runtime)
         self.certificate = Certificate.generate()
         self.transports: dict[TransportHandle, Transport] = {}

@@ -1,0 +1,78 @@
+"""The floor under bench_forward.py: the same packets encrypted and sent to the same receivers, by a bare loop in Rust.
+
+    python benchmarks/bench_floor.py [--shape video] [--subscribers 1,50,200] [--run 6]
+
+What an engine costs above it is what it costs to be an engine: receiving, deciding, rewriting, remembering.
+"""
+
+from __future__ import annotations
+
+import argparse
+import multiprocessing
+import socket
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks.bench_forward import (
+    AUDIO_PAYLOAD_BYTES,
+    HOST,
+    OUT_PACKETS_PER_S,
+    PACKETS_PER_FRAME,
+    SOCKET_BUFFER_BYTES,
+    VIDEO_PAYLOAD_BYTES,
+    choose_cpus,
+    pin,
+    run_receivers,
+)
+from sfu.engine.native import load
+
+
+def measure(shape: str, subscribers: int, run: int, seconds: float, peer_cpu: int) -> str:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=run_receivers, args=(theirs, peer_cpu, subscribers), daemon=True)
+    process.start()
+    addresses = ours.recv()
+    sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
+    sender.setblocking(False)
+    sender.bind((HOST, 0))
+    frames_per_s = max(30 if shape == "video" else 50, OUT_PACKETS_PER_S / subscribers / run)
+    size = VIDEO_PAYLOAD_BYTES if shape == "video" else AUDIO_PAYLOAD_BYTES
+    frames, interval_ns = int(frames_per_s * seconds), int(1e9 / frames_per_s)
+    begin = time.process_time()
+    packets = load().bare_loop(sender.detach(), addresses, size, run, frames, interval_ns)
+    cpu_s = time.process_time() - begin
+    time.sleep(0.2)
+    ours.send("count")
+    received = ours.recv()
+    ours.send(None)
+    process.join(10)
+    return (
+        f"{'floor':>10} {shape:>6} {subscribers:>4} {run:>4} {cpu_s / packets * 1e6:>10.2f} {packets / cpu_s:>14,.0f} "
+        f"{packets - received:>5}"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="CPU time per packet of a bare loop that encrypts and sends.")
+    parser.add_argument("--shape", choices=("video", "audio"), default="video")
+    parser.add_argument("--subscribers", default="1,50,200")
+    parser.add_argument(
+        "--run", type=int, default=0, help="packets of one GSO send (default: 6 for video, 1 for audio)"
+    )
+    parser.add_argument("--seconds", type=float, default=3.0)
+    options = parser.parse_args()
+    server_cpu, peer_cpu = choose_cpus()
+    pin(server_cpu)
+    run = options.run or (PACKETS_PER_FRAME if options.shape == "video" else 1)
+    print(f"{'':>10} {'shape':>6} {'N':>4} {'run':>4} {'us/packet':>10} {'packets/CPU-s':>14} {'lost':>5}")
+    for subscribers in map(int, options.subscribers.split(",")):
+        print(measure(options.shape, subscribers, run, options.seconds, peer_cpu), flush=True)
+
+
+if __name__ == "__main__":
+    main()

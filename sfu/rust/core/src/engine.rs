@@ -1,0 +1,561 @@
+//! The engine: the contract of `sfu/engine/api.py` in Rust, sans-IO.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::api::{
+    AudioLevel, DropReason, EngineStats, Error, Event, MAX_DATAGRAM_BYTES, Path, SrtpKeys, SubscriptionConfig,
+    SubscriptionHandle, TICK_NS, TrackConfig, TrackHandle, TransportConfig, TransportHandle,
+};
+use crate::demux::{DatagramKind, classify};
+use crate::feedback::handle_rtcp;
+use crate::forwarder::Forwarder;
+use crate::inbound::{handle_rtp, send_nack};
+use crate::reports::run_reports;
+use crate::routing;
+use crate::state::State;
+use crate::statistics::{subscription_stats, track_stats, transport_stats};
+use crate::track::{Track, configure, refresh_routes};
+use crate::transmit::Transmit;
+use crate::transport::{Binding, Transport};
+use crate::validation::{check_subscription, check_track, check_transport};
+
+/// The last moment that is told apart, in ns: 73 years. It keeps sums of times far from overflow.
+const MAX_NOW_NS: u64 = 1 << 61;
+
+/// Slots by handle: in the order in which handles were given out.
+type Handles = BTreeMap<u64, u32>;
+
+/// A packet engine. `sfu/engine/api.py` says what every method does; time is in ns of a monotonic clock.
+#[derive(Debug)]
+pub struct Engine {
+    state: State,
+    transports: Handles,
+    tracks: Handles,
+    subscriptions: Handles,
+    paths: HashMap<Path, u32>,
+    last_transport: TransportHandle,
+    last_track: TrackHandle,
+    last_subscription: SubscriptionHandle,
+    last_timeout_ns: Option<u64>,
+    removed: Totals,
+}
+
+/// Packets and bytes of transports.
+#[derive(Clone, Copy, Debug, Default)]
+struct Totals {
+    packets_received: u64,
+    packets_sent: u64,
+    bytes_received: u64,
+    bytes_sent: u64,
+}
+
+impl Totals {
+    fn add(&mut self, transport: &Transport) {
+        self.packets_received += transport.packets_received;
+        self.packets_sent += transport.packets_sent;
+        self.bytes_received += transport.bytes_received;
+        self.bytes_sent += transport.bytes_sent;
+    }
+}
+
+impl Engine {
+    /// Equal seeds and equal calls give equal bytes.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self {
+            state: State::new(seed),
+            transports: Handles::new(),
+            tracks: Handles::new(),
+            subscriptions: Handles::new(),
+            paths: HashMap::new(),
+            last_transport: 0,
+            last_track: 0,
+            last_subscription: 0,
+            last_timeout_ns: None,
+            removed: Totals::default(),
+        }
+    }
+
+    // --- transports ---------------------------------------------------------------------------------------------
+
+    /// A transport without keys and paths.
+    pub fn add_transport(&mut self, config: TransportConfig) -> Result<TransportHandle, Error> {
+        check_transport(&config)?;
+        self.last_transport += 1;
+        let local_ssrc = self.state.core.random.next_u32();
+        let slot = self.state.transports.insert(Transport::new(self.last_transport, config, local_ssrc));
+        if let Some(transport) = self.state.transports.get_mut(slot) {
+            transport.set_slot(slot);
+        }
+        self.transports.insert(self.last_transport, slot);
+        Ok(self.last_transport)
+    }
+
+    /// Install keys. Other keys than before (DTLS restarted) start fresh replay windows.
+    pub fn set_srtp(&mut self, transport: TransportHandle, keys: SrtpKeys) -> Result<(), Error> {
+        let slot = self.transport_slot(transport)?;
+        let state = self.state.transports.get_mut(slot).ok_or(Error::UnknownTransport(transport))?;
+        if state.keys() == Some(&keys) {
+            // The same keys again must not start the numbers again: that would repeat nonces.
+            return Ok(());
+        }
+        let is_first = state.keys().is_none();
+        state.install(keys)?;
+        if !is_first {
+            let (tracks, forwarders) = (state.tracks.clone(), state.forwarders.clone());
+            for track in tracks {
+                let streams = self.state.tracks.get(track).map(|track| track.streams.clone()).unwrap_or_default();
+                for stream in streams {
+                    routing::restart(&mut self.state, stream);
+                }
+            }
+            for forwarder in forwarders {
+                if let Some(forwarder) = self.state.forwarders.get_mut(forwarder) {
+                    forwarder.rekey();
+                }
+            }
+        }
+        self.refresh_transport(slot);
+        Ok(())
+    }
+
+    /// Bind `path` to the transport. A path bound elsewhere moves here.
+    pub fn allow_path(&mut self, transport: TransportHandle, path: Path) -> Result<(), Error> {
+        let slot = self.transport_slot(transport)?;
+        self.allow_path_of(slot, path);
+        Ok(())
+    }
+
+    fn allow_path_of(&mut self, slot: u32, path: Path) {
+        match self.paths.get(&path) {
+            Some(owner) if *owner == slot => return,
+            Some(_) => self.forget_path(&path),
+            None => (),
+        }
+        if let Some(transport) = self.state.transports.get_mut(slot) {
+            if let Some(forgotten) = transport.add_path(path) {
+                self.paths.remove(&forgotten);
+            }
+            self.paths.insert(path, slot);
+        }
+    }
+
+    /// Send to `path` from now on (allowing it if it was not).
+    pub fn set_path(&mut self, transport: TransportHandle, path: Path) -> Result<(), Error> {
+        let slot = self.transport_slot(transport)?;
+        self.allow_path_of(slot, path);
+        if let Some(state) = self.state.transports.get_mut(slot) {
+            let was_ready = state.is_ready();
+            state.set_path(path);
+            if !was_ready {
+                self.refresh_transport(slot);
+            }
+        }
+        Ok(())
+    }
+
+    /// A TCP connection closed. Unknown paths are ignored.
+    pub fn forget_path(&mut self, path: &Path) {
+        let Some(slot) = self.paths.remove(path) else { return };
+        let Some(transport) = self.state.transports.get_mut(slot) else { return };
+        let was_ready = transport.is_ready();
+        transport.drop_path(path);
+        if was_ready && !transport.is_ready() {
+            self.refresh_transport(slot);
+        }
+    }
+
+    /// Forget it with its tracks and subscriptions, and the subscriptions of those tracks.
+    pub fn remove_transport(&mut self, transport: TransportHandle) -> Result<(), Error> {
+        let slot = self.transport_slot(transport)?;
+        let state = self.state.transports.get(slot).ok_or(Error::UnknownTransport(transport))?;
+        let (tracks, forwarders) = (state.tracks.clone(), state.forwarders.clone());
+        let tracks: Vec<TrackHandle> =
+            tracks.iter().filter_map(|slot| self.state.tracks.get(*slot)).map(|track| track.handle).collect();
+        let subscriptions: Vec<SubscriptionHandle> =
+            forwarders.iter().filter_map(|slot| self.state.forwarders.get(*slot)).map(|one| one.handle).collect();
+        for track in tracks {
+            self.remove_track(track)?;
+        }
+        for subscription in subscriptions {
+            // Gone already when it was one of a track of this transport.
+            if self.subscriptions.contains_key(&subscription) {
+                self.remove_subscription(subscription)?;
+            }
+        }
+        if let Some(state) = self.state.transports.remove(slot) {
+            for path in &state.paths {
+                self.paths.remove(path);
+            }
+            self.removed.add(&state);
+        }
+        self.transports.remove(&transport);
+        Ok(())
+    }
+
+    // --- tracks -------------------------------------------------------------------------------------------------
+
+    /// A track that the transport publishes.
+    pub fn add_track(&mut self, transport: TransportHandle, config: TrackConfig) -> Result<TrackHandle, Error> {
+        let slot = self.transport_slot(transport)?;
+        check_track(&config)?;
+        self.last_track += 1;
+        let track = self.state.tracks.insert(Track::new(slot, self.last_track, config.clone()));
+        configure(&mut self.state, track, config);
+        if let Some(state) = self.state.transports.get_mut(slot) {
+            state.tracks.push(track);
+        }
+        self.tracks.insert(self.last_track, track);
+        self.refresh_declared(slot);
+        Ok(self.last_track)
+    }
+
+    /// New payloads, SSRCs or extensions after renegotiation; streams whose SSRC or RID stays keep their state.
+    pub fn set_track_config(&mut self, track: TrackHandle, config: TrackConfig) -> Result<(), Error> {
+        let slot = self.track_slot(track)?;
+        check_track(&config)?;
+        for stream in configure(&mut self.state, slot, config) {
+            self.forget_stream(stream);
+        }
+        if let Some(transport) = self.state.tracks.get(slot).map(|track| track.transport) {
+            self.refresh_declared(transport);
+        }
+        if let Some(state) = self.state.tracks.get_mut(slot) {
+            for forwarder in state.forwarders.clone() {
+                if let Some(forwarder) = self.state.forwarders.get_mut(forwarder) {
+                    forwarder.set_plan(state.plan(&forwarder.config.extensions));
+                }
+            }
+        }
+        routing::refresh_track(&mut self.state, slot);
+        Ok(())
+    }
+
+    /// A muted track forwards nothing.
+    pub fn set_track_muted(&mut self, track: TrackHandle, muted: bool) -> Result<(), Error> {
+        let slot = self.track_slot(track)?;
+        let state = self.state.tracks.get_mut(slot).ok_or(Error::UnknownTrack(track))?;
+        if state.muted == muted {
+            return Ok(());
+        }
+        state.muted = muted;
+        for stream in &state.streams {
+            if let Some(stream) = self.state.streams.get_mut(*stream) {
+                stream.nack.clear();
+            }
+        }
+        routing::refresh_track(&mut self.state, slot);
+        Ok(())
+    }
+
+    /// Forget it with its subscriptions.
+    pub fn remove_track(&mut self, track: TrackHandle) -> Result<(), Error> {
+        let slot = self.track_slot(track)?;
+        for forwarder in routing::forwarders_of(&self.state, slot) {
+            if let Some(handle) = self.state.forwarders.get(forwarder).map(|forwarder| forwarder.handle) {
+                self.remove_subscription(handle)?;
+            }
+        }
+        let streams = self.state.tracks.get(slot).map(|track| track.streams.clone()).unwrap_or_default();
+        for stream in streams {
+            self.forget_stream(stream);
+        }
+        self.tracks.remove(&track);
+        if let Some(state) = self.state.tracks.remove(slot) {
+            if let Some(transport) = self.state.transports.get_mut(state.transport) {
+                transport.tracks.retain(|one| *one != slot);
+            }
+            self.refresh_declared(state.transport);
+        }
+        Ok(())
+    }
+
+    /// Ask the publisher for a keyframe of one layer.
+    pub fn request_keyframe(&mut self, track: TrackHandle, layer: u32) -> Result<(), Error> {
+        let slot = self.track_slot(track)?;
+        let stream = self.state.tracks.get(slot).and_then(|state| state.streams.get(layer as usize)).copied();
+        routing::want_keyframe(&mut self.state, stream.ok_or(Error::UnknownLayer(track, layer))?, true);
+        Ok(())
+    }
+
+    // --- subscriptions ------------------------------------------------------------------------------------------
+
+    /// Starts paused: nothing is sent until `set_subscription_paused(…, false)`.
+    pub fn add_subscription(
+        &mut self,
+        transport: TransportHandle,
+        track: TrackHandle,
+        config: SubscriptionConfig,
+    ) -> Result<SubscriptionHandle, Error> {
+        let slots = (self.transport_slot(transport)?, self.track_slot(track)?);
+        let State { core, transports, tracks, forwarders, .. } = &mut self.state;
+        let to = transports.get_mut(slots.0).ok_or(Error::UnknownTransport(transport))?;
+        let source = tracks.get_mut(slots.1).ok_or(Error::UnknownTrack(track))?;
+        check_subscription(&config, |ssrc| {
+            let others = to.forwarders.iter().filter_map(|slot| forwarders.get(*slot)).map(|one| &one.config);
+            to.forwarders_by_ssrc.contains_key(&ssrc) || others.clone().any(|other| other.rtx_ssrc == Some(ssrc))
+        })?;
+        self.last_subscription += 1;
+        let handle = self.last_subscription;
+        let ssrc = config.ssrc;
+        let plan = source.plan(&config.extensions);
+        let slot = forwarders.insert(Forwarder::new(core, handle, to, slots, config, plan));
+        to.forwarders.push(slot);
+        to.forwarders_by_ssrc.insert(ssrc, slot);
+        source.forwarders.push(slot);
+        self.subscriptions.insert(handle, slot);
+        Ok(handle)
+    }
+
+    /// The highest layers wanted. `HIGHEST_LAYER` means "whatever is best".
+    pub fn set_target_layer(
+        &mut self,
+        subscription: SubscriptionHandle,
+        spatial: u32,
+        temporal: u32,
+    ) -> Result<(), Error> {
+        let slot = self.subscription_slot(subscription)?;
+        if let Some(forwarder) = self.state.forwarders.get_mut(slot) {
+            forwarder.target_spatial = spatial;
+            forwarder.target_temporal = temporal;
+        }
+        self.refresh(slot);
+        Ok(())
+    }
+
+    /// Stop or go on sending.
+    pub fn set_subscription_paused(&mut self, subscription: SubscriptionHandle, paused: bool) -> Result<(), Error> {
+        let slot = self.subscription_slot(subscription)?;
+        if let Some(forwarder) = self.state.forwarders.get_mut(slot)
+            && forwarder.paused != paused
+        {
+            forwarder.paused = paused;
+            self.refresh(slot);
+        }
+        Ok(())
+    }
+
+    /// Forget it.
+    pub fn remove_subscription(&mut self, subscription: SubscriptionHandle) -> Result<(), Error> {
+        let slot = self.subscription_slot(subscription)?;
+        self.subscriptions.remove(&subscription);
+        let Some(forwarder) = self.state.forwarders.remove(slot) else { return Ok(()) };
+        if let Some(transport) = self.state.transports.get_mut(forwarder.transport) {
+            forwarder.retire(transport);
+            transport.forwarders.retain(|one| *one != slot);
+            transport.forwarders_by_ssrc.shift_remove(&forwarder.config.ssrc);
+        }
+        if let Some(track) = self.state.tracks.get_mut(forwarder.track) {
+            track.forwarders.retain(|one| *one != slot);
+        }
+        refresh_routes(&mut self.state, forwarder.track);
+        Ok(())
+    }
+
+    // --- figures ------------------------------------------------------------------------------------------------
+
+    /// Levels of the audio tracks that were heard since the last call; resets them.
+    pub fn audio_levels(&mut self) -> Vec<AudioLevel> {
+        let mut levels = Vec::new();
+        for slot in self.tracks.values() {
+            if let Some(track) = self.state.tracks.get_mut(*slot)
+                && track.levels.heard
+            {
+                let (level_dbov, active_ms) = track.levels.take();
+                levels.push(AudioLevel { track: track.handle, level_dbov, active_ms });
+            }
+        }
+        levels
+    }
+
+    /// Everything that is counted.
+    #[must_use]
+    pub fn stats(&self) -> EngineStats {
+        let state = &self.state;
+        let transports = || self.transports.values().filter_map(|slot| state.transports.get(*slot));
+        let tracks = self.tracks.values().filter_map(|slot| state.tracks.get(*slot));
+        let forwarders = self.subscriptions.values().filter_map(|slot| state.forwarders.get(*slot));
+        let mut totals = self.removed;
+        transports().for_each(|transport| totals.add(transport));
+        EngineStats {
+            transports: transports().map(transport_stats).collect(),
+            tracks: tracks.map(|track| track_stats(state, track)).collect(),
+            subscriptions: forwarders.map(subscription_stats).collect(),
+            drops: state.core.drops.clone(),
+            packets_received: totals.packets_received,
+            packets_sent: totals.packets_sent,
+            bytes_received: totals.bytes_received,
+            bytes_sent: totals.bytes_sent,
+        }
+    }
+
+    // --- packets and time ---------------------------------------------------------------------------------------
+
+    /// One datagram as it came in, whatever it holds.
+    pub fn handle_datagram(&mut self, now_ns: u64, path: &Path, data: &[u8]) {
+        let now_ns = now_ns.min(MAX_NOW_NS) as i64;
+        let state = &mut self.state;
+        if data.len() > MAX_DATAGRAM_BYTES {
+            state.core.drop_one(DropReason::TooLong);
+            return;
+        }
+        let kind = classify(data);
+        match kind {
+            DatagramKind::Stun => {
+                state.core.events.push_back(Event::StunReceived { path: *path, data: data.to_vec() });
+                return;
+            }
+            DatagramKind::NotRtc => {
+                state.core.drop_one(DropReason::NotRtc);
+                return;
+            }
+            DatagramKind::Dtls | DatagramKind::Rtp | DatagramKind::Rtcp => (),
+        }
+        let slot = self.paths.get(path).copied();
+        let Some((slot, transport)) = slot.and_then(|slot| Some((slot, state.transports.get_mut(slot)?))) else {
+            state.core.drop_one(DropReason::UnknownPath);
+            return;
+        };
+        if kind == DatagramKind::Dtls {
+            let event = Event::DtlsReceived { transport: transport.handle, path: *path, data: data.to_vec() };
+            state.core.events.push_back(event);
+            return;
+        }
+        transport.packets_received += 1;
+        transport.bytes_received += data.len() as u64;
+        if kind == DatagramKind::Rtp {
+            handle_rtp(state, now_ns, slot, data);
+        } else {
+            handle_rtcp(state, now_ns, slot, data);
+        }
+        if !state.core.keyframes_wanted.is_empty() {
+            routing::send_keyframe_requests(state, now_ns);
+        }
+    }
+
+    /// Due at least every `TICK_NS` while transports exist.
+    pub fn handle_timeout(&mut self, now_ns: u64) {
+        self.last_timeout_ns = Some(now_ns);
+        let now_ns = now_ns.min(MAX_NOW_NS) as i64;
+        let state = &mut self.state;
+        for slot in self.tracks.values() {
+            let streams = |state: &State| state.tracks.get(*slot).map_or(0, |track| track.streams.len());
+            if streams(state) > 1 {
+                routing::refresh_activity(state, now_ns, *slot);
+            }
+            for layer in 0..streams(state) {
+                let stream = state.tracks.get(*slot).and_then(|track| track.streams.get(layer)).copied();
+                if let Some(stream) = stream
+                    && state.streams.get(stream).is_some_and(|stream| !stream.nack.is_empty())
+                {
+                    send_nack(state, now_ns, stream, false);
+                }
+            }
+        }
+        for slot in self.transports.values() {
+            if let Some(transport) = state.transports.get_mut(*slot)
+                && transport.arrivals.is_due(now_ns)
+            {
+                let (ours, theirs) = (transport.local_ssrc, transport.last_media_ssrc);
+                for feedback in transport.arrivals.build(now_ns, ours, theirs) {
+                    transport.send_rtcp(&mut state.core, feedback);
+                }
+            }
+            run_reports(state, now_ns, *slot);
+        }
+        routing::send_keyframe_requests(state, now_ns);
+    }
+
+    /// When `handle_timeout` is due at the latest; None when nothing is pending.
+    #[must_use]
+    pub fn next_timeout_ns(&self) -> Option<u64> {
+        if self.transports.is_empty() {
+            return None;
+        }
+        Some(self.last_timeout_ns.map_or(0, |last_ns| last_ns.saturating_add(TICK_NS)))
+    }
+
+    /// The next datagram to send, not encrypted yet: `Transmit::seal_into` does that, here or on another thread.
+    pub fn poll_transmit(&mut self) -> Option<Transmit> {
+        self.state.core.transmits.pop_front()
+    }
+
+    /// Everything that is there to send, in order, appended to `out`.
+    pub fn drain_transmits(&mut self, out: &mut Vec<Transmit>) {
+        out.extend(self.state.core.transmits.drain(..));
+    }
+
+    /// The next event.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.state.core.events.pop_front()
+    }
+
+    // --- inside -------------------------------------------------------------------------------------------------
+
+    fn transport_slot(&self, handle: TransportHandle) -> Result<u32, Error> {
+        self.transports.get(&handle).copied().ok_or(Error::UnknownTransport(handle))
+    }
+
+    fn track_slot(&self, handle: TrackHandle) -> Result<u32, Error> {
+        self.tracks.get(&handle).copied().ok_or(Error::UnknownTrack(handle))
+    }
+
+    fn subscription_slot(&self, handle: SubscriptionHandle) -> Result<u32, Error> {
+        self.subscriptions.get(&handle).copied().ok_or(Error::UnknownSubscription(handle))
+    }
+
+    fn refresh(&mut self, slot: u32) {
+        routing::refresh(&mut self.state, slot);
+        if let Some(track) = self.state.forwarders.get(slot).map(|forwarder| forwarder.track) {
+            refresh_routes(&mut self.state, track);
+        }
+    }
+
+    /// The transport became able to send, or unable: its subscriptions start or stop.
+    fn refresh_transport(&mut self, slot: u32) {
+        let forwarders = self.state.transports.get(slot).map(|one| one.forwarders.clone()).unwrap_or_default();
+        for forwarder in forwarders {
+            self.refresh(forwarder);
+        }
+    }
+
+    /// Work out again which SSRCs and MIDs the tracks of a transport declare.
+    fn refresh_declared(&mut self, slot: u32) {
+        let State { transports, tracks, streams, .. } = &mut self.state;
+        let Some(transport) = transports.get_mut(slot) else { return };
+        transport.declared.clear();
+        transport.has_mid = false;
+        for track in transport.tracks.iter().filter_map(|slot| tracks.get(*slot)) {
+            transport.has_mid |= track.id(crate::api::Extension::Mid) != 0;
+            for stream in &track.streams {
+                let Some(config) = streams.get(*stream).map(|stream| &stream.config) else { continue };
+                for (ssrc, is_rtx) in [(config.ssrc, false), (config.rtx_ssrc, true)] {
+                    if let Some(ssrc) = ssrc {
+                        transport.declared.entry(ssrc).or_insert(Binding { stream: *stream, is_rtx });
+                    }
+                }
+            }
+        }
+    }
+
+    fn forget_stream(&mut self, slot: u32) {
+        let state = &mut self.state;
+        state.core.keyframes_wanted.shift_remove(&slot);
+        let Some(track_slot) = state.streams.get(slot).map(|stream| stream.track) else { return };
+        let transport = state.tracks.get(track_slot).map(|track| track.transport);
+        if let Some(transport) = transport.and_then(|slot| state.transports.get_mut(slot)) {
+            transport.unbind(slot);
+        }
+        for forwarder in routing::forwarders_of(state, track_slot) {
+            let Some(state_of) = state.forwarders.get_mut(forwarder) else { continue };
+            state_of.timeline.forget_source(slot);
+            if state_of.desired == Some(slot) {
+                state_of.desired = None;
+            }
+            if state_of.current == Some(slot) {
+                routing::stop(state, forwarder);
+            }
+        }
+        state.streams.remove(slot);
+    }
+}

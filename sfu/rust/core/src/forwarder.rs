@@ -1,0 +1,323 @@
+//! One subscription: rewrites, protects and queues the packets of a track for one subscriber.
+
+use std::sync::Arc;
+
+use crate::api::{DropReason, HIGHEST_LAYER, OutboundPayload, SubscriptionConfig, SubscriptionHandle};
+use crate::header::{HeaderFields, HeaderWriter};
+use crate::layers::LayerFilter;
+use crate::packet::{BlockCache, ExtensionPlan, MediaPacket, Span};
+use crate::pictures::{Picture, PictureNumbers};
+use crate::policing::TokenBucket;
+use crate::retransmit::{RetransmissionBuffer, SentPacket};
+use crate::rtcp::{SenderReport, build_sr, ntp_add_ns};
+use crate::seqnum::{EXT_SEQ_START, extend_near};
+use crate::sequence_map::SequenceMap;
+use crate::state::Core;
+use crate::stream::{InboundStream, SenderReportReceived};
+use crate::subscriber_reports::SubscriberReports;
+use crate::timeline::{Source, Timeline};
+use crate::transmit::RtpOut;
+use crate::transport::Transport;
+
+/// Sequence numbers that one subscription may ask for in a second; the rest is not even looked up.
+pub(crate) const MAX_NACKED_PER_S: u64 = 10_000;
+
+const WRAP: i64 = 0x1_0000;
+const NS_PER_S: i128 = 1_000_000_000;
+
+/// State of one subscription. `current` is the stream that it gets, `desired` the one that it should get.
+#[derive(Debug)]
+pub(crate) struct Forwarder {
+    pub(crate) handle: SubscriptionHandle,
+    /// Slot of the subscriber's transport.
+    pub(crate) transport: u32,
+    /// Slot of the track.
+    pub(crate) track: u32,
+    pub(crate) config: SubscriptionConfig,
+    pub(crate) paused: bool,
+    /// Slot.
+    pub(crate) current: Option<u32>,
+    /// Slot.
+    pub(crate) desired: Option<u32>,
+    pub(crate) reported: Option<(u32, u32)>,
+    pub(crate) target_spatial: u32,
+    pub(crate) target_temporal: u32,
+    pub(crate) layers: LayerFilter,
+    pub(crate) timeline: Timeline,
+    pub(crate) reports: SubscriberReports,
+    pub(crate) packets_sent: u64,
+    pub(crate) bytes_sent: i64,
+    pub(crate) retransmitted: u64,
+    pub(crate) nacks_received: u64,
+    pub(crate) nack_misses: u64,
+    pub(crate) plis_received: u64,
+    sequence: SequenceMap,
+    rtx_ext_seq: i64,
+    pictures: PictureNumbers,
+    buffer: RetransmissionBuffer,
+    nack_bucket: TokenBucket,
+    bytes_per_s: i64,
+    bytes_sampled: i64,
+    last_payload_type: u8,
+    header: HeaderWriter,
+    plan: Arc<ExtensionPlan>,
+}
+
+impl Forwarder {
+    /// `slots` are those of the transport and of the track.
+    pub(crate) fn new(
+        core: &mut Core,
+        handle: SubscriptionHandle,
+        transport: &mut Transport,
+        slots: (u32, u32),
+        config: SubscriptionConfig,
+        plan: Arc<ExtensionPlan>,
+    ) -> Self {
+        // Below 2^15, so that a receiver that misses the first packets still guesses the rollover counter (RFC 3711).
+        let first = EXT_SEQ_START + core.random.next_u15();
+        let sequence = SequenceMap::new(transport.resume_ssrc(config.ssrc, first));
+        let mut rtx_ext_seq = EXT_SEQ_START + core.random.next_u15();
+        if let Some(ssrc) = config.rtx_ssrc {
+            rtx_ext_seq = transport.resume_ssrc(ssrc, rtx_ext_seq);
+        }
+        Self {
+            handle,
+            transport: slots.0,
+            track: slots.1,
+            paused: true,
+            current: None,
+            desired: None,
+            reported: None,
+            target_spatial: HIGHEST_LAYER,
+            target_temporal: HIGHEST_LAYER,
+            layers: LayerFilter::default(),
+            timeline: Timeline::new(core.random.next_u32()),
+            reports: SubscriberReports::default(),
+            packets_sent: 0,
+            bytes_sent: 0,
+            retransmitted: 0,
+            nacks_received: 0,
+            nack_misses: 0,
+            plis_received: 0,
+            sequence,
+            rtx_ext_seq,
+            pictures: PictureNumbers::default(),
+            buffer: RetransmissionBuffer::new(if config.nack { config.cache_packets } else { 0 }),
+            nack_bucket: TokenBucket::new(MAX_NACKED_PER_S),
+            bytes_per_s: 0,
+            bytes_sampled: 0,
+            last_payload_type: 0,
+            header: HeaderWriter::new(&config),
+            plan,
+            config,
+        }
+    }
+
+    /// The track's extension ids may have changed.
+    pub(crate) fn set_plan(&mut self, plan: Arc<ExtensionPlan>) {
+        self.plan = plan;
+    }
+
+    /// Index of what a payload type of the publisher becomes.
+    fn outbound_index(&self, payload_type: u8) -> Option<usize> {
+        self.config.payloads.iter().position(|(inbound, _)| *inbound == payload_type)
+    }
+
+    /// Whether the subscriber can have packets of this type.
+    pub(crate) fn knows(&self, payload_type: u8) -> bool {
+        self.outbound_index(payload_type).is_some()
+    }
+
+    /// `packet` is the first one of `stream` (in `slot`) for this subscription. `old_report` is the last sender report of
+    /// the stream that the timeline is for.
+    pub(crate) fn begin(
+        &mut self,
+        slot: u32,
+        stream: &InboundStream,
+        packet: &MediaPacket,
+        old_report: Option<SenderReportReceived>,
+    ) {
+        self.current = Some(slot);
+        self.layers.begin();
+        self.sequence.begin(packet.ext_seq);
+        let source = Source { stream: slot, clock_rate: stream.clock_rate, report: stream.sender_report };
+        self.timeline.begin(packet.now_ns, &source, old_report, packet.timestamp);
+        self.pictures.begin(packet);
+    }
+
+    /// Send one packet of the current stream. The caller made sure that the transport is ready.
+    pub(crate) fn forward(
+        &mut self,
+        core: &mut Core,
+        transport: &mut Transport,
+        packet: &Arc<MediaPacket>,
+        blocks: &mut BlockCache,
+    ) {
+        let index = self.outbound_index(packet.payload_type);
+        let Some((index, outbound)) = index.and_then(|index| Some((index, self.config.payloads.get(index)?.1))) else {
+            core.drop_one(DropReason::NoPayloadForSubscriber);
+            self.withhold(core, transport, packet);
+            return;
+        };
+        let timestamp = packet.timestamp.wrapping_add(self.timeline.offset);
+        let is_newest = packet.ext_seq > self.sequence.highest_in;
+        let Some(ext_seq) = self.sequence.place(packet.ext_seq) else {
+            core.drop_one(DropReason::TooOld);
+            return;
+        };
+        if is_newest {
+            self.timeline.advance(packet.now_ns, timestamp);
+        }
+        let (payload, picture) = self.payload_for(packet, outbound);
+        self.last_payload_type = outbound.payload_type;
+        let info = &packet.info;
+        let ends_layer = info.ends_frame && u32::from(info.spatial) == self.layers.max_spatial;
+        let second = outbound.payload_type | if packet.marker || ends_layer { 0x80 } else { 0 };
+        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
+        let ssrc = self.config.ssrc;
+        let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq };
+        let block = blocks.get(packet, &self.plan).map(|block| &block[..]);
+        let header = self.header.forwarded(&fields, packet, &self.plan, block);
+        self.packets_sent += 1;
+        self.bytes_sent += payload.len() as i64;
+        if self.buffer.is_on() {
+            self.buffer.keep(SentPacket {
+                ext_seq,
+                packet: Arc::clone(packet),
+                plan: Arc::clone(&self.plan),
+                timestamp,
+                twcc_seq,
+                second,
+                outbound: index as u8,
+                picture,
+            });
+        }
+        let packet = Some(Arc::clone(packet));
+        transport.send_rtp(core, RtpOut { ssrc, ext_seq, header, packet, payload, picture, original_seq: None });
+    }
+
+    /// The payload to send, and the picture numbers to write into it if any.
+    fn payload_for(&mut self, packet: &MediaPacket, outbound: OutboundPayload) -> (Span, Option<Picture>) {
+        let picture = if packet.picture >= 0 { self.pictures.place(packet) } else { None };
+        let is_stripped = packet.picture < 0 && outbound.strip_red;
+        (packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload), picture)
+    }
+
+    /// A packet of the current stream does not go out.
+    pub(crate) fn withhold(&mut self, core: &mut Core, transport: &mut Transport, packet: &MediaPacket) {
+        self.pictures.withhold(packet);
+        self.withhold_seq(core, transport, packet.now_ns, packet.ext_seq);
+    }
+
+    /// Leave a number out. When its place was kept already because it is late, padding fills the place: a hole would look
+    /// like a loss, and a decoder that needs unbroken numbers would wait for it.
+    pub(crate) fn withhold_seq(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, in_seq: i64) {
+        let Some(ext_seq) = self.sequence.withhold(in_seq) else { return };
+        let ssrc = self.config.ssrc;
+        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
+        let timestamp = self.timeline.last;
+        let fields = HeaderFields { second: self.last_payload_type, seq: ext_seq as u16, timestamp, ssrc, twcc_seq };
+        let header = self.header.in_full(&fields, None, now_ns);
+        let payload = Span::default();
+        let padding = RtpOut { ssrc, ext_seq, header, packet: None, payload, picture: None, original_seq: None };
+        transport.send_rtp(core, padding);
+    }
+
+    /// The subscriber misses these (16 bits): resend what is held and what the limits allow.
+    pub(crate) fn handle_nack(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, seqs: &[u16]) {
+        self.nacks_received += 1;
+        let count = seqs.len() as u64;
+        if !self.nack_bucket.allows(now_ns, count) {
+            core.drops.add(DropReason::NackLimited, count);
+            return;
+        }
+        self.nack_bucket.take(count);
+        if !self.buffer.is_on() {
+            self.nack_misses += count;
+            return;
+        }
+        self.buffer.refill(now_ns, self.bytes_sent, self.bytes_per_s);
+        let highest = self.sequence.highest_out();
+        let rtt_ns = self.reports.rtt_ns.unwrap_or(0);
+        for seq in seqs {
+            let Some(sent) = self.buffer.find(extend_near(highest, *seq)).cloned() else {
+                self.nack_misses += 1;
+                continue;
+            };
+            if self.buffer.may_resend(now_ns, sent.ext_seq, sent.packet.payload.len(), rtt_ns) {
+                self.resend(core, transport, now_ns, sent);
+            } else {
+                core.drop_one(DropReason::NackLimited);
+            }
+        }
+    }
+
+    fn resend(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, sent: SentPacket) {
+        let Some((_, outbound)) = self.config.payloads.get(usize::from(sent.outbound)) else { return };
+        let packet = &sent.packet;
+        let is_stripped = sent.picture.is_none() && outbound.strip_red;
+        let payload = packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload);
+        self.retransmitted += 1;
+        let seq = sent.ext_seq as u16;
+        let (timestamp, picture) = (sent.timestamp, sent.picture);
+        let resent = if let (Some(ssrc), Some(rtx_type)) = (self.config.rtx_ssrc, outbound.rtx_payload_type) {
+            let second = rtx_type | sent.second & 0x80;
+            self.rtx_ext_seq += 1;
+            let ext_seq = self.rtx_ext_seq;
+            let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
+            let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq };
+            let header = self.header.in_full(&fields, Some((packet, &self.plan)), now_ns);
+            RtpOut { ssrc, ext_seq, header, packet: None, payload, picture, original_seq: Some(seq) }
+        } else {
+            // To the byte what it was: the same nonce must never protect anything else.
+            let (ssrc, twcc_seq) = (self.config.ssrc, sent.twcc_seq);
+            let fields = HeaderFields { second: sent.second, seq, timestamp, ssrc, twcc_seq };
+            let block = packet.one_byte_block(&sent.plan);
+            let header = self.header.forwarded(&fields, packet, &sent.plan, block.as_deref());
+            RtpOut { ssrc, ext_seq: sent.ext_seq, header, packet: None, payload, picture, original_seq: None }
+        };
+        transport.send_rtp(core, RtpOut { packet: Some(sent.packet), ..resent });
+    }
+
+    /// New keys: the peer counts rollovers from zero again.
+    pub(crate) fn rekey(&mut self) {
+        self.sequence.rebase(EXT_SEQ_START, WRAP);
+        self.rtx_ext_seq = EXT_SEQ_START + (self.rtx_ext_seq & 0xFFFF);
+    }
+
+    /// The subscription ends: remember where its numbers stood.
+    pub(crate) fn retire(&self, transport: &mut Transport) {
+        transport.retire_ssrc(self.config.ssrc, self.sequence.highest_out());
+        if let Some(ssrc) = self.config.rtx_ssrc {
+            transport.retire_ssrc(ssrc, self.rtx_ext_seq);
+        }
+    }
+
+    /// Append the SR of this subscription, which gets `stream`, to `out`; nothing while it sends nothing or the publisher
+    /// has not reported.
+    pub(crate) fn build_sender_report(&mut self, now_ns: i64, stream: Option<&InboundStream>, out: &mut Vec<u8>) {
+        let Some((stream, report)) = stream.and_then(|stream| Some((stream, stream.sender_report?))) else { return };
+        if self.packets_sent == 0 {
+            return;
+        }
+        let elapsed_ns = now_ns - report.arrived_at_ns;
+        let ntp = ntp_add_ns(report.ntp, elapsed_ns);
+        let passed = (i128::from(elapsed_ns) * i128::from(stream.clock_rate)).div_euclid(NS_PER_S) as u32;
+        self.reports.sent(now_ns, ntp);
+        let sender_report = SenderReport {
+            ssrc: self.config.ssrc,
+            ntp,
+            rtp_timestamp: report.rtp_timestamp.wrapping_add(passed).wrapping_add(self.timeline.offset),
+            packet_count: self.packets_sent,
+            octet_count: self.bytes_sent.unsigned_abs(),
+            reports: Vec::new(),
+        };
+        build_sr(out, &sender_report);
+    }
+
+    /// Called once a second.
+    pub(crate) fn sample_bitrate(&mut self) {
+        self.bytes_per_s = self.bytes_sent - self.bytes_sampled;
+        self.bytes_sampled = self.bytes_sent;
+    }
+}

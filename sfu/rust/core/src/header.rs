@@ -1,0 +1,126 @@
+//! Headers of the packets of one subscription.
+
+use smallvec::SmallVec;
+
+use crate::api::{Extension, SubscriptionConfig};
+use crate::packet::{Elements, ExtensionPlan, MediaPacket};
+use crate::rtp::{FixedHeader, ONE_BYTE_PROFILE, abs_send_time, write_extensions, write_fixed_header};
+use crate::transmit::Header;
+
+/// What of a header is different for each packet.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct HeaderFields {
+    /// Marker and payload type.
+    pub(crate) second: u8,
+    pub(crate) seq: u16,
+    pub(crate) timestamp: u32,
+    pub(crate) ssrc: u32,
+    /// Transport-cc number; without meaning when the subscriber does not want it.
+    pub(crate) twcc_seq: u16,
+}
+
+/// Writes headers with the extensions of one subscription: MID, transport-cc, and what a plan carries.
+#[derive(Debug)]
+pub(crate) struct HeaderWriter {
+    mid_id: u8,
+    mid: String,
+    twcc_id: u8,
+    /// The MID in one-byte form, room for a transport-cc element, and padding to 32 bits. None: no fixed part, or one
+    /// that only the two-byte form can carry.
+    fixed_part: Option<SmallVec<[u8; 24]>>,
+    /// Where the transport-cc number goes in `fixed_part`.
+    twcc_at: usize,
+}
+
+impl HeaderWriter {
+    pub(crate) fn new(config: &SubscriptionConfig) -> Self {
+        let mid_id = config.extensions.get(Extension::Mid);
+        let twcc_id = config.extensions.get(Extension::TransportCc);
+        let mid = config.mid.as_bytes();
+        let fits = mid_id <= 14 && twcc_id <= 14 && mid.len() <= 16;
+        let mut part = SmallVec::new();
+        if mid_id != 0 && !mid.is_empty() && fits {
+            part.push(mid_id << 4 | (mid.len() - 1) as u8);
+            part.extend_from_slice(mid);
+        }
+        let twcc_at = part.len() + 1;
+        if twcc_id != 0 && fits {
+            part.extend_from_slice(&[twcc_id << 4 | 1, 0, 0]);
+        }
+        part.resize(part.len().next_multiple_of(4), 0);
+        let fixed_part = (!part.is_empty()).then_some(part);
+        Self { mid_id, mid: config.mid.clone(), twcc_id, fixed_part, twcc_at }
+    }
+
+    /// Whether each packet takes a transport-cc number.
+    pub(crate) fn has_twcc(&self) -> bool {
+        self.twcc_id != 0
+    }
+
+    /// The header of a packet that is forwarded (now, or again to the byte). `block` is `packet.one_byte_block(plan)`.
+    pub(crate) fn forwarded(
+        &self,
+        fields: &HeaderFields,
+        packet: &MediaPacket,
+        plan: &ExtensionPlan,
+        block: Option<&[u8]>,
+    ) -> Header {
+        let (Some(block), Some(fixed_part)) = (block, &self.fixed_part) else {
+            return self.in_full(fields, Some((packet, plan)), packet.now_ns);
+        };
+        let words = ((fixed_part.len() + block.len()) / 4) as u16;
+        let mut header = Header::new();
+        let mut head = [0; 16];
+        head[0] = 0x90;
+        head[1] = fields.second;
+        head[2..4].copy_from_slice(&fields.seq.to_be_bytes());
+        head[4..8].copy_from_slice(&fields.timestamp.to_be_bytes());
+        head[8..12].copy_from_slice(&fields.ssrc.to_be_bytes());
+        head[12..14].copy_from_slice(&ONE_BYTE_PROFILE.to_be_bytes());
+        head[14..].copy_from_slice(&words.to_be_bytes());
+        header.extend_from_slice(&head);
+        header.extend_from_slice(fixed_part);
+        if self.twcc_id != 0
+            && let Some(number) = header.get_mut(head.len() + self.twcc_at..head.len() + self.twcc_at + 2)
+        {
+            number.copy_from_slice(&fields.twcc_seq.to_be_bytes());
+        }
+        header.extend_from_slice(block);
+        header
+    }
+
+    /// The header by the general builder: for two-byte extensions, resends, and padding (no packet).
+    pub(crate) fn in_full(
+        &self,
+        fields: &HeaderFields,
+        packet: Option<(&MediaPacket, &ExtensionPlan)>,
+        now_ns: i64,
+    ) -> Header {
+        let twcc_seq = fields.twcc_seq.to_be_bytes();
+        let send_time = abs_send_time(now_ns);
+        let mut elements = Elements::new();
+        if self.mid_id != 0 && !self.mid.is_empty() {
+            elements.push((self.mid_id, self.mid.as_bytes()));
+        }
+        if self.twcc_id != 0 {
+            elements.push((self.twcc_id, &twcc_seq));
+        }
+        if let Some((packet, plan)) = packet {
+            packet.elements(plan, &send_time, &mut elements);
+        }
+        let mut whole = Vec::new();
+        let fixed = FixedHeader {
+            payload_type: fields.second & 0x7F,
+            marker: fields.second >= 0x80,
+            has_padding: packet.is_none(),
+            has_extensions: !elements.is_empty(),
+            seq: fields.seq,
+            timestamp: fields.timestamp,
+            ssrc: fields.ssrc,
+        };
+        write_fixed_header(&mut whole, &fixed);
+        // Ids are 1..=255 and values at most 255 bytes: configurations are checked, and so is what comes in.
+        let _ = write_extensions(&mut whole, &elements);
+        Header::from_vec(whole)
+    }
+}

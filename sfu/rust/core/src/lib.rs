@@ -1,0 +1,53 @@
+//! The packet engine of Ting: a mirror of `sfu/engine/reference`, file by file and byte by byte.
+//!
+//! No sockets, no clock, no randomness: time is an argument, randomness comes from a seed. Input never panics.
+#![forbid(unsafe_code)]
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+pub mod api;
+mod bindings;
+pub mod codecs;
+pub mod codecs_av1;
+pub mod codecs_h264;
+pub mod codecs_vp8;
+pub mod codecs_vp9;
+mod demux;
+pub mod dependency_descriptor;
+pub mod engine;
+mod feedback;
+mod forwarder;
+pub mod frame_info;
+pub mod fuzzing;
+pub mod fuzzing_engine;
+mod header;
+mod inbound;
+mod layers;
+mod levels;
+mod nack;
+mod packet;
+mod pictures;
+mod policing;
+mod prng;
+mod reception;
+pub mod red;
+mod reports;
+mod retransmit;
+mod routing;
+pub mod rtcp;
+pub mod rtp;
+pub mod seqnum;
+mod sequence_map;
+mod slab;
+pub mod srtp;
+pub mod srtp_transforms;
+mod state;
+mod statistics;
+mod stream;
+mod subscriber_reports;
+mod timeline;
+mod track;
+pub mod transmit;
+mod transport;
+pub mod transport_feedback;
+mod twcc;
+mod validation;

@@ -1,0 +1,162 @@
+//! Which packets of an inbound stream are missing, and when to ask for them (RFC 4585 §6.2.1).
+
+/// A gap this old is a loss even when no second packet has followed it.
+pub(crate) const REORDER_NS: i64 = 10_000_000;
+/// Shortest time between two requests of one packet.
+pub(crate) const MIN_REPEAT_NS: i64 = 20_000_000;
+/// The round trip before it is known.
+pub(crate) const INITIAL_RTT_NS: i64 = 100_000_000;
+/// Requests of one packet.
+pub(crate) const MAX_TRIES: u8 = 10;
+/// A packet that is missing for so long is lost.
+pub(crate) const GIVE_UP_NS: i64 = 1_000_000_000;
+/// Packets that a stream may miss; of more the oldest are lost.
+pub(crate) const MAX_MISSING: usize = 256;
+/// A larger jump of sequence numbers is a new beginning, not a loss.
+pub(crate) const MAX_GAP: i64 = 512;
+
+#[derive(Clone, Copy, Debug)]
+struct Missing {
+    ext_seq: i64,
+    since_ns: i64,
+    asked_at_ns: i64,
+    first_asked_at_ns: i64,
+    tries: u8,
+}
+
+/// Missing extended sequence numbers of one stream, oldest first.
+///
+/// The round trip is measured by the register itself: from the first request of a packet to its arrival, smoothed by
+/// 1/8. Before the first answer it is taken to be `INITIAL_RTT_NS`.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct NackRegister {
+    /// Rising in ext_seq.
+    missing: Vec<Missing>,
+    /// No packet has followed the newest gap yet.
+    pub(crate) has_fresh_gap: bool,
+    rtt_ns: Option<i64>,
+}
+
+impl NackRegister {
+    /// Whether nothing is missing.
+    #[must_use]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.missing.is_empty()
+    }
+
+    /// Miss nothing any more; the round trip stays known.
+    pub(crate) fn clear(&mut self) {
+        self.missing.clear();
+        self.has_fresh_gap = false;
+    }
+
+    /// `first` up to but not including `end` did not arrive before the packet after them did.
+    pub(crate) fn add_gap(&mut self, now_ns: i64, first: i64, end: i64) {
+        for ext_seq in first.max(end - MAX_MISSING as i64)..end {
+            self.missing.push(Missing { ext_seq, since_ns: now_ns, asked_at_ns: 0, first_asked_at_ns: 0, tries: 0 });
+        }
+        let excess = self.missing.len().saturating_sub(MAX_MISSING);
+        self.missing.drain(..excess);
+        self.has_fresh_gap = true;
+    }
+
+    /// A late, resent or unwrapped packet is there.
+    pub(crate) fn arrived(&mut self, now_ns: i64, ext_seq: i64) {
+        let Ok(index) = self.missing.binary_search_by_key(&ext_seq, |one| one.ext_seq) else { return };
+        let entry = self.missing.remove(index);
+        if entry.tries > 0 {
+            let sample = now_ns - entry.first_asked_at_ns;
+            self.rtt_ns = Some(self.rtt_ns.map_or(sample, |rtt_ns| rtt_ns + (sample - rtt_ns).div_euclid(8)));
+        }
+    }
+
+    /// Append the sequence numbers (16 bits, rising) to ask for now to `wanted`; asking is taken as done.
+    /// `packet_followed`: called for a packet beyond the newest gap, which makes the packets of that gap lost and not
+    /// only late.
+    pub(crate) fn due(&mut self, now_ns: i64, packet_followed: bool, wanted: &mut Vec<u16>) {
+        if self.missing.is_empty() {
+            return;
+        }
+        let repeat_ns = self.rtt_ns.unwrap_or(INITIAL_RTT_NS).max(MIN_REPEAT_NS);
+        self.missing.retain_mut(|entry| {
+            let waited_ns = now_ns - entry.since_ns;
+            if waited_ns >= GIVE_UP_NS {
+                return false;
+            }
+            let is_due = if entry.tries == 0 {
+                packet_followed || waited_ns >= REORDER_NS
+            } else {
+                entry.tries < MAX_TRIES && now_ns - entry.asked_at_ns >= repeat_ns
+            };
+            if is_due {
+                if entry.tries == 0 {
+                    entry.first_asked_at_ns = now_ns;
+                }
+                entry.asked_at_ns = now_ns;
+                entry.tries += 1;
+                wanted.push(entry.ext_seq as u16);
+            }
+            true
+        });
+        if packet_followed {
+            self.has_fresh_gap = false;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    fn due(register: &mut NackRegister, now_ns: i64, packet_followed: bool) -> Vec<u16> {
+        let mut wanted = Vec::new();
+        register.due(now_ns, packet_followed, &mut wanted);
+        wanted
+    }
+
+    #[test]
+    fn asks_after_a_second_packet_or_ten_milliseconds() {
+        for start in [0, 65_530, 131_070, 1 << 40] {
+            let mut register = NackRegister::default();
+            register.add_gap(0, start, start + 3);
+            let all: Vec<u16> = (start..start + 3).map(|one| one as u16).collect();
+            assert_eq!(due(&mut register, 9 * MS, false), []);
+            assert_eq!(due(&mut register, 9 * MS, true), all);
+            let mut register = NackRegister::default();
+            register.add_gap(0, start, start + 3);
+            register.arrived(MS, start + 1);
+            assert_eq!(due(&mut register, 10 * MS, false), [start as u16, (start + 2) as u16]);
+        }
+    }
+
+    #[test]
+    fn repeats_at_the_round_trip_ten_times_and_gives_up() {
+        let mut register = NackRegister::default();
+        register.add_gap(0, 5, 6);
+        let asked: Vec<i64> =
+            (1..200).map(|i| i * 10 * MS).filter(|at| !due(&mut register, *at, false).is_empty()).collect();
+        assert_eq!(asked, (0..10).map(|i| (10 + i * 100) * MS).collect::<Vec<_>>());
+        assert!(register.is_empty());
+    }
+
+    #[test]
+    fn measured_round_trip_has_a_floor() {
+        let mut register = NackRegister::default();
+        register.add_gap(0, 5, 7);
+        assert_eq!(due(&mut register, 0, true), [5, 6]);
+        register.arrived(4 * MS, 5);
+        assert_eq!(due(&mut register, 19 * MS, false), []);
+        assert_eq!(due(&mut register, 20 * MS, false), [6]);
+    }
+
+    #[test]
+    fn keeps_the_newest() {
+        let mut register = NackRegister::default();
+        register.add_gap(0, 0, 200);
+        register.add_gap(0, 300, 800);
+        let wanted = due(&mut register, 0, true);
+        assert_eq!(wanted, (544..800).collect::<Vec<u16>>());
+    }
+}

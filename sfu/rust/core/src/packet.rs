@@ -1,0 +1,137 @@
+//! One media packet on its way through the engine: parsed once, shared by everything it is forwarded to.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::api::{Codec, Extension, ExtensionIds};
+use crate::codecs::FrameInfo;
+use crate::rtp::{EXTENSION_HEADER_BYTES, RtpHeader, abs_send_time, write_extensions};
+
+/// Extensions that leave as they came. MID, transport-cc and abs-send-time are ours to set; RIDs end here.
+const CARRIED: [Extension; 5] = [
+    Extension::AudioLevel,
+    Extension::VideoOrientation,
+    Extension::PlayoutDelay,
+    Extension::AbsCaptureTime,
+    Extension::DependencyDescriptor,
+];
+
+/// How the extensions of one track become those of one subscriber. Subscribers share equal plans, and so the work that
+/// a plan makes per packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ExtensionPlan {
+    /// (id as it came, id to leave with).
+    carried: SmallVec<[(u8, u8); CARRIED.len()]>,
+    /// Id, or 0.
+    abs_send_time: u8,
+}
+
+impl ExtensionPlan {
+    pub(crate) fn new(inbound: &ExtensionIds, outbound: &ExtensionIds) -> Self {
+        let ids = CARRIED.iter().map(|extension| (inbound.get(*extension), outbound.get(*extension)));
+        Self {
+            carried: ids.filter(|(id_in, id_out)| *id_in != 0 && *id_out != 0).collect(),
+            abs_send_time: outbound.get(Extension::AbsSendTime),
+        }
+    }
+}
+
+/// Extension elements: (id, value).
+pub(crate) type Elements<'a> = SmallVec<[(u8, &'a [u8]); 8]>;
+
+/// The place of a payload in the buffer of its packet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Span {
+    pub(crate) start: u32,
+    pub(crate) end: u32,
+}
+
+impl Span {
+    pub(crate) fn new(start: usize, end: usize) -> Self {
+        Self { start: start as u32, end: end as u32 }
+    }
+
+    pub(crate) fn len(self) -> usize {
+        self.end.saturating_sub(self.start) as usize
+    }
+
+    pub(crate) fn of(self, data: &[u8]) -> &[u8] {
+        data.get(self.start as usize..self.end as usize).unwrap_or_default()
+    }
+}
+
+/// A packet after decryption, RTX unwrap and description. `ext_seq` and `picture` count in the inbound stream.
+#[derive(Debug)]
+pub(crate) struct MediaPacket {
+    pub(crate) codec: Codec,
+    pub(crate) payload_type: u8,
+    pub(crate) marker: bool,
+    pub(crate) ext_seq: i64,
+    pub(crate) timestamp: u32,
+    pub(crate) info: FrameInfo,
+    /// Extended picture id; -1 without one.
+    pub(crate) picture: i64,
+    /// When it arrived, which is when it is forwarded.
+    pub(crate) now_ns: i64,
+    /// The datagram, its payload decrypted.
+    pub(crate) data: Vec<u8>,
+    /// The header as it came.
+    pub(crate) header: RtpHeader,
+    pub(crate) payload: Span,
+    /// The primary block of a RED payload.
+    pub(crate) primary: Option<Span>,
+}
+
+impl MediaPacket {
+    /// Append the extension elements that every subscriber with this plan gets to `elements`. `send_time` is that of
+    /// abs-send-time.
+    pub(crate) fn elements<'a>(&'a self, plan: &ExtensionPlan, send_time: &'a [u8; 3], elements: &mut Elements<'a>) {
+        for (inbound, outbound) in &plan.carried {
+            if let Some(value) = self.header.extension(&self.data, *inbound) {
+                elements.push((*outbound, value));
+            }
+        }
+        if plan.abs_send_time != 0 {
+            elements.push((plan.abs_send_time, send_time));
+        }
+    }
+
+    /// `elements` in one-byte form, padded to 32 bits, without the profile; None when they need two-byte form. For the
+    /// moment at which the packet is forwarded.
+    pub(crate) fn one_byte_block(&self, plan: &ExtensionPlan) -> Option<Block> {
+        let send_time = abs_send_time(self.now_ns);
+        let mut elements = Elements::new();
+        self.elements(plan, &send_time, &mut elements);
+        let mut whole = Vec::new();
+        let is_one_byte = write_extensions(&mut whole, &elements).unwrap_or(false);
+        is_one_byte.then(|| Block::from_slice(whole.get(EXTENSION_HEADER_BYTES..).unwrap_or_default()))
+    }
+}
+
+/// Extension elements as they leave.
+pub(crate) type Block = SmallVec<[u8; 32]>;
+
+/// The blocks of one packet, worked out once per plan.
+#[derive(Debug, Default)]
+pub(crate) struct BlockCache {
+    blocks: Vec<(Arc<ExtensionPlan>, Option<Block>)>,
+}
+
+impl BlockCache {
+    /// Another packet comes.
+    pub(crate) fn clear(&mut self) {
+        self.blocks.clear();
+    }
+
+    pub(crate) fn get(&mut self, packet: &MediaPacket, plan: &Arc<ExtensionPlan>) -> Option<&Block> {
+        let index = match self.blocks.iter().position(|(known, _)| Arc::ptr_eq(known, plan)) {
+            Some(index) => index,
+            None => {
+                self.blocks.push((Arc::clone(plan), packet.one_byte_block(plan)));
+                self.blocks.len() - 1
+            }
+        };
+        self.blocks.get(index)?.1.as_ref()
+    }
+}

@@ -1,0 +1,175 @@
+//! What a subscription sent lately, and whether it may be sent again (RFC 4585 §6.2.1, RFC 4588).
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use crate::packet::{ExtensionPlan, MediaPacket};
+use crate::pictures::Picture;
+
+/// Shortest time between two resends of one packet.
+pub(crate) const MIN_INTERVAL_NS: i64 = 20_000_000;
+/// Resends of one packet.
+pub(crate) const MAX_RESENDS: u8 = 10;
+/// Resends get one fifth of the bitrate sent.
+pub(crate) const SHARE_OF_BITRATE: i64 = 5;
+/// What resends may always have.
+pub(crate) const MIN_BYTES_PER_S: i64 = 100_000 / 8;
+/// A NACK has 16 bits: a larger buffer would hold what nobody can ask for.
+const MAX_SIZE: u32 = 1 << 16;
+const NS_PER_S: i128 = 1_000_000_000;
+
+/// One forwarded packet: what it was made of, and all that it takes to make the very same bytes again.
+#[derive(Clone, Debug)]
+pub(crate) struct SentPacket {
+    pub(crate) ext_seq: i64,
+    /// Shared with all subscriptions of the track.
+    pub(crate) packet: Arc<MediaPacket>,
+    pub(crate) plan: Arc<ExtensionPlan>,
+    pub(crate) timestamp: u32,
+    /// Its transport-cc number.
+    pub(crate) twcc_seq: u16,
+    /// Marker and payload type.
+    pub(crate) second: u8,
+    /// Which of the subscription's payloads it is.
+    pub(crate) outbound: u8,
+    /// The numbers written into it; None: the payload left as it came.
+    pub(crate) picture: Option<Picture>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Resends {
+    count: u8,
+    last_at_ns: i64,
+}
+
+/// The last `size` packets by ext_seq, and the limits on sending them again.
+///
+/// The share of the bitrate is a token bucket: filled by a fifth of what `bytes_sent` grows, or at 100 kbit/s when that is
+/// more; it holds one second's worth.
+#[derive(Debug)]
+pub(crate) struct RetransmissionBuffer {
+    /// 0: nothing is kept.
+    size: usize,
+    /// A sent packet lies at its ext_seq modulo `size`. Empty before the first one.
+    ring: Vec<Option<SentPacket>>,
+    resends: HashMap<i64, Resends>,
+    /// The keys of `resends`, oldest first.
+    resent: VecDeque<i64>,
+    budget: i64,
+    bytes_seen: i64,
+    refilled_at_ns: Option<i64>,
+}
+
+impl RetransmissionBuffer {
+    pub(crate) fn new(size: u32) -> Self {
+        Self {
+            size: size.min(MAX_SIZE) as usize,
+            ring: Vec::new(),
+            resends: HashMap::new(),
+            resent: VecDeque::new(),
+            budget: MIN_BYTES_PER_S,
+            bytes_seen: 0,
+            refilled_at_ns: None,
+        }
+    }
+
+    pub(crate) fn is_on(&self) -> bool {
+        self.size > 0
+    }
+
+    fn place(&self, ext_seq: i64) -> usize {
+        (ext_seq as usize).checked_rem(self.size).unwrap_or(0)
+    }
+
+    /// Keep a packet that leaves now. The caller has looked at `is_on`.
+    pub(crate) fn keep(&mut self, sent: SentPacket) {
+        if self.ring.is_empty() {
+            self.ring.resize_with(self.size, || None);
+        }
+        let place = self.place(sent.ext_seq);
+        if let Some(slot) = self.ring.get_mut(place) {
+            *slot = Some(sent);
+        }
+    }
+
+    pub(crate) fn find(&self, ext_seq: i64) -> Option<&SentPacket> {
+        self.ring.get(self.place(ext_seq))?.as_ref().filter(|sent| sent.ext_seq == ext_seq)
+    }
+
+    /// Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately.
+    pub(crate) fn refill(&mut self, now_ns: i64, bytes_sent: i64, bytes_per_s: i64) {
+        let elapsed_ns = self.refilled_at_ns.map_or(0, |at_ns| now_ns - at_ns);
+        self.refilled_at_ns = Some(now_ns);
+        let always = i128::from(MIN_BYTES_PER_S) * i128::from(elapsed_ns) / NS_PER_S;
+        let earned = i64::try_from(always).unwrap_or(i64::MAX).max((bytes_sent - self.bytes_seen) / SHARE_OF_BITRATE);
+        self.bytes_seen = bytes_sent;
+        let limit = MIN_BYTES_PER_S.max(bytes_per_s / SHARE_OF_BITRATE);
+        self.budget = self.budget.saturating_add(earned).min(limit);
+    }
+
+    /// Whether the limits allow the packet `ext_seq` with `size_bytes` to go out again now; if so it is counted.
+    pub(crate) fn may_resend(&mut self, now_ns: i64, ext_seq: i64, size_bytes: usize, rtt_ns: i64) -> bool {
+        let known = self.resends.get(&ext_seq).copied();
+        let mut resends = known.unwrap_or_default();
+        let interval_ns = rtt_ns.max(MIN_INTERVAL_NS);
+        if known.is_some() && (resends.count >= MAX_RESENDS || now_ns - resends.last_at_ns < interval_ns) {
+            return false;
+        }
+        let size_bytes = size_bytes as i64;
+        if self.budget < size_bytes {
+            return false;
+        }
+        self.budget -= size_bytes;
+        resends.count += 1;
+        resends.last_at_ns = now_ns;
+        if self.resends.insert(ext_seq, resends).is_none() {
+            self.resent.push_back(ext_seq);
+        }
+        while self.resends.len() > self.size {
+            let Some(oldest) = self.resent.pop_front() else { break };
+            self.resends.remove(&oldest);
+        }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MS: i64 = 1_000_000;
+
+    #[test]
+    fn each_packet_ten_times_and_once_per_round_trip() {
+        let mut buffer = RetransmissionBuffer::new(4);
+        let sent = (0..100).filter(|i| buffer.may_resend(i * 10 * MS, 7, 1, 0)).collect::<Vec<_>>();
+        assert_eq!(sent, (0..10).map(|i| 2 * i).collect::<Vec<_>>());
+        assert!(buffer.may_resend(0, 8, 1, 500 * MS));
+        assert!(!buffer.may_resend(499 * MS, 8, 1, 500 * MS));
+        assert!(buffer.may_resend(500 * MS, 8, 1, 500 * MS));
+    }
+
+    #[test]
+    fn what_was_resent_is_remembered_for_as_many_as_are_kept() {
+        let mut buffer = RetransmissionBuffer::new(2);
+        for ext_seq in [1, 2, 3] {
+            assert!(buffer.may_resend(0, ext_seq, 1, 0));
+        }
+        assert_eq!((buffer.resends.len(), buffer.resent.len()), (2, 2));
+        assert!(!buffer.may_resend(0, 3, 1, 0));
+        assert!(buffer.may_resend(0, 1, 1, 0));
+    }
+
+    #[test]
+    fn resends_have_a_share_of_the_bitrate() {
+        let mut buffer = RetransmissionBuffer::new(512);
+        let mut resend = |now_ns: i64, bytes_sent: i64, bytes_per_s: i64| {
+            buffer.refill(now_ns, bytes_sent, bytes_per_s);
+            (0..1000).filter(|i| buffer.may_resend(now_ns, now_ns + i, 1_000, 0)).count()
+        };
+        assert_eq!(resend(0, 0, 0), 12);
+        assert_eq!(resend(1_000 * MS, 0, 0), 12);
+        assert_eq!(resend(1_100 * MS, 1_000_000, 1_000_000), 200);
+        assert_eq!(resend(1_200 * MS, 10_000_000, 1_000_000), 200);
+    }
+}

@@ -1,0 +1,205 @@
+//! Who gets which stream: begin, switch, stop, and the keyframes that this needs.
+
+use std::mem::take;
+
+use crate::api::{DropReason, Event, HIGHEST_LAYER, KEYFRAME_INTERVAL_NS};
+use crate::forwarder::Forwarder;
+use crate::layers::ACTIVE_NS;
+use crate::packet::MediaPacket;
+use crate::rtcp::build_pli;
+use crate::state::{Core, State};
+use crate::stream::InboundStream;
+use crate::track::{Track, refresh_routes};
+
+/// The best active stream that is not above the target, else the lowest active one.
+fn choose_stream(state: &State, track: &Track, target_spatial: u32) -> Option<u32> {
+    let is_any_fresh = track.streams.iter().any(|slot| state.streams.get(*slot).is_some_and(|one| one.is_fresh));
+    let mut lowest = None;
+    let mut best = None;
+    for slot in &track.streams {
+        let Some(stream) = state.streams.get(*slot) else { continue };
+        if stream.is_fresh || !is_any_fresh {
+            lowest = lowest.or(Some(*slot));
+            if stream.layer <= target_spatial {
+                best = Some(*slot);
+            }
+        }
+    }
+    best.or(lowest)
+}
+
+/// Work out again what a subscription should get. The caller refreshes the track's routes afterwards.
+pub(crate) fn refresh(state: &mut State, slot: u32) {
+    let Some(forwarder) = state.forwarders.get(slot) else { return };
+    let Some(track) = state.tracks.get(forwarder.track) else { return };
+    let is_ready = state.transports.get(forwarder.transport).is_some_and(|transport| transport.is_ready());
+    let is_stopped = forwarder.paused || track.muted || !is_ready;
+    let desired = if is_stopped { None } else { choose_stream(state, track, forwarder.target_spatial) };
+    // Simulcast layers are streams of their own: all that is inside of one is wanted.
+    let inner = if track.is_svc { forwarder.target_spatial } else { HIGHEST_LAYER };
+    let top_spatial = desired.and_then(|desired| state.streams.get(desired)).map_or(0, |stream| stream.top_spatial);
+    let Some(forwarder) = state.forwarders.get_mut(slot) else { return };
+    forwarder.desired = desired;
+    if is_stopped {
+        stop(state, slot);
+        return;
+    }
+    forwarder.layers.set_target(inner, forwarder.target_temporal);
+    let Some(desired) = desired else { return };
+    if forwarder.current != Some(desired) || forwarder.layers.wants_spatial(top_spatial) {
+        want_keyframe(state, desired, false);
+    }
+}
+
+/// The same for every subscription of a track, and its routes.
+pub(crate) fn refresh_track(state: &mut State, slot: u32) {
+    for forwarder in forwarders_of(state, slot) {
+        refresh(state, forwarder);
+    }
+    refresh_routes(state, slot);
+}
+
+/// Slots of the subscriptions of a track.
+pub(crate) fn forwarders_of(state: &State, track: u32) -> Vec<u32> {
+    state.tracks.get(track).map(|track| track.forwarders.clone()).unwrap_or_default()
+}
+
+/// The subscription gets nothing until the next keyframe of a stream.
+pub(crate) fn stop(state: &mut State, slot: u32) {
+    if let Some(forwarder) = state.forwarders.get_mut(slot)
+        && forwarder.current.take().is_some()
+    {
+        report(&mut state.core, forwarder, None);
+    }
+}
+
+/// The sequence of a stream begins anew: forget it, and let its receivers begin again at a keyframe.
+pub(crate) fn restart(state: &mut State, slot: u32) {
+    let Some(stream) = state.streams.get_mut(slot) else { return };
+    stream.reset();
+    let receivers = take(&mut stream.receivers);
+    let track = stream.track;
+    for forwarder in forwarders_of(state, track) {
+        if let Some(forwarder) = state.forwarders.get_mut(forwarder) {
+            forwarder.timeline.forget_source(slot);
+        }
+    }
+    for forwarder in receivers {
+        stop(state, forwarder);
+        want_keyframe(state, slot, false);
+    }
+    refresh_routes(state, track);
+}
+
+/// `packet` begins a keyframe of the stream in `slot`: everyone who waits for that goes over now.
+pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket) {
+    let Some(stream) = state.streams.get(slot) else { return };
+    let Some(track) = state.tracks.get(stream.track) else { return };
+    for waiting in &stream.waiting {
+        let Some(forwarder) = state.forwarders.get_mut(*waiting) else { continue };
+        if !forwarder.knows(packet.payload_type) {
+            state.core.drop_one(DropReason::NoPayloadForSubscriber);
+            continue;
+        }
+        let old = forwarder.timeline.source().and_then(|source| state.streams.get(source));
+        forwarder.begin(slot, stream, packet, old.and_then(|old| old.sender_report));
+        report(&mut state.core, forwarder, Some((stream, track.is_svc)));
+    }
+    let track = stream.track;
+    refresh_routes(state, track);
+}
+
+/// Tell which layer a subscription gets, if that is news. `stream` is its current stream, and whether it is an SVC one.
+pub(crate) fn report(core: &mut Core, forwarder: &mut Forwarder, stream: Option<(&InboundStream, bool)>) {
+    let layer = stream.map(|(stream, is_svc)| {
+        let spatial = if is_svc { forwarder.layers.max_spatial.min(stream.top_spatial) } else { stream.layer };
+        (spatial, forwarder.layers.max_temporal.min(stream.top_temporal))
+    });
+    if layer != forwarder.reported {
+        forwarder.reported = layer;
+        core.events.push_back(Event::LayerChanged { subscription: forwarder.handle, layer });
+    }
+}
+
+/// Notice streams of a track that have stopped.
+pub(crate) fn refresh_activity(state: &mut State, now_ns: i64, slot: u32) {
+    let Some(track) = state.tracks.get(slot) else { return };
+    let mut has_changed = false;
+    for stream in &track.streams {
+        if let Some(stream) = state.streams.get_mut(*stream)
+            && stream.is_fresh
+            && now_ns - stream.last_packet_at_ns >= ACTIVE_NS
+        {
+            stream.is_fresh = false;
+            has_changed = true;
+        }
+    }
+    if has_changed {
+        refresh_track(state, slot);
+    }
+}
+
+/// Ask the publisher for a keyframe, again and again until there is one. What is asked for (by a subscriber, by command,
+/// by a broken sequence) counts until then; else it counts as long as a subscription waits.
+pub(crate) fn want_keyframe(state: &mut State, slot: u32, is_asked: bool) {
+    let track = state.streams.get(slot).and_then(|stream| state.tracks.get(stream.track));
+    if track.is_some_and(Track::is_video) {
+        *state.core.keyframes_wanted.entry(slot).or_insert(false) |= is_asked;
+    }
+}
+
+/// PLIs that are due (RFC 4585 §6.3.1). Nothing is asked of a muted track or of a layer that has stopped.
+pub(crate) fn send_keyframe_requests(state: &mut State, now_ns: i64) {
+    let mut needless = Vec::new();
+    for index in 0..state.core.keyframes_wanted.len() {
+        let Some((slot, is_asked)) = state.core.keyframes_wanted.get_index(index).map(|(slot, asked)| (*slot, *asked))
+        else {
+            continue;
+        };
+        match decide_request(state, now_ns, slot, is_asked) {
+            Request::NotNow => (),
+            Request::Needless => needless.push(slot),
+            Request::Send(ssrc) => send_pli(state, now_ns, slot, ssrc),
+        }
+    }
+    for slot in needless {
+        state.core.keyframes_wanted.shift_remove(&slot);
+    }
+}
+
+enum Request {
+    NotNow,
+    Needless,
+    /// To this SSRC.
+    Send(u32),
+}
+
+fn decide_request(state: &State, now_ns: i64, slot: u32, is_asked: bool) -> Request {
+    let Some(stream) = state.streams.get(slot) else { return Request::Needless };
+    let Some(track) = state.tracks.get(stream.track) else { return Request::Needless };
+    if stream.last_pli_at_ns.is_some_and(|last_ns| now_ns - last_ns < KEYFRAME_INTERVAL_NS as i64) {
+        return Request::NotNow;
+    }
+    let wants_spatial = |slot: &u32| {
+        state.forwarders.get(*slot).is_some_and(|forwarder| forwarder.layers.wants_spatial(stream.top_spatial))
+    };
+    if !is_asked && stream.waiting.is_empty() && !stream.receivers.iter().any(wants_spatial) {
+        return Request::Needless;
+    }
+    let is_ready = state.transports.get(track.transport).is_some_and(|transport| transport.is_ready());
+    match stream.ssrc {
+        Some(ssrc) if !track.muted && is_ready && state.is_active(stream) => Request::Send(ssrc),
+        _ => Request::NotNow,
+    }
+}
+
+fn send_pli(state: &mut State, now_ns: i64, slot: u32, ssrc: u32) {
+    let Some(stream) = state.streams.get_mut(slot) else { return };
+    stream.last_pli_at_ns = Some(now_ns);
+    stream.plis_sent += 1;
+    let Some(track) = state.tracks.get(stream.track) else { return };
+    let Some(transport) = state.transports.get_mut(track.transport) else { return };
+    let mut pli = Vec::new();
+    build_pli(&mut pli, transport.local_ssrc, ssrc);
+    transport.send_rtcp(&mut state.core, pli);
+}

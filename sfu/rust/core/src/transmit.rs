@@ -1,0 +1,129 @@
+//! What leaves the engine: datagrams that are decided on, and encrypted where they are sent from.
+
+use std::sync::Arc;
+
+use smallvec::SmallVec;
+
+use crate::api::Path;
+use crate::packet::{MediaPacket, Span};
+use crate::pictures::{Picture, write_picture};
+use crate::srtp::SrtpContext;
+
+/// What stands in for a packet that was withheld after its number had been kept for it: one byte of padding.
+const PADDING_PAYLOAD: &[u8] = &[1];
+
+/// The way out of a transport: its keys and its path.
+#[derive(Debug)]
+pub(crate) struct Outlet {
+    /// Slot of the transport.
+    pub(crate) destination: u32,
+    pub(crate) path: Path,
+    pub(crate) srtp: Arc<SrtpContext>,
+}
+
+/// A header as it leaves.
+pub(crate) type Header = SmallVec<[u8; 48]>;
+
+/// An RTP packet in the clear, in parts.
+#[derive(Debug)]
+pub(crate) struct RtpOut {
+    pub(crate) ssrc: u32,
+    pub(crate) ext_seq: i64,
+    pub(crate) header: Header,
+    /// None: padding.
+    pub(crate) packet: Option<Arc<MediaPacket>>,
+    /// What of the packet is the payload.
+    pub(crate) payload: Span,
+    /// Numbers to write into the payload.
+    pub(crate) picture: Option<Picture>,
+    /// RTX (RFC 4588 §4): the sequence number in front of the payload.
+    pub(crate) original_seq: Option<u16>,
+}
+
+#[derive(Debug)]
+enum Body {
+    Rtp(RtpOut),
+    Rtcp(Vec<u8>),
+}
+
+/// A datagram to send. Everything about it is fixed; only the encryption of media, which is the greater part of the work,
+/// is left for whoever sends it, on any thread (`Transmit` is `Send`), straight into the send buffer.
+#[derive(Debug)]
+pub struct Transmit {
+    outlet: Arc<Outlet>,
+    body: Body,
+}
+
+impl Transmit {
+    pub(crate) fn rtp(outlet: &Arc<Outlet>, rtp: RtpOut) -> Self {
+        Self { outlet: Arc::clone(outlet), body: Body::Rtp(rtp) }
+    }
+
+    /// `sealed` is protected already.
+    pub(crate) fn rtcp(outlet: &Arc<Outlet>, sealed: Vec<u8>) -> Self {
+        Self { outlet: Arc::clone(outlet), body: Body::Rtcp(sealed) }
+    }
+
+    /// Where to send it.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.outlet.path
+    }
+
+    /// A small number that is equal for equal transports (reused after they are removed): what to sort by to get long
+    /// runs for UDP GSO.
+    #[must_use]
+    pub fn destination(&self) -> u32 {
+        self.outlet.destination
+    }
+
+    /// Bytes of the sealed datagram.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        match &self.body {
+            Body::Rtcp(sealed) => sealed.len(),
+            Body::Rtp(rtp) => {
+                let payload = if rtp.packet.is_some() { rtp.payload.len() } else { PADDING_PAYLOAD.len() };
+                let original_seq = if rtp.original_seq.is_some() { 2 } else { 0 };
+                rtp.header.len() + original_seq + payload + self.outlet.srtp.rtp_overhead()
+            }
+        }
+    }
+
+    /// Append the sealed datagram (exactly `size` bytes) to `out`.
+    pub fn seal_into(&self, out: &mut Vec<u8>) {
+        match &self.body {
+            Body::Rtcp(sealed) => out.extend_from_slice(sealed),
+            Body::Rtp(rtp) => self.seal_rtp(rtp, out),
+        }
+    }
+
+    fn seal_rtp(&self, rtp: &RtpOut, out: &mut Vec<u8>) {
+        let start = out.len();
+        out.reserve(self.size());
+        out.extend_from_slice(&rtp.header);
+        if let Some(seq) = rtp.original_seq {
+            out.extend_from_slice(&seq.to_be_bytes());
+        }
+        let payload_at = out.len();
+        match &rtp.packet {
+            Some(packet) => out.extend_from_slice(rtp.payload.of(&packet.data)),
+            None => out.extend_from_slice(PADDING_PAYLOAD),
+        }
+        if let (Some(picture), Some(packet)) = (rtp.picture, &rtp.packet)
+            && let Some(payload) = out.get_mut(payload_at..)
+        {
+            write_picture(payload, packet.codec, picture);
+        }
+        let tag = out.len() + self.outlet.srtp.rtp_overhead();
+        out.resize(tag, 0);
+        let datagram = out.get_mut(start..).unwrap_or_default();
+        let sealed = self.outlet.srtp.protect_rtp(datagram, rtp.header.len(), rtp.ssrc, rtp.ext_seq);
+        if sealed.is_none()
+            && let Some(plain) = out.get_mut(start..)
+        {
+            // Nothing must ever leave in the clear, not even when the cipher fails.
+            plain.fill(0);
+        }
+    }
+}

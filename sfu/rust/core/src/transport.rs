@@ -1,0 +1,236 @@
+//! One association with a peer: keys, paths, SSRC bindings and counters.
+
+use std::sync::Arc;
+
+use indexmap::IndexMap;
+
+use crate::api::{Error, MAX_PATHS, Path, SrtpKeys, TransportConfig, TransportHandle};
+use crate::policing::TokenBucket;
+use crate::seqnum::{ReplayWindow, SeqExtender};
+use crate::srtp::SrtpContext;
+use crate::state::Core;
+use crate::transmit::{Outlet, RtpOut, Transmit};
+use crate::twcc::ArrivalRecorder;
+
+/// Outbound SSRCs whose last number is remembered under the present keys, so that no nonce is ever used twice.
+pub(crate) const MAX_RETIRED_SSRCS: usize = 4096;
+
+/// SRTP state of one inbound SSRC under the present keys.
+#[derive(Debug, Default)]
+pub(crate) struct ReceiveContext {
+    pub(crate) extender: SeqExtender,
+    pub(crate) window: ReplayWindow,
+}
+
+/// What an authenticated SSRC of a transport is: a stream's media or its RTX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Binding {
+    /// Slot of the stream.
+    pub(crate) stream: u32,
+    pub(crate) is_rtx: bool,
+}
+
+/// Keys and what was made of them.
+#[derive(Debug)]
+struct Security {
+    keys: SrtpKeys,
+    tx: Arc<SrtpContext>,
+    /// The same keys once more: RTCP counts its packets, RTP is sealed on other threads.
+    tx_rtcp: SrtpContext,
+}
+
+/// State of one transport; output goes through it so that it is counted.
+#[derive(Debug)]
+pub(crate) struct Transport {
+    pub(crate) handle: TransportHandle,
+    slot: u32,
+    pub(crate) config: TransportConfig,
+    pub(crate) local_ssrc: u32,
+    security: Option<Security>,
+    pub(crate) rx: Option<SrtpContext>,
+    path: Option<Path>,
+    /// Keys and path, when both are there: only then anything leaves.
+    outlet: Option<Arc<Outlet>>,
+    /// Oldest first.
+    pub(crate) paths: Vec<Path>,
+    /// Slots, in order of their handles.
+    pub(crate) tracks: Vec<u32>,
+    /// Slots, in order of their handles.
+    pub(crate) forwarders: Vec<u32>,
+    pub(crate) forwarders_by_ssrc: IndexMap<u32, u32>,
+    pub(crate) bindings: IndexMap<u32, Binding>,
+    /// By SSRC: of tracks that were removed as well, so that nothing can be replayed when the SSRC comes back and its
+    /// rollover counter is still right.
+    pub(crate) contexts: IndexMap<u32, ReceiveContext>,
+    /// By SSRC. The first track to name one has it.
+    pub(crate) declared: IndexMap<u32, Binding>,
+    pub(crate) has_mid: bool,
+    pub(crate) packet_bucket: TokenBucket,
+    pub(crate) bit_bucket: TokenBucket,
+    pub(crate) arrivals: ArrivalRecorder,
+    pub(crate) twcc_seq: u16,
+    pub(crate) last_media_ssrc: u32,
+    pub(crate) retired_ssrcs: IndexMap<u32, i64>,
+    pub(crate) next_report_at_ns: Option<i64>,
+    pub(crate) remb_bps: Option<u64>,
+    pub(crate) packets_received: u64,
+    pub(crate) bytes_received: u64,
+    pub(crate) packets_sent: u64,
+    pub(crate) bytes_sent: u64,
+}
+
+impl Transport {
+    pub(crate) fn new(handle: TransportHandle, config: TransportConfig, local_ssrc: u32) -> Self {
+        Self {
+            handle,
+            slot: 0,
+            local_ssrc,
+            security: None,
+            rx: None,
+            path: None,
+            outlet: None,
+            paths: Vec::new(),
+            tracks: Vec::new(),
+            forwarders: Vec::new(),
+            forwarders_by_ssrc: IndexMap::new(),
+            bindings: IndexMap::new(),
+            contexts: IndexMap::new(),
+            declared: IndexMap::new(),
+            has_mid: false,
+            packet_bucket: TokenBucket::new(config.max_packets_per_s),
+            bit_bucket: TokenBucket::new(config.max_bitrate_bps),
+            config,
+            arrivals: ArrivalRecorder::default(),
+            twcc_seq: 0,
+            last_media_ssrc: 0,
+            retired_ssrcs: IndexMap::new(),
+            next_report_at_ns: None,
+            remb_bps: None,
+            packets_received: 0,
+            bytes_received: 0,
+            packets_sent: 0,
+            bytes_sent: 0,
+        }
+    }
+
+    /// The slot is known once the transport lies in its table.
+    pub(crate) fn set_slot(&mut self, slot: u32) {
+        self.slot = slot;
+    }
+
+    pub(crate) fn is_ready(&self) -> bool {
+        self.outlet.is_some()
+    }
+
+    pub(crate) fn keys(&self) -> Option<&SrtpKeys> {
+        self.security.as_ref().map(|security| &security.keys)
+    }
+
+    /// Nothing has changed after an error.
+    pub(crate) fn install(&mut self, keys: SrtpKeys) -> Result<(), Error> {
+        let invalid = |_| Error::InvalidKeys(keys.profile);
+        let rx = SrtpContext::new(keys.profile, &keys.rx_key, &keys.rx_salt).map_err(invalid)?;
+        let tx = Arc::new(SrtpContext::new(keys.profile, &keys.tx_key, &keys.tx_salt).map_err(invalid)?);
+        let tx_rtcp = SrtpContext::new(keys.profile, &keys.tx_key, &keys.tx_salt).map_err(invalid)?;
+        self.rx = Some(rx);
+        self.security = Some(Security { keys, tx, tx_rtcp });
+        self.refresh_outlet();
+        self.retired_ssrcs.clear();
+        self.contexts = self.bindings.keys().map(|ssrc| (*ssrc, ReceiveContext::default())).collect();
+        Ok(())
+    }
+
+    pub(crate) fn set_path(&mut self, path: Path) {
+        self.path = Some(path);
+        self.refresh_outlet();
+    }
+
+    fn refresh_outlet(&mut self) {
+        self.outlet = match (&self.security, self.path) {
+            (Some(security), Some(path)) => {
+                Some(Arc::new(Outlet { destination: self.slot, path, srtp: Arc::clone(&security.tx) }))
+            }
+            _ => None,
+        };
+    }
+
+    /// Allow `path`; returns the path that had to be forgotten for it.
+    pub(crate) fn add_path(&mut self, path: Path) -> Option<Path> {
+        if self.paths.contains(&path) {
+            return None;
+        }
+        let mut forgotten = None;
+        if self.paths.len() >= MAX_PATHS
+            && let Some(oldest) = self.paths.iter().position(|old| Some(*old) != self.path)
+        {
+            forgotten = Some(self.paths.remove(oldest));
+        }
+        self.paths.push(path);
+        forgotten
+    }
+
+    pub(crate) fn drop_path(&mut self, path: &Path) {
+        self.paths.retain(|one| one != path);
+        if self.path.as_ref() == Some(path) {
+            self.path = None;
+            self.refresh_outlet();
+        }
+    }
+
+    /// `ssrc` has proved to be what `binding` says; its SRTP state is `context` from now on.
+    pub(crate) fn bind(&mut self, ssrc: u32, binding: Binding) {
+        self.bindings.insert(ssrc, binding);
+        self.contexts.entry(ssrc).or_default();
+        if self.contexts.len() > 2 * self.config.max_ssrcs as usize
+            && let Some(oldest) = self.contexts.keys().position(|old| !self.bindings.contains_key(old))
+        {
+            self.contexts.shift_remove_index(oldest);
+        }
+    }
+
+    pub(crate) fn unbind(&mut self, stream: u32) {
+        self.bindings.retain(|_, binding| binding.stream != stream);
+    }
+
+    pub(crate) fn retire_ssrc(&mut self, ssrc: u32, ext_seq: i64) {
+        self.retired_ssrcs.insert(ssrc, ext_seq);
+        if self.retired_ssrcs.len() > MAX_RETIRED_SSRCS {
+            self.retired_ssrcs.shift_remove_index(0);
+        }
+    }
+
+    /// Where an SSRC that this transport has used before goes on: a nonce must never repeat.
+    pub(crate) fn resume_ssrc(&mut self, ssrc: u32, first: i64) -> i64 {
+        self.retired_ssrcs.shift_remove(&ssrc).map_or(first, |last| last + 1)
+    }
+
+    /// The next transport-wide number.
+    pub(crate) fn take_twcc_seq(&mut self) -> u16 {
+        self.twcc_seq = self.twcc_seq.wrapping_add(1);
+        self.twcc_seq
+    }
+
+    fn queue(&mut self, core: &mut Core, transmit: Transmit) {
+        self.packets_sent += 1;
+        self.bytes_sent += transmit.size() as u64;
+        core.transmits.push_back(transmit);
+    }
+
+    /// Queue a packet on the current path; nothing happens before keys and path are there.
+    pub(crate) fn send_rtp(&mut self, core: &mut Core, rtp: RtpOut) {
+        if let Some(outlet) = &self.outlet {
+            let transmit = Transmit::rtp(outlet, rtp);
+            self.queue(core, transmit);
+        }
+    }
+
+    /// Protect and queue a compound RTCP packet; nothing happens before keys and path are there.
+    pub(crate) fn send_rtcp(&mut self, core: &mut Core, mut compound: Vec<u8>) {
+        if let (Some(outlet), Some(security)) = (&self.outlet, &mut self.security)
+            && security.tx_rtcp.protect_rtcp(&mut compound)
+        {
+            let transmit = Transmit::rtcp(outlet, compound);
+            self.queue(core, transmit);
+        }
+    }
+}

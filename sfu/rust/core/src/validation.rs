@@ -1,0 +1,60 @@
+//! Misuse of commands, told apart from bad input: these are errors.
+
+use crate::api::{Error, ExtensionIds, SubscriptionConfig, TrackConfig, TransportConfig};
+
+const MAX_PAYLOAD_TYPE: u8 = 127;
+const MAX_NAME_BYTES: usize = 255;
+
+fn refuse(message: &'static str) -> Result<(), Error> {
+    Err(Error::InvalidConfig(message))
+}
+
+fn are_different<T: PartialEq>(values: &[T]) -> bool {
+    values.iter().enumerate().all(|(index, value)| values.iter().skip(index + 1).all(|other| other != value))
+}
+
+pub(crate) fn check_transport(config: &TransportConfig) -> Result<(), Error> {
+    if config.max_ssrcs < 1 {
+        return refuse("a transport needs room for one SSRC and rates that are not negative");
+    }
+    Ok(())
+}
+
+pub(crate) fn check_track(config: &TrackConfig) -> Result<(), Error> {
+    if config.layers.is_empty() || config.payloads.is_empty() {
+        return refuse("a track needs a layer and a payload type");
+    }
+    let mut types: Vec<u8> = config.payloads.iter().map(|payload| payload.payload_type).collect();
+    types.extend(config.payloads.iter().filter_map(|payload| payload.rtx_payload_type));
+    if types.iter().any(|payload_type| *payload_type > MAX_PAYLOAD_TYPE) || !are_different(&types) {
+        return refuse("payload types of a track are different and 0..127");
+    }
+    if config.payloads.iter().any(|payload| payload.clock_rate == 0) {
+        return refuse("clock rates are positive");
+    }
+    check_extensions(&config.extensions)
+}
+
+/// `taken` tells whether another subscription of the transport has an SSRC: nonces would repeat.
+pub(crate) fn check_subscription(config: &SubscriptionConfig, taken: impl Fn(u32) -> bool) -> Result<(), Error> {
+    if config.rtx_ssrc == Some(config.ssrc) {
+        return refuse("SSRCs are different and have 32 bits");
+    }
+    if taken(config.ssrc) || config.rtx_ssrc.is_some_and(taken) {
+        return refuse("the SSRC is in use on this transport");
+    }
+    let is_too_high = |payload_type: u8| payload_type > MAX_PAYLOAD_TYPE;
+    let payloads = || config.payloads.iter().map(|(_, outbound)| outbound);
+    if payloads().any(|one| is_too_high(one.payload_type) || one.rtx_payload_type.is_some_and(is_too_high)) {
+        return refuse("payload types are 0..127");
+    }
+    if config.mid.len() > MAX_NAME_BYTES || config.cname.len() > MAX_NAME_BYTES {
+        return refuse("MID and CNAME have at most 255 bytes");
+    }
+    check_extensions(&config.extensions)
+}
+
+fn check_extensions(extensions: &ExtensionIds) -> Result<(), Error> {
+    let ids: Vec<u8> = extensions.ids().collect();
+    if are_different(&ids) { Ok(()) } else { refuse("extension ids are different and 1..255") }
+}

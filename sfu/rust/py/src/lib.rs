@@ -1,0 +1,37 @@
+//! `ting_engine`: Ting's packet engine as a Python extension.
+//!
+//! Everything that knows packets is in `ting-core`; here are the binding, the sockets and the threads.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
+
+mod convert;
+mod counters;
+mod engine;
+mod events;
+mod faults;
+mod floor;
+mod outbox;
+mod runtime;
+mod socket;
+mod worker;
+
+use pyo3::prelude::*;
+
+/// The Rust packet engine of Ting. `sfu.engine` is its only user.
+#[pymodule(gil_used = false)]
+mod ting_engine {
+    use pyo3::prelude::*;
+
+    #[pymodule_export]
+    use crate::engine::PacketEngine;
+    #[pymodule_export]
+    use crate::floor::bare_loop;
+    #[pymodule_export]
+    use crate::runtime::Runtime;
+
+    #[pymodule_init]
+    fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
+        module.add("SOURCE_HASH", env!("TING_SOURCE_HASH"))?;
+        module.add("VERSION", env!("CARGO_PKG_VERSION"))
+    }
+}
