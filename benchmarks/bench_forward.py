@@ -129,8 +129,19 @@ class Publisher:
         self.frames = 0
 
     def send_frame(self) -> int:
+        packets = self.next_frame()
+        for index, data in enumerate(packets):
+            try:
+                self.socket.send(data)
+            except ConnectionRefusedError:
+                return index
+        return len(packets)
+
+    def next_frame(self) -> list[bytes]:
+        """The protected packets of the next frame."""
         count = PACKETS_PER_FRAME if self.is_video else 1
         timestamp = self.frames * (3000 if self.is_video else 960) & 0xFFFFFFFF
+        packets = []
         for index in range(count):
             twcc = (self.ext_seq & 0xFFFF).to_bytes(2, "big")
             elements = [(4, b"0"), (2, twcc + b"\0"), (3, twcc)]
@@ -144,13 +155,10 @@ class Publisher:
                 VIDEO_SSRC,
                 extension_block=build_extensions(elements),
             )
-            try:
-                self.socket.send(self.protect(header, self.payload(index), VIDEO_SSRC, self.ext_seq))
-            except ConnectionRefusedError:
-                return index
+            packets.append(self.protect(header, self.payload(index), VIDEO_SSRC, self.ext_seq))
             self.ext_seq += 1
         self.frames += 1
-        return count
+        return packets
 
     def payload(self, index: int) -> bytes:
         if not self.is_video:

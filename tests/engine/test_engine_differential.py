@@ -26,7 +26,7 @@ from sfu.engine.reference.rtp import RtpPacket
 from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 from tests.engine import dd_writer
-from tests.engine.harness import MS, Net, Peer, make_keys, vp8_payload
+from tests.engine.harness import AUDIO_TYPE, MS, Net, Peer, Source, make_keys, vp8_payload
 from tests.engine.rtcp_wire import bye, fir, packet, remb
 from tests.engine.test_engine_stateful import ACTIONS as WORLD_ACTIONS
 from tests.engine.test_engine_stateful import World
@@ -551,6 +551,22 @@ def test_lives_of_the_suite(seed: int) -> None:
             known = {peer.path for peer in world.publishers + world.subscribers}
             world.net.peers = {path: peer for path, peer in world.net.peers.items() if path in known}
     world.check()
+
+
+@pytest.mark.parametrize("cname", ["", "n" * 60])
+def test_reports_of_many_subscriptions(cname: str) -> None:
+    """More than fit into one compound, by number or by size."""
+    net = Net(TwinEngine(seed=3))
+    publisher, subscriber = net.peer(), net.peer()
+    track = publisher.publish_audio()
+    for ssrc in range(5000, 5090, 2):
+        subscriber.subscribe(track, ssrc, cname=cname)
+    source = Source(publisher, 2000, AUDIO_TYPE)
+    source.send(b"hello")
+    publisher.send_rtcp(rtcp.build_sr(rtcp.SenderReport(2000, 1 << 40, 50_000, 1, 5)))
+    net.advance(2_000 * MS)
+    reports = [one for one in subscriber.rtcp if isinstance(one, rtcp.SenderReport)]
+    assert {one.ssrc for one in reports} == set(range(5000, 5090, 2))
 
 
 def test_a_difference_is_noticed() -> None:

@@ -152,6 +152,20 @@ mod tests {
     }
 
     #[test]
+    fn the_smoothed_round_trip_is_rounded_down() {
+        let mut register = NackRegister::default();
+        for (first, answered_ns) in [(5, 25_000_003), (6, 25_000_000), (7, 0)] {
+            register.add_gap(0, first, first + 1);
+            assert_eq!(due(&mut register, 0, true), [first as u16]);
+            if answered_ns > 0 {
+                register.arrived(answered_ns, first);
+            }
+        }
+        assert_eq!(due(&mut register, 25_000_001, false), []);
+        assert_eq!(due(&mut register, 25_000_002, false), [7]);
+    }
+
+    #[test]
     fn keeps_the_newest() {
         let mut register = NackRegister::default();
         register.add_gap(0, 0, 200);

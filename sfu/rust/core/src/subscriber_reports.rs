@@ -53,6 +53,8 @@ mod tests {
         for i in 0..10_u64 {
             reports.sent(i as i64 * NS_PER_S, (i + 1) << 32);
         }
+        // Its time is the same as none on the wire.
+        reports.sent(9 * NS_PER_S, 0);
         let block = |lsr: u32, dlsr: u32| ReportBlock { lsr, dlsr, fraction_lost: 64, ..ReportBlock::default() };
         for (lsr, dlsr, rtt_ns) in [
             (0, 0, None),

@@ -14,7 +14,7 @@ use crate::engine::SharedEngine;
 use crate::events::{Notice, Notices};
 use crate::faults;
 use crate::outbox::Outbox;
-use crate::socket::{EventFd, ReceiveBatch, UdpSocket, now_ns, wait};
+use crate::socket::{EventFd, RECEIVE_MESSAGES, ReceiveBatch, UdpSocket, now_ns, wait};
 
 /// Frames from TCP connections that may wait for the engine.
 const MAX_WAITING_FRAMES: usize = 4096;
@@ -150,7 +150,12 @@ impl<'a> Worker<'a> {
         for _ in 0..BATCHES_PER_TURN {
             match batch.receive(socket) {
                 Ok(0) => return,
-                Ok(_) => self.handle_batch(socket, batch),
+                Ok(count) => {
+                    self.handle_batch(socket, batch);
+                    if count < RECEIVE_MESSAGES {
+                        return;
+                    }
+                }
                 Err(_) => {
                     self.shared.counters.receive_failures.add(1);
                     return;

@@ -1,0 +1,121 @@
+"""Delay of one forwarded packet on an idle server, socket to socket, and memory of one idle subscription.
+
+    python benchmarks/bench_latency.py [--engine auto] [--packets 2000] [--subscriptions 2000]
+
+Delay: audio packets, one every 5 ms to one subscriber; from before the publisher's send to after the receiver's
+receive, in one process on another core than the server. Memory: resident bytes that the server process gains for each
+subscription of one video track with NACK and a cache of 512 packets, whose transports are there before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import multiprocessing
+import os
+import socket
+import sys
+import time
+from multiprocessing.connection import Connection
+from pathlib import Path as FilePath
+
+sys.path.insert(0, str(FilePath(__file__).resolve().parent.parent))
+
+from benchmarks.bench_forward import (
+    HOST,
+    Publisher,
+    add_publisher,
+    choose_cpus,
+    free_port,
+    make_keys,
+    pin,
+    run_loop,
+    set_up_call,
+    subscription_config,
+)
+from sfu.engine import create_runtime, engine_name
+from sfu.engine.api import ListenConfig, Path, TransportConfig
+
+INTERVAL_S = 0.005
+
+
+def run_peer(connection: Connection, cpu: int, server: tuple[str, int], packets: int) -> None:
+    """Tell both addresses; on a word, send and receive; then tell the delays in seconds."""
+    pin(cpu)
+    publisher = Publisher("audio", server, 0)
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.bind((HOST, 0))
+    receiver.settimeout(1.0)
+    connection.send((publisher.socket.getsockname(), receiver.getsockname()))
+    connection.recv()
+    delays = []
+    for _ in range(packets):
+        time.sleep(INTERVAL_S)
+        [data] = publisher.next_frame()
+        begin = time.perf_counter()
+        publisher.socket.send(data)
+        receiver.recv(2048)
+        delays.append(time.perf_counter() - begin)
+    connection.send(sorted(delays))
+
+
+async def measure_delay(engine: str, packets: int, peer_cpu: int) -> list[float]:
+    runtime = create_runtime(engine, seed=1)
+    server = (HOST, free_port())
+    await runtime.open(ListenConfig((HOST,), server[1], 0), lambda event: None)
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=run_peer, args=(theirs, peer_cpu, server, packets), daemon=True)
+    process.start()
+    publisher, receiver = await asyncio.to_thread(ours.recv)
+    set_up_call(runtime.commands, "audio", server, [publisher], [receiver])
+    ours.send("go")
+    delays = await asyncio.to_thread(ours.recv)
+    await runtime.close()
+    await asyncio.to_thread(process.join, 10)
+    return delays
+
+
+async def measure_memory(engine: str, subscriptions: int) -> float:
+    """Bytes per subscription."""
+    runtime = create_runtime(engine, seed=1)
+    server = (HOST, free_port())
+    await runtime.open(ListenConfig((HOST,), server[1], 0), lambda event: None)
+    commands = runtime.commands
+    track = add_publisher(commands, "video", Path("udp", server, (HOST, 9)), 0)
+    transports = [commands.add_transport(TransportConfig()) for _ in range(subscriptions)]
+    for number, transport in enumerate(transports):
+        commands.set_srtp(transport, make_keys(number))
+        commands.set_path(transport, Path("udp", server, (HOST, 10 + number)))
+    before = resident_bytes()
+    for transport in transports:
+        commands.set_subscription_paused(
+            commands.add_subscription(transport, track, subscription_config("video", 0)), False
+        )
+    gained = resident_bytes() - before
+    await runtime.close()
+    return gained / subscriptions
+
+
+def resident_bytes() -> int:
+    with open("/proc/self/statm", encoding="ascii") as figures:
+        return int(figures.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Delay of a forwarded packet, memory of a subscription.")
+    parser.add_argument("--engine", default="auto")
+    parser.add_argument("--packets", type=int, default=2000)
+    parser.add_argument("--subscriptions", type=int, default=2000)
+    options = parser.parse_args()
+    server_cpu, peer_cpu = choose_cpus()
+    pin(server_cpu)
+    delays = run_loop(measure_delay(options.engine, options.packets, peer_cpu))
+    memory = run_loop(measure_memory(options.engine, options.subscriptions))
+    p50, p99 = (delays[int(len(delays) * share)] * 1e6 for share in (0.5, 0.99))
+    name = engine_name(options.engine)
+    print(f"{name}: delay p50 {p50:.0f} us, p99 {p99:.0f} us; {memory / 1024:.1f} KiB per idle subscription")
+
+
+if __name__ == "__main__":
+    main()
