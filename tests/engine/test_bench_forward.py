@@ -30,7 +30,7 @@ def test_json_results_for_both_shapes() -> None:
 
 
 def test_wrong_options_are_told_and_end_with_2() -> None:
-    for arguments in (("--shape", "text"), ("--subscribers", "0"), ("--subscribers", "x"), ("--engine", "rust")):
+    for arguments in (("--shape", "text"), ("--subscribers", "0"), ("--subscribers", "x"), ("--engine", "none")):
         done = run(*arguments)
         assert done.returncode == 2
         assert "error:" in done.stderr

@@ -477,12 +477,13 @@ impl Engine {
 
     /// The next datagram to send, not encrypted yet: `Transmit::seal_into` does that, here or on another thread.
     pub fn poll_transmit(&mut self) -> Option<Transmit> {
-        self.state.core.transmits.pop_front()
+        self.state.core.pacer.poll()
     }
 
-    /// Everything that is there to send, in order, appended to `out`.
+    /// Everything that is there to send, appended to `out` as it was decided on: the order of each transport holds, and
+    /// whoever sends sorts by `Transmit::destination`.
     pub fn drain_transmits(&mut self, out: &mut Vec<Transmit>) {
-        out.extend(self.state.core.transmits.drain(..));
+        self.state.core.pacer.drain_into(out);
     }
 
     /// The next event.

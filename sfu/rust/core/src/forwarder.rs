@@ -17,7 +17,7 @@ use crate::stream::{InboundStream, SenderReportReceived};
 use crate::subscriber_reports::SubscriberReports;
 use crate::timeline::{Source, Timeline};
 use crate::transmit::RtpOut;
-use crate::transport::Transport;
+use crate::transport::{RetiredSsrc, Transport};
 
 /// Sequence numbers that one subscription may ask for in a second; the rest is not even looked up.
 pub(crate) const MAX_NACKED_PER_S: u64 = 10_000;
@@ -74,11 +74,17 @@ impl Forwarder {
         plan: Arc<ExtensionPlan>,
     ) -> Self {
         // Below 2^15, so that a receiver that misses the first packets still guesses the rollover counter (RFC 3711).
-        let first = EXT_SEQ_START + core.random.next_u15();
-        let sequence = SequenceMap::new(transport.resume_ssrc(config.ssrc, first));
+        let mut first = EXT_SEQ_START + core.random.next_u15();
         let mut rtx_ext_seq = EXT_SEQ_START + core.random.next_u15();
-        if let Some(ssrc) = config.rtx_ssrc {
-            rtx_ext_seq = transport.resume_ssrc(ssrc, rtx_ext_seq);
+        let mut timeline = Timeline::new(core.random.next_u32());
+        if let Some(last) = transport.resume_ssrc(config.ssrc) {
+            first = last.ext_seq + 1;
+            if let Some((timestamp, at_ns)) = last.last_sent {
+                timeline.resume(timestamp, at_ns);
+            }
+        }
+        if let Some(last) = config.rtx_ssrc.and_then(|ssrc| transport.resume_ssrc(ssrc)) {
+            rtx_ext_seq = last.ext_seq;
         }
         Self {
             handle,
@@ -91,7 +97,7 @@ impl Forwarder {
             target_spatial: HIGHEST_LAYER,
             target_temporal: HIGHEST_LAYER,
             layers: LayerFilter::default(),
-            timeline: Timeline::new(core.random.next_u32()),
+            timeline,
             reports: SubscriberReports::default(),
             packets_sent: 0,
             bytes_sent: 0,
@@ -99,7 +105,7 @@ impl Forwarder {
             nacks_received: 0,
             nack_misses: 0,
             plis_received: 0,
-            sequence,
+            sequence: SequenceMap::new(first),
             rtx_ext_seq,
             pictures: PictureNumbers::default(),
             buffer: RetransmissionBuffer::new(if config.nack { config.cache_packets } else { 0 }),
@@ -287,9 +293,10 @@ impl Forwarder {
 
     /// The subscription ends: remember where its numbers stood.
     pub(crate) fn retire(&self, transport: &mut Transport) {
-        transport.retire_ssrc(self.config.ssrc, self.sequence.highest_out());
+        let last_sent = self.timeline.last_at_ns.map(|at_ns| (self.timeline.last, at_ns));
+        transport.retire_ssrc(self.config.ssrc, RetiredSsrc { ext_seq: self.sequence.highest_out(), last_sent });
         if let Some(ssrc) = self.config.rtx_ssrc {
-            transport.retire_ssrc(ssrc, self.rtx_ext_seq);
+            transport.retire_ssrc(ssrc, RetiredSsrc { ext_seq: self.rtx_ext_seq, last_sent: None });
         }
     }
 

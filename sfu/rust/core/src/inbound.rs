@@ -394,13 +394,8 @@ fn report_growth(state: &mut State, slot: u32) {
     let State { core, tracks, streams, forwarders, .. } = state;
     let Some(stream) = streams.get(slot) else { return };
     let Some(track) = tracks.get(stream.track) else { return };
-    let mut needs_keyframe = false;
     for receiver in &stream.receivers {
         let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
         routing::report(core, forwarder, Some((stream, track.is_svc)));
-        needs_keyframe |= forwarder.layers.wants_spatial(stream.top_spatial);
-    }
-    if needs_keyframe {
-        routing::want_keyframe(state, slot, false);
     }
 }

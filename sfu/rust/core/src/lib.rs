@@ -24,6 +24,7 @@ mod inbound;
 mod layers;
 mod levels;
 mod nack;
+mod pacer;
 mod packet;
 mod pictures;
 mod policing;

@@ -6,12 +6,12 @@ use indexmap::IndexMap;
 
 use crate::api::{DropReason, Drops, Event};
 use crate::forwarder::Forwarder;
+use crate::pacer::Pacer;
 use crate::packet::BlockCache;
 use crate::prng::SplitMix64;
 use crate::slab::Slab;
 use crate::stream::InboundStream;
 use crate::track::Track;
-use crate::transmit::Transmit;
 use crate::transport::Transport;
 
 /// Output queues, drop counters, and the streams that owe someone a keyframe.
@@ -20,7 +20,7 @@ use crate::transport::Transport;
 #[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) random: SplitMix64,
-    pub(crate) transmits: VecDeque<Transmit>,
+    pub(crate) pacer: Pacer,
     pub(crate) events: VecDeque<Event>,
     pub(crate) drops: Drops,
     /// By slot of the stream: true where the keyframe was asked for, and not only waited for.
@@ -50,7 +50,7 @@ impl State {
         Self {
             core: Core {
                 random: SplitMix64::new(seed),
-                transmits: VecDeque::new(),
+                pacer: Pacer::default(),
                 events: VecDeque::new(),
                 drops: Drops::default(),
                 keyframes_wanted: IndexMap::new(),

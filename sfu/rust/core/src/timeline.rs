@@ -26,8 +26,8 @@ pub(crate) struct Timeline {
     pub(crate) offset: u32,
     /// The newest timestamp sent.
     pub(crate) last: u32,
-    started: bool,
-    last_at_ns: i64,
+    /// When it left; None before the first.
+    pub(crate) last_at_ns: Option<i64>,
     source: Option<u32>,
 }
 
@@ -35,7 +35,7 @@ impl Timeline {
     /// The first packet leaves with `first_timestamp`.
     #[must_use]
     pub(crate) fn new(first_timestamp: u32) -> Self {
-        Self { offset: 0, last: first_timestamp, started: false, last_at_ns: 0, source: None }
+        Self { offset: 0, last: first_timestamp, last_at_ns: None, source: None }
     }
 
     /// The slot of the stream that the offset is for.
@@ -53,8 +53,7 @@ impl Timeline {
         old_report: Option<SenderReportReceived>,
         timestamp: u32,
     ) {
-        if !self.started {
-            self.started = true;
+        if self.last_at_ns.is_none() {
             self.offset = self.last.wrapping_sub(timestamp);
         } else if self.source != Some(source.stream) || !self.is_plausible(now_ns, source, timestamp, self.offset) {
             self.offset = self.next_offset(now_ns, source, old_report, timestamp);
@@ -66,7 +65,13 @@ impl Timeline {
     /// A packet with the timestamp `sent`, higher than all before, leaves now.
     pub(crate) fn advance(&mut self, now_ns: i64, sent: u32) {
         self.last = sent;
-        self.last_at_ns = now_ns;
+        self.last_at_ns = Some(now_ns);
+    }
+
+    /// Go on after a subscription that had the same SSRC.
+    pub(crate) fn resume(&mut self, last: u32, last_at_ns: i64) {
+        self.last = last;
+        self.last_at_ns = Some(last_at_ns);
     }
 
     /// The stream is gone or starts its timestamps anew.
@@ -77,7 +82,8 @@ impl Timeline {
     }
 
     fn elapsed(&self, now_ns: i64, clock_rate: u32) -> i128 {
-        (i128::from(now_ns - self.last_at_ns) * i128::from(clock_rate)).div_euclid(NS_PER_S)
+        self.last_at_ns
+            .map_or(0, |last_ns| (i128::from(now_ns - last_ns) * i128::from(clock_rate)).div_euclid(NS_PER_S))
     }
 
     fn is_plausible(&self, now_ns: i64, source: &Source, timestamp: u32, offset: u32) -> bool {

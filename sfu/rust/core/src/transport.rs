@@ -15,6 +15,14 @@ use crate::twcc::ArrivalRecorder;
 /// Outbound SSRCs whose last number is remembered under the present keys, so that no nonce is ever used twice.
 pub(crate) const MAX_RETIRED_SSRCS: usize = 4096;
 
+/// Where an SSRC that a subscription had stood at its end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RetiredSsrc {
+    pub(crate) ext_seq: i64,
+    /// The last timestamp and when it left; None: it never sent media.
+    pub(crate) last_sent: Option<(u32, i64)>,
+}
+
 /// SRTP state of one inbound SSRC under the present keys.
 #[derive(Debug, Default)]
 pub(crate) struct ReceiveContext {
@@ -70,7 +78,7 @@ pub(crate) struct Transport {
     pub(crate) arrivals: ArrivalRecorder,
     pub(crate) twcc_seq: u16,
     pub(crate) last_media_ssrc: u32,
-    pub(crate) retired_ssrcs: IndexMap<u32, i64>,
+    pub(crate) retired_ssrcs: IndexMap<u32, RetiredSsrc>,
     pub(crate) next_report_at_ns: Option<i64>,
     pub(crate) remb_bps: Option<u64>,
     pub(crate) packets_received: u64,
@@ -192,16 +200,17 @@ impl Transport {
         self.bindings.retain(|_, binding| binding.stream != stream);
     }
 
-    pub(crate) fn retire_ssrc(&mut self, ssrc: u32, ext_seq: i64) {
-        self.retired_ssrcs.insert(ssrc, ext_seq);
+    pub(crate) fn retire_ssrc(&mut self, ssrc: u32, last: RetiredSsrc) {
+        self.retired_ssrcs.insert(ssrc, last);
         if self.retired_ssrcs.len() > MAX_RETIRED_SSRCS {
             self.retired_ssrcs.shift_remove_index(0);
         }
     }
 
-    /// Where an SSRC that this transport has used before goes on: a nonce must never repeat.
-    pub(crate) fn resume_ssrc(&mut self, ssrc: u32, first: i64) -> i64 {
-        self.retired_ssrcs.shift_remove(&ssrc).map_or(first, |last| last + 1)
+    /// Where an SSRC that this transport has used before ended: who takes it over goes on from there, since a nonce must
+    /// never repeat.
+    pub(crate) fn resume_ssrc(&mut self, ssrc: u32) -> Option<RetiredSsrc> {
+        self.retired_ssrcs.shift_remove(&ssrc)
     }
 
     /// The next transport-wide number.
@@ -213,7 +222,7 @@ impl Transport {
     fn queue(&mut self, core: &mut Core, transmit: Transmit) {
         self.packets_sent += 1;
         self.bytes_sent += transmit.size() as u64;
-        core.transmits.push_back(transmit);
+        core.pacer.push(transmit);
     }
 
     /// Queue a packet on the current path; nothing happens before keys and path are there.

@@ -1,0 +1,37 @@
+//! The way out: datagrams wait here until they are polled, one transport after the other.
+//!
+//! Nothing is held back for rate yet: that needs an estimate of the bandwidth.
+
+use std::collections::VecDeque;
+
+use crate::transmit::Transmit;
+
+/// What waits, in the order in which it was decided on.
+#[derive(Debug, Default)]
+pub(crate) struct Pacer {
+    waiting: VecDeque<Transmit>,
+    /// The transport that is being polled empty.
+    current: Option<u32>,
+}
+
+impl Pacer {
+    pub(crate) fn push(&mut self, transmit: Transmit) {
+        self.waiting.push_back(transmit);
+    }
+
+    /// The next datagram: all of one transport, then all of the one that has waited longest.
+    pub(crate) fn poll(&mut self) -> Option<Transmit> {
+        let current = self.current.or_else(|| self.waiting.front().map(Transmit::destination))?;
+        let position = self.waiting.iter().position(|one| one.destination() == current)?;
+        let transmit = self.waiting.remove(position);
+        let goes_on = self.waiting.iter().skip(position).any(|one| one.destination() == current);
+        self.current = goes_on.then_some(current);
+        transmit
+    }
+
+    /// Everything at once, appended to `out` in the order in which it was decided on.
+    pub(crate) fn drain_into(&mut self, out: &mut Vec<Transmit>) {
+        self.current = None;
+        out.extend(self.waiting.drain(..));
+    }
+}
