@@ -64,6 +64,7 @@ def test_steps() -> list[Step]:
         pytest_step("unit", ["tests", *ignored]),
         Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         *(pytest_step(name, [f"tests/{name}"]) for name in SEPARATE_SUITES),
+        *([pytest_step("other engine", ["tests/integration"], "TING_ENGINE=reference")] if has_rust_engine() else []),
     ]
 
 
@@ -82,8 +83,16 @@ def rust_packages() -> list[str]:
     return ["--workspace"] if sysconfig.get_config_var("Py_ENABLE_SHARED") else ["--package", "ting-core"]
 
 
-def pytest_step(name: str, arguments: list[str]) -> Step:
-    command = [str(BIN / "python"), "-m", "pytest", "-q", "--color=no", f"--junitxml={record(name)}", *arguments]
+def has_rust_engine() -> bool:
+    """Whether `auto` means the Rust engine; then the reference engine needs a turn of its own."""
+    code = "import sys; from sfu.engine import engine_name; sys.exit(engine_name('auto') != 'rust')"
+    return subprocess.run([str(BIN / "python"), "-c", code], cwd=ROOT, check=False).returncode == 0
+
+
+def pytest_step(name: str, arguments: list[str], *environment: str) -> Step:
+    """`environment` are assignments as `env` takes them."""
+    pytest = [str(BIN / "python"), "-m", "pytest", "-q", "--color=no", f"--junitxml={record(name)}"]
+    command = ["env", *environment, *pytest, *arguments]
     return Step(name, command, suite=True)
 
 

@@ -26,7 +26,18 @@ from sfu.engine.reference.rtp import RtpPacket
 from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 from tests.engine import dd_writer
-from tests.engine.harness import AUDIO_TYPE, MS, Net, Peer, Source, make_keys, vp8_payload
+from tests.engine.harness import (
+    AUDIO_TYPE,
+    EXTENSIONS,
+    MS,
+    RTX_TYPE,
+    VIDEO_TYPE,
+    Net,
+    Peer,
+    Source,
+    make_keys,
+    vp8_payload,
+)
 from tests.engine.rtcp_wire import bye, fir, packet, remb
 from tests.engine.test_engine_stateful import ACTIONS as WORLD_ACTIONS
 from tests.engine.test_engine_stateful import World
@@ -46,6 +57,7 @@ IDS = (
     },
     {Extension.DEPENDENCY_DESCRIPTOR: 12, Extension.ABS_CAPTURE_TIME: 200, Extension.MID: 40, Extension.AUDIO_LEVEL: 1},
     {Extension.TRANSPORT_CC: 15, Extension.ABS_SEND_TIME: 14, Extension.DEPENDENCY_DESCRIPTOR: 7},
+    {Extension.MID: 15, Extension.TRANSPORT_CC: 3, Extension.AUDIO_LEVEL: 1, Extension.REPAIRED_RID: 2},
 )  # fmt: skip
 """Extension ids of either side: none, one-byte forms, and some that only the two-byte form can carry."""
 ACTIONS = (
@@ -260,7 +272,7 @@ class Life:
     def make_config(self, shape: str) -> TrackConfig:
         chaos = self.chaos
         is_audio = shape in ("opus", "red")
-        names = ("l", "h") if shape == "simulcast" else (None,)
+        names = ("l", "h") if shape == "simulcast" else ("s",)
         self.next_ssrc += 10
         base = self.next_ssrc + chaos.randrange(2)
         declared, rids = chaos.random() < 0.7, chaos.random() < 0.5
@@ -355,7 +367,7 @@ class Life:
         sender = self.sender()
         if sender is not None and sender.sent:
             original = self.chaos.choice(sender.sent)
-            ssrc = sender.rtx_ssrc if sender.rtx_ssrc is not None else sender.ssrc ^ 0x8000_0000
+            ssrc = sender.rtx_ssrc if sender.rtx_ssrc is not None else self.chaos.getrandbits(32)
             seq = Numbers(self.seqs, sender.peer.transport, ssrc, 65_530).take()
             payload = original.seq.to_bytes(2, "big") + original.payload
             extensions = dict(original.extensions)
@@ -567,6 +579,20 @@ def test_reports_of_many_subscriptions(cname: str) -> None:
     net.advance(2_000 * MS)
     reports = [one for one in subscriber.rtcp if isinstance(one, rtcp.SenderReport)]
     assert {one.ssrc for one in reports} == set(range(5000, 5090, 2))
+
+
+@pytest.mark.parametrize("payload_type", [VIDEO_TYPE, RTX_TYPE])
+@pytest.mark.parametrize("number", [EXTENSIONS[Extension.RID], EXTENSIONS[Extension.REPAIRED_RID]])
+def test_rids_and_payload_types(number: int, payload_type: int) -> None:
+    """A repaired RID is of RTX, whatever the payload type says; a RID is of what the payload type says."""
+    net = Net(TwinEngine(seed=4))
+    publisher = net.peer()
+    publisher.publish_video(layers=(InboundLayer(rid="l"), InboundLayer(rid="h")), mid="0")
+    extensions = {EXTENSIONS[Extension.MID]: b"0", number: b"h"}
+    source = Source(publisher, 77, payload_type, extensions=extensions)
+    source.send(b"\x10" + bytes(20))
+    is_wrong = number == EXTENSIONS[Extension.REPAIRED_RID] and payload_type == VIDEO_TYPE
+    assert net.drops.get("unknown_payload_type", 0) == is_wrong
 
 
 def test_a_difference_is_noticed() -> None:
