@@ -127,5 +127,6 @@ async def test_the_sender_cannot_be_forged(server: ServerProcess, join: Join, ro
         packet = await data(bob, b"I am carol")
         assert packet.participant is not None
         assert packet.participant.identity == "mallory"
-        await connection.close()
+        # In this order: a peer whose transport ends first is sent away.
         await mallory.leave()
+        await connection.close()

@@ -148,8 +148,8 @@ class Mallory:
         await self.dtls.transport._send(datagram)
 
     async def close(self) -> None:
-        await self.peer.close()
         await self.signal.leave()
+        await self.peer.close()
 
 
 def rtcp(kind: int, count: int, body: bytes, length: int | None = None) -> bytes:
