@@ -3,7 +3,6 @@
     SfuError
     ├── EngineError        the engine was called wrongly (unknown handle, command after close)
     ├── SdpError           a session description that is malformed, over a limit, or not acceptable
-    ├── TransportError     ICE, DTLS or SCTP could not do what was asked
     ├── BindError          a port could not be opened
     └── RequestError       a participant asked for something that it cannot have
 
@@ -31,10 +30,6 @@ class EngineError(SfuError):
 
 class SdpError(SfuError):
     code = "invalid_sdp"
-
-
-class TransportError(SfuError):
-    code = "transport_error"
 
 
 class BindError(SfuError):
