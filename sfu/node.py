@@ -9,7 +9,16 @@ import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping
 
-from sfu.api import JoinRequest, LeaveReason, ParticipantInfo, ParticipantSession, RoomInfo, SessionSink
+from sfu.api import (
+    JoinRequest,
+    LeaveReason,
+    NodeEvent,
+    NodeListener,
+    ParticipantInfo,
+    ParticipantSession,
+    RoomInfo,
+    SessionSink,
+)
 from sfu.config import SfuConfig
 from sfu.control.context import ControlContext
 from sfu.control.room import Room
@@ -51,6 +60,7 @@ class Node:
         self._rooms: dict[RoomName, Room] = {}
         self._context: ControlContext | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._listeners: list[NodeListener] = []
         self._closing = False
 
     @property
@@ -77,6 +87,7 @@ class Node:
             engine=self._runtime.commands,
             loop=loop,
             make_transport=self._make_transport,
+            notify=self._notify,
         )
         self._every(POLL_INTERVAL_S, self._poll)
         self._every(config.speaker_interval_s, self._update_speakers)
@@ -89,7 +100,9 @@ class Node:
             timer.cancel()
         if self._context is None:
             return
-        for room in list(self._rooms.values()):
+        rooms = list(self._rooms.values())
+        self._rooms.clear()
+        for room in rooms:
             room.close(LeaveReason.SERVER_SHUTDOWN)
         if self._context.closing:
             _, late = await asyncio.wait(self._context.closing, timeout=CLOSE_TIMEOUT_S)
@@ -109,6 +122,18 @@ class Node:
                 self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
 
         self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
+
+    # --- listeners --------------------------------------------------------------------------------------------
+
+    def add_listener(self, listener: NodeListener) -> None:
+        self._listeners.append(listener)
+
+    def _notify(self, event: NodeEvent) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a listener failed on %s", type(event).__name__)
 
     # --- rooms ------------------------------------------------------------------------------------------------
 
@@ -207,6 +232,7 @@ class Node:
         for name, room in list(self._rooms.items()):
             if room.empty_since_s is not None and now_s - room.empty_since_s >= self._config.empty_timeout_s:
                 del self._rooms[name]
+                room.close(LeaveReason.ROOM_DELETED)
 
     def _update_speakers(self) -> None:
         heard: dict[RoomName, dict[ParticipantId, tuple[int, int]]] = {name: {} for name in self._rooms}

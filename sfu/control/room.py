@@ -6,7 +6,17 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sfu.api import JoinRequest, LeaveReason, ParticipantsUpdated, RoomInfo, SessionSink, Speaker, SpeakersChanged
+from sfu.api import (
+    JoinRequest,
+    LeaveReason,
+    ParticipantsUpdated,
+    RoomFinished,
+    RoomInfo,
+    RoomStarted,
+    SessionSink,
+    Speaker,
+    SpeakersChanged,
+)
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
 from sfu.control.publication import Publication
@@ -33,6 +43,7 @@ class Room:
         )
         self.empty_since_s: float | None = context.loop.time()
         """Loop time since when nobody is here."""
+        context.notify(RoomStarted(self.info))
 
     @property
     def info(self) -> RoomInfo:
@@ -82,6 +93,7 @@ class Room:
     def close(self, reason: LeaveReason) -> None:
         for participant in self.participants():
             participant.leave(reason)
+        self._context.notify(RoomFinished(self.info))
 
     # --- telling everyone -----------------------------------------------------------------------------------
 
