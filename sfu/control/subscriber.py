@@ -59,6 +59,7 @@ class Subscriber:
         transport = self._context.make_transport(TransportRole.SUBSCRIBE)
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)
+        transport.events.on(TransportEvents.DATA_READY, self._participant.handle_data_ready)
         self.transport = transport
         self._dirty = True
         self._send_offer()
@@ -246,6 +247,10 @@ class Subscriber:
             self._timer = None
 
     # --- data and end --------------------------------------------------------------------------------------
+
+    @property
+    def data_open(self) -> bool:
+        return self.transport is not None and self.transport.data_open
 
     def send_data(self, kind: DataKind, payload: bytes) -> bool:
         return self.transport is not None and self.transport.send_data(kind, payload)

@@ -168,7 +168,8 @@ class SignalConnection:
         previous = self._services.connection_of.get(session.info.participant_id)
         self._attach(session)
         info = convert.server_info(self._services.sfu.node_id)
-        self.send(rtc.SignalResponse(reconnect=rtc.ReconnectResponse(server_info=info)))
+        response = rtc.ReconnectResponse(server_info=info, last_message_seq=session.last_sequence)
+        self.send(rtc.SignalResponse(reconnect=response))
         if previous is not None:
             previous.supersede()
         try:
