@@ -94,8 +94,12 @@ class Settings:
     """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384
     """Length of a room token."""
+    max_join_request_url_bytes: int = 65_536
+    """What a client asks for that joins over a single connection, with its first offer: as it stands in the URL."""
+    max_join_request_bytes: int = 131_072
+    """The same, decompressed."""
     max_metadata_bytes: int = 8_192
-    """Participant metadata of a token, and all its attributes together."""
+    """Participant metadata of a token or a join request, and all its attributes together."""
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from sfu.api import AddTrackRequest, DataKind, PublicationInfo, Target, TrackPublished, TrackUnpublished
+from sfu.api import AddTrackRequest, Answer, DataKind, PublicationInfo, Target, TrackPublished, TrackUnpublished
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
 from sfu.control.publication import Publication, announced
@@ -29,15 +29,29 @@ class _PendingTrack:
     info: PublicationInfo
 
 
+CompleteAnswer = Callable[[Transport, RemoteDescription, PublishNegotiation], PublishNegotiation]
+"""Adds to an answer what the client receives on the same connection."""
+
+
+def receive_only(transport: Transport, offer: RemoteDescription, negotiation: PublishNegotiation) -> PublishNegotiation:
+    """The `CompleteAnswer` of a publishing connection that sends nothing."""
+    return negotiation
+
+
 class Publisher:
     """Answers the client's offers (it always offers, so there is no glare) and keeps the room informed."""
 
     def __init__(
-        self, participant: Participant, context: ControlContext, on_data: Callable[[DataKind, bytes], None]
+        self,
+        participant: Participant,
+        context: ControlContext,
+        on_data: Callable[[DataKind, bytes], None],
+        complete_answer: CompleteAnswer,
     ) -> None:
         self._participant = participant
         self._context = context
         self._on_data = on_data
+        self._complete_answer = complete_answer
         self._pending: dict[str, _PendingTrack] = {}
         self._by_mid: dict[str, Publication] = {}
         self._remote_ufrag = ""
@@ -86,7 +100,7 @@ class Publisher:
 
     # --- negotiating ------------------------------------------------------------------------------------
 
-    def handle_offer(self, sdp: str) -> str:
+    def handle_offer(self, sdp: str) -> Answer:
         config = self._context.config
         if not self._offers.take(self._context.loop.time()):
             raise SdpError("too many offers", code="rate_limited")
@@ -100,8 +114,9 @@ class Publisher:
         if negotiation.data_section:
             transport.enable_data(initiate=False, remote_max_message_size=negotiation.remote_max_message_size)
         self._reconcile(transport, negotiation)
+        negotiation = self._complete_answer(transport, offer, negotiation)
         self._version += 1
-        return render_answer(
+        answer = render_answer(
             negotiation,
             transport.local(),
             session_id=self._session_id,
@@ -109,6 +124,8 @@ class Publisher:
             setup=setup,
             max_message_size=config.max_data_message_bytes,
         )
+        sent = {section.mid: section.sent.track_id for section in negotiation.answer if section.sent is not None}
+        return Answer(answer, sent)
 
     def _hints(self) -> dict[str, PublishHint]:
         infos = {pending.cid: pending.info for pending in self._pending.values()}
