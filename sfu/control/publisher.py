@@ -55,6 +55,7 @@ class Publisher:
         self._pending: dict[str, _PendingTrack] = {}
         self._by_mid: dict[str, Publication] = {}
         self._remote_ufrag = ""
+        self._data_offered = False
         self._version = 0
         self._session_id = secrets.randbits(62)
         self._stream_labels: dict[str, str] = {}
@@ -112,6 +113,7 @@ class Publisher:
         setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
         self._accept_transport(transport, offer, setup)
         if negotiation.data_section:
+            self._data_offered = True
             transport.enable_data(initiate=False, remote_max_message_size=negotiation.remote_max_message_size)
         self._reconcile(transport, negotiation)
         negotiation = self._complete_answer(transport, offer, negotiation)
@@ -144,10 +146,16 @@ class Publisher:
         if self.transport is None:
             transport = self._context.make_transport(TransportRole.PUBLISH)
             transport.events.on(TransportEvents.DATA, self._on_data)
-            transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
+            transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
+            transport.events.on(TransportEvents.DATA_READY, self._participant.handle_connected)
             transport.events.on(TransportEvents.CLOSED, self._handle_closed)
             self.transport = transport
         return self.transport
+
+    def _handle_connected(self) -> None:
+        # Whoever is active can be reached with data. On a single connection the channels are the client's to open.
+        if not (self._participant.single_connection and self._data_offered):
+            self._participant.handle_connected()
 
     def _handle_closed(self, reason: str) -> None:
         self._participant.handle_transport_closed(Target.PUBLISHER, reason)
