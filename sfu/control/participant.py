@@ -13,10 +13,13 @@ from sfu.api import (
     DataKind,
     DataReceived,
     JoinRequest,
+    Kind,
     LeaveReason,
+    ParticipantChanges,
     ParticipantInfo,
     ParticipantState,
     ParticipantsUpdated,
+    Permissions,
     RoomInfo,
     SessionEnded,
     SessionEvent,
@@ -110,6 +113,11 @@ class Participant:
         )
         self._room.broadcast_info(self)
 
+    def _change_and_tell(self, **changes: object) -> None:
+        """As `_change`, and the participant itself hears of it: clients wait for that."""
+        self._change(**changes)
+        self.emit(ParticipantsUpdated([self._info]))
+
     def _check_open(self) -> None:
         if self.ended:
             raise RequestError("the participant has left", code="left")
@@ -121,9 +129,7 @@ class Participant:
         if self._info.state is not ParticipantState.JOINING:
             return
         self._change(state=ParticipantState.JOINED)
-        for other in self._room.participants():
-            for publication in other.publisher.publications:
-                self.offer_publication(publication)
+        self._subscribe_to_all()
         self.subscriber.start()
         speakers = self._room.active_speakers()
         if speakers:
@@ -150,6 +156,41 @@ class Participant:
         self._check_open()
         if self.publisher.set_muted(track_id, muted):
             self._change()
+
+    def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
+        self._check_open()
+        self.publisher.describe(track_id, Kind.AUDIO, audio_features=tuple(features))
+        self._change_and_tell()
+
+    def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
+        self._check_open()
+        self.publisher.describe(track_id, Kind.VIDEO, width=width, height=height)
+        self._change_and_tell()
+
+    def update(self, changes: ParticipantChanges) -> None:
+        self._check_open()
+        info = self._info
+        attributes = {key: value for key, value in {**info.attributes, **changes.attributes}.items() if value}
+        name, metadata = changes.name or info.name, changes.metadata or info.metadata
+        if (name, metadata, attributes) != (info.name, info.metadata, info.attributes):
+            self._change_and_tell(name=name, metadata=metadata, attributes=attributes)
+
+    def set_permissions(self, permissions: Permissions) -> None:
+        self._check_open()
+        if permissions == self._info.permissions:
+            return
+        could_subscribe = self._info.permissions.can_subscribe
+        self._change_and_tell(permissions=permissions)
+        self.publisher.unpublish_forbidden(permissions)
+        if not permissions.can_subscribe:
+            self.subscriber.unsubscribe_all()
+        elif not could_subscribe and self._info.state is not ParticipantState.JOINING:
+            self._subscribe_to_all()
+
+    def _subscribe_to_all(self) -> None:
+        for other in self._room.participants():
+            for publication in other.publisher.publications:
+                self.offer_publication(publication)
 
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         self._check_open()
@@ -188,7 +229,7 @@ class Participant:
         """The sink stays: data that still arrives on the media transport is routed through it."""
         if self.ended or self._departure is not None:
             return
-        delay = self._context.config.departure_timeout_s
+        delay = self._context.config.resume_timeout_s
         self._departure = self._context.loop.call_later(delay, self.leave, LeaveReason.SIGNAL_CLOSE)
 
     def resume(self, sink: SessionSink) -> None:

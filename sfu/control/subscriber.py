@@ -94,6 +94,10 @@ class Subscriber:
                 slot.subscription = None
         self.mark_changed()
 
+    def unsubscribe_all(self) -> None:
+        for track_id in list(self.subscriptions):
+            self.unsubscribe(track_id)
+
     def update_settings(self, track_id: TrackId, settings: TrackSettings) -> None:
         """Without a subscription there is nothing to set: it may have ended while the message travelled."""
         subscription = self.subscriptions.get(track_id)
@@ -254,7 +258,6 @@ class Subscriber:
         self._cancel_timer()
         self._clear_in_flight()
         transport, self.transport = self.transport, None
-        for track_id in list(self.subscriptions):
-            self.unsubscribe(track_id)
+        self.unsubscribe_all()
         if transport is not None:
             self._context.close_transport(transport)
