@@ -337,6 +337,72 @@ SessionEvent = (
 SessionSink = Callable[[SessionEvent], None]
 
 
+# --- events of the node -------------------------------------------------------------------------------
+# What happens in all rooms, for webhooks, metrics and records. Within one room they come in order: a room starts before
+# anyone joins it, a participant's tracks end before it leaves, and everyone leaves before the room finishes.
+
+
+@dataclass(frozen=True, slots=True)
+class RoomStarted:
+    room: RoomInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFinished:
+    room: RoomInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantJoined:
+    """Its first transport is connected: the participant is really there."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantLeft:
+    """One that had joined; `participant.leave_reason` says why it left."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAborted:
+    """Left before any of its transports was connected."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationStarted:
+    room: RoomInfo
+    participant: ParticipantInfo
+    publication: PublicationInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationEnded:
+    room: RoomInfo
+    participant: ParticipantInfo
+    publication: PublicationInfo
+
+
+NodeEvent = (
+    RoomStarted
+    | RoomFinished
+    | ParticipantJoined
+    | ParticipantLeft
+    | ParticipantAborted
+    | PublicationStarted
+    | PublicationEnded
+)
+
+NodeListener = Callable[[NodeEvent], None]
+
+
 class ParticipantSession(Protocol):
     """One join of one participant. Every method may raise `RequestError`; after the end all raise code "left"."""
 
@@ -466,6 +532,11 @@ class Sfu(Protocol):
 
     def end_room(self, room: RoomName) -> bool:
         """End every session with room_deleted. False when there is no such room."""
+        ...
+
+    def add_listener(self, listener: NodeListener) -> None:
+        """Have `listener` told of every `NodeEvent` from now on, until the SFU has closed. It must not block; what it
+        raises is logged and reaches nobody else."""
         ...
 
     def metrics(self) -> Mapping[str, float]:

@@ -13,6 +13,8 @@ from sfu.api import (
     DataKind,
     JoinRequest,
     LeaveReason,
+    NodeEvent,
+    NodeListener,
     ParticipantInfo,
     ParticipantSession,
     RoomInfo,
@@ -61,6 +63,7 @@ class Node:
         self._rooms: dict[RoomName, Room] = {}
         self._context: ControlContext | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._listeners: list[NodeListener] = []
         self._closing = False
 
     @property
@@ -87,6 +90,7 @@ class Node:
             engine=self._runtime.commands,
             loop=loop,
             make_transport=self._make_transport,
+            notify=self._notify,
         )
         self._every(POLL_INTERVAL_S, self._poll)
         self._every(config.speaker_interval_s, self._update_speakers)
@@ -99,7 +103,9 @@ class Node:
             timer.cancel()
         if self._context is None:
             return
-        for room in list(self._rooms.values()):
+        rooms = list(self._rooms.values())
+        self._rooms.clear()
+        for room in rooms:
             room.close(LeaveReason.SERVER_SHUTDOWN)
         if self._context.closing:
             _, late = await asyncio.wait(self._context.closing, timeout=CLOSE_TIMEOUT_S)
@@ -119,6 +125,18 @@ class Node:
                 self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
 
         self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
+
+    # --- listeners --------------------------------------------------------------------------------------------
+
+    def add_listener(self, listener: NodeListener) -> None:
+        self._listeners.append(listener)
+
+    def _notify(self, event: NodeEvent) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a listener failed on %s", type(event).__name__)
 
     # --- rooms ------------------------------------------------------------------------------------------------
 

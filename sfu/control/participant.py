@@ -15,11 +15,16 @@ from sfu.api import (
     JoinRequest,
     Kind,
     LeaveReason,
+    ParticipantAborted,
     ParticipantChanges,
     ParticipantInfo,
+    ParticipantJoined,
+    ParticipantLeft,
     ParticipantState,
     ParticipantsUpdated,
     Permissions,
+    PublicationEnded,
+    PublicationStarted,
     RoomInfo,
     SessionEnded,
     SessionEvent,
@@ -249,10 +254,13 @@ class Participant:
         if self.ended:
             return
         self._cancel_departure()
+        had_joined = self._info.state is ParticipantState.ACTIVE
         self.publisher.close()
         self.subscriber.close()
         self._change(state=ParticipantState.DISCONNECTED, leave_reason=reason)
         self._room.remove(self)
+        event = ParticipantLeft if had_joined else ParticipantAborted
+        self._context.notify(event(self._room.info, self._info))
         self.emit(SessionEnded(reason))
         self._sink = None
 
@@ -261,6 +269,7 @@ class Participant:
     def handle_connected(self) -> None:
         if self._info.state is ParticipantState.JOINED:
             self._change(state=ParticipantState.ACTIVE)
+            self._context.notify(ParticipantJoined(self._room.info, self._info))
 
     def handle_transport_closed(self, target: Target, reason: str) -> None:
         """A dead transport cannot be revived from here: the client must join again."""
@@ -294,12 +303,14 @@ class Participant:
 
     def handle_published(self, publication: Publication) -> None:
         self._change()
+        self._context.notify(PublicationStarted(self._room.info, self._info, publication.info))
         self._room.announce(publication)
 
     def handle_unpublished(self, publication: Publication) -> None:
         for subscription in list(publication.subscriptions.values()):
             subscription.subscriber.subscriber.unsubscribe(publication.track_id)
         self._change()
+        self._context.notify(PublicationEnded(self._room.info, self._info, publication.info))
 
     def handle_subscribed(self, subscription: Subscription) -> None:
         publisher = subscription.publication.publisher

@@ -11,8 +11,10 @@ from sfu.api import (
     JoinRequest,
     LeaveReason,
     ParticipantsUpdated,
+    RoomFinished,
     RoomInfo,
     RoomOptions,
+    RoomStarted,
     RoomUpdated,
     SessionSink,
     Speaker,
@@ -50,6 +52,7 @@ class Room:
         self._told: tuple[int, int] = (0, 0)
         self._told_at_s = 0.0
         self.configure(options)
+        context.notify(RoomStarted(self.info))
 
     @property
     def info(self) -> RoomInfo:
@@ -154,6 +157,7 @@ class Room:
     def close(self, reason: LeaveReason) -> None:
         for participant in self.participants():
             participant.leave(reason)
+        self._context.notify(RoomFinished(self.info))
 
     # --- telling everyone -----------------------------------------------------------------------------------
 

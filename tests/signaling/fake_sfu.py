@@ -16,6 +16,8 @@ from sfu.api import (
     DataReceived,
     JoinRequest,
     LeaveReason,
+    NodeEvent,
+    NodeListener,
     ParticipantChanges,
     ParticipantInfo,
     ParticipantState,
@@ -216,6 +218,7 @@ class FakeSfu:
         self.max_participants = max_participants
         self.started = False
         self.closed = False
+        self.listeners: list[NodeListener] = []
         self._rooms: dict[RoomName, RoomInfo] = {}
         self._sessions: dict[RoomName, list[FakeSession]] = {}
 
@@ -318,6 +321,14 @@ class FakeSfu:
         for session in sessions:
             session.end(LeaveReason.ROOM_DELETED)
         return self._rooms.pop(room, None) is not None
+
+    def add_listener(self, listener: NodeListener) -> None:
+        self.listeners.append(listener)
+
+    def notify(self, event: NodeEvent) -> None:
+        """As if it had happened."""
+        for listener in self.listeners:
+            listener(event)
 
     def metrics(self) -> Mapping[str, float]:
         return {
