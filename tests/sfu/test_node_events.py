@@ -25,8 +25,6 @@ from tests.harness.raw_caller import RawCaller, all_joined
 from tests.harness.waiting import eventually
 from tests.sfu.test_node import ROOM, close_all
 
-__all__ = ["start_node"]
-
 
 def names(events: list[NodeEvent]) -> list[str]:
     return [type(event).__name__ for event in events]
