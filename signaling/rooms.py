@@ -182,6 +182,10 @@ def permissions_of(grants: Grants) -> Permissions:
         can_publish_data=grants.can_publish_data,
         can_publish_sources=grants.can_publish_sources,
         can_update_metadata=grants.can_update_own_metadata,
+        can_subscribe_metrics=grants.can_subscribe_metrics,
+        can_manage_agent_session=grants.can_manage_agent_session,
+        recorder=grants.recorder,
+        agent=grants.agent,
     )
 
 

@@ -5,9 +5,19 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from sfu.api import AddTrackRequest, Answer, DataKind, PublicationInfo, Target, TrackPublished, TrackUnpublished
+from sfu.api import (
+    AddTrackRequest,
+    Answer,
+    DataKind,
+    Kind,
+    Permissions,
+    PublicationInfo,
+    Target,
+    TrackPublished,
+    TrackUnpublished,
+)
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
 from sfu.control.publication import Publication, announced
@@ -54,6 +64,8 @@ class Publisher:
         self._complete_answer = complete_answer
         self._pending: dict[str, _PendingTrack] = {}
         self._by_mid: dict[str, Publication] = {}
+        self._forbidden: set[tuple[str, str]] = set()
+        """mid and cid of media that the client may still send though its publication was ended."""
         self._remote_ufrag = ""
         self._data_offered = False
         self._version = 0
@@ -98,6 +110,25 @@ class Publisher:
         publication.info = replace(publication.info, muted=muted)
         self._context.engine.set_track_muted(publication.track, muted)
         return True
+
+    def describe(self, track_id: TrackId, kind: Kind, **changes: Any) -> None:
+        """Change what a track of `kind` says of itself. Raises unknown_track."""
+        holders: list[_PendingTrack | Publication] = [*self._pending.values(), *self._by_mid.values()]
+        for holder in holders:
+            if holder.info.track_id == track_id and holder.info.kind is kind:
+                holder.info = replace(holder.info, **changes)
+                return
+        raise RequestError("no such track", code="unknown_track")
+
+    def unpublish_forbidden(self, permissions: Permissions) -> None:
+        """End what `permissions` do not allow. Media that the client still sends is dropped: nothing waits for it."""
+        for cid, pending in list(self._pending.items()):
+            if not permissions.may_publish(pending.info.source):
+                del self._pending[cid]
+        for publication in self.publications:
+            if not permissions.may_publish(publication.info.source):
+                self._forbidden.add((publication.received.mid, publication.cid))
+                self.unpublish(publication)
 
     # --- negotiating ------------------------------------------------------------------------------------
 
@@ -171,6 +202,7 @@ class Publisher:
     def _reconcile(self, transport: Transport, negotiation: PublishNegotiation) -> None:
         """Make the publications match what the offer sends: gone ones first, so that a mid can be taken over."""
         received = {media.mid: media for media in negotiation.received}
+        self._forbidden &= {(media.mid, media.cid) for media in negotiation.received}
         for mid, publication in list(self._by_mid.items()):
             media = received.get(mid)
             replaced = media is not None and media.cid != publication.cid and media.cid in self._pending
@@ -205,6 +237,8 @@ class Publisher:
         """By msid; else the oldest of the same kind, since some clients name their tracks anew in SDP."""
         if media.cid in self._pending:
             return self._pending.pop(media.cid)
+        if (media.mid, media.cid) in self._forbidden:
+            return None
         for cid, pending in self._pending.items():
             if pending.info.kind is media.kind:
                 return self._pending.pop(cid)

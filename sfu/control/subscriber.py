@@ -83,6 +83,10 @@ class Subscriber:
         self.negotiator.release(subscription)
         self.negotiator.mark_changed()
 
+    def unsubscribe_all(self) -> None:
+        for track_id in list(self.subscriptions):
+            self.unsubscribe(track_id)
+
     def update_settings(self, track_id: TrackId, settings: TrackSettings) -> None:
         """Without a subscription there is nothing to set: it may have ended while the message travelled."""
         subscription = self.subscriptions.get(track_id)
@@ -127,5 +131,4 @@ class Subscriber:
 
     def close(self) -> None:
         self.negotiator.close()
-        for track_id in list(self.subscriptions):
-            self.unsubscribe(track_id)
+        self.unsubscribe_all()

@@ -34,6 +34,7 @@ from sfu.api import (
     TrackUnpublished,
 )
 from signaling import strict_json
+from signaling.config import Settings
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
@@ -257,6 +258,10 @@ class SignalConnection:
         if self._session is None:
             raise RequestError("the session has ended", code="left")
         return self._session
+
+    @property
+    def settings(self) -> Settings:
+        return self._services.settings
 
     def count_violation(self, reason: str) -> None:
         self._metrics.violations.labels(reason).inc()
