@@ -20,7 +20,7 @@ from signaling.api import web as web_app
 from signaling.config import Settings
 from signaling.errors import ApiError
 from signaling.gate import Gate
-from signaling.livekit import endpoint
+from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
 
 _log = logging.getLogger("ting")
@@ -38,6 +38,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app = web.Application(middlewares=[_answer_errors], client_max_size=settings.max_body_bytes)
     app[SERVICES] = create_services(settings, sfu)
     endpoint.add_routes(app)
+    twirp.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)
