@@ -46,11 +46,14 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app.on_response_prepare.append(web_app.add_security_headers)
     app.on_startup.append(_start)
     app.on_shutdown.append(_shut_down)
+    app.on_cleanup.append(_release)
     return app
 
 
 async def _start(app: web.Application) -> None:
     services = app[SERVICES]
+    await services.database.open()
+    await services.revocations.start()
     await services.sfu.start()
     services.phase = Phase.READY
 
@@ -74,6 +77,13 @@ async def _shut_down(app: web.Application) -> None:
     except TimeoutError:
         for connection in list(services.connections):
             connection.abort()
+
+
+async def _release(app: web.Application) -> None:
+    """Also after a start that failed half-way."""
+    services = app[SERVICES]
+    await services.revocations.close()
+    await services.database.close()
 
 
 @web.middleware
@@ -135,7 +145,7 @@ class Listener:
         self.url = ""
 
     async def start(self) -> None:
-        """Start the SFU and open the port. Raises `BindError`."""
+        """Open the database, start the SFU and open the port. Raises `DatabaseError` or `BindError`."""
         settings, services = self._settings, self._app[SERVICES]
         try:
             await self._runner.setup()

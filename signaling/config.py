@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from sfu.api import SfuConfig
+from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import ConfigError
 
 DEFAULT_FILE = "ting.toml"
@@ -52,6 +53,14 @@ class Settings:
     """Networks that may read /metrics."""
     shutdown_timeout_s: float = 4.0
     """How long a stop waits for connections to take their goodbye."""
+
+    # --- what survives a restart --------------------------------------------------------------------
+    data_dir: str = ""
+    """Directory of the database. Empty: .run with --dev, else ting-data, both in the working directory."""
+    database_url: str = field(default="", repr=False)
+    """sqlite:///path or postgresql://user:password@host/name. Empty: SQLite in the file ting.db in data_dir."""
+    database_timeout_s: float = 5.0
+    """How long the database may take: for a connection, for another writer to finish, for a statement."""
 
     # --- logging ------------------------------------------------------------------------------------
     log_level: str = "info"
@@ -132,6 +141,13 @@ class Settings:
     @property
     def tls(self) -> bool:
         return bool(self.tls_cert)
+
+    @property
+    def resolved_database_url(self) -> str:
+        if self.database_url:
+            return self.database_url
+        folder = Path(self.data_dir or (".run" if self.dev else "ting-data"))
+        return sqlite_url(folder / "ting.db")
 
 
 _SIGNALING_KEYS = tuple(f.name for f in dataclasses.fields(Settings) if f.name != "sfu")
@@ -314,6 +330,10 @@ def _is_address(text: str) -> bool:
 
 
 def _check_urls(settings: Settings) -> None:
+    try:
+        parse_url(settings.resolved_database_url)
+    except ValueError as error:
+        raise ConfigError(f"database_url: {error}") from None
     if settings.public_url:
         try:
             parts = urlsplit(settings.public_url)
