@@ -20,7 +20,7 @@ from signaling.api import web as web_app
 from signaling.config import Settings
 from signaling.errors import ApiError
 from signaling.gate import Gate
-from signaling.livekit import endpoint
+from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
 
 _log = logging.getLogger("ting")
@@ -38,6 +38,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app = web.Application(middlewares=[_answer_errors], client_max_size=settings.max_body_bytes)
     app[SERVICES] = create_services(settings, sfu)
     endpoint.add_routes(app)
+    twirp.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)
@@ -45,11 +46,14 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app.on_response_prepare.append(web_app.add_security_headers)
     app.on_startup.append(_start)
     app.on_shutdown.append(_shut_down)
+    app.on_cleanup.append(_release)
     return app
 
 
 async def _start(app: web.Application) -> None:
     services = app[SERVICES]
+    await services.database.open()
+    await services.revocations.start()
     await services.sfu.start()
     services.phase = Phase.READY
 
@@ -73,6 +77,13 @@ async def _shut_down(app: web.Application) -> None:
     except TimeoutError:
         for connection in list(services.connections):
             connection.abort()
+
+
+async def _release(app: web.Application) -> None:
+    """Also after a start that failed half-way."""
+    services = app[SERVICES]
+    await services.revocations.close()
+    await services.database.close()
 
 
 @web.middleware
@@ -135,7 +146,7 @@ class Listener:
         self.url = ""
 
     async def start(self) -> None:
-        """Start the SFU and open the port. Raises `BindError`."""
+        """Open the database, start the SFU and open the port. Raises `DatabaseError` or `BindError`."""
         settings, services = self._settings, self._app[SERVICES]
         try:
             await self._runner.setup()
