@@ -10,9 +10,8 @@ from aiortc import RTCPeerConnection
 from sfu.api import DataKind, LeaveReason, SessionEnded, SubscriberOffer
 from sfu.ids import ParticipantId
 from tests.harness.raw_caller import RawCaller, all_joined
-from tests.sfu.test_node import close_all, start_node
+from tests.sfu.test_node import close_all
 
-__all__ = ["start_node"]
 
 StartNode = Callable[..., Any]
 
