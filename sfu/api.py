@@ -203,6 +203,8 @@ class JoinRequest:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     client: ClientDescription = ClientDescription()
+    single_connection: bool = False
+    """One transport carries both directions, and the client alone offers."""
     room_options: RoomOptions = RoomOptions()
     """For the room if this join creates it."""
     create_room: bool = True
@@ -233,6 +235,14 @@ class AddTrackRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """To an offer of the client. `mid_to_track_id` names what we send on its sections."""
+
+    sdp: str
+    mid_to_track_id: Mapping[str, TrackId] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TrackSettings:
     """What a subscriber wants of a track. `quality` None means by size; size 0 means unknown (then the best)."""
 
@@ -258,6 +268,15 @@ class SubscriberOffer:
     sdp: str
     offer_id: int
     mid_to_track_id: Mapping[str, TrackId]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSectionsRequired:
+    """With a single connection: the client must offer again, with so many more sections to receive on; 0 of both is
+    possible."""
+
+    num_audios: int
+    num_videos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -324,6 +343,7 @@ class SessionEnded:
 SessionEvent = (
     ParticipantsUpdated
     | SubscriberOffer
+    | MediaSectionsRequired
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
@@ -412,15 +432,21 @@ class ParticipantSession(Protocol):
     @property
     def info(self) -> ParticipantInfo: ...
 
+    @property
+    def single_connection(self) -> bool:
+        """As in the `JoinRequest`."""
+        ...
+
     def others(self) -> list[ParticipantInfo]:
         """Everyone else in the room, in order of joining."""
         ...
 
     def start(self) -> None:
-        """The join response is on its way: from now on events flow and the first subscriber offer goes out."""
+        """The join response is on its way: from now on events flow and, unless with a single connection, the first
+        subscriber offer goes out."""
         ...
 
-    async def handle_offer(self, sdp: str) -> str:
+    async def handle_offer(self, sdp: str) -> Answer:
         """Publisher offer in, answer out. Raises `SdpError`."""
         ...
 
@@ -472,8 +498,8 @@ class ParticipantSession(Protocol):
         ...
 
     def resume(self, sink: SessionSink) -> None:
-        """A new WebSocket took over: cancel the timeout, use `sink`, restart ICE on the subscriber transport,
-        send a full `ParticipantsUpdated`."""
+        """A new WebSocket took over: cancel the timeout, use `sink`, send a full `ParticipantsUpdated`, restart ICE on
+        the subscriber transport. With a single connection the client restarts ICE, by an offer."""
         ...
 
     def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...

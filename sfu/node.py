@@ -252,7 +252,7 @@ class Node:
             publication = self._control.publications.get(event.track)
             if publication is not None and publication.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
-                    subscription.subscriber.subscriber.mark_changed()
+                    subscription.subscriber.subscriber.negotiator.mark_changed()
 
     # --- periodic work --------------------------------------------------------------------------------------
 

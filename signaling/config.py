@@ -98,13 +98,21 @@ class Settings:
     guest_renewal_s: float = 86_400.0
     """How long after its end a guest token still lets its owner keep the identity."""
 
+    # --- rooms --------------------------------------------------------------------------------------
+    remote_unmute: bool = False
+    """Whether the server API may unmute a track. Off, only the publisher itself can."""
+
     # --- limits -------------------------------------------------------------------------------------
     guest_tokens_per_minute: float = 60.0
     """Guest tokens per address (IPv6: per /64); the first minute's worth may come at once."""
     room_lookups_per_minute: float = 120.0
     """Room lookups per address."""
+    server_api_requests_per_minute: float = 6_000.0
+    """Requests to the server API (Twirp) per address; the first minute's worth may come at once."""
+    max_server_api_body_bytes: int = 262_144
+    """Body of a request to the server API."""
     max_tracked_addresses: int = 10_000
-    """Addresses that the two limits above remember."""
+    """Addresses that each of the limits above remembers."""
     max_body_bytes: int = 16_384
     """Body of a REST request."""
     max_pending_connections_per_ip: int = 20
@@ -113,8 +121,12 @@ class Settings:
     """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384
     """Length of a room token."""
+    max_join_request_url_bytes: int = 65_536
+    """What a client asks for that joins over a single connection, with its first offer: as it stands in the URL."""
+    max_join_request_bytes: int = 131_072
+    """The same, decompressed."""
     max_metadata_bytes: int = 8_192
-    """Participant metadata of a token, and all its attributes together."""
+    """Participant metadata of a token or a join request, and all its attributes together."""
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
 

@@ -41,6 +41,7 @@ class Services:
     metrics: Metrics
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
+    server_api_limiter: AddressLimiter
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""
@@ -78,4 +79,5 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),
+        server_api_limiter=AddressLimiter(settings.server_api_requests_per_minute, settings.max_tracked_addresses),
     )

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     ClientDescription,
     DataKind,
     DataReceived,
@@ -35,11 +36,13 @@ from sfu.api import (
     TrackSettings,
     TrackSubscribed,
 )
+from sfu.control.answering import AnsweringNegotiator
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
+from sfu.control.offering import OfferingNegotiator
 from sfu.control.publication import Publication
-from sfu.control.publisher import Publisher
-from sfu.control.subscriber import Subscriber
+from sfu.control.publisher import Publisher, receive_only
+from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
 from sfu.errors import RequestError, SdpError
 from sfu.ids import Identity, RoomName, TrackId, new_participant_id
@@ -77,8 +80,15 @@ class Participant:
             attributes=dict(request.attributes),
             kind=request.kind,
         )
-        self.publisher = Publisher(self, context, self._handle_data)
-        self.subscriber = Subscriber(self, context)
+        self.single_connection = request.single_connection
+        negotiator: Negotiator
+        if request.single_connection:
+            negotiator = AnsweringNegotiator(self, context)
+            self.publisher = Publisher(self, context, self._handle_data, negotiator.complete_answer)
+        else:
+            negotiator = OfferingNegotiator(self, context)
+            self.publisher = Publisher(self, context, self._handle_data, receive_only)
+        self.subscriber = Subscriber(self, context, negotiator)
 
     # --- state -------------------------------------------------------------------------------------------
 
@@ -135,18 +145,18 @@ class Participant:
             return
         self._change(state=ParticipantState.JOINED)
         self._subscribe_to_all()
-        self.subscriber.start()
+        self.subscriber.negotiator.start()
         speakers = self._room.active_speakers()
         if speakers:
             self.emit(SpeakersChanged(speakers))
 
-    async def handle_offer(self, sdp: str) -> str:
+    async def handle_offer(self, sdp: str) -> Answer:
         self._check_open()
         return self.publisher.handle_offer(sdp)
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
         self._check_open()
-        self.subscriber.handle_answer(sdp, offer_id)
+        self.subscriber.negotiator.handle_answer(sdp, offer_id)
 
     def handle_candidate(self, target: Target, candidate: str) -> None:
         self._check_open()
@@ -242,7 +252,7 @@ class Participant:
         self._cancel_departure()
         self._sink = sink
         self.emit(ParticipantsUpdated([self._info, *self.others()]))
-        self.subscriber.restart()
+        self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
         if self._departure is not None:
@@ -278,7 +288,8 @@ class Participant:
         self._context.counters[f"transports_lost_{target}_{reason}"] += 1
         self.leave(LeaveReason.MEDIA_FAILURE if self._departure is None else LeaveReason.CONNECTION_TIMEOUT)
 
-    def handle_answer_timeout(self) -> None:
+    def handle_negotiation_timeout(self) -> None:
+        """The client did not answer our offer, or did not offer when it had to."""
         if self._departure is None:
             self.leave(LeaveReason.STATE_MISMATCH)
 

@@ -109,7 +109,10 @@ async def _offer(context: Context, message: rtc.SessionDescription) -> None:
     if message.type != "offer":
         raise Violation("an offer was expected")
     answer = await context.session.handle_offer(message.sdp)
-    context.send(rtc.SignalResponse(answer=rtc.SessionDescription(type="answer", sdp=answer, id=message.id)))
+    description = rtc.SessionDescription(
+        type="answer", sdp=answer.sdp, id=message.id, mid_to_track_id=dict(answer.mid_to_track_id)
+    )
+    context.send(rtc.SignalResponse(answer=description))
 
 
 async def _answer(context: Context, message: rtc.SessionDescription) -> None:

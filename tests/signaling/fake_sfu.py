@@ -12,6 +12,7 @@ from typing import Any
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     DataKind,
     DataReceived,
     JoinRequest,
@@ -97,14 +98,19 @@ class FakeSession:
 
     def start(self) -> None:
         self._note("start")
-        self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
+        if not self.single_connection:
+            self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
         self._tell_others()
 
-    async def handle_offer(self, sdp: str) -> str:
+    @property
+    def single_connection(self) -> bool:
+        return self.request.single_connection
+
+    async def handle_offer(self, sdp: str) -> Answer:
         self._note("handle_offer", sdp)
         if not sdp.startswith("v=0"):
             raise SdpError("the description is malformed")
-        return ANSWER_SDP
+        return Answer(ANSWER_SDP, {"1": TrackId("TR_other")} if self.single_connection else {})
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
         self._note("handle_answer", sdp, offer_id)
