@@ -12,7 +12,6 @@ from sfu.ids import ParticipantId
 from tests.harness.raw_caller import RawCaller, all_joined
 from tests.sfu.test_node import close_all
 
-
 StartNode = Callable[..., Any]
 
 
