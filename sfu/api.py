@@ -63,6 +63,8 @@ class Target(StrEnum):
 class DataKind(StrEnum):
     RELIABLE = "reliable"
     LOSSY = "lossy"
+    TRACK = "track"
+    """Packets of data tracks, which the SFU forwards by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,6 +123,53 @@ class PublicationInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class DataTrackInfo:
+    """A data track as everyone sees it. `handle` is the one that its publisher chose."""
+
+    track_id: TrackId
+    handle: int
+    name: str
+    encryption: int = 0
+    frame_encoding: bytes = b""
+    """Of the application; the SFU only passes it on, as `schema`."""
+    schema: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class DataTrackRequest:
+    handle: int
+    name: str
+    encryption: int = 0
+    frame_encoding: bytes = b""
+    schema: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackGrant:
+    """Whom a publisher lets have its tracks: by identity, or by participant id when that is empty."""
+
+    identity: str = ""
+    participant_id: str = ""
+    all_tracks: bool = False
+    track_ids: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRights:
+    """What a publisher lets others have of its tracks."""
+
+    all_participants: bool = True
+    grants: Sequence[TrackGrant] = ()
+
+    def allow(self, identity: Identity, participant_id: ParticipantId, track_id: TrackId) -> bool:
+        return self.all_participants or any(
+            grant.all_tracks or track_id in grant.track_ids
+            for grant in self.grants
+            if (grant.identity == identity if grant.identity else grant.participant_id == participant_id)
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class ParticipantInfo:
     participant_id: ParticipantId
     identity: Identity
@@ -139,6 +188,7 @@ class ParticipantInfo:
     """LiveKit's ParticipantInfo.KindDetail."""
     is_publisher: bool = False
     tracks: Sequence[PublicationInfo] = ()
+    data_tracks: Sequence[DataTrackInfo] = ()
     leave_reason: LeaveReason | None = None
 
 
@@ -201,6 +251,7 @@ class JoinRequest:
     kind: int = 0
     permissions: Permissions = Permissions()
     auto_subscribe: bool = True
+    auto_subscribe_data_tracks: bool = False
     adaptive_stream: bool = False
     client: ClientDescription = ClientDescription()
     single_connection: bool = False
@@ -329,6 +380,43 @@ class TrackSubscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class SubscriptionAllowed:
+    """The publisher lets this participant have the track, or no longer."""
+
+    publisher_id: ParticipantId
+    track_id: TrackId
+    allowed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionRefused:
+    """The client can take none of the codecs in which the track comes."""
+
+    track_id: TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class DataTrackSource:
+    publisher_identity: Identity
+    publisher_id: ParticipantId
+    track_id: TrackId
+
+
+@dataclass(frozen=True, slots=True)
+class DataTrackHandles:
+    """Which data tracks the packets with these handles are of; beside those that were told before."""
+
+    sources: Mapping[int, DataTrackSource]
+
+
+@dataclass(frozen=True, slots=True)
+class DataTrackUnpublished:
+    """The server has ended a data track of the participant's own."""
+
+    info: DataTrackInfo
+
+
+@dataclass(frozen=True, slots=True)
 class RoomUpdated:
     room: RoomInfo
 
@@ -350,6 +438,10 @@ SessionEvent = (
     | SpeakersChanged
     | DataReceived
     | TrackSubscribed
+    | SubscriptionAllowed
+    | SubscriptionRefused
+    | DataTrackHandles
+    | DataTrackUnpublished
     | RoomUpdated
     | SessionEnded
 )
@@ -483,6 +575,30 @@ class ParticipantSession(Protocol):
 
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         """Unknown ids raise unknown_track after the known ones were handled."""
+        ...
+
+    def set_subscription_rights(self, rights: SubscriptionRights) -> None:
+        """Who may have this participant's tracks, at once. Those concerned hear `SubscriptionAllowed`."""
+        ...
+
+    def publish_data_track(self, request: DataTrackRequest) -> DataTrackInfo:
+        """Raises not_allowed, limit_exceeded, invalid_handle, invalid_name, duplicate_handle or duplicate_name."""
+        ...
+
+    def unpublish_data_track(self, handle: int) -> DataTrackInfo:
+        """Raises unknown_track."""
+        ...
+
+    def update_data_subscription(self, track_id: TrackId, subscribe: bool, target_fps: int = 0) -> None:
+        """Answered by `DataTrackHandles`. `target_fps` 0: every frame. Raises unknown_track or not_allowed."""
+        ...
+
+    def store_blob(self, key: bytes, contents: bytes) -> None:
+        """For everyone in the room, until this participant leaves. Raises not_allowed or limit_exceeded."""
+        ...
+
+    def find_blob(self, identity: Identity, key: bytes) -> bytes:
+        """What the participant of that identity has stored. Raises unknown_participant or unknown_blob."""
         ...
 
     def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None:

@@ -51,6 +51,17 @@ class SfuConfig:
     """Reliable data that is kept per receiver until its data channel opens, and for what a reconnect may cost."""
     max_data_replay_messages: int = 1000
     """The same in messages. A receiver whose lost channel needs more is told to reconnect fully."""
+    max_data_tracks_per_participant: int = 64
+    max_data_track_packets_per_s: int = 5000
+    """Data track packets per publisher; more is dropped and counted."""
+    max_data_track_bytes_per_s: int = 8 * 1024 * 1024
+    """The same in bytes."""
+    max_data_track_buffered_bytes: int = 256 * 1024
+    """Unsent data track bytes per receiver; beyond it packets are dropped and counted: old frames help nobody."""
+    max_data_blob_bytes: int = 65_536
+    max_data_blobs_per_participant: int = 64
+    max_data_blob_bytes_per_room: int = 8 * 1024 * 1024
+    """All blobs of a room with their keys."""
     max_half_open_transports: int = 2000
     max_dtls_queue_datagrams: int = 64
     """Datagrams that wait for the DTLS state machine of one transport."""

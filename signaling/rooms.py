@@ -32,6 +32,7 @@ class JoinOptions:
     """What the client asks for beside its token."""
 
     auto_subscribe: bool = True
+    auto_subscribe_data_tracks: bool = False
     adaptive_stream: bool = False
     client: ClientDescription = field(default_factory=ClientDescription)
     single_connection: bool = False
@@ -86,6 +87,7 @@ class RoomService:
                 kind=grants.kind,
                 permissions=permissions_of(grants),
                 auto_subscribe=options.auto_subscribe,
+                auto_subscribe_data_tracks=options.auto_subscribe_data_tracks,
                 adaptive_stream=options.adaptive_stream,
                 client=options.client,
                 single_connection=options.single_connection,

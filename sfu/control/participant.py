@@ -14,6 +14,9 @@ from sfu.api import (
     ClientDescription,
     DataKind,
     DataReceived,
+    DataTrackInfo,
+    DataTrackRequest,
+    DataTrackUnpublished,
     JoinRequest,
     Kind,
     LeaveReason,
@@ -32,13 +35,16 @@ from sfu.api import (
     SessionEvent,
     SessionSink,
     SpeakersChanged,
+    SubscriptionRights,
     Target,
     TrackMuted,
     TrackSettings,
     TrackSubscribed,
 )
 from sfu.control.answering import AnsweringNegotiator
+from sfu.control.blobs import Blobs
 from sfu.control.context import ControlContext
+from sfu.control.data_tracks import DataPublisher, DataSubscriber
 from sfu.control.limits import TokenBucket
 from sfu.control.offering import OfferingNegotiator
 from sfu.control.publication import Publication
@@ -46,6 +52,7 @@ from sfu.control.publisher import Publisher, receive_only
 from sfu.control.reliable import ReliableOutbox
 from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
+from sfu.control.wishes import Wishes
 from sfu.errors import RequestError, SdpError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id
 
@@ -66,7 +73,11 @@ class Participant:
         self._room = room
         self._context = context
         self._sink: SessionSink | None = sink
-        self._auto_subscribe = request.auto_subscribe
+        self.wishes = Wishes(self, request.auto_subscribe)
+        self.data_publisher = DataPublisher(self, context)
+        self.data_subscriber = DataSubscriber(self, request.auto_subscribe_data_tracks)
+        self._blobs = Blobs(context.config, room.blob_budget)
+        self._rights = SubscriptionRights()
         self._departure: asyncio.TimerHandle | None = None
         self._announced_subscribed: set[TrackId] = set()
         rate = context.config.max_data_messages_per_s
@@ -135,6 +146,7 @@ class Participant:
             self._info,
             version=self._info.version + 1,
             tracks=tracks,
+            data_tracks=tuple(track.info for track in self.data_publisher.tracks),
             is_publisher=bool(tracks),
             **changes,  # type: ignore[arg-type]
         )
@@ -156,7 +168,7 @@ class Participant:
         if self._info.state is not ParticipantState.JOINING:
             return
         self._change(state=ParticipantState.JOINED)
-        self._subscribe_to_all()
+        self._review_all()
         self.subscriber.negotiator.start()
         speakers = self._room.active_speakers()
         if speakers:
@@ -206,35 +218,88 @@ class Participant:
         self._check_open()
         if permissions == self._info.permissions:
             return
-        could_subscribe = self._info.permissions.can_subscribe
         self._change_and_tell(permissions=permissions)
         self.publisher.unpublish_forbidden(permissions)
-        if not permissions.can_subscribe:
-            self.subscriber.unsubscribe_all()
-        elif not could_subscribe and self._info.state is not ParticipantState.JOINING:
-            self._subscribe_to_all()
+        if not permissions.can_publish_data:
+            self._unpublish_data_tracks()
+        if self._info.state is not ParticipantState.JOINING:
+            self._review_all()
 
-    def _subscribe_to_all(self) -> None:
-        for other in self._room.participants():
-            for publication in other.publisher.publications:
-                self.offer_publication(publication)
+    def _review_all(self) -> None:
+        for publication in self._room.publications():
+            self.wishes.review(publication)
+        for track in self._room.data_tracks():
+            self.data_subscriber.review(track)
 
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         self._check_open()
         unknown = False
         for track_id in track_ids:
-            if not subscribe:
-                self.subscriber.unsubscribe(track_id)
-                continue
             publication = self._room.find_publication(track_id)
             if publication is None or publication.publisher is self:
-                unknown = True
-            elif self._info.permissions.can_subscribe:
-                self.subscriber.subscribe(publication)
-            else:
+                # Nothing to end is what the client wanted.
+                unknown = unknown or subscribe
+            elif subscribe and not self._info.permissions.can_subscribe:
                 raise RequestError("not allowed to subscribe", code="not_allowed")
+            else:
+                self.wishes.choose(publication, subscribe)
         if unknown:
             raise RequestError("no such track", code="unknown_track")
+
+    def set_subscription_rights(self, rights: SubscriptionRights) -> None:
+        self._check_open()
+        self._rights = rights
+        for other in self._room.participants():
+            for publication in self.publisher.publications:
+                other.wishes.review(publication)
+            for track in self.data_publisher.tracks:
+                other.data_subscriber.review(track)
+
+    def lets(self, other: Participant, track_id: TrackId) -> bool:
+        """Whether the rights that this publisher gives let the other have its track."""
+        return self._rights.allow(other.info.identity, other.info.participant_id, track_id)
+
+    def publish_data_track(self, request: DataTrackRequest) -> DataTrackInfo:
+        self._check_open()
+        track = self.data_publisher.publish(request)
+        self._change()
+        self._room.announce_data_track(track)
+        return track.info
+
+    def unpublish_data_track(self, handle: int) -> DataTrackInfo:
+        self._check_open()
+        track = self.data_publisher.unpublish(handle)
+        self._room.withdraw_data_track(track)
+        self._change()
+        return track.info
+
+    def _unpublish_data_tracks(self) -> None:
+        for track in self.data_publisher.tracks:
+            self.emit(DataTrackUnpublished(self.unpublish_data_track(track.info.handle)))
+
+    def update_data_subscription(self, track_id: TrackId, subscribe: bool, target_fps: int = 0) -> None:
+        self._check_open()
+        track = self._room.find_data_track(track_id)
+        if track is not None and track.publisher is not self:
+            self.data_subscriber.choose(track, subscribe, target_fps)
+        elif subscribe:
+            raise RequestError("no such track", code="unknown_track")
+
+    def store_blob(self, key: bytes, contents: bytes) -> None:
+        self._check_open()
+        if not self._info.permissions.can_publish_data:
+            raise RequestError("not allowed to send data", code="not_allowed")
+        self._blobs.store(key, contents)
+
+    def find_blob(self, identity: Identity, key: bytes) -> bytes:
+        self._check_open()
+        other = self._room.find_identity(identity)
+        if other is None:
+            raise RequestError("no such participant", code="unknown_participant")
+        contents = other._blobs.find(key)
+        if contents is None:
+            raise RequestError("the participant has no such blob", code="unknown_blob")
+        return contents
 
     def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None:
         self._check_open()
@@ -281,6 +346,9 @@ class Participant:
         self._sink = sink
         self._reliable.handle_resumed()
         self.emit(ParticipantsUpdated([self._info, *self.others()]))
+        for publication in self._room.publications():
+            self.wishes.repeat(publication)
+        self.data_subscriber.repeat()
         self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
@@ -296,6 +364,10 @@ class Participant:
         had_joined = self._info.state is ParticipantState.ACTIVE
         self.publisher.close()
         self.subscriber.close()
+        for track in self.data_publisher.tracks:
+            self._room.withdraw_data_track(self.data_publisher.unpublish(track.info.handle))
+        self.data_subscriber.close()
+        self._blobs.close()
         self._change(state=ParticipantState.DISCONNECTED, leave_reason=reason)
         self._room.remove(self)
         event = ParticipantLeft if had_joined else ParticipantAborted
@@ -323,6 +395,9 @@ class Participant:
             self.leave(LeaveReason.STATE_MISMATCH)
 
     def _handle_data(self, kind: DataKind, payload: bytes) -> None:
+        if kind is DataKind.TRACK:
+            self.data_publisher.handle_packet(payload)
+            return
         if not self._data_bucket.take(self._context.loop.time()):
             self._context.counters["data_rate_limited"] += 1
             if kind is DataKind.RELIABLE:
@@ -355,6 +430,7 @@ class Participant:
     def handle_unpublished(self, publication: Publication) -> None:
         for subscription in list(publication.subscriptions.values()):
             subscription.subscriber.subscriber.unsubscribe(publication.track_id)
+        self._room.withdraw(publication)
         self._change()
         self._context.notify(PublicationEnded(self._room.info, self._info, publication.info))
 
@@ -366,11 +442,6 @@ class Participant:
         if track_id not in self._announced_subscribed:
             self._announced_subscribed.add(track_id)
             self.emit(TrackSubscribed(track_id))
-
-    def offer_publication(self, publication: Publication) -> None:
-        """Automatic subscription, where the client and its permissions want it."""
-        if self._auto_subscribe and self._info.permissions.can_subscribe and publication.publisher is not self:
-            self.subscriber.subscribe(publication)
 
     def mute_by_server(self, track_id: TrackId, muted: bool) -> None:
         if self.publisher.set_muted(track_id, muted):

@@ -20,7 +20,9 @@ from sfu.api import (
     Speaker,
     SpeakersChanged,
 )
+from sfu.control.blobs import BlobBudget
 from sfu.control.context import ControlContext
+from sfu.control.data_tracks import DataTrack
 from sfu.control.participant import Participant
 from sfu.control.publication import Publication
 from sfu.control.speakers import SpeakerDetector
@@ -38,6 +40,9 @@ class Room:
         self.name = name
         self._participants: dict[ParticipantId, Participant] = {}
         self._by_identity: dict[Identity, Participant] = {}
+        self._publications: dict[TrackId, Publication] = {}
+        self._data_tracks: dict[TrackId, DataTrack] = {}
+        self.blob_budget = BlobBudget(config.max_data_blob_bytes_per_room)
         self._speakers = SpeakerDetector(round(config.speaker_interval_s * 1000))
         self._info = RoomInfo(
             room_id=new_room_id(),
@@ -112,11 +117,16 @@ class Room:
         return self._by_identity.get(identity)
 
     def find_publication(self, track_id: TrackId) -> Publication | None:
-        for participant in self._participants.values():
-            publication = participant.publisher.find(track_id)
-            if publication is not None:
-                return publication
-        return None
+        return self._publications.get(track_id)
+
+    def publications(self) -> list[Publication]:
+        return list(self._publications.values())
+
+    def find_data_track(self, track_id: TrackId) -> DataTrack | None:
+        return self._data_tracks.get(track_id)
+
+    def data_tracks(self) -> list[DataTrack]:
+        return list(self._data_tracks.values())
 
     # --- coming and going ---------------------------------------------------------------------------------
 
@@ -175,8 +185,24 @@ class Room:
                 participant.deliver_data(kind, payload)
 
     def announce(self, publication: Publication) -> None:
+        self._publications[publication.track_id] = publication
         for other in self.participants():
-            other.offer_publication(publication)
+            other.wishes.review(publication)
+
+    def withdraw(self, publication: Publication) -> None:
+        self._publications.pop(publication.track_id, None)
+        for other in self.participants():
+            other.wishes.forget(publication.track_id)
+
+    def announce_data_track(self, track: DataTrack) -> None:
+        self._data_tracks[track.info.track_id] = track
+        for other in self.participants():
+            other.data_subscriber.review(track)
+
+    def withdraw_data_track(self, track: DataTrack) -> None:
+        del self._data_tracks[track.info.track_id]
+        for other in self.participants():
+            other.data_subscriber.forget(track)
 
     def update_speakers(self, heard: Mapping[ParticipantId, tuple[int, int]]) -> None:
         changed = self._speakers.update(heard)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sfu.api import DataKind, TrackSettings
+from sfu.api import DataKind, SubscriptionRefused, TrackSettings
 from sfu.control.context import ControlContext
 from sfu.control.publication import Publication
 from sfu.control.subscription import Subscription, new_ssrc
@@ -118,6 +118,7 @@ class Subscriber:
     def refuse(self, subscription: Subscription) -> None:
         """The client cannot take it in any form."""
         subscription.refused = True
+        self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
         self._context.counters["subscriptions_refused"] += 1
 
     def detach(self, subscription: Subscription) -> None:

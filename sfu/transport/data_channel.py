@@ -1,4 +1,5 @@
-"""The two data channels of a LiveKit transport, `_reliable` and `_lossy` (RFC 8831, RFC 8832), over aiortc's SCTP."""
+"""The data channels of a LiveKit transport, `_reliable`, `_lossy` and `_data_track` (RFC 8831, RFC 8832), over aiortc's
+SCTP."""
 
 from __future__ import annotations
 
@@ -15,15 +16,17 @@ from sfu.transport.dtls import DtlsSession, SctpAssociation
 MAX_CHANNELS = 16
 """Channels that a peer may open; more are closed at once."""
 
-_KINDS = {"_reliable": DataKind.RELIABLE, "_lossy": DataKind.LOSSY}
+_KINDS = {"_reliable": DataKind.RELIABLE, "_lossy": DataKind.LOSSY, "_data_track": DataKind.TRACK}
+_NEEDED = (DataKind.RELIABLE, DataKind.LOSSY)
+"""Older clients know no data tracks."""
 
 
 class DataChannels:
     """SCTP on a connected DTLS session.
 
-    With `initiate` we open both channels, else the peer does. Channels with other labels are accepted and what they
-    carry is counted (`data_unknown_label`) and ignored. `on_ready` is called when both are open, and again whenever a
-    new reliable channel has taken the place of the old.
+    With `initiate` we open the channels, else the peer does. Channels with other labels are accepted and what they
+    carry is counted (`data_unknown_label`) and ignored. `on_ready` is called when reliable and lossy are open, and
+    again whenever a new reliable channel has taken the place of the old.
     """
 
     def __init__(
@@ -34,6 +37,7 @@ class DataChannels:
         remote_max_message_size: int,
         max_message_bytes: int,
         max_buffered_bytes: int,
+        max_track_buffered_bytes: int,
         on_message: Callable[[DataKind, bytes], None],
         on_ready: Callable[[], None],
         counters: Counter[str],
@@ -42,7 +46,8 @@ class DataChannels:
         self._initiate = initiate
         self._remote_max_message_size = remote_max_message_size
         self._max_message_bytes = max_message_bytes
-        self._max_buffered_bytes = max_buffered_bytes
+        self._max_buffered_bytes = dict.fromkeys(DataKind, max_buffered_bytes)
+        self._max_buffered_bytes[DataKind.TRACK] = max_track_buffered_bytes
         self._on_message = on_message
         self._on_ready = on_ready
         self._counters = counters
@@ -65,6 +70,7 @@ class DataChannels:
         if self._initiate:
             self._open("_reliable", max_retransmits=None)
             self._open("_lossy", max_retransmits=0)
+            self._open("_data_track", max_retransmits=0, ordered=False)
 
     def send(self, kind: DataKind, payload: bytes) -> bool:
         """Queue one binary message; what comes before the peer's ACK of our own channel waits for it.
@@ -78,7 +84,7 @@ class DataChannels:
         if len(payload) > limit:
             self._counters["data_too_long"] += 1
             return False
-        if channel.bufferedAmount + self._waiting_bytes[kind] + len(payload) > self._max_buffered_bytes:
+        if channel.bufferedAmount + self._waiting_bytes[kind] + len(payload) > self._max_buffered_bytes[kind]:
             self._counters["data_buffer_full"] += 1
             return False
         if channel.readyState == "open":
@@ -99,8 +105,8 @@ class DataChannels:
         channel = self._channels.get(kind)
         return channel is not None and channel.readyState == "open"
 
-    def _open(self, label: str, max_retransmits: int | None) -> None:
-        parameters = RTCDataChannelParameters(label=label, ordered=True, maxRetransmits=max_retransmits)
+    def _open(self, label: str, max_retransmits: int | None, ordered: bool = True) -> None:
+        parameters = RTCDataChannelParameters(label=label, ordered=ordered, maxRetransmits=max_retransmits)
         channel = RTCDataChannel(self._sctp, parameters)
         channel.on("open", lambda: self._handle_open(channel))
         self._add(channel)
@@ -144,6 +150,6 @@ class DataChannels:
         self._counters["data_unknown_label"] += 1
 
     def _check_ready(self) -> None:
-        if not self._ready and all(self._is_open(kind) for kind in DataKind):
+        if not self._ready and all(self._is_open(kind) for kind in _NEEDED):
             self._ready = True
             self._on_ready()

@@ -44,7 +44,8 @@ class TransportEvents(StrEnum):
     DATA = "data"
     """(kind: DataKind, payload: bytes): a message of the peer."""
     DATA_READY = "data_ready"
-    """(): both data channels are open; again when another reliable channel has taken the place of the first."""
+    """(): the reliable and the lossy data channel are open; again when another reliable one has taken the place of the
+    first."""
 
 
 class Transport:
@@ -220,6 +221,7 @@ class Transport:
             remote_max_message_size=remote_max_message_size,
             max_message_bytes=self._config.max_data_message_bytes,
             max_buffered_bytes=self._config.max_data_buffered_bytes,
+            max_track_buffered_bytes=self._config.max_data_track_buffered_bytes,
             on_message=self._handle_data,
             on_ready=self._handle_data_ready,
             counters=self.counters,

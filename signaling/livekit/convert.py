@@ -8,6 +8,8 @@ from livekit.protocol import models, rtc
 
 from sfu.api import (
     AddTrackRequest,
+    DataTrackInfo,
+    DataTrackSource,
     Kind,
     LeaveReason,
     ParticipantInfo,
@@ -99,6 +101,7 @@ def participant(info: ParticipantInfo) -> models.ParticipantInfo:
         identity=info.identity,
         state=_STATES[info.state],
         tracks=[track(publication) for publication in info.tracks],
+        data_tracks=[data_track(one) for one in info.data_tracks],
         metadata=info.metadata,
         joined_at=info.joined_at_ms // 1000,
         joined_at_ms=info.joined_at_ms,
@@ -154,6 +157,28 @@ def track(info: PublicationInfo) -> models.TrackInfo:
     if info.mime_type:
         message.codecs.add(mime_type=info.mime_type, mid=info.mid, layers=layers)
     return message
+
+
+def data_track(info: DataTrackInfo) -> models.DataTrackInfo:
+    message = models.DataTrackInfo(
+        sid=info.track_id,
+        pub_handle=info.handle,
+        name=info.name,
+        encryption=info.encryption,  # type: ignore[arg-type]
+    )
+    if info.frame_encoding:
+        message.frame_encoding.MergeFromString(info.frame_encoding)
+    if info.schema:
+        message.schema.MergeFromString(info.schema)
+    return message
+
+
+def data_track_source(source: DataTrackSource) -> rtc.DataTrackSubscriberHandles.PublishedDataTrack:
+    return rtc.DataTrackSubscriberHandles.PublishedDataTrack(
+        publisher_identity=source.publisher_identity,
+        publisher_sid=source.publisher_id,
+        track_sid=source.track_id,
+    )
 
 
 def _layer(layer: VideoLayerInfo) -> models.VideoLayer:

@@ -24,7 +24,7 @@ FORWARDED = frozenset({
     "user", "chat_message", "transcription", "sip_dtmf", "rpc_request", "rpc_ack", "rpc_response",
     "stream_header", "stream_chunk", "stream_trailer", "encrypted_packet",
 })  # fmt: skip
-"""Payloads that pass. `speaker` is the server's to say, and `metrics` needs a permission that nobody has yet."""
+"""Payloads that pass to everyone. `metrics` go to those who may have them; `speaker` is the server's to say."""
 
 Identities = Callable[[], Mapping[str, Identity]]
 
@@ -41,9 +41,13 @@ def route(session: ParticipantSession, event: DataReceived, identities: Identiti
         packet = models.DataPacket.FromString(event.payload)
     except DecodeError:
         return "malformed"
-    if packet.WhichOneof("value") not in FORWARDED:
+    payload = packet.WhichOneof("value")
+    if payload == "metrics":
+        wanted: list[Identity] | None = _metrics_destinations(session)
+    elif payload in FORWARDED:
+        wanted = _wanted_destinations(packet, identities)
+    else:
         return "payload_not_allowed"
-    wanted = _wanted_destinations(packet, identities)
     if wanted is not None and not wanted:
         # They named somebody, and nobody of them is known: that must not become "everyone".
         return "no_destination"
@@ -58,6 +62,10 @@ def route(session: ParticipantSession, event: DataReceived, identities: Identiti
     except SfuError:
         return "refused"
     return None
+
+
+def _metrics_destinations(session: ParticipantSession) -> list[Identity]:
+    return [other.identity for other in session.others() if other.permissions.can_subscribe_metrics]
 
 
 def _wanted_destinations(packet: models.DataPacket, identities: Identities) -> list[Identity] | None:

@@ -16,9 +16,11 @@ from sfu.api import LeaveReason, ParticipantSession, RequestError, SdpError, Tar
 from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
 from signaling.config import Settings
-from signaling.livekit import convert, own_state
+from signaling.livekit import convert, data_requests, own_state
 
 MAX_CANDIDATE_BYTES = 4096
+MAX_SUBSCRIPTIONS = 1000
+"""Tracks in one message."""
 
 _Reason = rtc.RequestResponse
 _REASONS = {
@@ -26,7 +28,12 @@ _REASONS = {
     "unknown_track": _Reason.NOT_FOUND,
     "unknown_participant": _Reason.NOT_FOUND,
     "limit_exceeded": _Reason.LIMIT_EXCEEDED,
+    "unknown_blob": _Reason.NOT_FOUND,
     "invalid_name": _Reason.INVALID_NAME,
+    "duplicate_name": _Reason.DUPLICATE_NAME,
+    "invalid_handle": _Reason.INVALID_HANDLE,
+    "duplicate_handle": _Reason.DUPLICATE_HANDLE,
+    "invalid_request": _Reason.INVALID_REQUEST,
 }
 """`RequestError` codes in the protocol's words."""
 
@@ -160,29 +167,26 @@ async def _mute(context: Context, message: rtc.MuteTrackRequest) -> None:
 
 
 async def _subscription(context: Context, message: rtc.UpdateSubscription) -> None:
-    track_ids = _subscribed_tracks(message)
-    try:
-        context.session.update_subscription(track_ids, message.subscribe)
-    except RequestError as error:
-        if error.code != "unknown_track":
-            raise
-        # The track ended while the request was on its way. The answer needs one track's name.
-        context.count_refusal(error.code)
-        if len(track_ids) == 1:
-            context.send(
-                rtc.SignalResponse(
-                    subscription_response=rtc.SubscriptionResponse(
-                        track_sid=track_ids[0], err=models.SubscriptionError.SE_TRACK_NOTFOUND
-                    )
-                )
-            )
+    for track_id in _subscribed_tracks(message):
+        try:
+            context.session.update_subscription([track_id], message.subscribe)
+        except RequestError as error:
+            if error.code != "unknown_track":
+                raise
+            # The track ended while the request was on its way.
+            context.count_refusal(error.code)
+            response = rtc.SubscriptionResponse(track_sid=track_id, err=models.SubscriptionError.SE_TRACK_NOTFOUND)
+            context.send(rtc.SignalResponse(subscription_response=response))
 
 
 def _subscribed_tracks(message: rtc.UpdateSubscription) -> list[TrackId]:
     """JS names each track twice, Rust only per participant."""
     named: Iterable[str] = message.track_sids
     per_participant = (sid for tracks in message.participant_tracks for sid in tracks.track_sids)
-    return [TrackId(sid) for sid in dict.fromkeys([*named, *per_participant])]
+    track_ids = [TrackId(sid) for sid in dict.fromkeys([*named, *per_participant])]
+    if len(track_ids) > MAX_SUBSCRIPTIONS:
+        raise Violation("too many tracks")
+    return track_ids
 
 
 async def _track_setting(context: Context, message: rtc.UpdateTrackSettings) -> None:
@@ -219,6 +223,7 @@ async def _sync_state(context: Context, message: rtc.SyncState) -> None:
     track_ids = _subscribed_tracks(message.subscription)
     if track_ids:
         await _subscription(context, message.subscription)
+    await data_requests.update_data_subscription(context, message.data_subscription)
 
 
 async def _simulate(context: Context, message: rtc.SimulateScenario) -> None:
@@ -264,13 +269,12 @@ ROUTES: dict[str, Handler] = {
     "update_video_track": own_state.update_video_track,
     "sync_state": _sync_state,
     "simulate": _simulate,
-    # Nothing depends on them, and the protocol has no answer for them.
+    "subscription_permission": data_requests.subscription_permission,
+    "publish_data_track_request": data_requests.publish_data_track,
+    "unpublish_data_track_request": data_requests.unpublish_data_track,
+    "update_data_subscription": data_requests.update_data_subscription,
+    "store_data_blob_request": data_requests.store_data_blob,
+    "get_data_blob_request": data_requests.get_data_blob,
+    # Nothing depends on it, and the protocol has no answer for it.
     "update_layers": _ignore,
-    "subscription_permission": _ignore,
-    "update_data_subscription": _ignore,
-    # Answered with "unsupported".
-    "publish_data_track_request": _unsupported("publish_data_track_request"),
-    "unpublish_data_track_request": _unsupported("unpublish_data_track_request"),
-    "store_data_blob_request": _unsupported("store_data_blob_request"),
-    "get_data_blob_request": _unsupported("get_data_blob_request"),
 }

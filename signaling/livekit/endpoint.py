@@ -117,6 +117,7 @@ def join_options(query: Mapping[str, str]) -> JoinOptions:
     protocol = query.get("protocol", "")
     return JoinOptions(
         auto_subscribe=_is_set(query, "auto_subscribe", default=True),
+        auto_subscribe_data_tracks=_is_set(query, "auto_subscribe_data_track"),
         adaptive_stream=_is_set(query, "adaptive_stream"),
         client=ClientDescription(
             sdk=query.get("sdk", "")[:_MAX_PARAMETER_LENGTH],

@@ -94,6 +94,7 @@ def _options(request: rtc.JoinRequest) -> JoinOptions:
     settings, client = request.connection_settings, request.client_info
     return JoinOptions(
         auto_subscribe=settings.auto_subscribe,
+        auto_subscribe_data_tracks=settings.auto_subscribe_data_track,
         adaptive_stream=settings.adaptive_stream,
         client=ClientDescription(
             sdk=_sdk_name(client.sdk),

@@ -17,6 +17,8 @@ from livekit.protocol import models, rtc
 
 from sfu.api import (
     DataReceived,
+    DataTrackHandles,
+    DataTrackUnpublished,
     LeaveReason,
     MediaSectionsRequired,
     ParticipantSession,
@@ -28,6 +30,8 @@ from sfu.api import (
     SfuError,
     SpeakersChanged,
     SubscriberOffer,
+    SubscriptionAllowed,
+    SubscriptionRefused,
     TrackMuted,
     TrackPublished,
     TrackSubscribed,
@@ -36,7 +40,7 @@ from sfu.api import (
 from signaling import strict_json, turn
 from signaling.config import Settings
 from signaling.limits import TokenBucket
-from signaling.livekit import convert, data
+from signaling.livekit import convert, data, data_requests
 from signaling.livekit.dispatch import dispatch
 from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
@@ -362,6 +366,19 @@ def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
             return rtc.SignalResponse(speakers_changed=convert.speakers(speakers))
         case TrackSubscribed(track_id):
             return rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track_id))
+        case SubscriptionAllowed(publisher_id, track_id, allowed):
+            permission = rtc.SubscriptionPermissionUpdate(
+                participant_sid=publisher_id, track_sid=track_id, allowed=allowed
+            )
+            return rtc.SignalResponse(subscription_permission_update=permission)
+        case SubscriptionRefused(track_id):
+            refusal = rtc.SubscriptionResponse(track_sid=track_id, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED)
+            return rtc.SignalResponse(subscription_response=refusal)
+        case DataTrackHandles(sources):
+            handles = {handle: convert.data_track_source(source) for handle, source in sources.items()}
+            return rtc.SignalResponse(data_track_subscriber_handles=rtc.DataTrackSubscriberHandles(sub_handles=handles))
+        case DataTrackUnpublished(info):
+            return data_requests.unpublished(info)
         case RoomUpdated(room):
             return rtc.SignalResponse(room_update=rtc.RoomUpdate(room=convert.room(room, services.settings.sfu)))
     raise AssertionError(f"no message for {type(event).__name__}")

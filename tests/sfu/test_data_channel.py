@@ -108,7 +108,7 @@ async def test_lossy_is_not_repeated_and_reliable_is(call: Call) -> None:
 
 
 async def test_unknown_labels_are_accepted_and_ignored(call: Call) -> None:
-    channel = call.peer.open_channel("_data_track")
+    channel = call.peer.open_channel("_other")
     await until(lambda: channel.readyState == "open")
     channel.send(b"not for us")
     await until(lambda: call.transport.counters["data_unknown_label"] == 1)

@@ -111,7 +111,8 @@ async def test_we_open_the_channels_of_a_subscriber(server: Server) -> None:
     assert transport.send_data(DataKind.RELIABLE, b"x" * 1000)
     assert not transport.send_data(DataKind.RELIABLE, b"x" * 1001)
     await until(lambda: ("_reliable", b"x" * 1000) in peer.messages)
-    assert set(peer.channels) == {"_reliable", "_lossy"}
+    await until(lambda: set(peer.channels) == {"_reliable", "_lossy", "_data_track"})
+    assert (peer.channels["_data_track"].maxRetransmits, peer.channels["_data_track"].ordered) == (0, False)
     assert peer.channels["_lossy"].maxRetransmits == 0
     assert peer.channels["_reliable"].maxRetransmits is None
     assert transport.counters["data_too_long"] == 1

@@ -15,6 +15,8 @@ from sfu.api import (
     Answer,
     DataKind,
     DataReceived,
+    DataTrackInfo,
+    DataTrackRequest,
     JoinRequest,
     LeaveReason,
     NodeEvent,
@@ -34,6 +36,7 @@ from sfu.api import (
     SessionEvent,
     SessionSink,
     SubscriberOffer,
+    SubscriptionRights,
     Target,
     TrackMuted,
     TrackPublished,
@@ -53,6 +56,8 @@ class FakeSession:
         self.calls: list[tuple[Any, ...]] = []
         self.data: list[tuple[DataKind, bytes]] = []
         self.last_sequence = 0
+        self.data_tracks: dict[int, DataTrackInfo] = {}
+        self.blobs: dict[bytes, bytes] = {}
         self.ended: LeaveReason | None = None
         self.tracks: dict[TrackId, PublicationInfo] = {}
         self.name, self.metadata, self.permissions = request.name, request.metadata, request.permissions
@@ -81,6 +86,7 @@ class FakeSession:
             attributes=self.attributes,
             kind=self.request.kind,
             tracks=tuple(self.tracks.values()),
+            data_tracks=tuple(self.data_tracks.values()),
             leave_reason=self.ended,
         )
 
@@ -166,6 +172,44 @@ class FakeSession:
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         self._note("update_subscription", tuple(track_ids), subscribe)
         self._require_tracks(track_ids)
+
+    def set_subscription_rights(self, rights: SubscriptionRights) -> None:
+        self._note("set_subscription_rights", rights)
+
+    def publish_data_track(self, request: DataTrackRequest) -> DataTrackInfo:
+        self._note("publish_data_track", request)
+        if not self.permissions.can_publish_data:
+            raise RequestError("not allowed to send data", code="not_allowed")
+        info = DataTrackInfo(
+            new_track_id("DTR_"), request.handle, request.name, request.encryption, request.frame_encoding,
+            request.schema,
+        )  # fmt: skip
+        self.data_tracks[request.handle] = info
+        return info
+
+    def unpublish_data_track(self, handle: int) -> DataTrackInfo:
+        self._note("unpublish_data_track", handle)
+        if handle not in self.data_tracks:
+            raise RequestError("there is no such data track", code="unknown_track")
+        return self.data_tracks.pop(handle)
+
+    def update_data_subscription(self, track_id: TrackId, subscribe: bool, target_fps: int = 0) -> None:
+        self._note("update_data_subscription", track_id, subscribe, target_fps)
+        if track_id not in {info.track_id for other in self.neighbours() for info in other.data_tracks.values()}:
+            raise RequestError("there is no such track", code="unknown_track")
+
+    def store_blob(self, key: bytes, contents: bytes) -> None:
+        self._note("store_blob", key, contents)
+        self.blobs[key] = contents
+
+    def find_blob(self, identity: Identity, key: bytes) -> bytes:
+        self._note("find_blob", identity, key)
+        other = self.sfu.find_participant(self.request.room, identity)
+        if other is None:
+            raise RequestError("there is no such participant", code="unknown_participant")
+        if key not in other.blobs:
+            raise RequestError("there is no such blob", code="unknown_blob")
+        return other.blobs[key]
 
     def update_track_settings(self, track_ids: Sequence[TrackId], settings: TrackSettings) -> None:
         self._note("update_track_settings", tuple(track_ids), settings)

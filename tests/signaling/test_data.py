@@ -64,7 +64,7 @@ async def test_the_sender_is_who_the_connection_belongs_to() -> None:
     ],
     ids=lambda value: next(iter(value)),
 )
-@pytest.mark.parametrize("kind", list(DataKind))
+@pytest.mark.parametrize("kind", [DataKind.RELIABLE, DataKind.LOSSY])
 async def test_payloads_pass_unchanged(value: dict[str, Any], kind: DataKind) -> None:
     alice, bob = await room_of("alice", "bob")
     packet = models.DataPacket(**value)
@@ -81,7 +81,7 @@ async def test_payloads_pass_unchanged(value: dict[str, Any], kind: DataKind) ->
     ("packet", "reason"),
     [
         (models.DataPacket(speaker=models.ActiveSpeakerUpdate()), "payload_not_allowed"),
-        (models.DataPacket(metrics=metrics.MetricsBatch()), "payload_not_allowed"),
+        (models.DataPacket(metrics=metrics.MetricsBatch()), "no_destination"),
         (models.DataPacket(), "payload_not_allowed"),
         (b"", "payload_not_allowed"),
         (b"\xff\xff\xff", "malformed"),
@@ -93,6 +93,22 @@ async def test_what_does_not_go_on(packet: models.DataPacket | bytes, reason: st
     alice, bob = await room_of("alice", "bob")
     assert route(alice, packet) == reason
     assert reason in data.DROP_REASONS
+    assert bob.data == []
+
+
+async def test_metrics_reach_those_who_may_have_them() -> None:
+    sfu = FakeSfu()
+    alice, bob, carol = [
+        await sfu.join(
+            JoinRequest(RoomName("r"), Identity(name), permissions=Permissions(can_subscribe_metrics=name == "carol")),
+            lambda event: None,
+        )
+        for name in ("alice", "bob", "carol")
+    ]
+    batch = metrics.MetricsBatch(timestamp_ms=7, str_data=["x"])
+    # Whom the client names does not matter.
+    assert route(alice, models.DataPacket(metrics=batch, destination_identities=["bob"])) is None
+    assert [packet.metrics for packet in received(carol)] == [batch]
     assert bob.data == []
 
 

@@ -91,7 +91,7 @@ async def test_an_empty_or_unknown_message_is_ignored() -> None:
     assert (context.sent, context.refusals) == ([], ["unknown_message"] * 2)
 
 
-@pytest.mark.parametrize("name", ["update_layers", "subscription_permission", "update_data_subscription"])
+@pytest.mark.parametrize("name", ["update_layers"])
 async def test_messages_without_effect_get_no_answer(name: str) -> None:
     context = await recorder()
     request = rtc.SignalRequest()
@@ -102,11 +102,8 @@ async def test_messages_without_effect_get_no_answer(name: str) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "publish_data_track_request", "unpublish_data_track_request", "store_data_blob_request",
-        "get_data_blob_request", "simulate",
-    ],
-)  # fmt: skip
+    ["simulate"],
+)
 async def test_unsupported_messages_are_answered(name: str) -> None:
     context = await recorder()
     request = rtc.SignalRequest()
