@@ -71,7 +71,13 @@ async def test_a_late_joiner_finds_the_track_and_its_end(server: ServerProcess, 
 async def test_refusals_have_their_reason(server: ServerProcess, join: Join) -> None:
     alice = await join(server.url, "alice")
     mute = await join(server.url, "mute", can_publish_data=False)
-    await alice.room.local_participant.publish_data_track(name="pose")
-    for caller, name in ((alice, "pose"), (mute, "pose"), (alice, "x" * 257)):
-        with pytest.raises(PublishDataTrackError):
+    first = await alice.room.local_participant.publish_data_track(name="pose")
+    for caller, name, reason in (
+        (alice, "pose", "name"),
+        (alice, "x" * 257, "name"),
+        (mute, "pose", "unauthorized"),
+    ):
+        with pytest.raises(PublishDataTrackError) as refusal:
             await caller.room.local_participant.publish_data_track(name=name)
+        assert reason in refusal.value.message
+    assert first.is_published()
