@@ -35,9 +35,6 @@ class JoinOptions:
     adaptive_stream: bool = False
     client: ClientDescription = field(default_factory=ClientDescription)
     single_connection: bool = False
-    metadata: str = ""
-    """Instead of the token's, where the token lets its bearer change it; so are the attributes, key by key."""
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,16 +70,13 @@ class RoomService:
 
     async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
         """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
-        metadata, attributes = grants.metadata, grants.attributes
-        if grants.can_update_own_metadata:
-            metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
         return await self._sfu.join(
             JoinRequest(
                 room=RoomName(grants.room),
                 identity=Identity(grants.identity),
                 name=grants.name,
-                metadata=metadata,
-                attributes=attributes,
+                metadata=grants.metadata,
+                attributes=grants.attributes,
                 kind=grants.kind,
                 permissions=permissions_of(grants),
                 auto_subscribe=options.auto_subscribe,
