@@ -99,6 +99,17 @@ class Settings:
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
 
+    # --- WHIP and WHEP ------------------------------------------------------------------------------
+    max_whip_sessions: int = 1000
+    """WHIP and WHEP sessions at once; beyond it newcomers get 503."""
+    whip_requests_per_minute: float = 240.0
+    """POST, PATCH and DELETE of one address; the first minute's worth may come at once."""
+    max_whip_sdp_bytes: int = 65_536
+    """Body of a WHIP or WHEP request."""
+    ice_servers: tuple[str, ...] = ()
+    """STUN and TURN URLs that WHIP and WHEP clients are told of, for example stun:stun.example.net:3478. The server
+    itself needs none; a client behind a strict firewall may."""
+
     # --- the signal connection ----------------------------------------------------------------------
     ping_interval_s: int = 5
     """How often clients are asked to ping."""
@@ -141,6 +152,10 @@ _CHOICES = {
     "log_format": ("text", "json"),
 }
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_ICE_SERVER = re.compile(
+    r"(stuns?|turns?):([A-Za-z0-9.-]{1,253}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?(\?transport=(udp|tcp))?"
+)
+"""RFC 7064 and RFC 7065. No comma and no semicolon: OBS splits Link headers at both."""
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
@@ -245,6 +260,7 @@ def _build(values: dict[str, Any]) -> Settings:
     _check_choices(settings)
     _check_addresses(settings)
     _check_urls(settings)
+    _check_ice_servers(settings)
     if settings.dev:
         sfu = dataclasses.replace(sfu, include_loopback=True)
     settings = dataclasses.replace(settings, keys=_collect_keys(settings), sfu=sfu)
@@ -316,6 +332,12 @@ def _check_urls(settings: Settings) -> None:
             raise ConfigError("public_url: an http, https, ws or wss URL is needed")
     if bool(settings.tls_cert) != bool(settings.tls_key):
         raise ConfigError("tls_cert and tls_key: set both or none")
+
+
+def _check_ice_servers(settings: Settings) -> None:
+    for url in settings.ice_servers:
+        if not _ICE_SERVER.fullmatch(url):
+            raise ConfigError(f"ice_servers: {_one_line(url)} is no stun:, turn: or turns: URL")
 
 
 def _collect_keys(settings: Settings) -> dict[str, str]:

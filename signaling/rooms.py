@@ -10,9 +10,19 @@ import time
 import unicodedata
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sfu.api import ClientDescription, JoinRequest, ParticipantSession, Permissions, RoomInfo, SessionSink, Sfu
+from sfu.api import (
+    ClientDescription,
+    JoinRequest,
+    Kind,
+    ParticipantSession,
+    Permissions,
+    RoomInfo,
+    SessionSink,
+    Sfu,
+    TrackSource,
+)
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from signaling.config import Settings
@@ -56,9 +66,9 @@ class RoomService:
 
     # --- coming in --------------------------------------------------------------------------------------
 
-    def authorize_join(self, token: str) -> Grants:
-        """Grants that let their bearer into a room. Raises `TokenError`."""
-        grants = self._tokens.verify(token)
+    def authorize_join(self, token: str, *, grace_s: float = 0.0) -> Grants:
+        """Grants that let their bearer into a room; `grace_s` forgives a past `exp`. Raises `TokenError`."""
+        grants = self._tokens.verify(token, grace_s=grace_s)
         if not grants.room_join or not grants.room:
             raise TokenError("not_allowed", "the token does not allow to join a room")
         if not is_clean(grants.room, MAX_ROOM_NAME_LENGTH):
@@ -73,21 +83,15 @@ class RoomService:
 
     async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
         """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
-        return await self._sfu.join(
-            JoinRequest(
-                room=RoomName(grants.room),
-                identity=Identity(grants.identity),
-                name=grants.name,
-                metadata=grants.metadata,
-                attributes=grants.attributes,
-                kind=grants.kind,
-                permissions=permissions_of(grants),
-                auto_subscribe=options.auto_subscribe,
-                adaptive_stream=options.adaptive_stream,
-                client=options.client,
-            ),
-            sink,
-        )
+        return await self._sfu.join(_join_request(grants, options), sink)
+
+    async def publish(
+        self, grants: Grants, offer: str, sources: Mapping[Kind, TrackSource], kind: int, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Enter as a participant of `kind` that sends what `offer` says; returns the answer too. Raises `SdpError` and
+        `RequestError`."""
+        request = replace(_join_request(grants, JoinOptions(auto_subscribe=False)), kind=kind)
+        return await self._sfu.publish(request, offer, sources, sink)
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
         """The session that the bearer of `grants` had, if it is still there and really the bearer's."""
@@ -165,6 +169,21 @@ class RoomService:
         kicked_at = self._kicked_at.get((grants.room, grants.identity))
         # Token times are whole seconds: one of the same second is taken for the older one.
         return kicked_at is not None and grants.issued_at <= kicked_at
+
+
+def _join_request(grants: Grants, options: JoinOptions) -> JoinRequest:
+    return JoinRequest(
+        room=RoomName(grants.room),
+        identity=Identity(grants.identity),
+        name=grants.name,
+        metadata=grants.metadata,
+        attributes=grants.attributes,
+        kind=grants.kind,
+        permissions=permissions_of(grants),
+        auto_subscribe=options.auto_subscribe,
+        adaptive_stream=options.adaptive_stream,
+        client=options.client,
+    )
 
 
 def permissions_of(grants: Grants) -> Permissions:
