@@ -49,6 +49,8 @@ class LeaveReason(StrEnum):
     CONNECTION_TIMEOUT = "connection_timeout"
     MEDIA_FAILURE = "media_failure"
     LIMIT_EXCEEDED = "limit_exceeded"
+    ROOM_CLOSED = "room_closed"  # only helpers were left in it
+    MIGRATION = "migration"  # moved to another room
 
 
 class Target(StrEnum):
@@ -71,6 +73,11 @@ class Permissions:
     can_publish_sources: frozenset[TrackSource] = frozenset()
     """Empty: every source."""
     can_update_metadata: bool = False
+    can_subscribe_metrics: bool = False
+    can_manage_agent_session: bool = False
+    recorder: bool = False
+    agent: bool = False
+    """These last two only tell others what the participant is."""
 
     def may_publish(self, source: TrackSource) -> bool:
         return self.can_publish and (not self.can_publish_sources or source in self.can_publish_sources)
@@ -128,6 +135,8 @@ class ParticipantInfo:
     attributes: Mapping[str, str] = field(default_factory=dict)
     kind: int = 0
     """LiveKit's ParticipantInfo.Kind."""
+    kind_details: Sequence[int] = ()
+    """LiveKit's ParticipantInfo.KindDetail."""
     is_publisher: bool = False
     tracks: Sequence[PublicationInfo] = ()
     leave_reason: LeaveReason | None = None
@@ -144,6 +153,25 @@ class RoomInfo:
     max_participants: int = 0
     num_participants: int = 0
     num_publishers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOptions:
+    """What a room is created with. Zero and empty mean the default of the configuration."""
+
+    metadata: str = ""
+    empty_timeout_s: int = 0
+    departure_timeout_s: int = 0
+    max_participants: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantChanges:
+    """What to change of a participant. Empty means unchanged; an attribute with an empty value is deleted."""
+
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +203,12 @@ class JoinRequest:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     client: ClientDescription = ClientDescription()
+    single_connection: bool = False
+    """One transport carries both directions, and the client alone offers."""
+    room_options: RoomOptions = RoomOptions()
+    """For the room if this join creates it."""
+    create_room: bool = True
+    """Whether this join may create the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +232,14 @@ class AddTrackRequest:
     audio_features: Sequence[int] = ()
     packet_trailer_features: Sequence[int] = ()
     backup_codec_policy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To an offer of the client. `mid_to_track_id` names what we send on its sections."""
+
+    sdp: str
+    mid_to_track_id: Mapping[str, TrackId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +268,15 @@ class SubscriberOffer:
     sdp: str
     offer_id: int
     mid_to_track_id: Mapping[str, TrackId]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSectionsRequired:
+    """With a single connection: the client must offer again, with so many more sections to receive on; 0 of both is
+    possible."""
+
+    num_audios: int
+    num_videos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +343,7 @@ class SessionEnded:
 SessionEvent = (
     ParticipantsUpdated
     | SubscriberOffer
+    | MediaSectionsRequired
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
@@ -380,15 +432,21 @@ class ParticipantSession(Protocol):
     @property
     def info(self) -> ParticipantInfo: ...
 
+    @property
+    def single_connection(self) -> bool:
+        """As in the `JoinRequest`."""
+        ...
+
     def others(self) -> list[ParticipantInfo]:
         """Everyone else in the room, in order of joining."""
         ...
 
     def start(self) -> None:
-        """The join response is on its way: from now on events flow and the first subscriber offer goes out."""
+        """The join response is on its way: from now on events flow and, unless with a single connection, the first
+        subscriber offer goes out."""
         ...
 
-    async def handle_offer(self, sdp: str) -> str:
+    async def handle_offer(self, sdp: str) -> Answer:
         """Publisher offer in, answer out. Raises `SdpError`."""
         ...
 
@@ -405,6 +463,23 @@ class ParticipantSession(Protocol):
         ...
 
     def set_track_muted(self, track_id: TrackId, muted: bool) -> None: ...
+
+    def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
+        """Raises unknown_track, also for a video track."""
+        ...
+
+    def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
+        """Raises unknown_track, also for an audio track."""
+        ...
+
+    def update(self, changes: ParticipantChanges) -> None:
+        """Everyone, the participant too, hears of what changed. Limits and rights are signaling's to check."""
+        ...
+
+    def set_permissions(self, permissions: Permissions) -> None:
+        """In force at once: publications and subscriptions that are not allowed any more end; allowed to subscribe
+        again, the participant gets what it would have got by joining."""
+        ...
 
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         """Unknown ids raise unknown_track after the known ones were handled."""
@@ -433,8 +508,8 @@ class ParticipantSession(Protocol):
         ...
 
     def resume(self, sink: SessionSink) -> None:
-        """A new WebSocket took over: cancel the timeout, use `sink`, restart ICE on the subscriber transport,
-        send a full `ParticipantsUpdated`."""
+        """A new WebSocket took over: cancel the timeout, use `sink`, send a full `ParticipantsUpdated`, restart ICE on
+        the subscriber transport. With a single connection the client restarts ICE, by an offer."""
         ...
 
     def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...
@@ -460,9 +535,19 @@ class Sfu(Protocol):
 
     def participants(self, room: RoomName) -> list[ParticipantInfo]: ...
 
+    def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:
+        """Create the room, or give the one that is there what `options` name. Raises `RequestError` limit_exceeded
+        when the node is full."""
+        ...
+
+    def update_room_metadata(self, room: RoomName, metadata: str) -> RoomInfo:
+        """Everyone in the room hears of it. Raises unknown_room."""
+        ...
+
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
         """Create the room if it is not there; end an older session of the same identity with duplicate_identity.
-        Raises `RequestError` limit_exceeded when room or node is full."""
+        Raises `RequestError` limit_exceeded when room or node is full, unknown_room when it is not there and must
+        not be created."""
         ...
 
     async def publish(
@@ -476,6 +561,12 @@ class Sfu(Protocol):
         ...
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...
+
+    def find_participant(self, room: RoomName, identity: Identity) -> ParticipantSession | None: ...
+
+    def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        """From the server to the named identities, or to everyone when none are named. Raises unknown_room."""
+        ...
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
         """Kick. Raises unknown_participant."""

@@ -58,10 +58,14 @@ class SfuConfig:
     """From the first description to a finished DTLS handshake; else the transport is closed."""
     consent_timeout_s: float = 30.0
     """No authenticated binding request for this long (RFC 7675): the path is dead."""
-    departure_timeout_s: float = 20.0
+    resume_timeout_s: float = 20.0
     """How long a participant whose signal connection broke may resume before it leaves."""
-    empty_timeout_s: float = 20.0
-    """How long an empty room stays."""
+    empty_timeout_s: float = 300.0
+    """How long a room that nobody ever joined stays; a room may have its own."""
+    departure_timeout_s: float = 20.0
+    """How long a room stays after the last participant has left; a room may have its own."""
+    room_update_interval_s: float = 5.0
+    """How often at most participants hear that the room's head count changed."""
     negotiation_debounce_s: float = 0.05
     """Subscription changes within this time share one offer."""
     answer_timeout_s: float = 15.0

@@ -7,9 +7,10 @@ import logging
 import resource
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from sfu.api import (
+    DataKind,
     JoinRequest,
     LeaveReason,
     NodeEvent,
@@ -17,6 +18,7 @@ from sfu.api import (
     ParticipantInfo,
     ParticipantSession,
     RoomInfo,
+    RoomOptions,
     SessionSink,
     TrackSource,
 )
@@ -175,29 +177,58 @@ class Node:
             raise RequestError("the server is shutting down", code="unavailable")
         room = self._rooms.get(request.room)
         if room is None:
-            if len(self._rooms) >= self._config.max_rooms:
-                raise RequestError("too many rooms", code="limit_exceeded")
-            room = Room(request.room, self._control)
-            self._rooms[request.room] = room
+            if not request.create_room:
+                raise RequestError("no such room", code="unknown_room")
+            room = self._add_room(request.room, request.room_options)
         return room.join(request, sink)
+
+    def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._add_room(name, options)
+        else:
+            room.configure(options)
+        return room.info
+
+    def _add_room(self, name: RoomName, options: RoomOptions) -> Room:
+        if len(self._rooms) >= self._config.max_rooms:
+            raise RequestError("too many rooms", code="limit_exceeded")
+        room = self._rooms[name] = Room(name, self._control, options)
+        return room
+
+    def _require_room(self, name: RoomName) -> Room:
+        room = self._rooms.get(name)
+        if room is None:
+            raise RequestError("no such room", code="unknown_room")
+        return room
+
+    def update_room_metadata(self, room: RoomName, metadata: str) -> RoomInfo:
+        found = self._require_room(room)
+        found.set_metadata(metadata)
+        return found.info
+
+    def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        self._require_room(room).send_data(kind, payload, destinations)
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None:
         found = self._rooms.get(room)
         return None if found is None else found.find(participant_id)
 
-    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+    def find_participant(self, room: RoomName, identity: Identity) -> Participant | None:
         found = self._rooms.get(room)
-        participant = None if found is None else found.find_identity(identity)
+        return None if found is None else found.find_identity(identity)
+
+    def _require_participant(self, room: RoomName, identity: Identity) -> Participant:
+        participant = self.find_participant(room, identity)
         if participant is None:
             raise RequestError("no such participant", code="unknown_participant")
-        participant.leave(LeaveReason.PARTICIPANT_REMOVED)
+        return participant
+
+    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+        self._require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
-        found = self._rooms.get(room)
-        participant = None if found is None else found.find_identity(identity)
-        if participant is None:
-            raise RequestError("no such participant", code="unknown_participant")
-        participant.mute_by_server(track_id, muted)
+        self._require_participant(room, identity).mute_by_server(track_id, muted)
 
     def end_room(self, room: RoomName) -> bool:
         found = self._rooms.pop(room, None)
@@ -242,7 +273,7 @@ class Node:
             publication = self._control.publications.get(event.track)
             if publication is not None and publication.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
-                    subscription.subscriber.subscriber.mark_changed()
+                    subscription.subscriber.subscriber.negotiator.mark_changed()
 
     # --- periodic work --------------------------------------------------------------------------------------
 
@@ -252,9 +283,11 @@ class Node:
             transport.poll(now_ns)
         now_s = self._control.loop.time()
         for name, room in list(self._rooms.items()):
-            if room.empty_since_s is not None and now_s - room.empty_since_s >= self._config.empty_timeout_s:
+            if room.expired(now_s):
                 del self._rooms[name]
-                room.close(LeaveReason.ROOM_DELETED)
+                room.close(LeaveReason.ROOM_CLOSED)
+            else:
+                room.tell_head_count(now_s)
 
     def _update_speakers(self) -> None:
         heard: dict[RoomName, dict[ParticipantId, tuple[int, int]]] = {name: {} for name in self._rooms}

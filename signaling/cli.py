@@ -21,7 +21,7 @@ from sfu.api import BindError, SfuError, TrackSource, create_sfu
 from signaling import doctor, logs, rooms
 from signaling.app import Listener, create_app, tls_context
 from signaling.config import DEFAULT_FILE, Settings, load_settings
-from signaling.errors import ConfigError
+from signaling.errors import ConfigError, DatabaseError
 from signaling.tokens import KINDS, Grants, TokenService
 from signaling.version import VERSION
 
@@ -41,9 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
-    except (ConfigError, SfuError) as error:
+    except (ConfigError, DatabaseError, SfuError) as error:
         sys.stderr.write(f"ting: {logs.escape(str(error))}\n")
-        return 1 if isinstance(error, BindError) else 2
+        return 1 if isinstance(error, BindError | DatabaseError) else 2
     except KeyboardInterrupt:
         return 130
 

@@ -17,6 +17,7 @@ from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from sfu.api import SfuConfig
+from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import ConfigError
 
 DEFAULT_FILE = "ting.toml"
@@ -53,6 +54,14 @@ class Settings:
     shutdown_timeout_s: float = 4.0
     """How long a stop waits for connections to take their goodbye."""
 
+    # --- what survives a restart --------------------------------------------------------------------
+    data_dir: str = ""
+    """Directory of the database. Empty: .run with --dev, else ting-data, both in the working directory."""
+    database_url: str = field(default="", repr=False)
+    """sqlite:///path or postgresql://user:password@host/name. Empty: SQLite in the file ting.db in data_dir."""
+    database_timeout_s: float = 5.0
+    """How long the database may take: for a connection, for another writer to finish, for a statement."""
+
     # --- logging ------------------------------------------------------------------------------------
     log_level: str = "info"
     """debug, info, warning or error."""
@@ -79,13 +88,21 @@ class Settings:
     guest_renewal_s: float = 86_400.0
     """How long after its end a guest token still lets its owner keep the identity."""
 
+    # --- rooms --------------------------------------------------------------------------------------
+    remote_unmute: bool = False
+    """Whether the server API may unmute a track. Off, only the publisher itself can."""
+
     # --- limits -------------------------------------------------------------------------------------
     guest_tokens_per_minute: float = 60.0
     """Guest tokens per address (IPv6: per /64); the first minute's worth may come at once."""
     room_lookups_per_minute: float = 120.0
     """Room lookups per address."""
+    server_api_requests_per_minute: float = 6_000.0
+    """Requests to the server API (Twirp) per address; the first minute's worth may come at once."""
+    max_server_api_body_bytes: int = 262_144
+    """Body of a request to the server API."""
     max_tracked_addresses: int = 10_000
-    """Addresses that the two limits above remember."""
+    """Addresses that each of the limits above remembers."""
     max_body_bytes: int = 16_384
     """Body of a REST request."""
     max_pending_connections_per_ip: int = 20
@@ -94,8 +111,12 @@ class Settings:
     """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384
     """Length of a room token."""
+    max_join_request_url_bytes: int = 65_536
+    """What a client asks for that joins over a single connection, with its first offer: as it stands in the URL."""
+    max_join_request_bytes: int = 131_072
+    """The same, decompressed."""
     max_metadata_bytes: int = 8_192
-    """Participant metadata of a token, and all its attributes together."""
+    """Participant metadata of a token or a join request, and all its attributes together."""
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
 
@@ -136,6 +157,13 @@ class Settings:
     def tls(self) -> bool:
         return bool(self.tls_cert)
 
+    @property
+    def resolved_database_url(self) -> str:
+        if self.database_url:
+            return self.database_url
+        folder = Path(self.data_dir or (".run" if self.dev else "ting-data"))
+        return sqlite_url(folder / "ting.db")
+
 
 _SIGNALING_KEYS = tuple(f.name for f in dataclasses.fields(Settings) if f.name != "sfu")
 _SFU_KEYS = tuple(f.name for f in dataclasses.fields(SfuConfig))
@@ -144,7 +172,8 @@ _TYPES: dict[str, Any] = {**get_type_hints(SfuConfig), **get_type_hints(Settings
 _MINIMUM = {
     # Everything numeric that is not named here must be above zero.
     "port": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
-    "departure_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0, "shutdown_timeout_s": 0,
+    "departure_timeout_s": 0, "resume_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0,
+    "shutdown_timeout_s": 0,
 }  # fmt: skip
 _CHOICES = {
     "engine": ("auto", "rust", "reference"),
@@ -321,6 +350,10 @@ def _is_address(text: str) -> bool:
 
 
 def _check_urls(settings: Settings) -> None:
+    try:
+        parse_url(settings.resolved_database_url)
+    except ValueError as error:
+        raise ConfigError(f"database_url: {error}") from None
     if settings.public_url:
         try:
             parts = urlsplit(settings.public_url)

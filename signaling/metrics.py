@@ -22,6 +22,7 @@ class Metrics:
         self.http_sessions = Gauge(
             "ting_http_sessions", "Sessions of WHIP and WHEP", ["protocol"], registry=self.registry
         )
+        self.database_errors = self._counter("ting_database_errors", "Transactions that failed, by their use", "use")
         self.connections_refused = self._counter(
             "ting_connections_refused", "Connections closed before their first request", "reason"
         )

@@ -1,15 +1,13 @@
 """Who may come in, under which name, and who is put out: the rules around the SFU's rooms.
 
-`RoomService` knows grants and settings and talks to `sfu.api` only. It keeps no room state of its own but the kicks,
-so that a kicked participant's tokens stay refused (in memory: a restart forgets them).
+`RoomService` knows grants and settings and talks to `sfu.api` only. It keeps no room state of its own; `Revocations`
+remembers the kicks, so that a kicked participant's tokens stay refused.
 """
 
 from __future__ import annotations
 
-import time
 import unicodedata
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from sfu.api import (
@@ -27,6 +25,7 @@ from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from signaling.config import Settings
 from signaling.errors import ApiError, TokenError
+from signaling.revocations import Revocations
 from signaling.tokens import Grants, TokenService, new_guest_identity
 
 MAX_ROOM_NAME_LENGTH = 128
@@ -45,6 +44,10 @@ class JoinOptions:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     client: ClientDescription = field(default_factory=ClientDescription)
+    single_connection: bool = False
+    metadata: str = ""
+    """Instead of the token's, where the token lets its bearer change it; so are the attributes, key by key."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +58,11 @@ class GuestToken:
 
 
 class RoomService:
-    def __init__(
-        self, settings: Settings, sfu: Sfu, tokens: TokenService, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: Settings, sfu: Sfu, tokens: TokenService, revocations: Revocations) -> None:
         self._settings = settings
         self._sfu = sfu
         self._tokens = tokens
-        self._clock = clock
-        self._kicked_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._revocations = revocations
 
     # --- coming in --------------------------------------------------------------------------------------
 
@@ -148,12 +148,14 @@ class RoomService:
     # --- moderation -------------------------------------------------------------------------------------
 
     def kick(self, room: RoomName, identity: Identity) -> None:
-        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant."""
+        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant.
+        `kicks_stored` tells when a restart cannot undo it any more."""
         self._sfu.remove_participant(room, identity)
-        self._kicked_at[room, identity] = self._clock()
-        self._kicked_at.move_to_end((room, identity))
-        while len(self._kicked_at) > self._settings.max_revocations:
-            self._kicked_at.popitem(last=False)
+        self._revocations.add(room, identity)
+
+    async def kicks_stored(self) -> bool:
+        """Wait, for two seconds at most, until all kicks are in the database. Whether they are."""
+        return await self._revocations.stored()
 
     def mute(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
         """Raises `RequestError` unknown_participant or unknown_track."""
@@ -166,23 +168,27 @@ class RoomService:
 
     def is_revoked(self, grants: Grants) -> bool:
         """Whether the bearer was kicked after the token was issued. A token without `iat` and `nbf` counts as old."""
-        kicked_at = self._kicked_at.get((grants.room, grants.identity))
+        kicked_at = self._revocations.revoked_at(grants.room, grants.identity)
         # Token times are whole seconds: one of the same second is taken for the older one.
         return kicked_at is not None and grants.issued_at <= kicked_at
 
 
 def _join_request(grants: Grants, options: JoinOptions) -> JoinRequest:
+    metadata, attributes = grants.metadata, grants.attributes
+    if grants.can_update_own_metadata:
+        metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
     return JoinRequest(
         room=RoomName(grants.room),
         identity=Identity(grants.identity),
         name=grants.name,
-        metadata=grants.metadata,
-        attributes=grants.attributes,
+        metadata=metadata,
+        attributes=attributes,
         kind=grants.kind,
         permissions=permissions_of(grants),
         auto_subscribe=options.auto_subscribe,
         adaptive_stream=options.adaptive_stream,
         client=options.client,
+        single_connection=options.single_connection,
     )
 
 
@@ -193,6 +199,10 @@ def permissions_of(grants: Grants) -> Permissions:
         can_publish_data=grants.can_publish_data,
         can_publish_sources=grants.can_publish_sources,
         can_update_metadata=grants.can_update_own_metadata,
+        can_subscribe_metrics=grants.can_subscribe_metrics,
+        can_manage_agent_session=grants.can_manage_agent_session,
+        recorder=grants.recorder,
+        agent=grants.agent,
     )
 
 

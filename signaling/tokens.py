@@ -30,7 +30,7 @@ KINDS: Mapping[str, int] = {
 GUEST_PREFIX = "guest_"
 _MAX_KEY_LENGTH = 256
 _HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
-_MAX_ATTRIBUTES = 64
+MAX_ATTRIBUTES = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +49,12 @@ class Grants:
     can_publish_data: bool = True
     can_publish_sources: frozenset[TrackSource] = frozenset()
     can_update_own_metadata: bool = False
+    can_subscribe_metrics: bool = False
+    can_manage_agent_session: bool = False
+    destination_room: str = ""
+    """Where the bearer may move or forward participants of `room` to."""
+    recorder: bool = False
+    agent: bool = False
     hidden: bool = False
     """Accepted and ignored: nobody is invisible here."""
     kind: int = 0
@@ -162,6 +168,11 @@ class TokenService:
             can_publish_data=_flag(video, "canPublishData", True),
             can_publish_sources=_sources(video),
             can_update_own_metadata=_flag(video, "canUpdateOwnMetadata", False),
+            can_subscribe_metrics=_flag(video, "canSubscribeMetrics", False),
+            can_manage_agent_session=_flag(video, "canManageAgentSession", False),
+            destination_room=_text(video, "destinationRoom"),
+            recorder=_flag(video, "recorder", False),
+            agent=_flag(video, "agent", False),
             hidden=_flag(video, "hidden", False),
             kind=KINDS.get(_text(claims, "kind").lower(), 0),
             metadata=metadata,
@@ -173,7 +184,7 @@ class TokenService:
 
     def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
         attributes = claims.get("attributes") or {}
-        if not isinstance(attributes, dict) or len(attributes) > _MAX_ATTRIBUTES:
+        if not isinstance(attributes, dict) or len(attributes) > MAX_ATTRIBUTES:
             raise TokenError("invalid_claims", "the attributes are not acceptable")
         size = 0
         for key, value in attributes.items():
@@ -258,6 +269,10 @@ def _video_claims(grants: Grants) -> dict[str, Any]:
         ("roomList", grants.room_list),
         ("roomAdmin", grants.room_admin),
         ("canUpdateOwnMetadata", grants.can_update_own_metadata),
+        ("canSubscribeMetrics", grants.can_subscribe_metrics),
+        ("canManageAgentSession", grants.can_manage_agent_session),
+        ("recorder", grants.recorder),
+        ("agent", grants.agent),
         ("hidden", grants.hidden),
     ):
         if value:
@@ -265,6 +280,8 @@ def _video_claims(grants: Grants) -> dict[str, Any]:
     video.update(
         canPublish=grants.can_publish, canSubscribe=grants.can_subscribe, canPublishData=grants.can_publish_data
     )
+    if grants.destination_room:
+        video["destinationRoom"] = grants.destination_room
     if grants.can_publish_sources:
         video["canPublishSources"] = sorted(source.value for source in grants.can_publish_sources)
     return video

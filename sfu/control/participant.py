@@ -9,17 +9,21 @@ from typing import TYPE_CHECKING
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     ClientDescription,
     DataKind,
     DataReceived,
     JoinRequest,
+    Kind,
     LeaveReason,
     ParticipantAborted,
+    ParticipantChanges,
     ParticipantInfo,
     ParticipantJoined,
     ParticipantLeft,
     ParticipantState,
     ParticipantsUpdated,
+    Permissions,
     PublicationEnded,
     PublicationStarted,
     RoomInfo,
@@ -33,13 +37,14 @@ from sfu.api import (
     TrackSource,
     TrackSubscribed,
 )
+from sfu.control.answering import AnsweringNegotiator
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
+from sfu.control.offering import OfferingNegotiator
 from sfu.control.publication import Publication
-from sfu.control.publisher import Publisher
-from sfu.control.subscriber import Subscriber
+from sfu.control.publisher import Publisher, receive_only
+from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
-from sfu.engine.api import Kind
 from sfu.errors import RequestError, SdpError, SfuError
 from sfu.ids import Identity, RoomName, TrackId, new_participant_id
 from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
@@ -79,8 +84,15 @@ class Participant:
             attributes=dict(request.attributes),
             kind=request.kind,
         )
-        self.publisher = Publisher(self, context, self._handle_data)
-        self.subscriber = Subscriber(self, context)
+        self.single_connection = request.single_connection
+        negotiator: Negotiator
+        if request.single_connection:
+            negotiator = AnsweringNegotiator(self, context)
+            self.publisher = Publisher(self, context, self._handle_data, negotiator.complete_answer)
+        else:
+            negotiator = OfferingNegotiator(self, context)
+            self.publisher = Publisher(self, context, self._handle_data, receive_only)
+        self.subscriber = Subscriber(self, context, negotiator)
 
     # --- state -------------------------------------------------------------------------------------------
 
@@ -120,6 +132,11 @@ class Participant:
         )
         self._room.broadcast_info(self)
 
+    def _change_and_tell(self, **changes: object) -> None:
+        """As `_change`, and the participant itself hears of it: clients wait for that."""
+        self._change(**changes)
+        self.emit(ParticipantsUpdated([self._info]))
+
     def _check_open(self) -> None:
         if self.ended:
             raise RequestError("the participant has left", code="left")
@@ -131,10 +148,8 @@ class Participant:
         if self._info.state is not ParticipantState.JOINING:
             return
         self._change(state=ParticipantState.JOINED)
-        for other in self._room.participants():
-            for publication in other.publisher.publications:
-                self.offer_publication(publication)
-        self.subscriber.start()
+        self._subscribe_to_all()
+        self.subscriber.negotiator.start()
         speakers = self._room.active_speakers()
         if speakers:
             self.emit(SpeakersChanged(speakers))
@@ -145,7 +160,7 @@ class Participant:
         self._change(state=ParticipantState.JOINED)
         try:
             self.publisher.announce_received(received, sources)
-            return self.publisher.handle_offer(sdp)
+            return self.publisher.handle_offer(sdp).sdp
         except SfuError:
             self.leave(LeaveReason.MEDIA_FAILURE)
             raise
@@ -169,13 +184,13 @@ class Participant:
             raise RequestError("nothing has been negotiated yet", code="not_negotiated")
         return fragment, transport
 
-    async def handle_offer(self, sdp: str) -> str:
+    async def handle_offer(self, sdp: str) -> Answer:
         self._check_open()
         return self.publisher.handle_offer(sdp)
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
         self._check_open()
-        self.subscriber.handle_answer(sdp, offer_id)
+        self.subscriber.negotiator.handle_answer(sdp, offer_id)
 
     def handle_candidate(self, target: Target, candidate: str) -> None:
         self._check_open()
@@ -190,6 +205,41 @@ class Participant:
         self._check_open()
         if self.publisher.set_muted(track_id, muted):
             self._change()
+
+    def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
+        self._check_open()
+        self.publisher.describe(track_id, Kind.AUDIO, audio_features=tuple(features))
+        self._change_and_tell()
+
+    def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
+        self._check_open()
+        self.publisher.describe(track_id, Kind.VIDEO, width=width, height=height)
+        self._change_and_tell()
+
+    def update(self, changes: ParticipantChanges) -> None:
+        self._check_open()
+        info = self._info
+        attributes = {key: value for key, value in {**info.attributes, **changes.attributes}.items() if value}
+        name, metadata = changes.name or info.name, changes.metadata or info.metadata
+        if (name, metadata, attributes) != (info.name, info.metadata, info.attributes):
+            self._change_and_tell(name=name, metadata=metadata, attributes=attributes)
+
+    def set_permissions(self, permissions: Permissions) -> None:
+        self._check_open()
+        if permissions == self._info.permissions:
+            return
+        could_subscribe = self._info.permissions.can_subscribe
+        self._change_and_tell(permissions=permissions)
+        self.publisher.unpublish_forbidden(permissions)
+        if not permissions.can_subscribe:
+            self.subscriber.unsubscribe_all()
+        elif not could_subscribe and self._info.state is not ParticipantState.JOINING:
+            self._subscribe_to_all()
+
+    def _subscribe_to_all(self) -> None:
+        for other in self._room.participants():
+            for publication in other.publisher.publications:
+                self.offer_publication(publication)
 
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         self._check_open()
@@ -228,7 +278,7 @@ class Participant:
         """The sink stays: data that still arrives on the media transport is routed through it."""
         if self.ended or self._departure is not None:
             return
-        delay = self._context.config.departure_timeout_s
+        delay = self._context.config.resume_timeout_s
         self._departure = self._context.loop.call_later(delay, self.leave, LeaveReason.SIGNAL_CLOSE)
 
     def resume(self, sink: SessionSink) -> None:
@@ -236,7 +286,7 @@ class Participant:
         self._cancel_departure()
         self._sink = sink
         self.emit(ParticipantsUpdated([self._info, *self.others()]))
-        self.subscriber.restart()
+        self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
         if self._departure is not None:
@@ -272,7 +322,8 @@ class Participant:
         self._context.counters[f"transports_lost_{target}_{reason}"] += 1
         self.leave(LeaveReason.MEDIA_FAILURE if self._departure is None else LeaveReason.CONNECTION_TIMEOUT)
 
-    def handle_answer_timeout(self) -> None:
+    def handle_negotiation_timeout(self) -> None:
+        """The client did not answer our offer, or did not offer when it had to."""
         if self._departure is None:
             self.leave(LeaveReason.STATE_MISMATCH)
 

@@ -15,7 +15,8 @@ from livekit.protocol import models, rtc
 from sfu.api import LeaveReason, ParticipantSession, RequestError, SdpError, Target
 from sfu.ids import TrackId
 from signaling import strict_json
-from signaling.livekit import convert
+from signaling.config import Settings
+from signaling.livekit import convert, own_state
 
 MAX_CANDIDATE_BYTES = 4096
 
@@ -25,6 +26,7 @@ _REASONS = {
     "unknown_track": _Reason.NOT_FOUND,
     "unknown_participant": _Reason.NOT_FOUND,
     "limit_exceeded": _Reason.LIMIT_EXCEEDED,
+    "invalid_name": _Reason.INVALID_NAME,
 }
 """`RequestError` codes in the protocol's words."""
 
@@ -38,6 +40,9 @@ class Context(Protocol):
 
     @property
     def session(self) -> ParticipantSession: ...
+
+    @property
+    def settings(self) -> Settings: ...
 
     def send(self, response: rtc.SignalResponse) -> None: ...
 
@@ -104,7 +109,10 @@ async def _offer(context: Context, message: rtc.SessionDescription) -> None:
     if message.type != "offer":
         raise Violation("an offer was expected")
     answer = await context.session.handle_offer(message.sdp)
-    context.send(rtc.SignalResponse(answer=rtc.SessionDescription(type="answer", sdp=answer, id=message.id)))
+    description = rtc.SessionDescription(
+        type="answer", sdp=answer.sdp, id=message.id, mid_to_track_id=dict(answer.mid_to_track_id)
+    )
+    context.send(rtc.SignalResponse(answer=description))
 
 
 async def _answer(context: Context, message: rtc.SessionDescription) -> None:
@@ -249,6 +257,9 @@ ROUTES: dict[str, Handler] = {
     "leave": _leave,
     "ping": _ping,
     "ping_req": _ping_req,
+    "update_metadata": own_state.update_metadata,
+    "update_audio_track": own_state.update_audio_track,
+    "update_video_track": own_state.update_video_track,
     "sync_state": _sync_state,
     "simulate": _simulate,
     # Nothing depends on them, and the protocol has no answer for them.
@@ -256,9 +267,6 @@ ROUTES: dict[str, Handler] = {
     "subscription_permission": _ignore,
     "update_data_subscription": _ignore,
     # Answered with "unsupported".
-    "update_metadata": _unsupported("update_metadata"),
-    "update_audio_track": _unsupported("update_audio_track"),
-    "update_video_track": _unsupported("update_video_track"),
     "publish_data_track_request": _unsupported("publish_data_track_request"),
     "unpublish_data_track_request": _unsupported("unpublish_data_track_request"),
     "store_data_blob_request": _unsupported("store_data_blob_request"),

@@ -1,4 +1,4 @@
-"""One signal connection: a WebSocket, the session behind it, and the LiveKit protocol (v0) between them.
+"""One signal connection: a WebSocket, the session behind it, and the LiveKit protocol between them.
 
 A connection joins or resumes a `ParticipantSession`, hands each message to `dispatch`, and writes each event of the
 session to the client. When the WebSocket breaks, the session lives on until it is resumed or times out; data packets
@@ -18,6 +18,7 @@ from livekit.protocol import models, rtc
 from sfu.api import (
     DataReceived,
     LeaveReason,
+    MediaSectionsRequired,
     ParticipantSession,
     ParticipantsUpdated,
     RequestError,
@@ -33,11 +34,12 @@ from sfu.api import (
     TrackUnpublished,
 )
 from signaling import strict_json
+from signaling.config import Settings
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
+from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
-from signaling.rooms import JoinOptions
 from signaling.services import Services
 from signaling.tokens import Grants
 
@@ -45,24 +47,21 @@ _log = logging.getLogger("ting.signal")
 
 
 class SignalConnection:
-    """`resume_id` is the participant id that a returning client names; empty for a join."""
-
     def __init__(
         self,
         services: Services,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport | None,
         grants: Grants,
-        options: JoinOptions,
-        resume_id: str = "",
+        opening: Opening,
     ) -> None:
         settings = services.settings
         self._services = services
         self._metrics = services.metrics
         self._ws = ws
         self._grants = grants
-        self._options = options
-        self._resume_id = resume_id
+        self._options = opening.options
+        self._opening = opening
         self._outbox = Outbox(ws, transport, settings.max_outbound_messages, settings.max_outbound_bytes)
         self._messages = TokenBucket(settings.max_messages_per_s, 2 * settings.max_messages_per_s)
         self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
@@ -97,6 +96,8 @@ class SignalConnection:
     async def _serve(self) -> None:
         try:
             if await self._open():
+                for request in self._opening.requests:
+                    await self._handle(request)
                 await self._read()
         except Exception:
             _log.exception("a connection failed")
@@ -125,7 +126,7 @@ class SignalConnection:
 
     async def _open(self) -> bool:
         try:
-            if self._resume_id:
+            if self._opening.resume_id:
                 return self._resume()
             await self._join()
         except RequestError as error:
@@ -150,7 +151,7 @@ class SignalConnection:
                     other_participants=[convert.participant(info) for info in session.others()],
                     server_version=convert.COMPATIBLE_VERSION,
                     server_info=convert.server_info(self._services.sfu.node_id),
-                    subscriber_primary=True,
+                    subscriber_primary=not self._options.single_connection,
                     ping_interval=settings.ping_interval_s,
                     ping_timeout=settings.ping_timeout_s,
                     enabled_publish_codecs=room.enabled_codecs,
@@ -162,8 +163,8 @@ class SignalConnection:
         _log.info("%s joined", session.info.participant_id)
 
     def _resume(self) -> bool:
-        session = self._services.rooms.find_resumable(self._grants, self._resume_id)
-        if session is None:
+        session = self._services.rooms.find_resumable(self._grants, self._opening.resume_id)
+        if session is None or session.single_connection is not self._options.single_connection:
             return self._refuse_resume()
         previous = self._services.connection_of.get(session.info.participant_id)
         self._attach(session)
@@ -240,6 +241,9 @@ class SignalConnection:
         if request is None:
             self.count_violation("malformed")
             return
+        await self._handle(request)
+
+    async def _handle(self, request: rtc.SignalRequest) -> None:
         self._metrics.messages.labels(request.WhichOneof("message") or "unknown").inc()
         if self._session is None:
             return  # it ended, and the goodbye is on its way
@@ -254,6 +258,10 @@ class SignalConnection:
         if self._session is None:
             raise RequestError("the session has ended", code="left")
         return self._session
+
+    @property
+    def settings(self) -> Settings:
+        return self._services.settings
 
     def count_violation(self, reason: str) -> None:
         self._metrics.violations.labels(reason).inc()
@@ -332,6 +340,9 @@ def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
             return rtc.SignalResponse(
                 offer=rtc.SessionDescription(type="offer", sdp=sdp, id=offer_id, mid_to_track_id=dict(mid_to_track_id))
             )
+        case MediaSectionsRequired(num_audios, num_videos):
+            requirement = rtc.MediaSectionsRequirement(num_audios=num_audios, num_videos=num_videos)
+            return rtc.SignalResponse(media_sections_requirement=requirement)
         case TrackPublished(cid, publication):
             published = rtc.TrackPublishedResponse(cid=cid, track=convert.track(publication))
             return rtc.SignalResponse(track_published=published)

@@ -23,9 +23,7 @@ from sfu.api import (
 from sfu.ids import Identity, RoomName
 from tests.harness.raw_caller import RawCaller, all_joined
 from tests.harness.waiting import eventually
-from tests.sfu.test_node import ROOM, close_all, start_node
-
-__all__ = ["start_node"]
+from tests.sfu.test_node import ROOM, close_all
 
 
 def names(events: list[NodeEvent]) -> list[str]:
@@ -33,7 +31,7 @@ def names(events: list[NodeEvent]) -> list[str]:
 
 
 async def test_a_call_from_the_first_to_the_last_event(start_node) -> None:
-    node = await start_node(empty_timeout_s=0.1)
+    node = await start_node(departure_timeout_s=0.0)
     events: list[NodeEvent] = []
     node.add_listener(events.append)
     (ada,) = await all_joined(node, ROOM, ["ada"])
