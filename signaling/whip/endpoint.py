@@ -25,7 +25,7 @@ from signaling.whip.http import (
     answering,
     authorize,
     check_rate,
-    ice_servers,
+    ice_server_links,
     preflight,
     read_text,
 )
@@ -100,7 +100,7 @@ def created(settings: Settings, session: HttpSession, answer: str) -> web.Respon
     location = f"{urlsplit(settings.public_url).path.rstrip('/')}/{session.protocol}-sessions/{session.id}"
     headers = {hdrs.LOCATION: location, hdrs.ETAG: session.etag, hdrs.CONTENT_TYPE: SDP}
     response = web.Response(status=201, body=answer.encode(), headers=headers)
-    for link in ice_servers(settings):
+    for link in ice_server_links(settings, session.session.info.participant_id):
         response.headers.add(hdrs.LINK, link)
     return response
 

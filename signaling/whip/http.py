@@ -9,6 +9,7 @@ from functools import wraps
 from aiohttp import hdrs, web
 
 from sfu.errors import RequestError, SdpError, SfuError
+from signaling import turn
 from signaling.addresses import client_address, parse_networks
 from signaling.config import Settings
 from signaling.errors import TokenError
@@ -157,6 +158,13 @@ def _too_large(max_bytes: int) -> Problem:
     return Problem(413, "body_too_large", f"The body is longer than {max_bytes} bytes.", {hdrs.CONNECTION: "close"})
 
 
-def ice_servers(settings: Settings) -> list[str]:
-    """Values of Link headers that name ICE servers (RFC 9725 §4.6), one per server."""
-    return [f'<{url}>; rel="ice-server"' for url in settings.ice_servers]
+def ice_server_links(settings: Settings, participant_id: str) -> list[str]:
+    """Values of Link headers that name the ICE servers (RFC 9725 §4.6), one per URL. No value holds a comma or a
+    semicolon that would not be syntax: OBS splits at both."""
+    links = []
+    for server in turn.ice_servers(settings, participant_id):
+        access = ""
+        if server.username:
+            access = f'; username="{server.username}"; credential="{server.credential}"; credential-type="password"'
+        links += [f'<{url}>; rel="ice-server"{access}' for url in server.urls]
+    return links

@@ -284,7 +284,7 @@ async def test_bodies_of_other_types_and_encodings_are_refused(client: Client) -
 async def test_limits_of_sessions_and_requests(http: aiohttp.ClientSession, room: str) -> None:
     server = EmbeddedServer(
         max_whip_sessions="2", whip_requests_per_minute="12", max_whip_sdp_bytes="3000",
-        ice_servers="stun:stun.example:3478", public_url="https://ting.example/prefix",
+        stun_urls="stun:stun.example:3478", public_url="https://ting.example/prefix",
     )  # fmt: skip
     await server.start()
     try:
