@@ -88,10 +88,17 @@ class RoomService:
                 auto_subscribe=options.auto_subscribe,
                 adaptive_stream=options.adaptive_stream,
                 client=options.client,
+                room_options=grants.room_options,
+                create_room=self._settings.auto_create,
                 single_connection=options.single_connection,
             ),
             sink,
         )
+
+    def require_room(self, grants: Grants) -> None:
+        """Raises `RequestError` unknown_room when the room must be created first and was not."""
+        if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
+            raise RequestError("requested room does not exist", code="unknown_room")
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
         """The session that the bearer of `grants` had, if it is still there and really the bearer's."""
@@ -140,6 +147,8 @@ class RoomService:
     def _require_place(self, room: RoomName, identity: Identity) -> None:
         info = self._sfu.find_room(room)
         if info is None:
+            if not self._settings.auto_create:
+                raise ApiError("room_not_found", "There is no such room now.")
             return
         limit = info.max_participants or self._settings.sfu.max_participants_per_room
         if info.num_participants >= limit and identity not in self.identities_of(room).values():
