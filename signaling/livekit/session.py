@@ -33,7 +33,7 @@ from sfu.api import (
     TrackSubscribed,
     TrackUnpublished,
 )
-from signaling import strict_json
+from signaling import strict_json, turn
 from signaling.config import Settings
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
@@ -158,6 +158,7 @@ class SignalConnection:
                     ping_interval=settings.ping_interval_s,
                     ping_timeout=settings.ping_timeout_s,
                     enabled_publish_codecs=room.enabled_codecs,
+                    ice_servers=self._ice_servers(session),
                 )
             )
         )
@@ -176,7 +177,8 @@ class SignalConnection:
         previous = self._services.connection_of.get(session.info.participant_id)
         self._attach(session)
         info = convert.server_info(self._services.sfu.node_id)
-        self.send(rtc.SignalResponse(reconnect=rtc.ReconnectResponse(server_info=info)))
+        response = rtc.ReconnectResponse(server_info=info, ice_servers=self._ice_servers(session))
+        self.send(rtc.SignalResponse(reconnect=response))
         if previous is not None:
             previous.supersede()
         try:
@@ -189,6 +191,10 @@ class SignalConnection:
         if fault is not None:
             self.close(WSCloseCode.OK, "simulated")
         return True
+
+    def _ice_servers(self, session: ParticipantSession) -> list[rtc.ICEServer]:
+        servers = turn.ice_servers(self._services.settings, session.info.participant_id)
+        return convert.ice_servers(servers)
 
     def _refuse_resume(self) -> bool:
         """There is nothing to resume: the client is to join anew."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -41,8 +42,8 @@ INBOUND = """async () => {
 }"""
 
 
-async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS) -> Browser:
-    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts])
+async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS, extra: Sequence[str] = ()) -> Browser:
+    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts, *extra])
 
 
 @dataclass
