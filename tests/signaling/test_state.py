@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import Any
 
+import jwt
 import pytest
 from livekit.protocol import models, rtc
 
@@ -154,7 +155,7 @@ async def test_a_room_configuration_in_the_token(server: Server, config: Any, ex
 
 
 @pytest.mark.parametrize(
-    "config", [7, [], "x", {"emptyTimeout": -1}, {"maxParticipants": 2**32}, {"maxParticipants": 1.5},
+    "config", [7, [1], "x", {"emptyTimeout": -1}, {"maxParticipants": 2**32}, {"maxParticipants": 1.5},
                {"maxParticipants": True}, {"metadata": 7}, {"metadata": "m" * 9000}],
 )  # fmt: skip
 async def test_a_room_configuration_that_is_none(server: Server, config: Any) -> None:
@@ -163,8 +164,6 @@ async def test_a_room_configuration_that_is_none(server: Server, config: Any) ->
 
 
 def _token_with(server: Server, config: Any) -> str:
-
-    import jwt
 
     now = int(time.time())
     claims = {"iss": KEY, "sub": "alice", "exp": now + 60, "video": {"room": "lobby", "roomJoin": True}}
