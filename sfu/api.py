@@ -489,8 +489,24 @@ class ParticipantSession(Protocol):
         """Tracks that the participant does not receive are ignored."""
         ...
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
-        """To the named identities, or to everyone else in the room when none are named. Never back to the sender."""
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
+        """To the named identities, or to everyone else in the room when none are named. Never back to the sender.
+
+        `sequence` counts the sender's reliable messages up from 1; one that is not above `last_sequence` was sent
+        before and goes nowhere. 0: the sender does not count.
+        """
+        ...
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the newest reliable message that was taken from this participant; 0 when there was none."""
+        ...
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        """After a resume: send again what the client lacks. `received` has, by sender, the last sequence number that
+        the client has. Ends the session with state_mismatch when that is not here any more."""
         ...
 
     def signal_lost(self) -> None:

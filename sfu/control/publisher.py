@@ -178,10 +178,15 @@ class Publisher:
             transport = self._context.make_transport(TransportRole.PUBLISH)
             transport.events.on(TransportEvents.DATA, self._on_data)
             transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
-            transport.events.on(TransportEvents.DATA_READY, self._participant.handle_connected)
+            transport.events.on(TransportEvents.DATA_READY, self._handle_data_ready)
             transport.events.on(TransportEvents.CLOSED, self._handle_closed)
             self.transport = transport
         return self.transport
+
+    def _handle_data_ready(self) -> None:
+        self._participant.handle_connected()
+        if self._participant.single_connection:
+            self._participant.handle_data_ready()
 
     def _handle_connected(self) -> None:
         # Whoever is active can be reached with data. On a single connection the channels are the client's to open.

@@ -44,7 +44,7 @@ class TransportEvents(StrEnum):
     DATA = "data"
     """(kind: DataKind, payload: bytes): a message of the peer."""
     DATA_READY = "data_ready"
-    """(): both data channels are open."""
+    """(): both data channels are open; again when another reliable channel has taken the place of the first."""
 
 
 class Transport:
@@ -193,8 +193,8 @@ class Transport:
 
     @property
     def data_open(self) -> bool:
-        """Whether the reliable channel is open."""
-        return self._channels is not None and self._channels.reliable_open
+        """Whether the channels are ready and the reliable one is still open."""
+        return self._channels is not None and self._channels.ready
 
     def enable_data(self, *, initiate: bool, remote_max_message_size: int) -> None:
         """Bring SCTP up once DTLS is. `initiate`: we open both channels, else the peer does. Later calls are ignored.

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from livekit.protocol import models, rtc
 
 from sfu.api import LeaveReason, ParticipantSession, RequestError, SdpError, Target
-from sfu.ids import TrackId
+from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
 from signaling.config import Settings
 from signaling.livekit import convert, own_state
@@ -217,8 +217,10 @@ async def _ping_req(context: Context, message: rtc.Ping) -> None:
 
 
 async def _sync_state(context: Context, message: rtc.SyncState) -> None:
-    """After a resume the client repeats what it believes. The session kept its state, so only the subscriptions count:
-    tracks that the client does not want, or wants beside auto_subscribe."""
+    """After a resume the client repeats what it believes. The session kept its state, so only what differs counts:
+    tracks that the client does not want, or wants beside auto_subscribe, and the reliable data that it has."""
+    states = message.datachannel_receive_states
+    context.session.replay_data({ParticipantId(state.publisher_sid): state.last_seq for state in states})
     track_ids = _subscribed_tracks(message.subscription)
     if track_ids:
         await _subscription(context, message.subscription)

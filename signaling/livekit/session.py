@@ -177,7 +177,9 @@ class SignalConnection:
         previous = self._services.connection_of.get(session.info.participant_id)
         self._attach(session)
         info = convert.server_info(self._services.sfu.node_id)
-        response = rtc.ReconnectResponse(server_info=info, ice_servers=self._ice_servers(session))
+        response = rtc.ReconnectResponse(
+            server_info=info, ice_servers=self._ice_servers(session), last_message_seq=session.last_sequence
+        )
         self.send(rtc.SignalResponse(reconnect=response))
         if previous is not None:
             previous.supersede()
