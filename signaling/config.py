@@ -95,10 +95,14 @@ class Settings:
     """Whether the web app may get a room token for anyone who gives a name."""
     guest_token_ttl_s: float = 21_600.0
     """Validity of guest tokens."""
+    token_refresh_s: float = 600.0
+    """Validity of the new tokens that a client in a call gets, half of it before its last one ends."""
     guest_renewal_s: float = 86_400.0
     """How long after its end a guest token still lets its owner keep the identity."""
 
     # --- rooms --------------------------------------------------------------------------------------
+    auto_create: bool = True
+    """Whether the first who comes creates the room. Off, the server API must have created it."""
     remote_unmute: bool = False
     """Whether the server API may unmute a track. Off, only the publisher itself can."""
 

@@ -83,15 +83,40 @@ class RoomService:
 
     async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
         """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
-        return await self._sfu.join(_join_request(grants, options), sink)
+        return await self._sfu.join(self._join_request(grants, options), sink)
 
     async def publish(
         self, grants: Grants, offer: str, sources: Mapping[Kind, TrackSource], kind: int, sink: SessionSink
     ) -> tuple[ParticipantSession, str]:
         """Enter as a participant of `kind` that sends what `offer` says; returns the answer too. Raises `SdpError` and
         `RequestError`."""
-        request = replace(_join_request(grants, JoinOptions(auto_subscribe=False)), kind=kind)
+        request = replace(self._join_request(grants, JoinOptions(auto_subscribe=False)), kind=kind)
         return await self._sfu.publish(request, offer, sources, sink)
+
+    def require_room(self, grants: Grants) -> None:
+        """Raises `RequestError` unknown_room when the room must be created first and was not."""
+        if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
+            raise RequestError("requested room does not exist", code="unknown_room")
+
+    def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
+        metadata, attributes = grants.metadata, grants.attributes
+        if grants.can_update_own_metadata:
+            metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
+        return JoinRequest(
+            room=RoomName(grants.room),
+            identity=Identity(grants.identity),
+            name=grants.name,
+            metadata=metadata,
+            attributes=attributes,
+            kind=grants.kind,
+            permissions=permissions_of(grants),
+            auto_subscribe=options.auto_subscribe,
+            adaptive_stream=options.adaptive_stream,
+            client=options.client,
+            room_options=grants.room_options,
+            create_room=self._settings.auto_create,
+            single_connection=options.single_connection,
+        )
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
         """The session that the bearer of `grants` had, if it is still there and really the bearer's."""
@@ -140,6 +165,8 @@ class RoomService:
     def _require_place(self, room: RoomName, identity: Identity) -> None:
         info = self._sfu.find_room(room)
         if info is None:
+            if not self._settings.auto_create:
+                raise ApiError("room_not_found", "There is no such room now.")
             return
         limit = info.max_participants or self._settings.sfu.max_participants_per_room
         if info.num_participants >= limit and identity not in self.identities_of(room).values():
@@ -171,25 +198,6 @@ class RoomService:
         kicked_at = self._revocations.revoked_at(grants.room, grants.identity)
         # Token times are whole seconds: one of the same second is taken for the older one.
         return kicked_at is not None and grants.issued_at <= kicked_at
-
-
-def _join_request(grants: Grants, options: JoinOptions) -> JoinRequest:
-    metadata, attributes = grants.metadata, grants.attributes
-    if grants.can_update_own_metadata:
-        metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
-    return JoinRequest(
-        room=RoomName(grants.room),
-        identity=Identity(grants.identity),
-        name=grants.name,
-        metadata=metadata,
-        attributes=attributes,
-        kind=grants.kind,
-        permissions=permissions_of(grants),
-        auto_subscribe=options.auto_subscribe,
-        adaptive_stream=options.adaptive_stream,
-        client=options.client,
-        single_connection=options.single_connection,
-    )
 
 
 def permissions_of(grants: Grants) -> Permissions:

@@ -44,7 +44,14 @@ _SDP_STATUS = {
     "rate_limited": 429,
 }
 """Codes of `SdpError` that are not 400."""
-_REQUEST_STATUS = {"not_allowed": 403, "left": 404, "not_negotiated": 409, "limit_exceeded": 503, "unavailable": 503}
+_REQUEST_STATUS = {
+    "not_allowed": 403,
+    "left": 404,
+    "unknown_room": 404,
+    "not_negotiated": 409,
+    "limit_exceeded": 503,
+    "unavailable": 503,
+}
 """Codes of `RequestError` that are not 403."""
 
 
