@@ -17,6 +17,7 @@ from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
 from signaling.config import Settings
 from signaling.livekit import convert, own_state
+from signaling.livekit.simulate import simulate
 
 MAX_CANDIDATE_BYTES = 4096
 
@@ -52,6 +53,10 @@ class Context(Protocol):
 
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         """End the session; with `tell` the client gets a leave message first."""
+        ...
+
+    def break_next_resume(self, *, silent: bool) -> None:
+        """For tests of clients: cut the connection that resumes this session, `silent` before the first message."""
         ...
 
 
@@ -221,17 +226,6 @@ async def _sync_state(context: Context, message: rtc.SyncState) -> None:
         await _subscription(context, message.subscription)
 
 
-async def _simulate(context: Context, message: rtc.SimulateScenario) -> None:
-    """Client test aids that touch nobody but the sender."""
-    scenario = message.WhichOneof("scenario")
-    if scenario == "leave_request_full_reconnect" and message.leave_request_full_reconnect:
-        context.leave(LeaveReason.STATE_MISMATCH, tell=True)
-    elif scenario == "server_leave" and message.server_leave:
-        context.leave(LeaveReason.SERVER_SHUTDOWN, tell=True)
-    else:
-        await _unsupported("simulate")(context, message)
-
-
 async def _ignore(context: Context, message: Any) -> None:
     context.count_refusal("ignored_message")
 
@@ -263,7 +257,7 @@ ROUTES: dict[str, Handler] = {
     "update_audio_track": own_state.update_audio_track,
     "update_video_track": own_state.update_video_track,
     "sync_state": _sync_state,
-    "simulate": _simulate,
+    "simulate": simulate,
     # Nothing depends on them, and the protocol has no answer for them.
     "update_layers": _ignore,
     "subscription_permission": _ignore,
