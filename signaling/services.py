@@ -14,6 +14,7 @@ from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.limits import AddressLimiter
+from signaling.livekit.simulate import ResumeFaults
 from signaling.metrics import Metrics
 from signaling.revocations import Revocations
 from signaling.rooms import RoomService
@@ -42,6 +43,7 @@ class Services:
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
     server_api_limiter: AddressLimiter
+    resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from aiohttp import hdrs, web
 
-from sfu.api import ClientDescription
+from sfu.api import ClientDescription, RequestError
 from signaling.errors import TokenError
 from signaling.livekit.join_request import JoinRequestError, Opening, parse_join_request
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
@@ -81,7 +81,12 @@ def _admit(request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.
     if services.phase is not Phase.READY:
         return _plain(503, "the server is not ready")
     try:
-        return services.rooms.authorize_join(request_token(request)), read(request, services)
+        grants = services.rooms.authorize_join(request_token(request))
+        services.rooms.require_room(grants)
+        return grants, read(request, services)
+    except RequestError as error:
+        # SDKs know this sentence: they give up instead of looking for another dialect.
+        return _plain(404, str(error))
     except TokenError as error:
         services.metrics.tokens_refused.labels(error.code).inc()
         return _plain(401, str(error))

@@ -128,6 +128,7 @@ async def _remove_participant(
 ) -> room.RemoveParticipantResponse:
     """The participant's tokens of until now are refused from now on, whatever `revoke_token_ts` says."""
     services.rooms.kick(_require_admin(grants, message.room), Identity(message.identity))
+    await services.rooms.kicks_stored()
     return room.RemoveParticipantResponse()
 
 
