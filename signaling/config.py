@@ -140,6 +140,14 @@ class Settings:
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
 
+    # --- WHIP and WHEP ------------------------------------------------------------------------------
+    max_whip_sessions: int = 1000
+    """WHIP and WHEP sessions at once; beyond it newcomers get 503."""
+    whip_requests_per_minute: float = 240.0
+    """POST, PATCH and DELETE of one address; the first minute's worth may come at once."""
+    max_whip_sdp_bytes: int = 65_536
+    """Body of a WHIP or WHEP request."""
+
     # --- the signal connection ----------------------------------------------------------------------
     ping_interval_s: int = 5
     """How often clients are asked to ping."""
