@@ -625,6 +625,16 @@ class ParticipantSession(Protocol):
         the client has. Ends the session with state_mismatch when that is not here any more."""
         ...
 
+    def handle_fragment(self, text: str) -> None:
+        """Trickled candidates as application/trickle-ice-sdpfrag: checked, then not needed. Raises `SdpError`, code
+        ice_mismatch when it is about other credentials, and `RequestError` not_negotiated."""
+        ...
+
+    def restart_ice(self, text: str) -> str:
+        """An ICE restart of the client's (RFC 9725 §4.3.3), fragment in, fragment out. Raises `SdpError`, code
+        not_acceptable when its credentials are not new, and `RequestError` not_negotiated."""
+        ...
+
     def signal_lost(self) -> None:
         """The WebSocket broke without a leave: media goes on, and the departure timeout runs."""
         ...
@@ -670,6 +680,16 @@ class Sfu(Protocol):
         """Create the room if it is not there; end an older session of the same identity with duplicate_identity.
         Raises `RequestError` limit_exceeded when room or node is full, unknown_room when it is not there and must
         not be created."""
+        ...
+
+    async def publish(
+        self, request: JoinRequest, offer: str, sources: Mapping[Kind, TrackSource], sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Join as a client that sends what its offer says and receives nothing (WHIP); returns session and answer.
+        `sources` names the track of each kind. The session ends when its media connection does.
+        An offer that is not acceptable as a whole raises `SdpError` before anyone is joined or replaced, codes
+        not_acceptable, unsupported_codec, rtcp_mux_required or those of a malformed description; a source that the
+        permissions do not cover raises `RequestError` not_allowed; else as `join`."""
         ...
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...

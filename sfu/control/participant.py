@@ -39,6 +39,7 @@ from sfu.api import (
     Target,
     TrackMuted,
     TrackSettings,
+    TrackSource,
     TrackSubscribed,
 )
 from sfu.control.answering import AnsweringNegotiator
@@ -53,8 +54,11 @@ from sfu.control.reliable import ReliableOutbox
 from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
 from sfu.control.wishes import Wishes
-from sfu.errors import RequestError, SdpError
+from sfu.errors import RequestError, SdpError, SfuError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id
+from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
+from sfu.sdp.model import ReceivedMedia
+from sfu.transport.transport import Transport
 
 if TYPE_CHECKING:
     from sfu.control.room import Room
@@ -173,6 +177,36 @@ class Participant:
         speakers = self._room.active_speakers()
         if speakers:
             self.emit(SpeakersChanged(speakers))
+
+    def publish_all(self, sdp: str, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> str:
+        """Instead of `start`, for a client that sends and does nothing else: offer in, answer out. `received` is what
+        the offer will send. A failure ends the session."""
+        self._change(state=ParticipantState.JOINED)
+        try:
+            self.publisher.announce_received(received, sources)
+            return self.publisher.handle_offer(sdp).sdp
+        except SfuError:
+            self.leave(LeaveReason.MEDIA_FAILURE)
+            raise
+
+    def handle_fragment(self, text: str) -> None:
+        self._check_open()
+        fragment, transport = self._read_fragment(text)
+        if fragment.ice != transport.remote_ice:
+            raise SdpError("the fragment is about another ICE session", code="ice_mismatch")
+
+    def restart_ice(self, text: str) -> str:
+        self._check_open()
+        fragment, transport = self._read_fragment(text)
+        transport.restart_by_peer(fragment.ice)
+        return render_fragment(fragment, transport.local())
+
+    def _read_fragment(self, text: str) -> tuple[Fragment, Transport]:
+        fragment = parse_fragment(text, max_bytes=self._context.config.max_sdp_bytes)
+        transport = self.publisher.transport or self.subscriber.transport
+        if transport is None:
+            raise RequestError("nothing has been negotiated yet", code="not_negotiated")
+        return fragment, transport
 
     async def handle_offer(self, sdp: str) -> Answer:
         self._check_open()

@@ -17,6 +17,7 @@ from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
 from signaling.config import Settings
 from signaling.livekit import convert, data_requests, own_state
+from signaling.livekit.simulate import simulate
 
 MAX_CANDIDATE_BYTES = 4096
 MAX_SUBSCRIPTIONS = 1000
@@ -59,6 +60,10 @@ class Context(Protocol):
 
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         """End the session; with `tell` the client gets a leave message first."""
+        ...
+
+    def break_next_resume(self, *, silent: bool) -> None:
+        """For tests of clients: cut the connection that resumes this session, `silent` before the first message."""
         ...
 
 
@@ -226,17 +231,6 @@ async def _sync_state(context: Context, message: rtc.SyncState) -> None:
     await data_requests.update_data_subscription(context, message.data_subscription)
 
 
-async def _simulate(context: Context, message: rtc.SimulateScenario) -> None:
-    """Client test aids that touch nobody but the sender."""
-    scenario = message.WhichOneof("scenario")
-    if scenario == "leave_request_full_reconnect" and message.leave_request_full_reconnect:
-        context.leave(LeaveReason.STATE_MISMATCH, tell=True)
-    elif scenario == "server_leave" and message.server_leave:
-        context.leave(LeaveReason.SERVER_SHUTDOWN, tell=True)
-    else:
-        await _unsupported("simulate")(context, message)
-
-
 async def _ignore(context: Context, message: Any) -> None:
     context.count_refusal("ignored_message")
 
@@ -268,7 +262,7 @@ ROUTES: dict[str, Handler] = {
     "update_audio_track": own_state.update_audio_track,
     "update_video_track": own_state.update_video_track,
     "sync_state": _sync_state,
-    "simulate": _simulate,
+    "simulate": simulate,
     "subscription_permission": data_requests.subscription_permission,
     "publish_data_track_request": data_requests.publish_data_track,
     "unpublish_data_track_request": data_requests.unpublish_data_track,

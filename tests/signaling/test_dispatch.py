@@ -28,6 +28,7 @@ class Recorder:
         self.violations: list[str] = []
         self.refusals: list[str] = []
         self.left: list[tuple[LeaveReason, bool]] = []
+        self.broken: list[bool] = []
 
     def send(self, response: rtc.SignalResponse) -> None:
         self.sent.append(response)
@@ -40,6 +41,9 @@ class Recorder:
 
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         self.left.append((reason, tell))
+
+    def break_next_resume(self, *, silent: bool) -> None:
+        self.broken.append(silent)
 
 
 async def recorder() -> Recorder:
@@ -98,19 +102,6 @@ async def test_messages_without_effect_get_no_answer(name: str) -> None:
     getattr(request, name).SetInParent()
     await dispatch(context, request)
     assert (context.sent, context.violations, context.refusals) == ([], [], ["ignored_message"])
-
-
-@pytest.mark.parametrize(
-    "name",
-    ["simulate"],
-)
-async def test_unsupported_messages_are_answered(name: str) -> None:
-    context = await recorder()
-    request = rtc.SignalRequest()
-    getattr(request, name).SetInParent()
-    await dispatch(context, request)
-    assert context.sent[0].request_response.reason == rtc.RequestResponse.UNSUPPORTED_TYPE
-    assert context.violations == []
 
 
 async def test_a_second_codec_is_not_supported() -> None:
