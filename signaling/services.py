@@ -14,6 +14,7 @@ from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.limits import AddressLimiter
+from signaling.livekit.webhooks import Webhooks
 from signaling.metrics import Metrics
 from signaling.revocations import Revocations
 from signaling.rooms import RoomService
@@ -38,6 +39,7 @@ class Services:
     rooms: RoomService
     database: Database
     revocations: Revocations
+    webhooks: Webhooks
     metrics: Metrics
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
@@ -76,6 +78,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         rooms=RoomService(settings, sfu, tokens, revocations),
         database=database,
         revocations=revocations,
+        webhooks=Webhooks(settings, repository, tokens, metrics),
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),
