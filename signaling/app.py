@@ -22,6 +22,7 @@ from signaling.errors import ApiError
 from signaling.gate import Gate
 from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
+from signaling.whip import endpoint as whip
 
 _log = logging.getLogger("ting")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -39,6 +40,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app[SERVICES] = create_services(settings, sfu)
     endpoint.add_routes(app)
     twirp.add_routes(app)
+    whip.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)

@@ -97,10 +97,14 @@ class Settings:
     """Whether the web app may get a room token for anyone who gives a name."""
     guest_token_ttl_s: float = 21_600.0
     """Validity of guest tokens."""
+    token_refresh_s: float = 600.0
+    """Validity of the new tokens that a client in a call gets, half of it before its last one ends."""
     guest_renewal_s: float = 86_400.0
     """How long after its end a guest token still lets its owner keep the identity."""
 
     # --- rooms --------------------------------------------------------------------------------------
+    auto_create: bool = True
+    """Whether the first who comes creates the room. Off, the server API must have created it."""
     remote_unmute: bool = False
     """Whether the server API may unmute a track. Off, only the publisher itself can."""
 
@@ -113,6 +117,12 @@ class Settings:
     """Requests to the server API (Twirp) per address; the first minute's worth may come at once."""
     max_server_api_body_bytes: int = 262_144
     """Body of a request to the server API."""
+    rpc_ack_timeout_s: float = 7.0
+    """A participant that the server API calls (PerformRpc) must acknowledge within this time."""
+    max_rpc_timeout_s: float = 60.0
+    """How long such a call may wait for its answer at most."""
+    max_rpc_calls_per_participant: int = 100
+    """Calls of the server API that may wait for one participant."""
     max_tracked_addresses: int = 10_000
     """Addresses that each of the limits above remembers."""
     max_body_bytes: int = 16_384
@@ -131,6 +141,14 @@ class Settings:
     """Participant metadata of a token or a join request, and all its attributes together."""
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
+
+    # --- WHIP and WHEP ------------------------------------------------------------------------------
+    max_whip_sessions: int = 1000
+    """WHIP and WHEP sessions at once; beyond it newcomers get 503."""
+    whip_requests_per_minute: float = 240.0
+    """POST, PATCH and DELETE of one address; the first minute's worth may come at once."""
+    max_whip_sdp_bytes: int = 65_536
+    """Body of a WHIP or WHEP request."""
 
     # --- the signal connection ----------------------------------------------------------------------
     ping_interval_s: int = 5

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sfu.api import (
@@ -34,6 +35,7 @@ from sfu.api import (
     Target,
     TrackMuted,
     TrackSettings,
+    TrackSource,
     TrackSubscribed,
 )
 from sfu.control.answering import AnsweringNegotiator
@@ -42,15 +44,21 @@ from sfu.control.limits import TokenBucket
 from sfu.control.offering import OfferingNegotiator
 from sfu.control.publication import Publication
 from sfu.control.publisher import Publisher, receive_only
+from sfu.control.reliable import ReliableOutbox
 from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
-from sfu.errors import RequestError, SdpError
-from sfu.ids import Identity, RoomName, TrackId, new_participant_id
+from sfu.errors import RequestError, SdpError, SfuError
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id
+from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
+from sfu.sdp.model import ReceivedMedia
+from sfu.transport.transport import Transport
 
 if TYPE_CHECKING:
     from sfu.control.room import Room
 
 MAX_CANDIDATE_BYTES = 1024
+SERVER = ParticipantId("")
+"""Who sends data that is no participant's."""
 
 
 class Participant:
@@ -89,6 +97,14 @@ class Participant:
             negotiator = OfferingNegotiator(self, context)
             self.publisher = Publisher(self, context, self._handle_data, receive_only)
         self.subscriber = Subscriber(self, context, negotiator)
+        self._last_sequence = 0
+        self._reliable = ReliableOutbox(
+            context.config,
+            send=partial(self.subscriber.send_data, DataKind.RELIABLE),
+            is_open=lambda: self.subscriber.data_open,
+            clock=context.loop.time,
+            counters=context.counters,
+        )
 
     # --- state -------------------------------------------------------------------------------------------
 
@@ -149,6 +165,36 @@ class Participant:
         speakers = self._room.active_speakers()
         if speakers:
             self.emit(SpeakersChanged(speakers))
+
+    def publish_all(self, sdp: str, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> str:
+        """Instead of `start`, for a client that sends and does nothing else: offer in, answer out. `received` is what
+        the offer will send. A failure ends the session."""
+        self._change(state=ParticipantState.JOINED)
+        try:
+            self.publisher.announce_received(received, sources)
+            return self.publisher.handle_offer(sdp).sdp
+        except SfuError:
+            self.leave(LeaveReason.MEDIA_FAILURE)
+            raise
+
+    def handle_fragment(self, text: str) -> None:
+        self._check_open()
+        fragment, transport = self._read_fragment(text)
+        if fragment.ice != transport.remote_ice:
+            raise SdpError("the fragment is about another ICE session", code="ice_mismatch")
+
+    def restart_ice(self, text: str) -> str:
+        self._check_open()
+        fragment, transport = self._read_fragment(text)
+        transport.restart_by_peer(fragment.ice)
+        return render_fragment(fragment, transport.local())
+
+    def _read_fragment(self, text: str) -> tuple[Fragment, Transport]:
+        fragment = parse_fragment(text, max_bytes=self._context.config.max_sdp_bytes)
+        transport = self.publisher.transport or self.subscriber.transport
+        if transport is None:
+            raise RequestError("nothing has been negotiated yet", code="not_negotiated")
+        return fragment, transport
 
     async def handle_offer(self, sdp: str) -> Answer:
         self._check_open()
@@ -229,14 +275,30 @@ class Participant:
         for track_id in track_ids:
             self.subscriber.update_settings(track_id, settings)
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
         self._check_open()
         if not self._info.permissions.can_publish_data:
             raise RequestError("not allowed to send data", code="not_allowed")
+        if kind is DataKind.RELIABLE and sequence:
+            if sequence <= self._last_sequence:
+                # After a resume a client repeats what it cannot know to have arrived.
+                self._context.counters["data_duplicates"] += 1
+                return
+            self._last_sequence = sequence
         wanted = set(destinations)
         for other in self._room.participants():
             if other is not self and (not wanted or other.info.identity in wanted):
-                other.deliver_data(kind, payload)
+                other.deliver_data(kind, payload, self._info.participant_id, sequence)
+
+    @property
+    def last_sequence(self) -> int:
+        return self._last_sequence
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        self._check_open()
+        self._leave_for(self._reliable.replay(received))
 
     # --- the signal connection -------------------------------------------------------------------------------
 
@@ -251,6 +313,7 @@ class Participant:
         self._check_open()
         self._cancel_departure()
         self._sink = sink
+        self._reliable.handle_resumed()
         self.emit(ParticipantsUpdated([self._info, *self.others()]))
         self.subscriber.negotiator.restart()
 
@@ -301,14 +364,20 @@ class Participant:
             return
         self.emit(DataReceived(kind, payload))
 
-    def deliver_data(self, kind: DataKind, payload: bytes) -> None:
-        if self.subscriber.send_data(kind, payload):
-            return
-        transport = self.subscriber.transport
-        self._context.counters[f"data_dropped_{kind}"] += 1
-        if kind is DataKind.RELIABLE and transport is not None and transport.data_open:
-            # A reader this slow would miss messages without knowing: let it join again instead.
-            self.leave(LeaveReason.LIMIT_EXCEEDED)
+    def handle_data_ready(self) -> None:
+        self._leave_for(self._reliable.handle_open())
+
+    def deliver_data(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
+        """Reliable data with a sequence number of its sender comes whole through a resume."""
+        if kind is DataKind.RELIABLE:
+            self._leave_for(self._reliable.push(sender, sequence, payload))
+        elif not self.subscriber.send_data(kind, payload):
+            self._context.counters[f"data_dropped_{kind}"] += 1
+
+    def _leave_for(self, reason: LeaveReason | None) -> None:
+        if reason is not None:
+            self._context.counters["data_dropped_receivers"] += 1
+            self.leave(reason)
 
     # --- what the room tells -----------------------------------------------------------------------------------
 

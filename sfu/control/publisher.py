@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,9 @@ from sfu.api import (
     PublicationInfo,
     Target,
     TrackPublished,
+    TrackSource,
     TrackUnpublished,
+    VideoLayerInfo,
 )
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
@@ -33,10 +35,21 @@ if TYPE_CHECKING:
     from sfu.control.participant import Participant
 
 
+_HIGHEST_QUALITY = 2
+
+
 @dataclass(slots=True)
 class _PendingTrack:
     cid: str
     info: PublicationInfo
+
+
+def _unmeasured_layers(media: ReceivedMedia) -> list[VideoLayerInfo]:
+    """A description tells how many layers there are, and not how large."""
+    layers = media.track.layers
+    if len(layers) < 2:
+        return []
+    return [VideoLayerInfo(min(index, _HIGHEST_QUALITY), 0, 0, rid=one.rid or "") for index, one in enumerate(layers)]
 
 
 CompleteAnswer = Callable[[Transport, RemoteDescription, PublishNegotiation], PublishNegotiation]
@@ -95,6 +108,22 @@ class Publisher:
                 raise RequestError("too many tracks", code="limit_exceeded")
             self._pending[request.cid] = _PendingTrack(request.cid, announced(new_track_id(), request))
         self._participant.emit(TrackPublished(request.cid, self._pending[request.cid].info))
+
+    def announce_received(self, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> None:
+        """In the client's place, announce what its offer will send. At most one track of a kind."""
+        cids = [media.cid for media in received]
+        for media in received:
+            # No msid has a blank: such a track is found by its kind.
+            cid = media.cid if cids.count(media.cid) == 1 and media.cid else f" {media.kind}"
+            request = AddTrackRequest(
+                cid=cid,
+                kind=media.kind,
+                source=sources[media.kind],
+                stream="ingest",
+                layers=_unmeasured_layers(media),
+                disable_dtx=True,
+            )
+            self._pending[cid] = _PendingTrack(cid, announced(new_track_id(), request))
 
     def set_muted(self, track_id: TrackId, muted: bool) -> bool:
         """True if something changed. Raises unknown_track."""
@@ -178,10 +207,15 @@ class Publisher:
             transport = self._context.make_transport(TransportRole.PUBLISH)
             transport.events.on(TransportEvents.DATA, self._on_data)
             transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
-            transport.events.on(TransportEvents.DATA_READY, self._participant.handle_connected)
+            transport.events.on(TransportEvents.DATA_READY, self._handle_data_ready)
             transport.events.on(TransportEvents.CLOSED, self._handle_closed)
             self.transport = transport
         return self.transport
+
+    def _handle_data_ready(self) -> None:
+        self._participant.handle_connected()
+        if self._participant.single_connection:
+            self._participant.handle_data_ready()
 
     def _handle_connected(self) -> None:
         # Whoever is active can be reached with data. On a single connection the channels are the client's to open.

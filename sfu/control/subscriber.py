@@ -125,6 +125,10 @@ class Subscriber:
             self._context.subscriptions.pop(subscription.handle, None)
         subscription.detach(self._context.engine)
 
+    @property
+    def data_open(self) -> bool:
+        return self.transport is not None and self.transport.data_open
+
     def send_data(self, kind: DataKind, payload: bytes) -> bool:
         transport = self.transport
         return transport is not None and transport.send_data(kind, payload)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sfu.engine.api import Extension, Kind, OutboundPayload
+from sfu.engine.api import Kind, OutboundPayload
 from sfu.sdp.capabilities import EXTENSIONS, VARIANTS, match_variant
 from sfu.sdp.model import (
     AcceptedSection,
@@ -99,7 +99,8 @@ def _sending(answer: AnswerSection, section: RemoteSection, sent: SentMedia) -> 
             feedback = dict.fromkeys((*before.feedback, *codec.feedback))
             codec = replace(before, feedback=tuple(feedback))
         codecs[codec.payload_type] = codec
-    extensions: dict[Extension, int] = {**(answer.extensions if receiving else {}), **accepted.extensions}
+    # Those of publishers stay in any case: libwebrtc offers on a new section only what the first ones have agreed on.
+    extensions = {**answer.extensions, **accepted.extensions}
     return replace(
         answer,
         direction=Direction.SENDRECV if receiving else Direction.SENDONLY,

@@ -109,11 +109,22 @@ def _transport(local: LocalTransport, setup: Setup, candidates: Sequence[LocalCa
         *(f"a=fingerprint:{f.algorithm} {f.value}" for f in local.fingerprints),
         f"a=setup:{setup}",
     ]
-    if candidates is not None:
-        # UDP first: FFmpeg takes the first "udp ... typ host" and nothing else.
-        lines += [_candidate(c) for c in sorted(candidates, key=lambda c: c.protocol != "udp")]
-        lines.append("a=end-of-candidates")
-    return lines
+    return lines if candidates is None else lines + _candidates(candidates)
+
+
+def render_ice(local: LocalTransport) -> list[str]:
+    """Credentials and candidates alone, as lines without their ends."""
+    return [
+        f"a=ice-ufrag:{check(grammar.UFRAG, local.ice.ufrag, 'our ufrag')}",
+        f"a=ice-pwd:{check(grammar.PWD, local.ice.pwd, 'our pwd')}",
+        *_candidates(local.candidates),
+    ]
+
+
+def _candidates(candidates: Sequence[LocalCandidate]) -> list[str]:
+    # UDP first: FFmpeg takes the first "udp ... typ host" and nothing else.
+    ordered = sorted(candidates, key=lambda c: c.protocol != "udp")
+    return [*(_candidate(c) for c in ordered), "a=end-of-candidates"]
 
 
 def _candidate(candidate: LocalCandidate) -> str:

@@ -8,9 +8,9 @@ from dataclasses import replace
 
 from aiohttp import hdrs, web
 
-from sfu.api import ClientDescription
+from sfu.api import ClientDescription, RequestError
 from signaling.errors import TokenError
-from signaling.livekit.join_request import JoinRequestError, Opening, parse_join_request
+from signaling.livekit.join_request import JoinRequestError, Opening, own_state, parse_join_request
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
 from signaling.livekit.session import SignalConnection
 from signaling.rooms import JoinOptions
@@ -81,7 +81,13 @@ def _admit(request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.
     if services.phase is not Phase.READY:
         return _plain(503, "the server is not ready")
     try:
-        return services.rooms.authorize_join(request_token(request)), read(request, services)
+        grants = services.rooms.authorize_join(request_token(request))
+        services.rooms.require_room(grants)
+        opening = read(request, services)
+        return own_state(grants, opening, services.settings.max_metadata_bytes), opening
+    except RequestError as error:
+        # SDKs know this sentence: they give up instead of looking for another dialect.
+        return _plain(404, str(error))
     except TokenError as error:
         services.metrics.tokens_refused.labels(error.code).inc()
         return _plain(401, str(error))

@@ -40,6 +40,7 @@ from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
 from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
+from signaling.livekit.refresh import TokenRefresher
 from signaling.services import Services
 from signaling.tokens import Grants
 
@@ -66,6 +67,7 @@ class SignalConnection:
         self._messages = TokenBucket(settings.max_messages_per_s, 2 * settings.max_messages_per_s)
         self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
         self._session: ParticipantSession | None = None
+        self._refresher = TokenRefresher(services.tokens, grants, settings.token_refresh_s, self._send_token)
         self._violations = 0
         self._text = False
         self._receiving = False
@@ -88,6 +90,7 @@ class SignalConnection:
             await self._outbox.finish()
         finally:
             serving.cancel()
+            self._refresher.stop()
             self._outbox.stop()
             self._metrics.connections.dec()
             self._services.connections.discard(self)
@@ -167,10 +170,16 @@ class SignalConnection:
         session = self._services.rooms.find_resumable(self._grants, self._opening.resume_id)
         if session is None or session.single_connection is not self._options.single_connection:
             return self._refuse_resume()
+        fault = self._services.resume_faults.take(session.info.participant_id)
+        if fault is True:
+            self.close(WSCloseCode.OK, "simulated")
+            return False
         previous = self._services.connection_of.get(session.info.participant_id)
         self._attach(session)
         info = convert.server_info(self._services.sfu.node_id)
-        response = rtc.ReconnectResponse(server_info=info, ice_servers=self._ice_servers(session))
+        response = rtc.ReconnectResponse(
+            server_info=info, ice_servers=self._ice_servers(session), last_message_seq=session.last_sequence
+        )
         self.send(rtc.SignalResponse(reconnect=response))
         if previous is not None:
             previous.supersede()
@@ -181,6 +190,8 @@ class SignalConnection:
             return self._refuse_resume()
         self._metrics.joins.labels("resumed").inc()
         _log.info("%s resumed", session.info.participant_id)
+        if fault is not None:
+            self.close(WSCloseCode.OK, "simulated")
         return True
 
     def _ice_servers(self, session: ParticipantSession) -> list[rtc.ICEServer]:
@@ -195,6 +206,7 @@ class SignalConnection:
 
     def _attach(self, session: ParticipantSession) -> None:
         self._session = session
+        self._refresher.start()
         self._services.connection_of[session.info.participant_id] = self
 
     def _detach(self) -> None:
@@ -212,7 +224,10 @@ class SignalConnection:
 
     def _end(self) -> None:
         """The session is over: forget it."""
+        self._refresher.stop()
         session, self._session = self._session, None
+        if session is not None:
+            self._services.rpc.handle_left(session.info.participant_id)
         if session is not None and self._services.connection_of.get(session.info.participant_id) is self:
             del self._services.connection_of[session.info.participant_id]
 
@@ -287,6 +302,9 @@ class SignalConnection:
             self._outbox.close(WSCloseCode.OK)
         session.leave(reason)
 
+    def break_next_resume(self, *, silent: bool) -> None:
+        self._services.resume_faults.add(self.session.info.participant_id, silent=silent)
+
     # --- to the client ----------------------------------------------------------------------------------
 
     def send(self, response: rtc.SignalResponse) -> None:
@@ -313,11 +331,23 @@ class SignalConnection:
                 self._route(session, event)
             elif not self._outbox.is_closing:
                 self.send(_response(event, self._services))
+                if isinstance(event, ParticipantsUpdated):
+                    self._note_own_state(session, event)
         except Exception:
             _log.exception("an event could not be sent")
             self.close(WSCloseCode.INTERNAL_ERROR, "internal")
 
+    def _note_own_state(self, session: ParticipantSession, event: ParticipantsUpdated) -> None:
+        own = session.info
+        if any(info.participant_id == own.participant_id for info in event.participants):
+            self._refresher.handle_info(own)
+
+    def _send_token(self, token: str) -> None:
+        self.send(rtc.SignalResponse(refresh_token=token))
+
     def _route(self, session: ParticipantSession, event: DataReceived) -> None:
+        if self._services.rpc.handle_data(session.info.participant_id, event.payload):
+            return
         rooms, room = self._services.rooms, session.room.name
         dropped = data.route(session, event, lambda: rooms.identities_of(room))
         if dropped is not None:

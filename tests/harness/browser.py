@@ -27,8 +27,8 @@ TIMEOUT_MS = 20_000
 
 expect.set_options(timeout=TIMEOUT_MS)
 
-EXPECTED_404 = ("/api/v1/rooms/", "/rtc/v1")
-"""An empty room is not found, and a client that tries the newer protocol is told to fall back."""
+EXPECTED_404 = "/api/v1/rooms/"
+"""An empty room is not found."""
 
 INBOUND = """async () => {
     const pc = window.__tingRoom.engine.pcManager;

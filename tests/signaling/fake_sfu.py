@@ -52,6 +52,7 @@ class FakeSession:
         self.sink = sink
         self.calls: list[tuple[Any, ...]] = []
         self.data: list[tuple[DataKind, bytes]] = []
+        self.last_sequence = 0
         self.ended: LeaveReason | None = None
         self.tracks: dict[TrackId, PublicationInfo] = {}
         self.name, self.metadata, self.permissions = request.name, request.metadata, request.permissions
@@ -175,11 +176,17 @@ class FakeSession:
         if not known.issuperset(track_ids):
             raise RequestError("there is no such track", code="unknown_track")
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
         self._note("send_data", kind, tuple(destinations))
+        self.last_sequence = max(self.last_sequence, sequence)
         for other in self.neighbours():
             if not destinations or other.request.identity in destinations:
                 other.data.append((kind, payload))
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        self._note("replay_data", dict(received))
 
     def signal_lost(self) -> None:
         self._note("signal_lost")
