@@ -29,6 +29,7 @@ run: setup web ## start a development server in the foreground; HOST, PORT and R
 
 test: setup ## lint, then the unit, integration, security, web and browser tests, and a summary
 	@$(PY) scripts/bootstrap.py browser
+	@$(PY) scripts/bootstrap.py servers
 	@$(PY) hatch_build.py
 	@exec $(PY) scripts/check.py lint test
 

@@ -49,6 +49,8 @@ class LeaveReason(StrEnum):
     CONNECTION_TIMEOUT = "connection_timeout"
     MEDIA_FAILURE = "media_failure"
     LIMIT_EXCEEDED = "limit_exceeded"
+    ROOM_CLOSED = "room_closed"  # only helpers were left in it
+    MIGRATION = "migration"  # moved to another room
 
 
 class Target(StrEnum):
@@ -71,6 +73,11 @@ class Permissions:
     can_publish_sources: frozenset[TrackSource] = frozenset()
     """Empty: every source."""
     can_update_metadata: bool = False
+    can_subscribe_metrics: bool = False
+    can_manage_agent_session: bool = False
+    recorder: bool = False
+    agent: bool = False
+    """These last two only tell others what the participant is."""
 
     def may_publish(self, source: TrackSource) -> bool:
         return self.can_publish and (not self.can_publish_sources or source in self.can_publish_sources)
@@ -128,6 +135,8 @@ class ParticipantInfo:
     attributes: Mapping[str, str] = field(default_factory=dict)
     kind: int = 0
     """LiveKit's ParticipantInfo.Kind."""
+    kind_details: Sequence[int] = ()
+    """LiveKit's ParticipantInfo.KindDetail."""
     is_publisher: bool = False
     tracks: Sequence[PublicationInfo] = ()
     leave_reason: LeaveReason | None = None
@@ -144,6 +153,25 @@ class RoomInfo:
     max_participants: int = 0
     num_participants: int = 0
     num_publishers: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class RoomOptions:
+    """What a room is created with. Zero and empty mean the default of the configuration."""
+
+    metadata: str = ""
+    empty_timeout_s: int = 0
+    departure_timeout_s: int = 0
+    max_participants: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantChanges:
+    """What to change of a participant. Empty means unchanged; an attribute with an empty value is deleted."""
+
+    name: str = ""
+    metadata: str = ""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,6 +203,12 @@ class JoinRequest:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     client: ClientDescription = ClientDescription()
+    single_connection: bool = False
+    """One transport carries both directions, and the client alone offers."""
+    room_options: RoomOptions = RoomOptions()
+    """For the room if this join creates it."""
+    create_room: bool = True
+    """Whether this join may create the room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +232,14 @@ class AddTrackRequest:
     audio_features: Sequence[int] = ()
     packet_trailer_features: Sequence[int] = ()
     backup_codec_policy: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """To an offer of the client. `mid_to_track_id` names what we send on its sections."""
+
+    sdp: str
+    mid_to_track_id: Mapping[str, TrackId] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -226,6 +268,15 @@ class SubscriberOffer:
     sdp: str
     offer_id: int
     mid_to_track_id: Mapping[str, TrackId]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSectionsRequired:
+    """With a single connection: the client must offer again, with so many more sections to receive on; 0 of both is
+    possible."""
+
+    num_audios: int
+    num_videos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -292,6 +343,7 @@ class SessionEnded:
 SessionEvent = (
     ParticipantsUpdated
     | SubscriberOffer
+    | MediaSectionsRequired
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
@@ -305,6 +357,72 @@ SessionEvent = (
 SessionSink = Callable[[SessionEvent], None]
 
 
+# --- events of the node -------------------------------------------------------------------------------
+# What happens in all rooms, for webhooks, metrics and records. Within one room they come in order: a room starts before
+# anyone joins it, a participant's tracks end before it leaves, and everyone leaves before the room finishes.
+
+
+@dataclass(frozen=True, slots=True)
+class RoomStarted:
+    room: RoomInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RoomFinished:
+    room: RoomInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantJoined:
+    """Its first transport is connected: the participant is really there."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantLeft:
+    """One that had joined; `participant.leave_reason` says why it left."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class ParticipantAborted:
+    """Left before any of its transports was connected."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationStarted:
+    room: RoomInfo
+    participant: ParticipantInfo
+    publication: PublicationInfo
+
+
+@dataclass(frozen=True, slots=True)
+class PublicationEnded:
+    room: RoomInfo
+    participant: ParticipantInfo
+    publication: PublicationInfo
+
+
+NodeEvent = (
+    RoomStarted
+    | RoomFinished
+    | ParticipantJoined
+    | ParticipantLeft
+    | ParticipantAborted
+    | PublicationStarted
+    | PublicationEnded
+)
+
+NodeListener = Callable[[NodeEvent], None]
+
+
 class ParticipantSession(Protocol):
     """One join of one participant. Every method may raise `RequestError`; after the end all raise code "left"."""
 
@@ -314,15 +432,21 @@ class ParticipantSession(Protocol):
     @property
     def info(self) -> ParticipantInfo: ...
 
+    @property
+    def single_connection(self) -> bool:
+        """As in the `JoinRequest`."""
+        ...
+
     def others(self) -> list[ParticipantInfo]:
         """Everyone else in the room, in order of joining."""
         ...
 
     def start(self) -> None:
-        """The join response is on its way: from now on events flow and the first subscriber offer goes out."""
+        """The join response is on its way: from now on events flow and, unless with a single connection, the first
+        subscriber offer goes out."""
         ...
 
-    async def handle_offer(self, sdp: str) -> str:
+    async def handle_offer(self, sdp: str) -> Answer:
         """Publisher offer in, answer out. Raises `SdpError`."""
         ...
 
@@ -340,6 +464,23 @@ class ParticipantSession(Protocol):
 
     def set_track_muted(self, track_id: TrackId, muted: bool) -> None: ...
 
+    def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
+        """Raises unknown_track, also for a video track."""
+        ...
+
+    def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
+        """Raises unknown_track, also for an audio track."""
+        ...
+
+    def update(self, changes: ParticipantChanges) -> None:
+        """Everyone, the participant too, hears of what changed. Limits and rights are signaling's to check."""
+        ...
+
+    def set_permissions(self, permissions: Permissions) -> None:
+        """In force at once: publications and subscriptions that are not allowed any more end; allowed to subscribe
+        again, the participant gets what it would have got by joining."""
+        ...
+
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         """Unknown ids raise unknown_track after the known ones were handled."""
         ...
@@ -348,8 +489,34 @@ class ParticipantSession(Protocol):
         """Tracks that the participant does not receive are ignored."""
         ...
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
-        """To the named identities, or to everyone else in the room when none are named. Never back to the sender."""
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
+        """To the named identities, or to everyone else in the room when none are named. Never back to the sender.
+
+        `sequence` counts the sender's reliable messages up from 1; one that is not above `last_sequence` was sent
+        before and goes nowhere. 0: the sender does not count.
+        """
+        ...
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the newest reliable message that was taken from this participant; 0 when there was none."""
+        ...
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        """After a resume: send again what the client lacks. `received` has, by sender, the last sequence number that
+        the client has. Ends the session with state_mismatch when that is not here any more."""
+        ...
+
+    def handle_fragment(self, text: str) -> None:
+        """Trickled candidates as application/trickle-ice-sdpfrag: checked, then not needed. Raises `SdpError`, code
+        ice_mismatch when it is about other credentials, and `RequestError` not_negotiated."""
+        ...
+
+    def restart_ice(self, text: str) -> str:
+        """An ICE restart of the client's (RFC 9725 §4.3.3), fragment in, fragment out. Raises `SdpError`, code
+        not_acceptable when its credentials are not new, and `RequestError` not_negotiated."""
         ...
 
     def signal_lost(self) -> None:
@@ -357,8 +524,8 @@ class ParticipantSession(Protocol):
         ...
 
     def resume(self, sink: SessionSink) -> None:
-        """A new WebSocket took over: cancel the timeout, use `sink`, restart ICE on the subscriber transport,
-        send a full `ParticipantsUpdated`."""
+        """A new WebSocket took over: cancel the timeout, use `sink`, send a full `ParticipantsUpdated`, restart ICE on
+        the subscriber transport. With a single connection the client restarts ICE, by an offer."""
         ...
 
     def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...
@@ -384,12 +551,38 @@ class Sfu(Protocol):
 
     def participants(self, room: RoomName) -> list[ParticipantInfo]: ...
 
+    def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:
+        """Create the room, or give the one that is there what `options` name. Raises `RequestError` limit_exceeded
+        when the node is full."""
+        ...
+
+    def update_room_metadata(self, room: RoomName, metadata: str) -> RoomInfo:
+        """Everyone in the room hears of it. Raises unknown_room."""
+        ...
+
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
         """Create the room if it is not there; end an older session of the same identity with duplicate_identity.
-        Raises `RequestError` limit_exceeded when room or node is full."""
+        Raises `RequestError` limit_exceeded when room or node is full, unknown_room when it is not there and must
+        not be created."""
+        ...
+
+    async def publish(
+        self, request: JoinRequest, offer: str, sources: Mapping[Kind, TrackSource], sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Join as a client that sends what its offer says and receives nothing (WHIP); returns session and answer.
+        `sources` names the track of each kind. The session ends when its media connection does.
+        An offer that is not acceptable as a whole raises `SdpError` before anyone is joined or replaced, codes
+        not_acceptable, unsupported_codec, rtcp_mux_required or those of a malformed description; a source that the
+        permissions do not cover raises `RequestError` not_allowed; else as `join`."""
         ...
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...
+
+    def find_participant(self, room: RoomName, identity: Identity) -> ParticipantSession | None: ...
+
+    def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        """From the server to the named identities, or to everyone when none are named. Raises unknown_room."""
+        ...
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
         """Kick. Raises unknown_participant."""
@@ -401,6 +594,11 @@ class Sfu(Protocol):
 
     def end_room(self, room: RoomName) -> bool:
         """End every session with room_deleted. False when there is no such room."""
+        ...
+
+    def add_listener(self, listener: NodeListener) -> None:
+        """Have `listener` told of every `NodeEvent` from now on, until the SFU has closed. It must not block; what it
+        raises is logged and reaches nobody else."""
         ...
 
     def metrics(self) -> Mapping[str, float]:

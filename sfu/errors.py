@@ -37,6 +37,7 @@ class BindError(SfuError):
 
 
 class RequestError(SfuError):
-    """Codes in use: not_allowed, unknown_track, limit_exceeded, unknown_participant, left."""
+    """Codes in use: not_allowed, unknown_track, limit_exceeded, unknown_participant, unknown_room, left,
+    unavailable."""
 
     code = "invalid_request"

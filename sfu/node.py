@@ -7,16 +7,30 @@ import logging
 import resource
 import secrets
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 
-from sfu.api import JoinRequest, LeaveReason, ParticipantInfo, ParticipantSession, RoomInfo, SessionSink
+from sfu.api import (
+    DataKind,
+    JoinRequest,
+    LeaveReason,
+    NodeEvent,
+    NodeListener,
+    ParticipantInfo,
+    ParticipantSession,
+    RoomInfo,
+    RoomOptions,
+    SessionSink,
+    TrackSource,
+)
 from sfu.config import SfuConfig
 from sfu.control.context import ControlContext
+from sfu.control.participant import Participant
 from sfu.control.room import Room
 from sfu.engine import create_runtime
 from sfu.engine.api import (
     DtlsReceived,
     Event,
+    Kind,
     ListenConfig,
     StreamStarted,
     StunReceived,
@@ -24,7 +38,9 @@ from sfu.engine.api import (
 )
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, random_id
+from sfu.sdp.ingest import read_ingest
 from sfu.sdp.model import LocalCandidate
+from sfu.sdp.parse import parse_description
 from sfu.transport.candidates import local_addresses, local_candidates
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
@@ -51,6 +67,7 @@ class Node:
         self._rooms: dict[RoomName, Room] = {}
         self._context: ControlContext | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._listeners: list[NodeListener] = []
         self._closing = False
 
     @property
@@ -77,6 +94,7 @@ class Node:
             engine=self._runtime.commands,
             loop=loop,
             make_transport=self._make_transport,
+            notify=self._notify,
         )
         self._every(POLL_INTERVAL_S, self._poll)
         self._every(config.speaker_interval_s, self._update_speakers)
@@ -89,7 +107,9 @@ class Node:
             timer.cancel()
         if self._context is None:
             return
-        for room in list(self._rooms.values()):
+        rooms = list(self._rooms.values())
+        self._rooms.clear()
+        for room in rooms:
             room.close(LeaveReason.SERVER_SHUTDOWN)
         if self._context.closing:
             _, late = await asyncio.wait(self._context.closing, timeout=CLOSE_TIMEOUT_S)
@@ -110,6 +130,18 @@ class Node:
 
         self._timers[name] = asyncio.get_running_loop().call_later(interval_s, run)
 
+    # --- listeners --------------------------------------------------------------------------------------------
+
+    def add_listener(self, listener: NodeListener) -> None:
+        self._listeners.append(listener)
+
+    def _notify(self, event: NodeEvent) -> None:
+        for listener in self._listeners:
+            try:
+                listener(event)
+            except Exception:
+                logger.exception("a listener failed on %s", type(event).__name__)
+
     # --- rooms ------------------------------------------------------------------------------------------------
 
     def rooms(self) -> list[RoomInfo]:
@@ -124,33 +156,79 @@ class Node:
         return [] if found is None else [participant.info for participant in found.participants()]
 
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
+        return self._enter(request, sink)
+
+    async def publish(
+        self, request: JoinRequest, offer: str, sources: Mapping[Kind, TrackSource], sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        config = self._config
+        description = parse_description(
+            offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections
+        )
+        received = read_ingest(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
+        for media in received:
+            if not request.permissions.may_publish(sources[media.kind]):
+                raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
+        participant = self._enter(request, sink)
+        return participant, participant.publish_all(offer, received, sources)
+
+    def _enter(self, request: JoinRequest, sink: SessionSink) -> Participant:
         if self._closing:
             raise RequestError("the server is shutting down", code="unavailable")
         room = self._rooms.get(request.room)
         if room is None:
-            if len(self._rooms) >= self._config.max_rooms:
-                raise RequestError("too many rooms", code="limit_exceeded")
-            room = Room(request.room, self._control)
-            self._rooms[request.room] = room
+            if not request.create_room:
+                raise RequestError("no such room", code="unknown_room")
+            room = self._add_room(request.room, request.room_options)
         return room.join(request, sink)
+
+    def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:
+        room = self._rooms.get(name)
+        if room is None:
+            room = self._add_room(name, options)
+        else:
+            room.configure(options)
+        return room.info
+
+    def _add_room(self, name: RoomName, options: RoomOptions) -> Room:
+        if len(self._rooms) >= self._config.max_rooms:
+            raise RequestError("too many rooms", code="limit_exceeded")
+        room = self._rooms[name] = Room(name, self._control, options)
+        return room
+
+    def _require_room(self, name: RoomName) -> Room:
+        room = self._rooms.get(name)
+        if room is None:
+            raise RequestError("no such room", code="unknown_room")
+        return room
+
+    def update_room_metadata(self, room: RoomName, metadata: str) -> RoomInfo:
+        found = self._require_room(room)
+        found.set_metadata(metadata)
+        return found.info
+
+    def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        self._require_room(room).send_data(kind, payload, destinations)
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None:
         found = self._rooms.get(room)
         return None if found is None else found.find(participant_id)
 
-    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+    def find_participant(self, room: RoomName, identity: Identity) -> Participant | None:
         found = self._rooms.get(room)
-        participant = None if found is None else found.find_identity(identity)
+        return None if found is None else found.find_identity(identity)
+
+    def _require_participant(self, room: RoomName, identity: Identity) -> Participant:
+        participant = self.find_participant(room, identity)
         if participant is None:
             raise RequestError("no such participant", code="unknown_participant")
-        participant.leave(LeaveReason.PARTICIPANT_REMOVED)
+        return participant
+
+    def remove_participant(self, room: RoomName, identity: Identity) -> None:
+        self._require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
-        found = self._rooms.get(room)
-        participant = None if found is None else found.find_identity(identity)
-        if participant is None:
-            raise RequestError("no such participant", code="unknown_participant")
-        participant.mute_by_server(track_id, muted)
+        self._require_participant(room, identity).mute_by_server(track_id, muted)
 
     def end_room(self, room: RoomName) -> bool:
         found = self._rooms.pop(room, None)
@@ -195,7 +273,7 @@ class Node:
             publication = self._control.publications.get(event.track)
             if publication is not None and publication.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
-                    subscription.subscriber.subscriber.mark_changed()
+                    subscription.subscriber.subscriber.negotiator.mark_changed()
 
     # --- periodic work --------------------------------------------------------------------------------------
 
@@ -205,8 +283,11 @@ class Node:
             transport.poll(now_ns)
         now_s = self._control.loop.time()
         for name, room in list(self._rooms.items()):
-            if room.empty_since_s is not None and now_s - room.empty_since_s >= self._config.empty_timeout_s:
+            if room.expired(now_s):
                 del self._rooms[name]
+                room.close(LeaveReason.ROOM_CLOSED)
+            else:
+                room.tell_head_count(now_s)
 
     def _update_speakers(self) -> None:
         heard: dict[RoomName, dict[ParticipantId, tuple[int, int]]] = {name: {} for name in self._rooms}

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from sfu.api import NodeEvent
 from sfu.config import SfuConfig
 from sfu.control.publication import Publication
 from sfu.control.subscription import Subscription
@@ -24,6 +25,8 @@ class ControlContext:
     loop: asyncio.AbstractEventLoop
     make_transport: Callable[[TransportRole], Transport]
     """Raises RequestError (limit_exceeded) when too many transports are half open."""
+    notify: Callable[[NodeEvent], None]
+    """Tell the node's listeners. Never raises."""
     publications: dict[TrackHandle, Publication] = field(default_factory=dict)
     subscriptions: dict[SubscriptionHandle, Subscription] = field(default_factory=dict)
     counters: Counter[str] = field(default_factory=Counter)

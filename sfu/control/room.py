@@ -6,7 +6,20 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from sfu.api import JoinRequest, LeaveReason, ParticipantsUpdated, RoomInfo, SessionSink, Speaker, SpeakersChanged
+from sfu.api import (
+    DataKind,
+    JoinRequest,
+    LeaveReason,
+    ParticipantsUpdated,
+    RoomFinished,
+    RoomInfo,
+    RoomOptions,
+    RoomStarted,
+    RoomUpdated,
+    SessionSink,
+    Speaker,
+    SpeakersChanged,
+)
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
 from sfu.control.publication import Publication
@@ -14,9 +27,12 @@ from sfu.control.speakers import SpeakerDetector
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_room_id
 
+DEPENDENT_KINDS = frozenset({2, 4})
+"""ParticipantInfo.Kind EGRESS and AGENT: helpers, which do not count as participants and keep no room open."""
+
 
 class Room:
-    def __init__(self, name: RoomName, context: ControlContext) -> None:
+    def __init__(self, name: RoomName, context: ControlContext, options: RoomOptions) -> None:
         config = context.config
         self._context = context
         self.name = name
@@ -31,13 +47,60 @@ class Room:
             departure_timeout_s=round(config.departure_timeout_s),
             max_participants=config.max_participants_per_room,
         )
-        self.empty_since_s: float | None = context.loop.time()
-        """Loop time since when nobody is here."""
+        self._joined = False
+        self._empty_since_s: float | None = context.loop.time()
+        self._told: tuple[int, int] = (0, 0)
+        self._told_at_s = 0.0
+        self.configure(options)
+        context.notify(RoomStarted(self.info))
 
     @property
     def info(self) -> RoomInfo:
-        publishers = sum(1 for participant in self._participants.values() if participant.info.is_publisher)
-        return replace(self._info, num_participants=len(self._participants), num_publishers=publishers)
+        participants, publishers = self._head_count()
+        return replace(self._info, num_participants=participants, num_publishers=publishers)
+
+    def _head_count(self) -> tuple[int, int]:
+        infos = [participant.info for participant in self._participants.values()]
+        return (
+            sum(1 for info in infos if info.kind not in DEPENDENT_KINDS),
+            sum(1 for info in infos if info.is_publisher),
+        )
+
+    def configure(self, options: RoomOptions) -> None:
+        """Take over what `options` name."""
+        info, limit = self._info, self._context.config.max_participants_per_room
+        self._info = replace(
+            info,
+            metadata=options.metadata or info.metadata,
+            empty_timeout_s=options.empty_timeout_s or info.empty_timeout_s,
+            departure_timeout_s=options.departure_timeout_s or info.departure_timeout_s,
+            max_participants=min(options.max_participants or info.max_participants, limit),
+        )
+        if options.metadata and self._joined:
+            self._tell_room()
+
+    def set_metadata(self, metadata: str) -> None:
+        self._info = replace(self._info, metadata=metadata)
+        self._tell_room()
+
+    def expired(self, now_s: float) -> bool:
+        """Whether the room has been empty for long enough: measured from the creation when nobody ever joined, else
+        from the departure of the last participant."""
+        if self._empty_since_s is None:
+            return False
+        timeout_s = self._info.departure_timeout_s if self._joined else self._info.empty_timeout_s
+        return now_s - self._empty_since_s >= timeout_s
+
+    def tell_head_count(self, now_s: float) -> None:
+        """Called now and then: a changed head count is news for everyone, but never pressing news."""
+        if self._head_count() != self._told and now_s - self._told_at_s >= self._context.config.room_update_interval_s:
+            self._tell_room()
+
+    def _tell_room(self) -> None:
+        self._told, self._told_at_s = self._head_count(), self._context.loop.time()
+        event = RoomUpdated(self.info)
+        for participant in self.participants():
+            participant.emit(event)
 
     def participants(self) -> list[Participant]:
         return list(self._participants.values())
@@ -58,16 +121,28 @@ class Room:
     # --- coming and going ---------------------------------------------------------------------------------
 
     def join(self, request: JoinRequest, sink: SessionSink) -> Participant:
-        older = self._by_identity.get(request.identity)
-        if older is None and len(self._participants) >= self._context.config.max_participants_per_room:
-            raise RequestError("the room is full", code="limit_exceeded")
+        self.make_place(request.identity, request.kind)
+        participant = Participant(self, request, self._context, sink, time.time_ns() // 1_000_000)
+        self.add(participant)
+        return participant
+
+    def make_place(self, identity: Identity, kind: int) -> None:
+        """For a newcomer: an older participant of the same identity goes. Raises limit_exceeded."""
+        older = self._by_identity.get(identity)
         if older is not None:
             older.leave(LeaveReason.DUPLICATE_IDENTITY)
-        participant = Participant(self, request, self._context, sink, time.time_ns() // 1_000_000)
+        full = len(self._participants) >= self._context.config.max_participants_per_room
+        if kind not in DEPENDENT_KINDS:
+            full = full or self._head_count()[0] >= self._info.max_participants
+        if full:
+            raise RequestError("the room is full", code="limit_exceeded")
+
+    def add(self, participant: Participant) -> None:
         self._participants[participant.info.participant_id] = participant
-        self._by_identity[request.identity] = participant
-        self.empty_since_s = None
-        return participant
+        self._by_identity[participant.info.identity] = participant
+        if participant.info.kind not in DEPENDENT_KINDS:
+            self._joined = True
+            self._empty_since_s = None
 
     def remove(self, participant: Participant) -> None:
         """Called by the participant when it has ended."""
@@ -76,12 +151,13 @@ class Room:
         if self._by_identity.get(info.identity) is participant:
             del self._by_identity[info.identity]
         self._speakers.remove(info.participant_id)
-        if not self._participants:
-            self.empty_since_s = self._context.loop.time()
+        if self._empty_since_s is None and self._head_count()[0] == 0:
+            self._empty_since_s = self._context.loop.time()
 
     def close(self, reason: LeaveReason) -> None:
         for participant in self.participants():
             participant.leave(reason)
+        self._context.notify(RoomFinished(self.info))
 
     # --- telling everyone -----------------------------------------------------------------------------------
 
@@ -90,6 +166,13 @@ class Room:
         for other in self.participants():
             if other is not participant:
                 other.emit(event)
+
+    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        """From the server to the named, or to everyone."""
+        wanted = set(destinations)
+        for participant in self.participants():
+            if not wanted or participant.info.identity in wanted:
+                participant.deliver_data(kind, payload)
 
     def announce(self, publication: Publication) -> None:
         for other in self.participants():

@@ -21,6 +21,7 @@ from sfu.api import (
     TrackSource,
     VideoLayerInfo,
 )
+from signaling.turn import IceServer
 
 PROTOCOL = 17
 """Version of the LiveKit protocol that this server speaks (dual peer connection, "v0")."""
@@ -56,6 +57,8 @@ _REASONS: Mapping[LeaveReason, models.DisconnectReason] = {
     LeaveReason.SIGNAL_CLOSE: models.DisconnectReason.SIGNAL_CLOSE,
     LeaveReason.CONNECTION_TIMEOUT: models.DisconnectReason.CONNECTION_TIMEOUT,
     LeaveReason.MEDIA_FAILURE: models.DisconnectReason.MEDIA_FAILURE,
+    LeaveReason.ROOM_CLOSED: models.DisconnectReason.ROOM_CLOSED,
+    LeaveReason.MIGRATION: models.DisconnectReason.MIGRATION,
     # The protocol has no word for it.
     LeaveReason.LIMIT_EXCEEDED: models.DisconnectReason.UNKNOWN_REASON,
 }
@@ -104,6 +107,7 @@ def participant(info: ParticipantInfo) -> models.ParticipantInfo:
         permission=permission(info.permissions),
         is_publisher=info.is_publisher,
         kind=info.kind,  # type: ignore[arg-type]
+        kind_details=info.kind_details,  # type: ignore[arg-type]
         attributes=dict(info.attributes),
         disconnect_reason=disconnect_reason(info.leave_reason),
     )
@@ -116,6 +120,10 @@ def permission(permissions: Permissions) -> models.ParticipantPermission:
         can_publish_data=permissions.can_publish_data,
         can_publish_sources=sorted(_SOURCES[source] for source in permissions.can_publish_sources),
         can_update_metadata=permissions.can_update_metadata,
+        can_subscribe_metrics=permissions.can_subscribe_metrics,
+        can_manage_agent_session=permissions.can_manage_agent_session,
+        recorder=permissions.recorder,
+        agent=permissions.agent,
     )
 
 
@@ -184,6 +192,12 @@ def leave(reason: LeaveReason, protocol: int) -> rtc.LeaveRequest:
     return message
 
 
+def ice_servers(servers: Sequence[IceServer]) -> list[rtc.ICEServer]:
+    return [
+        rtc.ICEServer(urls=server.urls, username=server.username, credential=server.credential) for server in servers
+    ]
+
+
 def server_info(node_id: str) -> models.ServerInfo:
     return models.ServerInfo(version=COMPATIBLE_VERSION, protocol=PROTOCOL, node_id=node_id)
 
@@ -244,6 +258,24 @@ def _layer_info(layer: models.VideoLayer) -> VideoLayerInfo:
         height=layer.height,
         bitrate_bps=layer.bitrate,
         rid=layer.rid if len(layer.rid) <= 16 else "",
+    )
+
+
+def permissions(message: models.ParticipantPermission) -> Permissions:
+    """`hidden` has no effect: nobody is invisible here. A source that we do not know stays in the set as "unknown":
+    dropping it could leave the set empty, which means all."""
+    return Permissions(
+        can_publish=message.can_publish,
+        can_subscribe=message.can_subscribe,
+        can_publish_data=message.can_publish_data,
+        can_publish_sources=frozenset(
+            _SOURCES_BACK.get(source, TrackSource.UNKNOWN) for source in message.can_publish_sources
+        ),
+        can_update_metadata=message.can_update_metadata,
+        can_subscribe_metrics=message.can_subscribe_metrics,
+        can_manage_agent_session=message.can_manage_agent_session,
+        recorder=message.recorder,
+        agent=message.agent,
     )
 
 

@@ -62,7 +62,7 @@ async def test_full_reconnect(server: ServerProcess, join: Join, who: str) -> No
 
 async def test_a_frozen_client_goes(join: Join) -> None:
     """Nothing is heard of it any more: the others see it leave."""
-    settings = {"ping_interval_s": 1, "ping_timeout_s": 2, "departure_timeout_s": 1, "websocket_heartbeat_s": 2}
+    settings = {"ping_interval_s": 1, "ping_timeout_s": 2, "resume_timeout_s": 1, "websocket_heartbeat_s": 2}
     server = ServerProcess(environment={f"TING_{key.upper()}": str(value) for key, value in settings.items()})
     await server.start()
     try:

@@ -12,16 +12,23 @@ from typing import Any
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     DataKind,
     DataReceived,
     JoinRequest,
     LeaveReason,
+    NodeEvent,
+    NodeListener,
+    ParticipantChanges,
     ParticipantInfo,
     ParticipantState,
     ParticipantsUpdated,
+    Permissions,
     PublicationInfo,
     RequestError,
     RoomInfo,
+    RoomOptions,
+    RoomUpdated,
     SdpError,
     SessionEnded,
     SessionEvent,
@@ -45,8 +52,11 @@ class FakeSession:
         self.sink = sink
         self.calls: list[tuple[Any, ...]] = []
         self.data: list[tuple[DataKind, bytes]] = []
+        self.last_sequence = 0
         self.ended: LeaveReason | None = None
         self.tracks: dict[TrackId, PublicationInfo] = {}
+        self.name, self.metadata, self.permissions = request.name, request.metadata, request.permissions
+        self.attributes = dict(request.attributes)
         self._version = 1
         self._participant_id = new_participant_id()
         self._joined_at_ms = time.time_ns() // 1_000_000
@@ -62,13 +72,13 @@ class FakeSession:
         return ParticipantInfo(
             participant_id=self._participant_id,
             identity=self.request.identity,
-            name=self.request.name,
+            name=self.name,
             state=ParticipantState.JOINED if self.ended is None else ParticipantState.DISCONNECTED,
             joined_at_ms=self._joined_at_ms,
             version=self._version,
-            permissions=self.request.permissions,
-            metadata=self.request.metadata,
-            attributes=self.request.attributes,
+            permissions=self.permissions,
+            metadata=self.metadata,
+            attributes=self.attributes,
             kind=self.request.kind,
             tracks=tuple(self.tracks.values()),
             leave_reason=self.ended,
@@ -89,14 +99,19 @@ class FakeSession:
 
     def start(self) -> None:
         self._note("start")
-        self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
+        if not self.single_connection:
+            self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
         self._tell_others()
 
-    async def handle_offer(self, sdp: str) -> str:
+    @property
+    def single_connection(self) -> bool:
+        return self.request.single_connection
+
+    async def handle_offer(self, sdp: str) -> Answer:
         self._note("handle_offer", sdp)
         if not sdp.startswith("v=0"):
             raise SdpError("the description is malformed")
-        return ANSWER_SDP
+        return Answer(ANSWER_SDP, {"1": TrackId("TR_other")} if self.single_connection else {})
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
         self._note("handle_answer", sdp, offer_id)
@@ -108,7 +123,7 @@ class FakeSession:
 
     def add_track(self, request: AddTrackRequest) -> None:
         self._note("add_track", request)
-        if not self.request.permissions.may_publish(request.source):
+        if not self.permissions.may_publish(request.source):
             raise RequestError("publishing is not allowed", code="not_allowed")
         publication = PublicationInfo(
             track_id=new_track_id(), kind=request.kind, source=request.source, name=request.name, muted=request.muted,
@@ -129,6 +144,25 @@ class FakeSession:
         self.tracks[track_id] = dataclasses.replace(self.tracks[track_id], muted=muted)
         self._tell_others()
 
+    def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
+        self._note("update_audio_features", track_id, tuple(features))
+
+    def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
+        self._note("update_video_size", track_id, width, height)
+
+    def update(self, changes: ParticipantChanges) -> None:
+        self._note("update", changes)
+        self.name, self.metadata = changes.name or self.name, changes.metadata or self.metadata
+        self.attributes = {key: value for key, value in {**self.attributes, **changes.attributes}.items() if value}
+        self._tell_others()
+        self.emit(ParticipantsUpdated([self.info]))
+
+    def set_permissions(self, permissions: Permissions) -> None:
+        self._note("set_permissions", permissions)
+        self.permissions = permissions
+        self._tell_others()
+        self.emit(ParticipantsUpdated([self.info]))
+
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         self._note("update_subscription", tuple(track_ids), subscribe)
         self._require_tracks(track_ids)
@@ -142,11 +176,17 @@ class FakeSession:
         if not known.issuperset(track_ids):
             raise RequestError("there is no such track", code="unknown_track")
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
         self._note("send_data", kind, tuple(destinations))
+        self.last_sequence = max(self.last_sequence, sequence)
         for other in self.neighbours():
             if not destinations or other.request.identity in destinations:
                 other.data.append((kind, payload))
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        self._note("replay_data", dict(received))
 
     def signal_lost(self) -> None:
         self._note("signal_lost")
@@ -191,6 +231,7 @@ class FakeSfu:
         self.max_participants = max_participants
         self.started = False
         self.closed = False
+        self.listeners: list[NodeListener] = []
         self._rooms: dict[RoomName, RoomInfo] = {}
         self._sessions: dict[RoomName, list[FakeSession]] = {}
 
@@ -238,6 +279,39 @@ class FakeSfu:
         sessions.append(session)
         return session
 
+    def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:
+        now_ms = time.time_ns() // 1_000_000
+        info = self._rooms.setdefault(name, RoomInfo(new_room_id(), name, now_ms, empty_timeout_s=300))
+        self._sessions.setdefault(name, [])
+        self._rooms[name] = dataclasses.replace(
+            info,
+            metadata=options.metadata or info.metadata,
+            empty_timeout_s=options.empty_timeout_s or info.empty_timeout_s,
+            departure_timeout_s=options.departure_timeout_s or info.departure_timeout_s,
+            max_participants=options.max_participants or info.max_participants,
+        )
+        return self._rooms[name]
+
+    def update_room_metadata(self, room: RoomName, metadata: str) -> RoomInfo:
+        self._require_room(room)
+        self._rooms[room] = dataclasses.replace(self._rooms[room], metadata=metadata)
+        for session in self.sessions_in(room):
+            session.emit(RoomUpdated(self._rooms[room]))
+        return self._rooms[room]
+
+    def _require_room(self, room: RoomName) -> None:
+        if room not in self._rooms:
+            raise RequestError("there is no such room", code="unknown_room")
+
+    def find_participant(self, room: RoomName, identity: Identity) -> FakeSession | None:
+        return next((s for s in self.sessions_in(room) if s.request.identity == identity), None)
+
+    def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+        self._require_room(room)
+        for session in self.sessions_in(room):
+            if not destinations or session.request.identity in destinations:
+                session.data.append((kind, payload))
+
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> FakeSession | None:
         return next((s for s in self.sessions_in(room) if s.info.participant_id == participant_id), None)
 
@@ -260,6 +334,14 @@ class FakeSfu:
         for session in sessions:
             session.end(LeaveReason.ROOM_DELETED)
         return self._rooms.pop(room, None) is not None
+
+    def add_listener(self, listener: NodeListener) -> None:
+        self.listeners.append(listener)
+
+    def notify(self, event: NodeEvent) -> None:
+        """As if it had happened."""
+        for listener in self.listeners:
+            listener(event)
 
     def metrics(self) -> Mapping[str, float]:
         return {

@@ -15,7 +15,7 @@ from sfu.ids import Identity, RoomName
 from signaling.livekit.dispatch import ROUTES, dispatch
 from signaling.livekit.session import parse_request
 from tests.signaling.fake_sfu import FakeSession, FakeSfu
-from tests.signaling.harness import relaxed
+from tests.signaling.harness import make_settings, relaxed
 
 
 class Recorder:
@@ -23,10 +23,12 @@ class Recorder:
 
     def __init__(self, session: FakeSession) -> None:
         self.session = session
+        self.settings = make_settings()
         self.sent: list[rtc.SignalResponse] = []
         self.violations: list[str] = []
         self.refusals: list[str] = []
         self.left: list[tuple[LeaveReason, bool]] = []
+        self.broken: list[bool] = []
 
     def send(self, response: rtc.SignalResponse) -> None:
         self.sent.append(response)
@@ -39,6 +41,9 @@ class Recorder:
 
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         self.left.append((reason, tell))
+
+    def break_next_resume(self, *, silent: bool) -> None:
+        self.broken.append(silent)
 
 
 async def recorder() -> Recorder:
@@ -102,8 +107,8 @@ async def test_messages_without_effect_get_no_answer(name: str) -> None:
 @pytest.mark.parametrize(
     "name",
     [
-        "update_metadata", "update_audio_track", "update_video_track", "publish_data_track_request",
-        "unpublish_data_track_request", "store_data_blob_request", "get_data_blob_request", "simulate",
+        "publish_data_track_request", "unpublish_data_track_request", "store_data_blob_request",
+        "get_data_blob_request",
     ],
 )  # fmt: skip
 async def test_unsupported_messages_are_answered(name: str) -> None:

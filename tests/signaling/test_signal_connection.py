@@ -235,7 +235,7 @@ async def test_refusals_say_which_request(server: Server) -> None:
     assert (response.reason, response.mute.sid) == (Response.NOT_FOUND, "TR_none")
     await client.send(update_metadata=rtc.UpdateParticipantMetadata(name="x", request_id=17))
     response = (await client.expect("request_response")).request_response
-    assert (response.reason, response.request_id) == (Response.UNSUPPORTED_TYPE, 17)
+    assert (response.reason, response.request_id) == (Response.NOT_ALLOWED, 17)
     await client.send(publish_data_track_request=rtc.PublishDataTrackRequest(pub_handle=5, name="d"))
     response = (await client.expect("request_response")).request_response
     assert (response.reason, response.publish_data_track.pub_handle) == (Response.UNSUPPORTED_TYPE, 5)
