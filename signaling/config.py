@@ -115,6 +115,12 @@ class Settings:
     """Requests to the server API (Twirp) per address; the first minute's worth may come at once."""
     max_server_api_body_bytes: int = 262_144
     """Body of a request to the server API."""
+    rpc_ack_timeout_s: float = 7.0
+    """A participant that the server API calls (PerformRpc) must acknowledge within this time."""
+    max_rpc_timeout_s: float = 60.0
+    """How long such a call may wait for its answer at most."""
+    max_rpc_calls_per_participant: int = 100
+    """Calls of the server API that may wait for one participant."""
     max_tracked_addresses: int = 10_000
     """Addresses that each of the limits above remembers."""
     max_body_bytes: int = 16_384

@@ -45,9 +45,6 @@ class JoinOptions:
     adaptive_stream: bool = False
     client: ClientDescription = field(default_factory=ClientDescription)
     single_connection: bool = False
-    metadata: str = ""
-    """Instead of the token's, where the token lets its bearer change it; so are the attributes, key by key."""
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +96,12 @@ class RoomService:
             raise RequestError("requested room does not exist", code="unknown_room")
 
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
-        metadata, attributes = grants.metadata, grants.attributes
-        if grants.can_update_own_metadata:
-            metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
         return JoinRequest(
             room=RoomName(grants.room),
             identity=Identity(grants.identity),
             name=grants.name,
-            metadata=metadata,
-            attributes=attributes,
+            metadata=grants.metadata,
+            attributes=grants.attributes,
             kind=grants.kind,
             permissions=permissions_of(grants),
             auto_subscribe=options.auto_subscribe,

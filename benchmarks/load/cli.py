@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import re
 import sys
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -42,12 +43,15 @@ exit status: 0 it ran and every limit held; 1 a limit did not hold, or nobody co
 TOKEN_MARGIN_S = 3600
 
 
-def main(arguments: Sequence[str] | None = None, program: str = "ting load-test") -> int:
+def main(
+    arguments: Sequence[str] | None = None, program: str = "ting load-test", protocol: Protocol | None = None
+) -> int:
+    """`protocol` None means LiveKit's; the benchmark brings others."""
     parser = build_parser(program)
     options = parser.parse_args(arguments)
     try:
         plan, describe = make_plan(options)
-        result = asyncio.run(_run(options, plan))
+        result = asyncio.run(_run(options, plan, protocol or livekit_protocol))
     except (LoadError, SfuError) as error:
         sys.stderr.write(f"{program}: {error}\n")
         return 1 if isinstance(error, LoadError) and not isinstance(error, UsageError) else 2
@@ -174,15 +178,35 @@ def _unmade(*_arguments: object, **_more: object) -> MediaParticipant:
     raise AssertionError("the plan was not finished")
 
 
-async def _run(options: argparse.Namespace, plan: LoadPlan) -> LoadResult:
-    key, secret = _credentials(options)
-    tokens = TokenService({key: secret})
+Make = Callable[..., MediaParticipant]
+Protocol = Callable[[argparse.Namespace, float], AbstractAsyncContextManager[Make]]
+"""Options and the tokens' lifetime in seconds to what makes participants."""
+
+
+async def _run(options: argparse.Namespace, plan: LoadPlan, protocol: Protocol) -> LoadResult:
     total = plan.rooms * (plan.publishers + plan.subscribers)
     ttl_s = plan.duration_s + total / plan.ramp_per_s + TOKEN_MARGIN_S
+    async with protocol(options, ttl_s) as make:
+        with make_view(total, plan.duration_s, quiet=options.quiet) as view:
+            return await LoadTest(replace(plan, make=make), view).run()
+
+
+@contextlib.asynccontextmanager
+async def livekit_protocol(options: argparse.Namespace, ttl_s: float) -> AsyncIterator[Make]:
+    key, secret = _credentials(options)
+    tokens = TokenService({key: secret})
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
 
-        def make(generator: Generator, *, room: int, seat: int, publish: Sequence[Sequence[Clip]], subscribe: bool,
-                 sample: bool, start_in_s: float) -> LiveKitParticipant:  # fmt: skip
+        def make(
+            generator: Generator,
+            *,
+            room: int,
+            seat: int,
+            publish: Sequence[Sequence[Clip]],
+            subscribe: bool,
+            sample: bool,
+            start_in_s: float,
+        ) -> LiveKitParticipant:
             grants = Grants(
                 identity=f"load-{room + 1}-{seat + 1}",
                 name=f"Load {seat + 1}",
@@ -192,12 +216,19 @@ async def _run(options: argparse.Namespace, plan: LoadPlan) -> LoadResult:
                 can_subscribe=subscribe,
             )
             return LiveKitParticipant(
-                generator, http, options.url, tokens.issue(grants, ttl_s), publish=publish, subscribe=subscribe,
-                nack=not options.no_nack, sample=sample, start_in_s=start_in_s, timeout_s=options.join_timeout,
-            )  # fmt: skip
+                generator,
+                http,
+                options.url,
+                tokens.issue(grants, ttl_s),
+                publish=publish,
+                subscribe=subscribe,
+                nack=not options.no_nack,
+                sample=sample,
+                start_in_s=start_in_s,
+                timeout_s=options.join_timeout,
+            )
 
-        with make_view(total, plan.duration_s, quiet=options.quiet) as view:
-            return await LoadTest(replace(plan, make=make), view).run()
+        yield make
 
 
 def _credentials(options: argparse.Namespace) -> tuple[str, str]:

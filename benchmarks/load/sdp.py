@@ -99,12 +99,12 @@ def build_offer(transport: MediaTransport, tracks: Sequence[OutgoingTrack]) -> s
     return "\r\n".join(lines) + "\r\n"
 
 
-def build_answer(transport: MediaTransport, offer: RemoteDescription) -> str:
-    """Receives everything that is offered, in the first codec that we know of each section."""
+def build_answer(transport: MediaTransport, offer: RemoteDescription, setup: str = "active") -> str:
+    """Receives everything that is offered, in the codecs that we know. `setup` is our DTLS role (RFC 8842 §5)."""
     bundle = [section.mid for section in offer.sections if not section.rejected]
     lines = _session(bundle)
     for section in offer.sections:
-        lines += _receiving_section(transport, section)
+        lines += _receiving_section(transport, section, setup)
     return "\r\n".join(lines) + "\r\n"
 
 
@@ -196,11 +196,11 @@ def _sending_section(transport: MediaTransport, track: OutgoingTrack) -> list[st
     return lines
 
 
-def _receiving_section(transport: MediaTransport, section: RemoteSection) -> list[str]:
+def _receiving_section(transport: MediaTransport, section: RemoteSection, setup: str) -> list[str]:
     port = 0 if section.rejected else 9
     if section.kind is SectionKind.APPLICATION:
         lines = [f"m=application {port} UDP/DTLS/SCTP webrtc-datachannel", "c=IN IP4 0.0.0.0"]
-        lines += _transport_lines(transport, "active")
+        lines += _transport_lines(transport, setup)
         return [*lines, f"a=mid:{section.mid}", "a=sctp-port:5000", "a=max-message-size:65536"]
     known = [codec for codec in section.codecs if codec.name in _ENCODINGS]
     types = {codec.payload_type for codec in known}
@@ -212,7 +212,7 @@ def _receiving_section(transport: MediaTransport, section: RemoteSection) -> lis
         return [*lines, f"a=mid:{section.mid}", "a=inactive"]
     formats = " ".join(str(codec.payload_type) for codec in (*known, *retransmissions))
     lines = [f"m={section.media} 9 {section.protocol} {formats}", "c=IN IP4 0.0.0.0"]
-    lines += _transport_lines(transport, "active")
+    lines += _transport_lines(transport, setup)
     lines += [f"a=mid:{section.mid}", "a=recvonly", "a=rtcp-mux", "a=rtcp-rsize"]
     for codec in known:
         channels = f"/{codec.channels}" if codec.channels > 1 else ""

@@ -226,6 +226,8 @@ class SignalConnection:
         """The session is over: forget it."""
         self._refresher.stop()
         session, self._session = self._session, None
+        if session is not None:
+            self._services.rpc.handle_left(session.info.participant_id)
         if session is not None and self._services.connection_of.get(session.info.participant_id) is self:
             del self._services.connection_of[session.info.participant_id]
 
@@ -344,6 +346,8 @@ class SignalConnection:
         self.send(rtc.SignalResponse(refresh_token=token))
 
     def _route(self, session: ParticipantSession, event: DataReceived) -> None:
+        if self._services.rpc.handle_data(session.info.participant_id, event.payload):
+            return
         rooms, room = self._services.rooms, session.room.name
         dropped = data.route(session, event, lambda: rooms.identities_of(room))
         if dropped is not None:
