@@ -58,6 +58,10 @@ async def _start(app: web.Application) -> None:
     services = app[SERVICES]
     await services.database.open()
     await services.revocations.start()
+    await services.webhooks.start()
+    services.sfu.add_listener(services.metrics.handle)
+    if services.webhooks.configured:
+        services.sfu.add_listener(services.webhooks.handle)
     await services.sfu.start()
     services.phase = Phase.READY
 
@@ -86,6 +90,7 @@ async def _shut_down(app: web.Application) -> None:
 async def _release(app: web.Application) -> None:
     """Also after a start that failed half-way."""
     services = app[SERVICES]
+    await services.webhooks.close()
     await services.revocations.close()
     await services.database.close()
 

@@ -173,6 +173,7 @@ def _answer_media(
         mid=section.mid,
         extensions=extensions,
         nack=any("nack" in codec.feedback for codec in answer.codecs),
+        pli=any("nack pli" in codec.feedback for codec in answer.codecs),
     )
     media = ReceivedMedia(
         mid=section.mid,
