@@ -37,6 +37,12 @@ class Wishes:
         wanted = self._chosen.get(track_id, self._auto_subscribe) and publisher is not participant
         wanted = wanted and participant.info.permissions.can_subscribe
         allowed = publisher.lets(participant, track_id)
+        if participant.plays:
+            # Its player chooses, and only among what it may have.
+            if not allowed:
+                participant.subscriber.unsubscribe(track_id)
+            participant.subscriber.negotiator.mark_changed()
+            return
         if wanted and allowed:
             participant.subscriber.subscribe(publication)
         else:
