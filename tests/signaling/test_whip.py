@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 
 from sfu.api import TrackSettings, VideoLayerInfo
-from signaling.whip.http import Problem
+from signaling.config import Settings
+from signaling.config_values import TurnServer
+from signaling.whip.http import Problem, ice_server_links
 from signaling.whip.layers import layer_name, settings_of
 
 SIMULCAST = [
@@ -62,3 +64,22 @@ def test_sizes_that_nobody_told_limit_nothing() -> None:
 
 def test_layers_without_a_rid_are_named_by_quality() -> None:
     assert [layer_name(VideoLayerInfo(quality, 1, 1)) for quality in range(4)] == ["q", "h", "f", "f"]
+
+
+def test_links_name_every_ice_server_with_its_credential() -> None:
+    settings = Settings(
+        keys={"key": "s" * 32},
+        stun_urls=("stun:stun.example:3478",),
+        turn=(TurnServer(("turn:turn.example:3478?transport=udp", "turns:turn.example:443"), "north"),),
+    )
+    links = ice_server_links(settings, "PA_x")
+    assert links[0] == '<stun:stun.example:3478>; rel="ice-server"'
+    assert len(links) == 3
+    for link, url in zip(links[1:], ("turn:turn.example:3478?transport=udp", "turns:turn.example:443"), strict=True):
+        head, *parameters = link.split("; ")
+        assert head == f"<{url}>"
+        names = [parameter.partition("=")[0] for parameter in parameters]
+        assert names == ["rel", "username", "credential", "credential-type"]
+        assert parameters[1].endswith(':PA_x"')
+        # OBS splits at commas and semicolons wherever they stand.
+        assert not any(mark in parameter for parameter in parameters for mark in ",;")
