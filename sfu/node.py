@@ -43,7 +43,7 @@ from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle,
 from sfu.sdp.ingest import read_ingest
 from sfu.sdp.model import LocalCandidate
 from sfu.sdp.parse import parse_description
-from sfu.sdp.playback import read_playback
+from sfu.sdp.playback import as_receiver, read_playback
 from sfu.transport.candidates import local_addresses, local_candidates
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
@@ -182,6 +182,7 @@ class Node:
         description = parse_description(
             offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections
         )
+        description = as_receiver(description)
         read_playback(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
         participant = self._enter(replace(request, playback=wish), sink)
         return participant, participant.play(description)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -52,6 +53,9 @@ class Room:
         )
         self._joined = False
         self._empty_since_s: float | None = context.loop.time()
+        self._waiting_infos: dict[ParticipantId, ParticipantInfo] = {}
+        """News of a large room that wait for company."""
+        self._flush_timer: asyncio.TimerHandle | None = None
         self._told: tuple[int, int] = (0, 0)
         self._told_at_s = 0.0
         self.configure(options)
@@ -182,15 +186,35 @@ class Room:
         self.forwarded.close()
         for participant in self.participants():
             participant.leave(reason)
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
         self._context.notify(RoomFinished(self.info))
 
     # --- telling everyone -----------------------------------------------------------------------------------
 
     def broadcast_info(self, participant: Participant) -> None:
-        event = ParticipantsUpdated([participant.info])
+        """Everyone else hears of a change. In a large room those who only watch come and go in batches: each of n joins
+        would else send n messages. Who publishes is told of at once, since a track may follow."""
+        info = participant.info
+        waits = self._waiting_infos.pop(info.participant_id, None)
+        watches = not info.is_publisher and (waits is None or not waits.is_publisher)
+        if watches and len(self._participants) > self._context.config.large_room_participants:
+            self._waiting_infos[info.participant_id] = info
+            if self._flush_timer is None:
+                delay_s = self._context.config.large_room_update_interval_s
+                self._flush_timer = self._context.loop.call_later(delay_s, self._flush_infos)
+            return
+        event = ParticipantsUpdated([info])
         for other in self.participants():
             if other is not participant:
                 other.emit(event)
+
+    def _flush_infos(self) -> None:
+        self._flush_timer = None
+        infos, self._waiting_infos = list(self._waiting_infos.values()), {}
+        event = ParticipantsUpdated(infos)
+        for participant in self.participants():
+            participant.emit(event)
 
     def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
         """From the server to the named, or to everyone."""

@@ -40,6 +40,7 @@ from signaling.config import Settings
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
+from signaling.livekit.frames import Frame, serialize
 from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
 from signaling.livekit.refresh import TokenRefresher
@@ -153,7 +154,7 @@ class SignalConnection:
                 join=rtc.JoinResponse(
                     room=room,
                     participant=convert.participant(session.info),
-                    other_participants=[convert.participant(info) for info in session.others()],
+                    other_participants=self._services.frames.participants(session.others()),
                     server_version=convert.COMPATIBLE_VERSION,
                     server_info=convert.server_info(self._services.sfu.node_id),
                     subscriber_primary=not self._options.single_connection,
@@ -311,12 +312,10 @@ class SignalConnection:
 
     def send(self, response: rtc.SignalResponse) -> None:
         """Queue a message in the encoding that the client used last."""
-        if self._outbox.is_closing:
-            return
-        if self._text:
-            frame: bytes | str = json_format.MessageToJson(response, indent=None)
-        else:
-            frame = response.SerializeToString()
+        if not self._outbox.is_closing:
+            self._put(serialize(response, text=self._text))
+
+    def _put(self, frame: Frame) -> None:
         if not self._outbox.put(frame):
             self._metrics.closures.labels("too_slow").inc()
 
@@ -334,7 +333,8 @@ class SignalConnection:
             elif isinstance(event, RoomMoved):
                 self._move(event)
             elif not self._outbox.is_closing:
-                self.send(_response(event, self._services))
+                services = self._services
+                self._put(services.frames.frame(event, lambda: _response(event, services), text=self._text))
                 if isinstance(event, ParticipantsUpdated):
                     self._note_own_state(session, event)
         except Exception:
@@ -392,7 +392,7 @@ def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
 def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
     match event:
         case ParticipantsUpdated(participants):
-            infos = [convert.participant(info) for info in participants]
+            infos = services.frames.participants(participants)
             return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos))
         case SubscriberOffer(sdp, offer_id, mid_to_track_id):
             return rtc.SignalResponse(
