@@ -108,6 +108,9 @@ class DataPublisher:
             raise RequestError("there is no data track of that handle", code="unknown_track")
         return track
 
+    def close(self) -> None:
+        self._tracks.clear()
+
     def handle_packet(self, packet: bytes) -> None:
         """A packet of this participant. What is not sound or too much is a counted drop."""
         reason = self._forward(packet)
@@ -208,5 +211,6 @@ class DataSubscriber:
             memory.pop(track.info.track_id, None)
 
     def close(self) -> None:
+        """Nothing of what was received counts any more."""
         for subscription in list(self._subscriptions.values()):
-            self._end(subscription.track)
+            self.forget(subscription.track)
