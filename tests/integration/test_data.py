@@ -130,3 +130,24 @@ async def test_the_sender_cannot_be_forged(server: ServerProcess, join: Join, ro
         # In this order: a peer whose transport ends first is sent away.
         await mallory.leave()
         await connection.close()
+
+
+async def test_transcription_dtmf_and_rpc(server: ServerProcess, join: Join) -> None:
+    alice, bob, _ = await three(server, join)
+    publication = await alice.publish_tone(500)
+    await bob.subscribed("alice", rtc.TrackKind.KIND_AUDIO)
+    segment = rtc.TranscriptionSegment(id="1", text="hello 你好", start_time=0, end_time=1, language="en", final=True)
+    transcription = rtc.Transcription(participant_identity="alice", track_sid=publication.sid, segments=[segment])
+    await alice.room.local_participant.publish_transcription(transcription)
+    segments, participant, _ = await bob.wait_for("transcription_received")
+    assert (segments[0].text, participant.identity) == ("hello 你好", "alice")
+    await alice.room.local_participant.publish_dtmf(code=5, digit="5")
+    (tone,) = await bob.wait_for("sip_dtmf_received")
+    assert (tone.code, tone.digit, tone.participant.identity) == (5, "5", "alice")
+
+    @bob.room.local_participant.register_rpc_method("greet")
+    async def greet(invocation: rtc.RpcInvocationData) -> str:
+        return f"{invocation.payload} {invocation.caller_identity}"
+
+    answer = await alice.room.local_participant.perform_rpc(destination_identity="bob", method="greet", payload="hi")
+    assert answer == "hi alice"
