@@ -16,9 +16,19 @@ from sfu.config import SfuConfig
 from sfu.engine.api import Kind
 from sfu.errors import BindError, RequestError, SdpError, SfuError
 from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
+from sfu.sharing import (
+    DataTrackHandles,
+    DataTrackInfo,
+    DataTrackRequest,
+    DataTrackSource,
+    DataTrackUnpublished,
+    SubscriptionRights,
+    TrackGrant,
+)
 
 __all__ = [
-    "BindError", "Kind", "RequestError", "SdpError", "SfuConfig", "SfuError",
+    "BindError", "DataTrackHandles", "DataTrackInfo", "DataTrackRequest", "DataTrackSource", "DataTrackUnpublished",
+    "Kind", "RequestError", "SdpError", "SfuConfig", "SfuError", "SubscriptionRights", "TrackGrant",
     "create_sfu", "diagnose", "replace",
 ]  # fmt: skip
 
@@ -120,52 +130,6 @@ class PublicationInfo:
     audio_features: Sequence[int] = ()
     packet_trailer_features: Sequence[int] = ()
     backup_codec_policy: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class DataTrackInfo:
-    """A data track as everyone sees it; `handle` is its publisher's, encoding and schema are the application's."""
-
-    track_id: TrackId
-    handle: int
-    name: str
-    encryption: int = 0
-    frame_encoding: bytes = b""
-    schema: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class DataTrackRequest:
-    handle: int
-    name: str
-    encryption: int = 0
-    frame_encoding: bytes = b""
-    schema: bytes = b""
-
-
-@dataclass(frozen=True, slots=True)
-class TrackGrant:
-    """Whom a publisher lets have its tracks: by identity, or by participant id when that is empty."""
-
-    identity: str = ""
-    participant_id: str = ""
-    all_tracks: bool = False
-    track_ids: frozenset[str] = frozenset()
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionRights:
-    """What a publisher lets others have of its tracks."""
-
-    all_participants: bool = True
-    grants: Sequence[TrackGrant] = ()
-
-    def allow(self, identity: Identity, participant_id: ParticipantId, track_id: TrackId) -> bool:
-        return self.all_participants or any(
-            grant.all_tracks or track_id in grant.track_ids
-            for grant in self.grants
-            if (grant.identity == identity if grant.identity else grant.participant_id == participant_id)
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -403,27 +367,6 @@ class SubscriptionRefused:
     """The client can take none of the codecs in which the track comes."""
 
     track_id: TrackId
-
-
-@dataclass(frozen=True, slots=True)
-class DataTrackSource:
-    publisher_identity: Identity
-    publisher_id: ParticipantId
-    track_id: TrackId
-
-
-@dataclass(frozen=True, slots=True)
-class DataTrackHandles:
-    """Which data tracks the packets with these handles are of; beside those that were told before."""
-
-    sources: Mapping[int, DataTrackSource]
-
-
-@dataclass(frozen=True, slots=True)
-class DataTrackUnpublished:
-    """The server has ended a data track of the participant's own."""
-
-    info: DataTrackInfo
 
 
 @dataclass(frozen=True, slots=True)
