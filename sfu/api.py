@@ -190,6 +190,15 @@ class ClientDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybackWish:
+    """What a player shows: one participant's picture and sound, or one source of it; without an identity the room's
+    main picture (a shared screen, else who speaks) and sound (who speaks)."""
+
+    identity: Identity | None = None
+    source: TrackSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequest:
     """Who joins, already authenticated and admitted by signaling."""
 
@@ -205,6 +214,8 @@ class JoinRequest:
     client: ClientDescription = ClientDescription()
     single_connection: bool = False
     """One transport carries both directions, and the client alone offers."""
+    playback: PlaybackWish | None = None
+    """Set by `Sfu.play` and `Sfu.offer_playback`."""
     room_options: RoomOptions = RoomOptions()
     """For the room if this join creates it."""
     create_room: bool = True
@@ -329,8 +340,36 @@ class TrackSubscribed:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybackSource:
+    """One section of a player. `layers` are those that the present source has, lowest first; empty when it has one."""
+
+    kind: Kind
+    mid: str
+    active: bool
+    layers: Sequence[VideoLayerInfo] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackChanged:
+    """What a player is sent now."""
+
+    sources: Sequence[PlaybackSource]
+
+
+@dataclass(frozen=True, slots=True)
 class RoomUpdated:
     room: RoomInfo
+
+
+@dataclass(frozen=True, slots=True)
+class RoomMoved:
+    """The participant is in another room now, under another id. Its transports and its publications are the same;
+    what it received has ended, and what the new room has for it follows."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+    others: Sequence[ParticipantInfo]
+    former_id: ParticipantId
 
 
 @dataclass(frozen=True, slots=True)
@@ -350,7 +389,9 @@ SessionEvent = (
     | SpeakersChanged
     | DataReceived
     | TrackSubscribed
+    | PlaybackChanged
     | RoomUpdated
+    | RoomMoved
     | SessionEnded
 )
 
@@ -437,6 +478,11 @@ class ParticipantSession(Protocol):
         """As in the `JoinRequest`."""
         ...
 
+    @property
+    def former_ids(self) -> frozenset[ParticipantId]:
+        """The ids that it had in rooms which it was moved out of."""
+        ...
+
     def others(self) -> list[ParticipantInfo]:
         """Everyone else in the room, in order of joining."""
         ...
@@ -519,6 +565,19 @@ class ParticipantSession(Protocol):
         not_acceptable when its credentials are not new, and `RequestError` not_negotiated."""
         ...
 
+    def accept_playback(self, sdp: str) -> None:
+        """The answer to the offer of `Sfu.offer_playback`. Raises `SdpError`, and `RequestError` not_negotiated when
+        no offer waits for one."""
+        ...
+
+    def set_layer(self, settings: TrackSettings) -> None:
+        """For a player: which form of its picture it wants, whatever the source."""
+        ...
+
+    def playback(self) -> PlaybackChanged:
+        """For a player: what it is sent now."""
+        ...
+
     def signal_lost(self) -> None:
         """The WebSocket broke without a leave: media goes on, and the departure timeout runs."""
         ...
@@ -576,6 +635,20 @@ class Sfu(Protocol):
         permissions do not cover raises `RequestError` not_allowed; else as `join`."""
         ...
 
+    async def play(
+        self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Join as a client that receives what `wish` names on at most one audio and one video section (WHEP); returns
+        session and answer. What is not there yet is sent once it is. Refusals as with `publish`."""
+        ...
+
+    async def offer_playback(
+        self, request: JoinRequest, wish: PlaybackWish, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """As `play`, with an offer of ours; `ParticipantSession.accept_playback` takes the answer. Without one the
+        session ends after `transport_setup_timeout_s`."""
+        ...
+
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...
 
     def find_participant(self, room: RoomName, identity: Identity) -> ParticipantSession | None: ...
@@ -586,6 +659,18 @@ class Sfu(Protocol):
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
         """Kick. Raises unknown_participant."""
+        ...
+
+    def move_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        """Take the participant into another room, which is created if it may be; see `RoomMoved`. A participant of the
+        same identity there goes, and what was forwarded of the participant is not any more. Raises
+        unknown_participant, unknown_room, limit_exceeded, or not_connected while its client is away."""
+        ...
+
+    def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        """Show the participant and its publications in another room, too, until it leaves or `remove_participant` is
+        called there. It neither hears nor sees that room. Raises unknown_participant, unknown_room, limit_exceeded, or
+        duplicate when its identity is there already."""
         ...
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:

@@ -23,6 +23,7 @@ from signaling.gate import Gate
 from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
 from signaling.whip import endpoint as whip
+from signaling.whip import whep
 
 _log = logging.getLogger("ting")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,6 +42,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     endpoint.add_routes(app)
     twirp.add_routes(app)
     whip.add_routes(app)
+    whep.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)

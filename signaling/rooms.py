@@ -16,13 +16,14 @@ from sfu.api import (
     Kind,
     ParticipantSession,
     Permissions,
+    PlaybackWish,
     RoomInfo,
     SessionSink,
     Sfu,
     TrackSource,
 )
 from sfu.errors import RequestError
-from sfu.ids import Identity, ParticipantId, RoomName, TrackId
+from sfu.ids import Identity, RoomName, TrackId
 from signaling.config import Settings
 from signaling.errors import ApiError, TokenError
 from signaling.revocations import Revocations
@@ -95,6 +96,18 @@ class RoomService:
         if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
             raise RequestError("requested room does not exist", code="unknown_room")
 
+    async def play(
+        self, grants: Grants, wish: PlaybackWish, offer: str, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Enter as a participant that only plays; returns the answer too. Raises `SdpError` and `RequestError`."""
+        return await self._sfu.play(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, offer, sink)
+
+    async def offer_playback(
+        self, grants: Grants, wish: PlaybackWish, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """As `play`, but the second value is an offer. Raises `RequestError`."""
+        return await self._sfu.offer_playback(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, sink)
+
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
         return JoinRequest(
             room=RoomName(grants.room),
@@ -113,9 +126,10 @@ class RoomService:
         )
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
-        """The session that the bearer of `grants` had, if it is still there and really the bearer's."""
-        session = self._sfu.find_session(RoomName(grants.room), ParticipantId(participant_id))
-        if session is None or session.info.identity != grants.identity:
+        """The session that the bearer of `grants` had, if it is still there. A client that was moved to another room
+        may know the participant by its former id."""
+        session = self._sfu.find_participant(RoomName(grants.room), Identity(grants.identity))
+        if session is None or participant_id not in {session.info.participant_id, *session.former_ids}:
             return None
         return session
 

@@ -104,7 +104,7 @@ class AnsweringNegotiator:
     def _missing(self, lacking: Counter[Kind]) -> Counter[Kind]:
         """As many of the `lacking` sections as a description of the client still has room for."""
         # One section is the data section.
-        room = max(0, self._context.config.max_media_sections - 1 - self._sections - self._requested.total())
+        room = max(0, self._context.config.max_media_sections - self._sections - self._requested.total())
         missing = Counter[Kind]()
         for kind in Kind:
             missing[kind] = min(lacking[kind], room - missing.total())
@@ -173,7 +173,7 @@ class AnsweringNegotiator:
 
     def _attach_all(self, transport: Transport) -> None:
         for mid, subscription in list(self._carried.items()):
-            accepted = _for_codec(self._receivable[mid], subscription.publication.codec)
+            accepted = for_codec(self._receivable[mid], subscription.publication.codec)
             self._participant.subscriber.attach(subscription, transport, accepted)
             if subscription.refused:
                 del self._carried[mid]
@@ -186,7 +186,7 @@ class AnsweringNegotiator:
             self._timer = None
 
 
-def _for_codec(accepted: AcceptedSection, codec: Codec | None) -> AcceptedSection:
+def for_codec(accepted: AcceptedSection, codec: Codec | None) -> AcceptedSection:
     """The dependency descriptor goes out with AV1 alone (`negotiate.offered_extensions` says why)."""
     if codec is Codec.AV1:
         return accepted
