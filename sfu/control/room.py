@@ -36,6 +36,8 @@ class Room:
         config = context.config
         self._context = context
         self.name = name
+        self.group = next(context.groups)
+        """The engine's group of everyone's transports here."""
         self._participants: dict[ParticipantId, Participant] = {}
         self._by_identity: dict[Identity, Participant] = {}
         self._speakers = SpeakerDetector(round(config.speaker_interval_s * 1000))

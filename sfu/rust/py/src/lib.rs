@@ -10,8 +10,10 @@ mod engine;
 mod events;
 mod faults;
 mod floor;
+mod lanes;
 mod outbox;
 mod runtime;
+mod shards;
 mod socket;
 mod worker;
 
