@@ -20,15 +20,16 @@ from signaling.api import web as web_app
 from signaling.config import Settings
 from signaling.errors import ApiError
 from signaling.gate import Gate
-from signaling.livekit import endpoint
+from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
+from signaling.whip import endpoint as whip
 
 _log = logging.getLogger("ting")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _KEEPALIVE_S = 75.0
 """How long an idle HTTP connection stays open after a request."""
-_MAX_LINE_BYTES = 32_768
-"""Request line and header fields; the token travels in the request line."""
+_MAX_LINE_BYTES = 16_384
+"""Request line and each header field, beside what travels in the request line: token and join request."""
 _CLIENT_GONE = 499
 """For the log and the metrics only; no client ever gets it."""
 
@@ -38,6 +39,8 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app = web.Application(middlewares=[_answer_errors], client_max_size=settings.max_body_bytes)
     app[SERVICES] = create_services(settings, sfu)
     endpoint.add_routes(app)
+    twirp.add_routes(app)
+    whip.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)
@@ -45,11 +48,14 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app.on_response_prepare.append(web_app.add_security_headers)
     app.on_startup.append(_start)
     app.on_shutdown.append(_shut_down)
+    app.on_cleanup.append(_release)
     return app
 
 
 async def _start(app: web.Application) -> None:
     services = app[SERVICES]
+    await services.database.open()
+    await services.revocations.start()
     await services.sfu.start()
     services.phase = Phase.READY
 
@@ -73,6 +79,13 @@ async def _shut_down(app: web.Application) -> None:
     except TimeoutError:
         for connection in list(services.connections):
             connection.abort()
+
+
+async def _release(app: web.Application) -> None:
+    """Also after a start that failed half-way."""
+    services = app[SERVICES]
+    await services.revocations.close()
+    await services.database.close()
 
 
 @web.middleware
@@ -120,6 +133,7 @@ class Listener:
     def __init__(self, app: web.Application, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        max_line_bytes = _MAX_LINE_BYTES + settings.max_token_bytes + settings.max_join_request_url_bytes
         self._runner = web.AppRunner(
             app,
             access_log_class=logs.AccessLogger,
@@ -127,14 +141,14 @@ class Listener:
             handle_signals=False,
             shutdown_timeout=1.0,
             keepalive_timeout=_KEEPALIVE_S,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
+            max_line_size=max_line_bytes,
+            max_field_size=max_line_bytes,
         )
         self._server: asyncio.Server | None = None
         self.url = ""
 
     async def start(self) -> None:
-        """Start the SFU and open the port. Raises `BindError`."""
+        """Open the database, start the SFU and open the port. Raises `DatabaseError` or `BindError`."""
         settings, services = self._settings, self._app[SERVICES]
         try:
             await self._runner.setup()

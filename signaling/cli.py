@@ -1,4 +1,4 @@
-"""The `ting` command: serve, token, doctor.
+"""The `ting` command: serve, token, doctor, load-test.
 
 Exit codes: 0 done, 1 it did not work (a port in use, a failed check), 2 it was asked wrongly (flags or settings).
 """
@@ -21,7 +21,7 @@ from sfu.api import BindError, SfuError, TrackSource, create_sfu
 from signaling import doctor, logs, rooms
 from signaling.app import Listener, create_app, tls_context
 from signaling.config import DEFAULT_FILE, Settings, load_settings
-from signaling.errors import ConfigError
+from signaling.errors import ConfigError, DatabaseError
 from signaling.tokens import KINDS, Grants, TokenService
 from signaling.version import VERSION
 
@@ -35,15 +35,18 @@ _SHOWN = {True: "ok", False: "FAIL", None: "hint"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `ting` command. Returns the exit code."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     # PyJWT warns of the development key's length at every token; its use is guarded by the settings.
     warnings.filterwarnings("ignore", message=".*HMAC key.*")
+    if given[:1] == ["load-test"]:
+        return _load_test(given[1:])
+    options = parser.parse_args(given)
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
-    except (ConfigError, SfuError) as error:
+    except (ConfigError, DatabaseError, SfuError) as error:
         sys.stderr.write(f"ting: {logs.escape(str(error))}\n")
-        return 1 if isinstance(error, BindError) else 2
+        return 1 if isinstance(error, BindError | DatabaseError) else 2
     except KeyboardInterrupt:
         return 130
 
@@ -66,7 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(check)
     check.add_argument("--json", action="store_true", help="print the checks as JSON")
     check.set_defaults(run=_doctor)
+    # Listed here; its options are its own (`_load_test`).
+    commands.add_parser("load-test", help="simulate participants against a server", add_help=False)
     return parser
+
+
+def _load_test(arguments: Sequence[str]) -> int:
+    """Loaded when it is asked for: the server needs nothing of it."""
+    from benchmarks.load.cli import main as run_load_test
+
+    return run_load_test(arguments)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

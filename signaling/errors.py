@@ -2,6 +2,7 @@
 
     ApiError        becomes a JSON answer {"error": {"code", "message"}}
     ConfigError     a setting that cannot be used; `ting` prints it and exits with 2
+    DatabaseError   the database cannot be opened or has failed
     TokenError      a room token that is not accepted; the code says why
 
 Codes are part of the public interface and never change their meaning. Messages are for people and hold no
@@ -47,6 +48,10 @@ class ApiError(Exception):
 
 class ConfigError(Exception):
     """A setting that is unknown, of the wrong type, or not usable. The message is one line."""
+
+
+class DatabaseError(Exception):
+    """The database cannot be opened, or a transaction has failed. The message is one line without values."""
 
 
 class TokenError(Exception):

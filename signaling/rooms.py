@@ -1,22 +1,31 @@
 """Who may come in, under which name, and who is put out: the rules around the SFU's rooms.
 
-`RoomService` knows grants and settings and talks to `sfu.api` only. It keeps no room state of its own but the kicks,
-so that a kicked participant's tokens stay refused (in memory: a restart forgets them).
+`RoomService` knows grants and settings and talks to `sfu.api` only. It keeps no room state of its own; `Revocations`
+remembers the kicks, so that a kicked participant's tokens stay refused.
 """
 
 from __future__ import annotations
 
-import time
 import unicodedata
-from collections import OrderedDict
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
-from sfu.api import ClientDescription, JoinRequest, ParticipantSession, Permissions, RoomInfo, SessionSink, Sfu
+from sfu.api import (
+    ClientDescription,
+    JoinRequest,
+    Kind,
+    ParticipantSession,
+    Permissions,
+    RoomInfo,
+    SessionSink,
+    Sfu,
+    TrackSource,
+)
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from signaling.config import Settings
 from signaling.errors import ApiError, TokenError
+from signaling.revocations import Revocations
 from signaling.tokens import Grants, TokenService, new_guest_identity
 
 MAX_ROOM_NAME_LENGTH = 128
@@ -35,6 +44,7 @@ class JoinOptions:
     auto_subscribe: bool = True
     adaptive_stream: bool = False
     client: ClientDescription = field(default_factory=ClientDescription)
+    single_connection: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,20 +55,17 @@ class GuestToken:
 
 
 class RoomService:
-    def __init__(
-        self, settings: Settings, sfu: Sfu, tokens: TokenService, clock: Callable[[], float] = time.time
-    ) -> None:
+    def __init__(self, settings: Settings, sfu: Sfu, tokens: TokenService, revocations: Revocations) -> None:
         self._settings = settings
         self._sfu = sfu
         self._tokens = tokens
-        self._clock = clock
-        self._kicked_at: OrderedDict[tuple[str, str], float] = OrderedDict()
+        self._revocations = revocations
 
     # --- coming in --------------------------------------------------------------------------------------
 
-    def authorize_join(self, token: str) -> Grants:
-        """Grants that let their bearer into a room. Raises `TokenError`."""
-        grants = self._tokens.verify(token)
+    def authorize_join(self, token: str, *, grace_s: float = 0.0) -> Grants:
+        """Grants that let their bearer into a room; `grace_s` forgives a past `exp`. Raises `TokenError`."""
+        grants = self._tokens.verify(token, grace_s=grace_s)
         if not grants.room_join or not grants.room:
             raise TokenError("not_allowed", "the token does not allow to join a room")
         if not is_clean(grants.room, MAX_ROOM_NAME_LENGTH):
@@ -73,20 +80,36 @@ class RoomService:
 
     async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
         """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
-        return await self._sfu.join(
-            JoinRequest(
-                room=RoomName(grants.room),
-                identity=Identity(grants.identity),
-                name=grants.name,
-                metadata=grants.metadata,
-                attributes=grants.attributes,
-                kind=grants.kind,
-                permissions=permissions_of(grants),
-                auto_subscribe=options.auto_subscribe,
-                adaptive_stream=options.adaptive_stream,
-                client=options.client,
-            ),
-            sink,
+        return await self._sfu.join(self._join_request(grants, options), sink)
+
+    async def publish(
+        self, grants: Grants, offer: str, sources: Mapping[Kind, TrackSource], kind: int, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Enter as a participant of `kind` that sends what `offer` says; returns the answer too. Raises `SdpError` and
+        `RequestError`."""
+        request = replace(self._join_request(grants, JoinOptions(auto_subscribe=False)), kind=kind)
+        return await self._sfu.publish(request, offer, sources, sink)
+
+    def require_room(self, grants: Grants) -> None:
+        """Raises `RequestError` unknown_room when the room must be created first and was not."""
+        if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
+            raise RequestError("requested room does not exist", code="unknown_room")
+
+    def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
+        return JoinRequest(
+            room=RoomName(grants.room),
+            identity=Identity(grants.identity),
+            name=grants.name,
+            metadata=grants.metadata,
+            attributes=grants.attributes,
+            kind=grants.kind,
+            permissions=permissions_of(grants),
+            auto_subscribe=options.auto_subscribe,
+            adaptive_stream=options.adaptive_stream,
+            client=options.client,
+            room_options=grants.room_options,
+            create_room=self._settings.auto_create,
+            single_connection=options.single_connection,
         )
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
@@ -136,6 +159,8 @@ class RoomService:
     def _require_place(self, room: RoomName, identity: Identity) -> None:
         info = self._sfu.find_room(room)
         if info is None:
+            if not self._settings.auto_create:
+                raise ApiError("room_not_found", "There is no such room now.")
             return
         limit = info.max_participants or self._settings.sfu.max_participants_per_room
         if info.num_participants >= limit and identity not in self.identities_of(room).values():
@@ -144,12 +169,14 @@ class RoomService:
     # --- moderation -------------------------------------------------------------------------------------
 
     def kick(self, room: RoomName, identity: Identity) -> None:
-        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant."""
+        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant.
+        `kicks_stored` tells when a restart cannot undo it any more."""
         self._sfu.remove_participant(room, identity)
-        self._kicked_at[room, identity] = self._clock()
-        self._kicked_at.move_to_end((room, identity))
-        while len(self._kicked_at) > self._settings.max_revocations:
-            self._kicked_at.popitem(last=False)
+        self._revocations.add(room, identity)
+
+    async def kicks_stored(self) -> bool:
+        """Wait, for two seconds at most, until all kicks are in the database. Whether they are."""
+        return await self._revocations.stored()
 
     def mute(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
         """Raises `RequestError` unknown_participant or unknown_track."""
@@ -162,7 +189,7 @@ class RoomService:
 
     def is_revoked(self, grants: Grants) -> bool:
         """Whether the bearer was kicked after the token was issued. A token without `iat` and `nbf` counts as old."""
-        kicked_at = self._kicked_at.get((grants.room, grants.identity))
+        kicked_at = self._revocations.revoked_at(grants.room, grants.identity)
         # Token times are whole seconds: one of the same second is taken for the older one.
         return kicked_at is not None and grants.issued_at <= kicked_at
 

@@ -10,9 +10,14 @@ from aiohttp import web
 
 from sfu.api import Sfu
 from signaling.config import Settings
+from signaling.db.database import Database
+from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.limits import AddressLimiter
+from signaling.livekit.rpc import RpcCalls
+from signaling.livekit.simulate import ResumeFaults
 from signaling.metrics import Metrics
+from signaling.revocations import Revocations
 from signaling.rooms import RoomService
 from signaling.tokens import TokenService
 
@@ -33,9 +38,14 @@ class Services:
     sfu: Sfu
     tokens: TokenService
     rooms: RoomService
+    database: Database
+    revocations: Revocations
     metrics: Metrics
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
+    server_api_limiter: AddressLimiter
+    rpc: RpcCalls
+    resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""
@@ -47,6 +57,15 @@ SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
+    metrics = Metrics()
+    database = Database(settings.resolved_database_url, timeout_s=settings.database_timeout_s)
+    repository = Repository(database)
+    revocations = Revocations(
+        repository,
+        metrics,
+        limit=settings.max_revocations,
+        keep_s=settings.max_token_ttl_s + settings.guest_renewal_s + 2 * settings.token_leeway_s,
+    )
     tokens = TokenService(
         settings.keys,
         leeway_s=settings.token_leeway_s,
@@ -58,8 +77,14 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         settings=settings,
         sfu=sfu,
         tokens=tokens,
-        rooms=RoomService(settings, sfu, tokens),
-        metrics=Metrics(),
+        rooms=RoomService(settings, sfu, tokens, revocations),
+        database=database,
+        revocations=revocations,
+        metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),
+        rpc=RpcCalls(
+            sfu, settings.rpc_ack_timeout_s, settings.max_rpc_timeout_s, settings.max_rpc_calls_per_participant
+        ),
+        server_api_limiter=AddressLimiter(settings.server_api_requests_per_minute, settings.max_tracked_addresses),
     )

@@ -10,7 +10,7 @@ from sfu.api import TrackSettings
 from sfu.control.allocator import target_layer
 from sfu.engine.api import EngineCommands, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TransportHandle
-from sfu.sdp.model import AcceptedSection
+from sfu.sdp.model import AcceptedSection, SentMedia
 from sfu.sdp.negotiate import outbound_payloads
 
 if TYPE_CHECKING:
@@ -38,27 +38,47 @@ class Subscription:
         self.rtx_ssrc = rtx_ssrc
         self.settings = TrackSettings()
         self.handle: SubscriptionHandle | None = None
-        self.mid = ""
-        """Of the section that carries it; empty until an offer has one."""
         self.refused = False
         """The client cannot receive any form of it."""
-        self._payload_types: frozenset[int] = frozenset()
+        self._accepted: AcceptedSection | None = None
+
+    def sent_media(self) -> SentMedia:
+        """What a description says of it."""
+        publication = self.publication
+        label = publication.stream_label
+        if not label or self.subscriber.client.is_firefox:
+            # Firefox names received tracks itself; its SDK finds the track by the stream instead.
+            label = publication.track_id
+        participant_id = publication.publisher.info.participant_id
+        return SentMedia(
+            track_id=publication.track_id,
+            stream_id=f"{participant_id}|{label}",
+            ssrc=self.ssrc,
+            rtx_ssrc=self.rtx_ssrc,
+            cname=participant_id,
+            stereo=publication.info.stereo or publication.received.stereo,
+            variants=publication.variants(),
+        )
+
+    def can_take(self, accepted: AcceptedSection) -> bool:
+        """Whether the track can go out on a section in any form."""
+        return bool(outbound_payloads(self.publication.received, accepted))
 
     def attach(
         self, engine: EngineCommands, transport: TransportHandle, accepted: AcceptedSection, cache_packets: int
     ) -> bool:
-        """The client's answer has the section: start sending, or start anew when it accepts other codecs now."""
-        if self.handle is not None and accepted.payload_types == self._payload_types:
+        """The client takes it on that section: start sending, or start anew when it takes something else now."""
+        if self.handle is not None and accepted == self._accepted:
             return False
         payloads = outbound_payloads(self.publication.received, accepted)
         if not payloads:
             self.refused = True
             return False
         self.detach(engine)
-        self._payload_types = accepted.payload_types
+        self._accepted = accepted
         config = SubscriptionConfig(
             ssrc=self.ssrc,
-            mid=self.mid,
+            mid=accepted.mid,
             cname=self.publication.publisher.info.participant_id,
             payloads=payloads,
             rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,

@@ -21,6 +21,7 @@ from sfu.api import (
     TrackSource,
     VideoLayerInfo,
 )
+from signaling.turn import IceServer
 
 PROTOCOL = 17
 """Version of the LiveKit protocol that this server speaks (dual peer connection, "v0")."""
@@ -189,6 +190,12 @@ def leave(reason: LeaveReason, protocol: int) -> rtc.LeaveRequest:
     if protocol < 13:
         message.can_reconnect = reconnect
     return message
+
+
+def ice_servers(servers: Sequence[IceServer]) -> list[rtc.ICEServer]:
+    return [
+        rtc.ICEServer(urls=server.urls, username=server.username, credential=server.credential) for server in servers
+    ]
 
 
 def server_info(node_id: str) -> models.ServerInfo:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -26,8 +27,8 @@ TIMEOUT_MS = 20_000
 
 expect.set_options(timeout=TIMEOUT_MS)
 
-EXPECTED_404 = ("/api/v1/rooms/", "/rtc/v1")
-"""An empty room is not found, and a client that tries the newer protocol is told to fall back."""
+EXPECTED_404 = "/api/v1/rooms/"
+"""An empty room is not found."""
 
 INBOUND = """async () => {
     const pc = window.__tingRoom.engine.pcManager;
@@ -41,8 +42,8 @@ INBOUND = """async () => {
 }"""
 
 
-async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS) -> Browser:
-    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts])
+async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS, extra: Sequence[str] = ()) -> Browser:
+    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts, *extra])
 
 
 @dataclass

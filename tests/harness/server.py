@@ -14,6 +14,7 @@ import secrets
 import signal
 import socket
 import sys
+import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -25,6 +26,8 @@ from livekit import api
 from sfu.api import Sfu, create_sfu
 from signaling.app import Listener, create_app
 from signaling.config import Settings, load_settings
+from signaling.rooms import RoomService
+from signaling.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, API_SECRET = "devkey", "secret"
@@ -98,7 +101,8 @@ class ServerProcess:
         self.ports = free_ports()
         self.log: list[str] = []
         self._flags = (*flags, "--rtc-addresses", rtc_addresses) if rtc_addresses else flags
-        self._environment = environment or {}
+        self._data = tempfile.TemporaryDirectory(prefix="ting-")
+        self._environment = {"TING_DATA_DIR": self._data.name, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -176,11 +180,21 @@ class EmbeddedServer:
 
     def __init__(self, **flags: str) -> None:
         self.ports = free_ports()
+        self._data = tempfile.TemporaryDirectory(prefix="ting-")
         self.settings: Settings = load_settings(
-            {"dev": True, "engine": os.environ.get("TING_ENGINE", "auto"), **self.ports.flags(), **LOOPBACK, **flags}
+            {
+                "dev": True,
+                "engine": os.environ.get("TING_ENGINE", "auto"),
+                **self.ports.flags(),
+                **LOOPBACK,
+                "data_dir": self._data.name,
+                **flags,
+            }
         )
         self.sfu: Sfu = create_sfu(self.settings.sfu)
-        self._listener = Listener(create_app(self.settings, self.sfu), self.settings)
+        app = create_app(self.settings, self.sfu)
+        self.rooms: RoomService = app[SERVICES].rooms
+        self._listener = Listener(app, self.settings)
 
     @property
     def url(self) -> str:

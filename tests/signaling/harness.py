@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -137,7 +138,8 @@ class Client:
 
 @asynccontextmanager
 async def running(sfu: FakeSfu | None = None, **changes: Any) -> AsyncIterator[Server]:
-    settings = make_settings(**changes)
+    data = tempfile.TemporaryDirectory(prefix="ting-")
+    settings = make_settings(**{"data_dir": data.name, **changes})
     sfu = sfu or FakeSfu()
     app = create_app(settings, sfu)
     listener = Listener(app, settings)
@@ -148,6 +150,7 @@ async def running(sfu: FakeSfu | None = None, **changes: Any) -> AsyncIterator[S
     finally:
         await server.http.close()
         await listener.stop()
+        data.cleanup()
 
 
 async def eventually(condition: Callable[[], object], what: str = "the condition") -> None:

@@ -23,7 +23,7 @@ const FINGERPRINT: u16 = 0x8028;
 const ICE_CONTROLLED: u16 = 0x8029;
 const COMPREHENSION_OPTIONAL: u16 = 0x8000;
 /// USERNAME, ERROR-CODE, UNKNOWN-ATTRIBUTES, XOR-MAPPED-ADDRESS, PRIORITY, USE-CANDIDATE: the comprehension-required
-/// types that `sfu/transport/stun.py` understands, but for MESSAGE-INTEGRITY.
+/// types that `sfu/engine/stun.py` understands, but for MESSAGE-INTEGRITY.
 const UNDERSTOOD: [u16; 6] = [USERNAME, 0x0009, 0x000A, XOR_MAPPED_ADDRESS, 0x0024, 0x0025];
 
 type TransactionId = [u8; 12];

@@ -11,6 +11,7 @@ mod events;
 mod faults;
 mod floor;
 mod lanes;
+mod load;
 mod outbox;
 mod runtime;
 mod shards;
@@ -28,6 +29,8 @@ mod ting_engine {
     use crate::engine::PacketEngine;
     #[pymodule_export]
     use crate::floor::bare_loop;
+    #[pymodule_export]
+    use crate::load::LoadGenerator;
     #[pymodule_export]
     use crate::runtime::Runtime;
 

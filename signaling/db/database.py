@@ -1,0 +1,150 @@
+"""One database: connections, transactions, migrations. SQLite in a file, or PostgreSQL.
+
+SQLite runs in a thread of its own per connection, with a write-ahead log and `synchronous=FULL`: what was committed
+survives a power failure, and readers never wait for the writer. There is one writer at a time, in this process by a
+lock and towards others by `BEGIN IMMEDIATE` and a busy timeout.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic import command
+from alembic.config import Config
+from alembic.util import CommandError
+from sqlalchemy import Connection, event, text
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+
+from signaling.db.url import parse_url
+from signaling.errors import DatabaseError
+
+_log = logging.getLogger("ting.database")
+_MIGRATIONS = Path(__file__).with_name("migrations")
+_MIGRATION_LOCK = 0x54696E67
+"""PostgreSQL advisory lock, so that nodes that start together migrate one after another."""
+_POOL_SIZE = 5
+_START = {"sqlite_begin": "BEGIN"}
+_START_WRITING = {"sqlite_begin": "BEGIN IMMEDIATE"}
+
+
+class Database:
+    """`timeout_s` bounds every wait: for a connection, for another writer, for one statement of PostgreSQL."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self._url = parse_url(url)
+        self._timeout_s = timeout_s
+        self._engine: AsyncEngine | None = None
+        self._writer = asyncio.Lock()
+
+    @property
+    def is_sqlite(self) -> bool:
+        return self._url.get_backend_name() == "sqlite"
+
+    async def open(self) -> None:
+        """Connect and bring the tables up to date. Raises `DatabaseError`."""
+        try:
+            self._engine = self._create_engine()
+            async with self._engine.connect() as connection:
+                writing = await connection.execution_options(**_START_WRITING)
+                async with writing.begin():
+                    await writing.run_sync(_migrate)
+        except CommandError as error:
+            await self.close()
+            _log.error("migration failed: %s", error)
+            raise DatabaseError("the database is of another version of Ting") from None
+        except ImportError as error:
+            raise DatabaseError(f"the database cannot be opened: {error.name} is not installed") from None
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            await self.close()
+            raise DatabaseError(f"the database cannot be opened: {_reason(error)}") from None
+
+    async def close(self) -> None:
+        engine, self._engine = self._engine, None
+        if engine is not None:
+            await engine.dispose()
+
+    @asynccontextmanager
+    async def reading(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that reads. Every database error inside becomes `DatabaseError`."""
+        async with self._transaction(_START) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def writing(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that writes: committed when the block ends well, and durable then."""
+        async with self._writer, self._transaction(_START_WRITING) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def _transaction(self, options: dict[str, Any]) -> AsyncIterator[AsyncConnection]:
+        if self._engine is None:
+            raise DatabaseError("the database is not open")
+        try:
+            async with self._engine.execution_options(**options).begin() as connection:
+                yield connection
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise DatabaseError(f"the database failed: {_reason(error)}") from None
+
+    def _create_engine(self) -> AsyncEngine:
+        if self.is_sqlite:
+            return self._create_sqlite_engine()
+        return create_async_engine(
+            self._url,
+            pool_size=_POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=self._timeout_s,
+            pool_pre_ping=True,
+            connect_args={"timeout": self._timeout_s, "command_timeout": self._timeout_s},
+        )
+
+    def _create_sqlite_engine(self) -> AsyncEngine:
+        path = Path(self._url.database or "")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.touch(mode=0o600)
+        engine = create_async_engine(self._url, pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=self._timeout_s)
+        timeout_ms = round(self._timeout_s * 1000)
+
+        @event.listens_for(engine.sync_engine, "connect")
+        def configure(connection: Any, _record: object) -> None:
+            # Without this the driver begins transactions by itself, later than it should.
+            connection.isolation_level = None
+            cursor = connection.cursor()
+            for pragma in (
+                f"busy_timeout={timeout_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+            ):  # fmt: skip
+                cursor.execute(f"PRAGMA {pragma}")
+            cursor.close()
+
+        @event.listens_for(engine.sync_engine, "begin")
+        def begin(connection: Connection) -> None:
+            connection.exec_driver_sql(connection.get_execution_options()["sqlite_begin"])
+
+        return engine
+
+
+def _migrate(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
+    config = Config()
+    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    command.upgrade(config, "head")
+
+
+def _reason(error: BaseException) -> str:
+    """One line without values, statements and addresses."""
+    cause: BaseException = getattr(error, "orig", None) or error
+    if isinstance(cause, sqlite3.Error):
+        return str(cause)
+    if isinstance(cause, OSError):
+        return os.strerror(cause.errno) if cause.errno else type(cause).__name__
+    # asyncpg puts the server's sentence after the class; that sentence can hold values.
+    return type(cause.__cause__ or cause).__name__

@@ -1,0 +1,38 @@
+"""The tables. A change here needs a migration in `migrations/versions`; a test compares the two."""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Identity, Index, Integer, LargeBinary, String
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+_RowId = BigInteger().with_variant(Integer, "sqlite")
+"""SQLite numbers rows by itself only where the key is an INTEGER."""
+
+
+class Base(DeclarativeBase):
+    pass
+
+
+class Revocation(Base):
+    """Tokens of `identity` for `room` that were issued up to `revoked_at_ms` (Unix time) are refused."""
+
+    __tablename__ = "revocations"
+
+    room: Mapped[str] = mapped_column(String(512), primary_key=True)
+    identity: Mapped[str] = mapped_column(String(512), primary_key=True)
+    revoked_at_ms: Mapped[int] = mapped_column(BigInteger, index=True)
+
+
+class Delivery(Base):
+    """A webhook event on its way to one URL. Those of one (url, room) go out in order of `delivery_id`."""
+
+    __tablename__ = "webhook_deliveries"
+    __table_args__ = (Index("ix_webhook_deliveries_created_at_ms", "created_at_ms"),)
+
+    delivery_id: Mapped[int] = mapped_column(_RowId, Identity(), primary_key=True)
+    url: Mapped[str] = mapped_column(String(2048))
+    room: Mapped[str] = mapped_column(String(512))
+    event: Mapped[bytes] = mapped_column(LargeBinary)
+    """A livekit.WebhookEvent as protobuf."""
+    created_at_ms: Mapped[int] = mapped_column(BigInteger)
+    attempts: Mapped[int] = mapped_column(Integer)

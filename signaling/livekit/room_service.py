@@ -1,0 +1,233 @@
+"""The methods of LiveKit's RoomService. `METHODS` is the whole table; a method may raise `TwirpError` or
+`RequestError`."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from google.protobuf.message import Message
+from livekit.protocol import models, room
+
+from sfu.api import DataKind, ParticipantChanges, ParticipantSession, RequestError, RoomOptions
+from sfu.ids import Identity, RoomName, TrackId
+from signaling.livekit import convert
+from signaling.livekit.rpc import RpcError
+from signaling.livekit.twirp_errors import TwirpError, from_rpc_error
+from signaling.participants import check_changes, check_metadata
+from signaling.rooms import MAX_ROOM_NAME_LENGTH, is_clean
+from signaling.services import Services
+from signaling.tokens import Grants
+
+_NONCE_BYTES = 16
+_DENIED = "permissions denied"
+
+
+@dataclass(frozen=True, slots=True)
+class Method:
+    request: type[Message]
+    handle: Callable[[Services, Grants, Any], Awaitable[Message]]
+
+
+# --- rights ---------------------------------------------------------------------------------------------
+
+
+def _require(allowed: bool) -> None:
+    """LiveKit says "unauthenticated" to those whose token lacks the grant, too."""
+    if not allowed:
+        raise TwirpError("unauthenticated", _DENIED)
+
+
+def _require_admin(grants: Grants, room_name: str) -> RoomName:
+    _require(grants.room_admin and bool(room_name) and grants.room == room_name)
+    return RoomName(room_name)
+
+
+def _require_session(services: Services, room_name: RoomName, identity: str) -> ParticipantSession:
+    """Raises `RequestError` unknown_room or unknown_participant."""
+    if services.sfu.find_room(room_name) is None:
+        raise RequestError("no such room", code="unknown_room")
+    session = services.sfu.find_participant(room_name, Identity(identity))
+    if session is None:
+        raise RequestError("no such participant", code="unknown_participant")
+    return session
+
+
+# --- rooms ----------------------------------------------------------------------------------------------
+
+
+async def _create_room(services: Services, grants: Grants, message: room.CreateRoomRequest) -> models.Room:
+    """Agents to dispatch, tags, playout delays and the node are taken and have no effect here."""
+    _require(grants.room_create)
+    if not is_clean(message.name, MAX_ROOM_NAME_LENGTH):
+        raise TwirpError("invalid_argument", f"a room name has 1 to {MAX_ROOM_NAME_LENGTH} ordinary characters")
+    if message.HasField("egress"):
+        # Somebody counts on a recording: better an error now than a missing file later.
+        raise TwirpError("failed_precondition", "there is no egress service")
+    _check_metadata(services, message.metadata)
+    options = RoomOptions(
+        metadata=message.metadata,
+        empty_timeout_s=message.empty_timeout,
+        departure_timeout_s=message.departure_timeout,
+        max_participants=message.max_participants,
+    )
+    return convert.room(services.sfu.create_room(RoomName(message.name), options), services.settings.sfu)
+
+
+async def _list_rooms(services: Services, grants: Grants, message: room.ListRoomsRequest) -> room.ListRoomsResponse:
+    _require(grants.room_list)
+    names = frozenset(message.names)
+    infos = [info for info in services.sfu.rooms() if not names or info.name in names]
+    return room.ListRoomsResponse(rooms=[convert.room(info, services.settings.sfu) for info in infos])
+
+
+async def _delete_room(services: Services, grants: Grants, message: room.DeleteRoomRequest) -> room.DeleteRoomResponse:
+    _require(grants.room_create)
+    services.rooms.end_room(RoomName(message.room))
+    return room.DeleteRoomResponse()
+
+
+async def _update_room_metadata(
+    services: Services, grants: Grants, message: room.UpdateRoomMetadataRequest
+) -> models.Room:
+    name = _require_admin(grants, message.room)
+    _check_metadata(services, message.metadata)
+    return convert.room(services.sfu.update_room_metadata(name, message.metadata), services.settings.sfu)
+
+
+def _check_metadata(services: Services, metadata: str) -> None:
+    try:
+        check_metadata(metadata, services.settings.max_metadata_bytes)
+    except RequestError:
+        raise TwirpError("invalid_argument", "metadata size exceeds limits") from None
+
+
+# --- participants ---------------------------------------------------------------------------------------
+
+
+async def _list_participants(
+    services: Services, grants: Grants, message: room.ListParticipantsRequest
+) -> room.ListParticipantsResponse:
+    name = _require_admin(grants, message.room)
+    infos = services.sfu.participants(name)
+    return room.ListParticipantsResponse(participants=[convert.participant(info) for info in infos])
+
+
+async def _get_participant(
+    services: Services, grants: Grants, message: room.RoomParticipantIdentity
+) -> models.ParticipantInfo:
+    name = _require_admin(grants, message.room)
+    for info in services.sfu.participants(name):
+        if info.identity == message.identity:
+            return convert.participant(info)
+    raise RequestError("no such participant", code="unknown_participant")
+
+
+async def _remove_participant(
+    services: Services, grants: Grants, message: room.RoomParticipantIdentity
+) -> room.RemoveParticipantResponse:
+    """The participant's tokens of until now are refused from now on, whatever `revoke_token_ts` says."""
+    services.rooms.kick(_require_admin(grants, message.room), Identity(message.identity))
+    await services.rooms.kicks_stored()
+    return room.RemoveParticipantResponse()
+
+
+async def _mute_published_track(
+    services: Services, grants: Grants, message: room.MuteRoomTrackRequest
+) -> room.MuteRoomTrackResponse:
+    name = _require_admin(grants, message.room)
+    if not message.muted and not services.settings.remote_unmute:
+        raise TwirpError("failed_precondition", "remote unmute not enabled")
+    session = _require_session(services, name, message.identity)
+    services.rooms.mute(name, Identity(message.identity), TrackId(message.track_sid), message.muted)
+    tracks = (track for track in session.info.tracks if track.track_id == message.track_sid)
+    return room.MuteRoomTrackResponse(track=next((convert.track(track) for track in tracks), None))
+
+
+async def _update_participant(
+    services: Services, grants: Grants, message: room.UpdateParticipantRequest
+) -> models.ParticipantInfo:
+    session = _require_session(services, _require_admin(grants, message.room), message.identity)
+    changes = ParticipantChanges(message.name, message.metadata, dict(message.attributes))
+    try:
+        check_changes(session.info, changes, services.settings.max_metadata_bytes)
+    except RequestError as error:
+        raise TwirpError("invalid_argument", str(error)) from None
+    session.update(changes)
+    if message.HasField("permission"):
+        session.set_permissions(convert.permissions(message.permission))
+    return convert.participant(session.info)
+
+
+async def _update_subscriptions(
+    services: Services, grants: Grants, message: room.UpdateSubscriptionsRequest
+) -> room.UpdateSubscriptionsResponse:
+    """Tracks that are not there (any more) are ignored."""
+    session = _require_session(services, _require_admin(grants, message.room), message.identity)
+    named = [*message.track_sids, *(sid for tracks in message.participant_tracks for sid in tracks.track_sids)]
+    try:
+        session.update_subscription([TrackId(sid) for sid in dict.fromkeys(named)], message.subscribe)
+    except RequestError as error:
+        if error.code != "unknown_track":
+            raise
+    return room.UpdateSubscriptionsResponse()
+
+
+# --- data -----------------------------------------------------------------------------------------------
+
+
+async def _send_data(services: Services, grants: Grants, message: room.SendDataRequest) -> room.SendDataResponse:
+    name = _require_admin(grants, message.room)
+    if len(message.nonce) not in (0, _NONCE_BYTES):
+        raise TwirpError("invalid_argument", f"nonce should be {_NONCE_BYTES} bytes or not present")
+    named = list(message.destination_identities)
+    if message.destination_sids:
+        known = services.rooms.identities_of(name)
+        named += [known[sid] for sid in message.destination_sids if sid in known]
+    user = models.UserPacket(payload=message.data, destination_identities=named, nonce=message.nonce)
+    if message.HasField("topic"):
+        user.topic = message.topic
+    packet = models.DataPacket(kind=message.kind, destination_identities=named, user=user).SerializeToString()
+    if len(packet) > services.settings.sfu.max_data_message_bytes:
+        raise TwirpError("invalid_argument", "the data is too large")
+    if services.sfu.find_room(name) is None:
+        raise RequestError("no such room", code="unknown_room")
+    if not named and message.destination_sids:
+        return room.SendDataResponse()  # nobody of those is here: that must not become "everyone"
+    kind = DataKind.RELIABLE if message.kind == models.DataPacket.RELIABLE else DataKind.LOSSY
+    services.sfu.send_data(name, kind, packet, [Identity(identity) for identity in named])
+    return room.SendDataResponse()
+
+
+async def _perform_rpc(services: Services, grants: Grants, message: room.PerformRpcRequest) -> room.PerformRpcResponse:
+    name = _require_admin(grants, message.room)
+    if not message.destination_identity:
+        raise TwirpError("invalid_argument", "destination identity cannot be empty")
+    try:
+        payload = await services.rpc.perform(
+            name,
+            Identity(message.destination_identity),
+            message.method,
+            message.payload,
+            message.response_timeout_ms,
+        )
+    except RpcError as error:
+        raise from_rpc_error(error) from None
+    return room.PerformRpcResponse(payload=payload)
+
+
+METHODS: dict[str, Method] = {
+    "CreateRoom": Method(room.CreateRoomRequest, _create_room),
+    "ListRooms": Method(room.ListRoomsRequest, _list_rooms),
+    "DeleteRoom": Method(room.DeleteRoomRequest, _delete_room),
+    "ListParticipants": Method(room.ListParticipantsRequest, _list_participants),
+    "GetParticipant": Method(room.RoomParticipantIdentity, _get_participant),
+    "RemoveParticipant": Method(room.RoomParticipantIdentity, _remove_participant),
+    "MutePublishedTrack": Method(room.MuteRoomTrackRequest, _mute_published_track),
+    "UpdateParticipant": Method(room.UpdateParticipantRequest, _update_participant),
+    "UpdateSubscriptions": Method(room.UpdateSubscriptionsRequest, _update_subscriptions),
+    "SendData": Method(room.SendDataRequest, _send_data),
+    "PerformRpc": Method(room.PerformRpcRequest, _perform_rpc),
+    "UpdateRoomMetadata": Method(room.UpdateRoomMetadataRequest, _update_room_metadata),
+}

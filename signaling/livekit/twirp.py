@@ -1,0 +1,149 @@
+"""POST /twirp/livekit.RoomService/{method}: LiveKit's server API over Twirp (protocol v7).
+
+A request is a protobuf message, binary or in its JSON form, with a bearer token; the answer has the encoding of the
+request. Every error is JSON: `{"code", "msg"}`, with the HTTP status that belongs to the code. The methods themselves
+are in `room_service`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from http import HTTPStatus
+
+from aiohttp import hdrs, web
+from google.protobuf import json_format
+from google.protobuf.message import DecodeError, Message
+
+from sfu.errors import RequestError
+from signaling import strict_json
+from signaling.addresses import client_address, parse_networks
+from signaling.errors import TokenError
+from signaling.livekit import room_service
+from signaling.livekit.twirp_errors import STATUS, TwirpError, from_request_error
+from signaling.services import SERVICES, Phase, Services
+from signaling.tokens import Grants
+
+_log = logging.getLogger("ting.twirp")
+
+SERVICE = "livekit.RoomService"
+_PROTOBUF, _JSON = "application/protobuf", "application/json"
+_CORS = {
+    hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+    hdrs.ACCESS_CONTROL_ALLOW_METHODS: "POST, OPTIONS",
+    # The wildcard does not cover Authorization (Fetch §3.3.5).
+    hdrs.ACCESS_CONTROL_ALLOW_HEADERS: "Authorization, *",
+    hdrs.ACCESS_CONTROL_MAX_AGE: "86400",
+}
+
+
+def add_routes(app: web.Application) -> None:
+    # Clients that put a URL with a final slash before the path send two slashes.
+    app.router.add_route("*", "/{slashes:/*}twirp/{path:.*}", handle_twirp)
+
+
+async def handle_twirp(request: web.Request) -> web.Response:
+    if request.method == hdrs.METH_OPTIONS:
+        return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS)
+    try:
+        response = await _answer(request, request.app[SERVICES])
+    except TwirpError as error:
+        response = _error_response(error)
+    except RequestError as error:
+        response = _error_response(from_request_error(error))
+    except ConnectionResetError:
+        raise
+    except Exception:
+        _log.exception("a server request failed")
+        response = _error_response(TwirpError("internal", "something went wrong here"))
+    response.headers.update(_CORS)
+    return response
+
+
+async def _answer(request: web.Request, services: Services) -> web.Response:
+    method = _method(request)
+    if services.phase is not Phase.READY:
+        raise TwirpError("unavailable", "the server is starting or stopping")
+    address = client_address(request, parse_networks(services.settings.trusted_proxies))
+    wait_s = services.server_api_limiter.take(address)
+    if wait_s:
+        raise TwirpError("resource_exhausted", "too many requests", retry_after_s=wait_s)
+    grants = _authenticate(request, services)
+    body = await _read(request, services)
+    message = method.request()
+    if request.content_type == _JSON:
+        _parse_json(body, message)
+        answer = await method.handle(services, grants, message)
+        text = json_format.MessageToJson(answer, preserving_proto_field_name=True, indent=None)
+        return web.Response(text=text, content_type=_JSON)
+    try:
+        message.ParseFromString(body)
+    except DecodeError:
+        raise TwirpError("malformed", "the protobuf request could not be decoded") from None
+    answer = await method.handle(services, grants, message)
+    return web.Response(body=answer.SerializeToString(), content_type=_PROTOBUF)
+
+
+def _method(request: web.Request) -> room_service.Method:
+    service, _, name = request.match_info["path"].partition("/")
+    method = room_service.METHODS.get(name) if service == SERVICE else None
+    if method is None:
+        raise TwirpError("bad_route", f"no handler for path {_printable(request.path)}")
+    if request.method != hdrs.METH_POST:
+        raise TwirpError("bad_route", f"unsupported method {request.method} (only POST is allowed)")
+    if request.content_type not in (_PROTOBUF, _JSON):
+        raise TwirpError("bad_route", f"unexpected Content-Type: {_printable(request.content_type)}")
+    return method
+
+
+def _authenticate(request: web.Request, services: Services) -> Grants:
+    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise TokenError("malformed", "invalid authorization header. Must start with Bearer")
+        grants = services.tokens.verify(token.strip())
+        if services.rooms.is_revoked(grants):
+            raise TokenError("revoked", "the participant was removed from the room")
+    except TokenError as error:
+        services.metrics.tokens_refused.labels(error.code).inc()
+        raise TwirpError("unauthenticated", str(error)) from None
+    return grants
+
+
+async def _read(request: web.Request, services: Services) -> bytes:
+    settings = services.settings
+    body = bytearray()
+    try:
+        async with asyncio.timeout(settings.request_timeout_s):
+            while chunk := await request.content.readany():
+                body += chunk
+                if len(body) > settings.max_server_api_body_bytes:
+                    raise TwirpError("malformed", "the request body is too large")
+    except TimeoutError:
+        raise TwirpError("deadline_exceeded", "the request body took too long") from None
+    return bytes(body)
+
+
+def _parse_json(body: bytes, message: Message) -> None:
+    try:
+        value = strict_json.loads(body or b"{}")
+        if not isinstance(value, dict):
+            raise ValueError
+        json_format.ParseDict(value, message, ignore_unknown_fields=True)
+    except (json_format.ParseError, ValueError, TypeError):
+        raise TwirpError("malformed", "the json request could not be decoded") from None
+
+
+def _error_response(error: TwirpError) -> web.Response:
+    body: dict[str, str | Mapping[str, str]] = {"code": error.code, "msg": str(error)}
+    if error.meta:
+        body["meta"] = error.meta
+    response = web.json_response(body, status=STATUS[error.code])
+    if error.retry_after_s is not None:
+        response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
+    return response
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text[:100])

@@ -1,0 +1,125 @@
+"""Kicks that stay in force: kept in memory for the check at each join, and in the database for after a restart.
+
+A kick is in force at once, whether or not the database can be reached. Writing goes on in the background and is
+repeated until it works; `stored` waits for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+
+from signaling.db.repository import Repository, RevocationRow
+from signaling.errors import DatabaseError
+from signaling.metrics import Metrics
+
+_log = logging.getLogger("ting.rooms")
+RETRY_S = 5.0
+PRUNE_INTERVAL_S = 3600.0
+STORED_TIMEOUT_S = 2.0
+_Key = tuple[str, str]
+
+
+class Revocations:
+    """`keep_s` is how long a revocation matters: longer than any token that it could concern can live. Beyond `limit`
+    the oldest are forgotten. `clock` gives Unix time in seconds."""
+
+    def __init__(
+        self,
+        repository: Repository,
+        metrics: Metrics,
+        *,
+        limit: int,
+        keep_s: float,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._repository = repository
+        self._metrics = metrics
+        self._limit = limit
+        self._keep_s = keep_s
+        self._clock = clock
+        self._revoked_at: OrderedDict[_Key, float] = OrderedDict()
+        self._unwritten: OrderedDict[_Key, float] = OrderedDict()
+        self._changed = asyncio.Event()
+        self._idle = asyncio.Event()
+        self._idle.set()
+        self._writer: asyncio.Task[None] | None = None
+
+    async def start(self) -> None:
+        """Load what was revoked before. Raises `DatabaseError`."""
+        await self._repository.delete_revocations(self._oldest_ms())
+        for row in await self._repository.load_revocations(self._limit):
+            self._revoked_at[row.room, row.identity] = row.revoked_at_ms / 1000
+        self._writer = asyncio.create_task(self._write_on())
+
+    async def close(self) -> None:
+        """Write what is left, if the database lets us, and stop."""
+        if self._writer is None:
+            return
+        await self.stored()
+        self._writer.cancel()
+        await asyncio.gather(self._writer, return_exceptions=True)
+        self._writer = None
+
+    def add(self, room: str, identity: str) -> None:
+        """From now on tokens that were issued until now are refused."""
+        key, now = (room, identity), self._clock()
+        for entries in (self._revoked_at, self._unwritten):
+            entries[key] = now
+            entries.move_to_end(key)
+            while len(entries) > self._limit:
+                entries.popitem(last=False)
+        self._idle.clear()
+        self._changed.set()
+
+    def revoked_at(self, room: str, identity: str) -> float | None:
+        """Unix time in seconds, or None."""
+        return self._revoked_at.get((room, identity))
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether everything is in the database."""
+        return self._idle.is_set()
+
+    async def stored(self) -> bool:
+        """Wait until everything is in the database, but not for ever. Whether it is."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(STORED_TIMEOUT_S):
+                await self._idle.wait()
+        return self.is_idle
+
+    def _oldest_ms(self) -> int:
+        return round((self._clock() - self._keep_s) * 1000)
+
+    async def _write_on(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(PRUNE_INTERVAL_S):
+                    await self._changed.wait()
+            self._changed.clear()
+            batch, self._unwritten = self._unwritten, OrderedDict()
+            try:
+                if batch:
+                    await self._repository.save_revocations(
+                        [RevocationRow(*key, round(at * 1000)) for key, at in batch.items()]
+                    )
+                else:
+                    await self._prune()
+            except DatabaseError as error:
+                self._metrics.database_errors.labels("revocations").inc()
+                _log.error("revocations could not be stored: %s", error)
+                self._unwritten = batch | self._unwritten
+                self._changed.set()
+                await asyncio.sleep(RETRY_S)
+            if not self._unwritten:
+                self._idle.set()
+
+    async def _prune(self) -> None:
+        await self._repository.delete_revocations(self._oldest_ms())
+        oldest = self._oldest_ms() / 1000
+        while self._revoked_at and next(iter(self._revoked_at.values())) < oldest:
+            self._revoked_at.popitem(last=False)
