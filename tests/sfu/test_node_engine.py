@@ -65,9 +65,10 @@ async def test_a_fault_of_the_engine_ends_one_session(start_node: Callable[..., 
     node = await start_node(engine=kind)
     ada, bob, eve = await all_joined(node, ROOM, ["ada", "bob", "eve"])
     await ada.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
+    await bob.until(lambda: len(bob.tracks) == 1)
+    await hears(bob)
     await eve.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
     await bob.until(lambda: len(bob.tracks) == 2)
-    await hears(bob)
     await connected(eve)
     handle = node.find_session(ROOM, eve.session.info.participant_id).publisher.transport.handle
     node._runtime.engine.inject_fault(handle)
