@@ -16,6 +16,7 @@ from sfu.api import (
     Kind,
     ParticipantSession,
     Permissions,
+    PlaybackWish,
     RoomInfo,
     SessionSink,
     Sfu,
@@ -94,6 +95,18 @@ class RoomService:
         """Raises `RequestError` unknown_room when the room must be created first and was not."""
         if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
             raise RequestError("requested room does not exist", code="unknown_room")
+
+    async def play(
+        self, grants: Grants, wish: PlaybackWish, offer: str, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Enter as a participant that only plays; returns the answer too. Raises `SdpError` and `RequestError`."""
+        return await self._sfu.play(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, offer, sink)
+
+    async def offer_playback(
+        self, grants: Grants, wish: PlaybackWish, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """As `play`, but the second value is an offer. Raises `RequestError`."""
+        return await self._sfu.offer_playback(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, sink)
 
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
         return JoinRequest(

@@ -16,6 +16,7 @@ from signaling.gate import Gate
 from signaling.limits import AddressLimiter
 from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.simulate import ResumeFaults
+from signaling.livekit.webhooks import Webhooks
 from signaling.metrics import Metrics
 from signaling.revocations import Revocations
 from signaling.rooms import RoomService
@@ -40,6 +41,7 @@ class Services:
     rooms: RoomService
     database: Database
     revocations: Revocations
+    webhooks: Webhooks
     metrics: Metrics
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
@@ -80,6 +82,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         rooms=RoomService(settings, sfu, tokens, revocations),
         database=database,
         revocations=revocations,
+        webhooks=Webhooks(settings, repository, tokens, metrics),
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),

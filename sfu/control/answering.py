@@ -173,7 +173,7 @@ class AnsweringNegotiator:
 
     def _attach_all(self, transport: Transport) -> None:
         for mid, subscription in list(self._carried.items()):
-            accepted = _for_codec(self._receivable[mid], subscription.publication.codec)
+            accepted = for_codec(self._receivable[mid], subscription.publication.codec)
             self._participant.subscriber.attach(subscription, transport, accepted)
             if subscription.refused:
                 del self._carried[mid]
@@ -186,7 +186,7 @@ class AnsweringNegotiator:
             self._timer = None
 
 
-def _for_codec(accepted: AcceptedSection, codec: Codec | None) -> AcceptedSection:
+def for_codec(accepted: AcceptedSection, codec: Codec | None) -> AcceptedSection:
     """The dependency descriptor goes out with AV1 alone (`negotiate.offered_extensions` says why)."""
     if codec is Codec.AV1:
         return accepted

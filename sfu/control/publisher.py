@@ -235,20 +235,25 @@ class Publisher:
 
     def _reconcile(self, transport: Transport, negotiation: PublishNegotiation) -> None:
         """Make the publications match what the offer sends: gone ones first, so that a mid can be taken over."""
-        received = {media.mid: media for media in negotiation.received}
+        received = {media.mid: self._with_cache(media) for media in negotiation.received}
         self._forbidden &= {(media.mid, media.cid) for media in negotiation.received}
         for mid, publication in list(self._by_mid.items()):
             media = received.get(mid)
             replaced = media is not None and media.cid != publication.cid and media.cid in self._pending
             if media is None or replaced:
                 self.unpublish(publication)
-        for media in negotiation.received:
+        for media in received.values():
             existing = self._by_mid.get(media.mid)
             if existing is None:
                 self._publish(transport, media)
             elif existing.received.track != media.track:
                 existing.received = media
                 self._context.engine.set_track_config(existing.track, media.track)
+
+    def _with_cache(self, media: ReceivedMedia) -> ReceivedMedia:
+        config = self._context.config
+        size_bytes = config.keyframe_cache_bytes if media.track.pli else config.keyframe_cache_bytes_without_pli
+        return replace(media, track=replace(media.track, keyframe_cache_bytes=size_bytes))
 
     def _publish(self, transport: Transport, media: ReceivedMedia) -> None:
         pending = self._take_pending(media)

@@ -28,6 +28,7 @@ from sfu.engine.reference.demux import DatagramKind, classify
 from sfu.engine.reference.feedback import handle_rtcp
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.inbound import handle_rtp, send_nack
+from sfu.engine.reference.replay import run_replays
 from sfu.engine.reference.reports import run_reports
 from sfu.engine.reference.statistics import subscription_stats, track_stats, transport_stats
 from sfu.engine.reference.stream import InboundStream
@@ -179,6 +180,7 @@ class ReferenceEngine:
         state.muted = muted
         for stream in state.streams:
             stream.nack.clear()
+            stream.cache.clear()
         routing.refresh_track(self._core, state)
 
     def remove_track(self, track: TrackHandle) -> None:
@@ -231,6 +233,7 @@ class ReferenceEngine:
     def remove_subscription(self, subscription: SubscriptionHandle) -> None:
         forwarder = self._forwarder(subscription)
         forwarder.retire()
+        self._core.replays.pop(forwarder, None)
         del self._forwarders[subscription]
         del forwarder.track.forwarders[subscription]
         del forwarder.transport.forwarders[subscription]
@@ -338,6 +341,8 @@ class ReferenceEngine:
             for stream in track.streams:
                 if stream.nack:
                     send_nack(stream, stream.nack.due(now_ns, packet_followed=False))
+        self._working_for = None
+        run_replays(core, now_ns)
         for transport in self._transports.values():
             if transport.is_failed:
                 continue

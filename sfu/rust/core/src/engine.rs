@@ -11,6 +11,7 @@ use crate::demux::{DatagramKind, classify};
 use crate::feedback::handle_rtcp;
 use crate::forwarder::Forwarder;
 use crate::inbound::{handle_rtp, send_nack};
+use crate::replay::run_replays;
 use crate::reports::run_reports;
 use crate::routing;
 use crate::state::State;
@@ -322,6 +323,7 @@ impl Engine {
         for stream in &state.streams {
             if let Some(stream) = self.state.streams.get_mut(*stream) {
                 stream.nack.clear();
+                stream.cache.clear();
             }
         }
         routing::refresh_track(&mut self.state, slot);
@@ -423,6 +425,7 @@ impl Engine {
     pub fn remove_subscription(&mut self, subscription: SubscriptionHandle) -> Result<(), Error> {
         let slot = self.subscription_slot(subscription)?;
         self.subscriptions.remove(&subscription);
+        self.state.core.replays.shift_remove(&slot);
         let Some(forwarder) = self.state.forwarders.remove(slot) else { return Ok(()) };
         if let Some(transport) = self.state.transports.get_mut(forwarder.transport) {
             forwarder.retire(transport);
@@ -575,6 +578,8 @@ impl Engine {
                 }
             }
         }
+        self.working_for = None;
+        run_replays(state, now_ns);
         for slot in self.transports.values() {
             let Some(transport) = state.transports.get_mut(*slot).filter(|one| !one.is_failed) else { continue };
             self.working_for = Some(*slot);
