@@ -268,6 +268,8 @@ class Node:
 
     def _destination(self, room: RoomName, destination: RoomName, create: bool) -> Room:
         self._require_room(room)
+        if self._config.spread_rooms:
+            raise RequestError("rooms of this server are apart (spread_rooms)", code="not_supported")
         if destination == room:
             raise RequestError("destination room cannot be the same as source room")
         found = self._rooms.get(destination)
