@@ -12,8 +12,8 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from sfu.api import LeaveReason, SessionEnded, TrackSource
 from sfu.engine import engine_name
-from sfu.errors import EngineError
-from sfu.ids import RoomName
+from sfu.errors import EngineError, RequestError
+from sfu.ids import Identity, RoomName
 from tests.harness.raw_caller import RawCaller, all_joined
 from tests.harness.waiting import eventually
 
@@ -82,3 +82,21 @@ async def test_a_fault_of_the_engine_ends_one_session(start_node: Callable[..., 
     # The client comes back, as clients do.
     (again,) = await all_joined(node, ROOM, ["eve"])
     await asyncio.gather(*(caller.close() for caller in (ada, bob, eve, again)))
+
+
+async def test_rooms_that_are_spread_are_apart(start_node: Callable[..., Any]) -> None:
+    """Each has a group of its own; in the Rust engine with two threads that is an engine of its own."""
+    node = await start_node(spread_rooms=True, engine_threads=2)
+    (ada,) = await all_joined(node, ROOM, ["ada"])
+    (bob,) = await all_joined(node, "hall", ["bob"])
+    callers = ((ROOM, ada), (RoomName("hall"), bob))
+    sessions = [node.find_session(room, caller.session.info.participant_id) for room, caller in callers]
+    transports = [session.subscriber.transport.handle for session in sessions]
+    if node._runtime.name == "rust":
+        assert len({handle % 2 for handle in transports}) == 2
+    for work in (node.move_participant, node.forward_participant):
+        with pytest.raises(RequestError) as caught:
+            work(ROOM, Identity("ada"), RoomName("hall"), create=False)
+        assert caught.value.code == "not_supported"
+    assert [one.identity for one in node.participants(ROOM)] == ["ada"]
+    await asyncio.gather(ada.close(), bob.close())
