@@ -14,6 +14,7 @@ from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.limits import AddressLimiter
+from signaling.livekit.frames import Frames
 from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.simulate import ResumeFaults
 from signaling.livekit.webhooks import Webhooks
@@ -47,6 +48,7 @@ class Services:
     lookup_limiter: AddressLimiter
     server_api_limiter: AddressLimiter
     rpc: RpcCalls
+    frames: Frames = field(default_factory=Frames)
     resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
     phase: Phase = Phase.STARTING
     gate: Gate | None = None

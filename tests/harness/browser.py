@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ FLAGS = [
 ACCEPT_PROMPTS = "--use-fake-ui-for-media-stream"
 DENY_PROMPTS = "--deny-permission-prompts"
 TIMEOUT_MS = 20_000
+POLL_S = 0.05
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -44,6 +46,17 @@ INBOUND = """async () => {
 
 async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS, extra: Sequence[str] = ()) -> Browser:
     return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts, *extra])
+
+
+async def until(page: Page, condition: str, argument: object = None) -> None:
+    """Evaluate an async function in the page again and again until it gives something true. Playwright's own
+    `wait_for_function` takes the promise for an answer, and a promise is always true."""
+    try:
+        async with asyncio.timeout(TIMEOUT_MS / 1000):
+            while not await page.evaluate(condition, argument):  # noqa: ASYNC110 - pages have no event for it
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {TIMEOUT_MS / 1000} s: {condition}") from None
 
 
 @dataclass
@@ -112,9 +125,10 @@ class Tab:
 
     async def expect_sound(self, tracks: int) -> None:
         """That many received audio tracks carry energy above silence."""
-        await self.page.wait_for_function(
+        await until(
+            self.page,
             f"async n => (await ({INBOUND})()).filter(s => s.kind === 'audio' && s.energy > 1e-4).length >= n",
-            arg=tracks,
+            tracks,
         )
 
     async def close(self) -> None:
