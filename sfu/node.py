@@ -250,7 +250,8 @@ class Node:
                 transport.handle_dtls(self._runtime.now_ns(), event.path, event.data)
         elif isinstance(event, StreamStarted):
             publication = self._control.publications.get(event.track)
-            if publication is not None and publication.handle_stream_started(event.payload_type):
+            encoding = publication and next((one for one in publication.encodings if one.track == event.track), None)
+            if publication and encoding and encoding.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
                     subscription.subscriber.subscriber.mark_changed()
 

@@ -14,6 +14,7 @@ from sfu.api import ClientDescription, JoinRequest, ParticipantSession, Permissi
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from signaling.config import Settings
+from signaling.devices import broken_codecs
 from signaling.errors import ApiError, TokenError
 from signaling.revocations import Revocations
 from signaling.tokens import Grants, TokenService, new_guest_identity
@@ -33,6 +34,8 @@ class JoinOptions:
 
     auto_subscribe: bool = True
     adaptive_stream: bool = False
+    allow_pause: bool = False
+    """Whether videos may be paused that do not fit into the downlink."""
     client: ClientDescription = field(default_factory=ClientDescription)
 
 
@@ -69,6 +72,7 @@ class RoomService:
 
     async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
         """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
+        broken = broken_codecs(options.client)
         return await self._sfu.join(
             JoinRequest(
                 room=RoomName(grants.room),
@@ -80,6 +84,9 @@ class RoomService:
                 permissions=permissions_of(grants),
                 auto_subscribe=options.auto_subscribe,
                 adaptive_stream=options.adaptive_stream,
+                allow_pause=options.allow_pause,
+                broken_codecs=broken.all,
+                broken_publish_codecs=broken.publish,
                 client=options.client,
             ),
             sink,

@@ -34,6 +34,7 @@ from sfu.api import (
     TrackMuted,
     TrackSettings,
     TrackSubscribed,
+    VideoLayerInfo,
 )
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
@@ -65,6 +66,13 @@ class Participant:
         rate = context.config.max_data_messages_per_s
         self._data_bucket = TokenBucket(rate, rate)
         self.client: ClientDescription = request.client
+        self.broken_codecs = request.broken_codecs
+        self.publish_codecs = [
+            name
+            for name in context.config.video_codecs
+            if name not in request.broken_codecs | request.broken_publish_codecs
+        ]
+        """Video codecs that it may publish."""
         self._info = ParticipantInfo(
             participant_id=new_participant_id(),
             identity=request.identity,
@@ -167,6 +175,11 @@ class Participant:
         self.publisher.describe(track_id, Kind.AUDIO, audio_features=tuple(features))
         self._change_and_tell()
 
+    def update_video_layers(self, track_id: TrackId, layers: Sequence[VideoLayerInfo]) -> None:
+        self._check_open()
+        self.publisher.set_layers(track_id, layers)
+        self._change()
+
     def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
         self._check_open()
         self.publisher.describe(track_id, Kind.VIDEO, width=width, height=height)
@@ -242,6 +255,7 @@ class Participant:
         self._cancel_departure()
         self._sink = sink
         self.emit(ParticipantsUpdated([self._info, *self.others()]))
+        self.publisher.repeat_demand()
         self.subscriber.restart()
 
     def _cancel_departure(self) -> None:
@@ -311,6 +325,12 @@ class Participant:
             subscription.subscriber.subscriber.unsubscribe(publication.track_id)
         self._change()
         self._context.notify(PublicationEnded(self._room.info, self._info, publication.info))
+
+    def handle_encodings_changed(self, publication: Publication) -> None:
+        """A backup codec came or went: who should get another codec now gets it."""
+        for subscription in list(publication.subscriptions.values()):
+            subscription.subscriber.subscriber.reattach(subscription)
+        self._change()
 
     def handle_subscribed(self, subscription: Subscription) -> None:
         publisher = subscription.publication.publisher

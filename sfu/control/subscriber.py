@@ -11,12 +11,12 @@ import secrets
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from sfu.api import DataKind, SubscriberOffer, Target, TrackSettings
+from sfu.api import DataKind, SubscriberOffer, SubscriptionRefused, Target, TrackSettings
 from sfu.control.context import ControlContext
 from sfu.control.publication import Publication
 from sfu.control.subscription import Subscription, new_ssrc
 from sfu.engine.api import Kind
-from sfu.ids import TrackId
+from sfu.ids import SubscriptionHandle, TrackId
 from sfu.sdp.model import AcceptedSection, OfferSection, Setup, SlotState
 from sfu.sdp.negotiate import negotiate_subscribe
 from sfu.sdp.parse import parse_description
@@ -77,6 +77,7 @@ class Subscriber:
         )
         self.subscriptions[publication.track_id] = subscription
         publication.subscriptions[self._participant.info.participant_id] = subscription
+        publication.note_demand(subscription)
         self.mark_changed()
 
     def unsubscribe(self, track_id: TrackId) -> None:
@@ -84,6 +85,7 @@ class Subscriber:
         if subscription is None:
             return
         subscription.publication.subscriptions.pop(self._participant.info.participant_id, None)
+        subscription.publication.note_departure(subscription)
         if subscription.handle is not None:
             self._context.subscriptions.pop(subscription.handle, None)
         subscription.detach(self._context.engine)
@@ -104,6 +106,7 @@ class Subscriber:
         if subscription is not None:
             subscription.settings = settings
             subscription.apply_settings(self._context.engine)
+            subscription.publication.note_demand(subscription)
 
     def _take_ssrc(self) -> int:
         ssrc = new_ssrc(self._ssrcs)
@@ -154,6 +157,9 @@ class Subscriber:
         for subscription in self.subscriptions.values():
             if id(subscription) in placed or subscription.refused:
                 continue
+            if not subscription.variants():
+                self._refuse(subscription)
+                continue
             kind = subscription.publication.info.kind
             slot = next((s for s in self._slots if s.reusable and s.kind is kind), None)
             if slot is None:
@@ -182,13 +188,13 @@ class Subscriber:
             mid=slot.mid,
             kind=slot.kind,
             state=SlotState.ACTIVE,
-            variants=publication.variants(),
+            variants=subscription.variants(),
             track_id=publication.track_id,
             stream_id=f"{publication.publisher.info.participant_id}|{label}",
             ssrc=subscription.ssrc,
             rtx_ssrc=subscription.rtx_ssrc,
             cname=publication.publisher.info.participant_id,
-            stereo=publication.info.stereo or publication.received.stereo,
+            stereo=publication.info.stereo or publication.primary.received.stereo,
         )
 
     # --- being answered ----------------------------------------------------------------------------------
@@ -224,19 +230,44 @@ class Subscriber:
             # An answer that rejects a section closes it (RFC 8829 §5.3.1).
             subscription.refused = True
         else:
+            cache_packets = self._context.config.retransmission_packets
             before = subscription.handle
-            if subscription.attach(
-                self._context.engine, self.transport.handle, accepted, self._context.config.retransmission_packets
-            ):
-                if before is not None:
-                    self._context.subscriptions.pop(before, None)
-                if subscription.handle is not None:
-                    self._context.subscriptions[subscription.handle] = subscription
-                self._participant.handle_subscribed(subscription)
+            if subscription.accept(self._context.engine, self.transport.handle, accepted, cache_packets):
+                self._register(subscription, before)
+            elif before is not None and subscription.handle is None:
+                self._context.subscriptions.pop(before, None)
         if subscription.refused:
-            self._context.counters["subscriptions_refused"] += 1
             slot.subscription = None
             self._dirty = True
+            self._refuse(subscription)
+        else:
+            subscription.publication.note_demand(subscription)
+
+    def _refuse(self, subscription: Subscription) -> None:
+        """The client can receive no form of it: it is told so, and nobody else notices."""
+        subscription.refused = True
+        self._context.counters["subscriptions_refused"] += 1
+        self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
+        subscription.publication.note_departure(subscription)
+
+    def _register(self, subscription: Subscription, before: SubscriptionHandle | None) -> None:
+        if before is not None:
+            self._context.subscriptions.pop(before, None)
+        if subscription.handle is not None:
+            self._context.subscriptions[subscription.handle] = subscription
+        self._participant.handle_subscribed(subscription)
+
+    def reattach(self, subscription: Subscription) -> None:
+        """The publication's encodings are others now: take the best of them."""
+        if self.transport is None or subscription.encoding is subscription.best_encoding():
+            return
+        before = subscription.handle
+        cache_packets = self._context.config.retransmission_packets
+        if subscription.attach(self._context.engine, self.transport.handle, cache_packets):
+            self._register(subscription, before)
+        elif before is not None:
+            self._context.subscriptions.pop(before, None)
+        subscription.publication.note_demand(subscription)
 
     def _clear_in_flight(self) -> None:
         self._in_flight = None

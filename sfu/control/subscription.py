@@ -6,16 +6,17 @@ import secrets
 from collections.abc import Container
 from typing import TYPE_CHECKING
 
-from sfu.api import TrackSettings
+from sfu.api import TrackSettings, VideoLayerInfo
 from sfu.control.allocator import target_layer
-from sfu.engine.api import EngineCommands, SubscriptionConfig
+from sfu.control.dynacast import HIGHEST_QUALITY, OFF
+from sfu.control.publication import Encoding, Publication, best_quality, codec_name
+from sfu.engine.api import HIGHEST_LAYER, EngineCommands, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TransportHandle
+from sfu.sdp.capabilities import VARIANTS
 from sfu.sdp.model import AcceptedSection
-from sfu.sdp.negotiate import outbound_payloads
 
 if TYPE_CHECKING:
     from sfu.control.participant import Participant
-    from sfu.control.publication import Publication
 
 MAX_SSRC = 0xFFFF_FFFE
 
@@ -38,46 +39,103 @@ class Subscription:
         self.rtx_ssrc = rtx_ssrc
         self.settings = TrackSettings()
         self.handle: SubscriptionHandle | None = None
+        self.encoding: Encoding | None = None
+        """What it receives."""
         self.mid = ""
         """Of the section that carries it; empty until an offer has one."""
         self.refused = False
         """The client cannot receive any form of it."""
-        self._payload_types: frozenset[int] = frozenset()
+        self.allowed_spatial = HIGHEST_LAYER
+        """The highest layer for which the downlink has room."""
+        self.paused = False
+        """The downlink has no room for it."""
+        self._accepted: AcceptedSection | None = None
+        self._applied: tuple[int, int, bool] | None = None
 
-    def attach(
+    @property
+    def desired_spatial(self) -> int:
+        """What the client asked for."""
+        return target_layer(self.target_layers(), self.settings)[0]
+
+    def variants(self) -> list[str]:
+        """Codec forms to offer; empty when the client cannot do any."""
+        broken = self.subscriber.broken_codecs
+        return [key for key in self.publication.variants() if VARIANTS[key].codec.value not in broken]
+
+    def target_layers(self) -> tuple[VideoLayerInfo, ...]:
+        return (self.encoding or self.publication.primary).target_layers()
+
+    def wants(self) -> tuple[str, int]:
+        """Codec and quality, for dynacast."""
+        if self.encoding is None and self._waits_for_backup():
+            return codec_name(self.publication.info.codecs[1].mime_type), HIGHEST_QUALITY
+        name = (self.encoding or self.publication.primary).name
+        if self.refused or self.settings.disabled:
+            return name, OFF
+        return name, best_quality(self.target_layers(), self.desired_spatial)
+
+    def _waits_for_backup(self) -> bool:
+        """The client can receive the backup codec only, which the publisher does not send yet."""
+        publication, accepted = self.publication, self._accepted
+        if accepted is None or publication.backup is not None:
+            return False
+        return any(VARIANTS[key].payload_type in accepted.payload_types for key in publication.backup_variants)
+
+    def accept(
         self, engine: EngineCommands, transport: TransportHandle, accepted: AcceptedSection, cache_packets: int
     ) -> bool:
-        """The client's answer has the section: start sending, or start anew when it accepts other codecs now."""
-        if self.handle is not None and accepted.payload_types == self._payload_types:
+        """The client's answer has the section. True when it starts, or starts anew in other codecs than before."""
+        if (
+            self.handle is not None
+            and self._accepted is not None
+            and accepted.payload_types == self._accepted.payload_types
+        ):
             return False
-        payloads = outbound_payloads(self.publication.received, accepted)
-        if not payloads:
-            self.refused = True
-            return False
+        self._accepted = accepted
+        return self.attach(engine, transport, cache_packets)
+
+    def best_encoding(self) -> Encoding | None:
+        """The first that the client takes; None before its answer, or when there is none."""
+        accepted = self._accepted
+        if accepted is None:
+            return None
+        return next((one for one in self.publication.encodings if one.payloads_for(accepted)), None)
+
+    def attach(self, engine: EngineCommands, transport: TransportHandle, cache_packets: int) -> bool:
+        """Start to send the best encoding. False when the client takes none that there is now."""
+        accepted, encoding = self._accepted, self.best_encoding()
         self.detach(engine)
-        self._payload_types = accepted.payload_types
+        if accepted is None or encoding is None:
+            self.refused = accepted is not None and not self._waits_for_backup()
+            return False
+        self.encoding = encoding
         config = SubscriptionConfig(
             ssrc=self.ssrc,
             mid=self.mid,
             cname=self.publication.publisher.info.participant_id,
-            payloads=payloads,
+            payloads=encoding.payloads_for(accepted),
             rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,
             extensions=accepted.extensions,
             nack=accepted.nack,
             cache_packets=cache_packets,
         )
-        self.handle = engine.add_subscription(transport, self.publication.track, config)
+        self.handle = engine.add_subscription(transport, encoding.track, config)
         self.apply_settings(engine)
         return True
 
     def apply_settings(self, engine: EngineCommands) -> None:
         if self.handle is None:
             return
-        spatial, temporal = target_layer(self.publication.target_layers(), self.settings)
-        engine.set_target_layer(self.handle, spatial, temporal)
-        engine.set_subscription_paused(self.handle, self.settings.disabled)
+        spatial, temporal = target_layer(self.target_layers(), self.settings)
+        target = (min(spatial, self.allowed_spatial), temporal, self.settings.disabled or self.paused)
+        if target != self._applied:
+            self._applied = target
+            engine.set_target_layer(self.handle, target[0], target[1])
+            engine.set_subscription_paused(self.handle, target[2])
 
     def detach(self, engine: EngineCommands) -> None:
         if self.handle is not None:
             engine.remove_subscription(self.handle)
             self.handle = None
+        self.encoding = None
+        self._applied = None

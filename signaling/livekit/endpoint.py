@@ -80,15 +80,19 @@ def request_token(request: web.Request) -> str:
 def join_options(query: Mapping[str, str]) -> JoinOptions:
     """The client's wishes and its description of itself, cut to a sane length."""
     protocol = query.get("protocol", "")
+    adaptive_stream = _is_set(query, "adaptive_stream")
     return JoinOptions(
         auto_subscribe=_is_set(query, "auto_subscribe", default=True),
-        adaptive_stream=_is_set(query, "adaptive_stream"),
+        adaptive_stream=adaptive_stream,
+        allow_pause=_is_set(query, "subscriber_allow_pause", default=adaptive_stream),
         client=ClientDescription(
             sdk=query.get("sdk", "")[:_MAX_PARAMETER_LENGTH],
             version=query.get("version", "")[:_MAX_PARAMETER_LENGTH],
             protocol=int(protocol) if _PROTOCOL.fullmatch(protocol) else 0,
             browser=query.get("browser", "")[:_MAX_PARAMETER_LENGTH],
+            browser_version=query.get("browser_version", "")[:_MAX_PARAMETER_LENGTH],
             os=query.get("os", "")[:_MAX_PARAMETER_LENGTH],
+            device_model=query.get("device_model", "")[:_MAX_PARAMETER_LENGTH],
         ),
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
@@ -23,6 +24,7 @@ FLAGS = [
 ACCEPT_PROMPTS = "--use-fake-ui-for-media-stream"
 DENY_PROMPTS = "--deny-permission-prompts"
 TIMEOUT_MS = 20_000
+POLL_S = 0.05
 
 expect.set_options(timeout=TIMEOUT_MS)
 
@@ -39,6 +41,17 @@ INBOUND = """async () => {
                       width: stat.frameWidth ?? 0, lost: stat.packetsLost, received: stat.packetsReceived});
     return out;
 }"""
+
+
+async def page_until(page: Page, condition: str, argument: object = None, timeout_ms: int = TIMEOUT_MS) -> None:
+    """Evaluate `condition`, a JavaScript function of the argument, until it gives something true. It may be async:
+    Playwright's own `wait_for_function` takes a promise for true."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            while not await page.evaluate(condition, argument):  # noqa: ASYNC110 - the page has no event
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {timeout_ms} ms: {condition} of {argument!r}") from None
 
 
 async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS) -> Browser:
@@ -111,9 +124,10 @@ class Tab:
 
     async def expect_sound(self, tracks: int) -> None:
         """That many received audio tracks carry energy above silence."""
-        await self.page.wait_for_function(
+        await page_until(
+            self.page,
             f"async n => (await ({INBOUND})()).filter(s => s.kind === 'audio' && s.energy > 1e-4).length >= n",
-            arg=tracks,
+            tracks,
         )
 
     async def close(self) -> None:

@@ -1,0 +1,46 @@
+"""Codecs that a device says it can do and cannot: kept out of its descriptions, and named in the join response.
+
+The list follows what LiveKit's server has found out about devices (livekit/livekit, pkg/clientconfiguration).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from sfu.api import ClientDescription
+
+_NUMBERS = re.compile(r"[0-9]+")
+
+
+@dataclass(frozen=True, slots=True)
+class BrokenCodecs:
+    """Names as in `SfuConfig.video_codecs`."""
+
+    all: frozenset[str] = frozenset()
+    """Neither published nor received."""
+    publish: frozenset[str] = frozenset()
+    """Not published, beside those of `all`."""
+
+
+def broken_codecs(client: ClientDescription) -> BrokenCodecs:
+    browser, os, version = client.browser.lower(), client.os.lower(), _version(client.browser_version)
+    both: set[str] = set()
+    publish: set[str] = set()
+    if browser == "safari":
+        both.add("av1")
+        if version > (18, 3):
+            publish.add("vp9")
+    if browser.startswith("firefox"):
+        if os in ("linux", "android"):
+            publish.add("h264")
+        if (155,) <= version < (157,):
+            # These decode the base layer of an AV1 stream with spatial layers only.
+            both.add("av1")
+    if os == "android" and client.device_model.lower() == "xiaomi 2201117ti":
+        publish.add("h264")
+    return BrokenCodecs(frozenset(both), frozenset(publish))
+
+
+def _version(text: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in _NUMBERS.findall(text)[:3])
