@@ -1,7 +1,7 @@
 # Ting. `make help` tells what there is. Every target may be run again at any time: what is up to date is left alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run test lint format bench lock clean
+.PHONY: help setup web run test lint format bench bench-engine lock clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -16,7 +16,7 @@ SERVE_FLAGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) \
 	$(if $(RTC_PORT),--rtc-udp-port $(RTC_PORT) --rtc-tcp-port $(shell expr '$(RTC_PORT)' - 1))
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 setup: ## make .venv with everything of requirements.lock, and the Rust engine where cargo is
 	@$(FIND_PYTHON); $$p scripts/bootstrap.py
@@ -29,6 +29,7 @@ run: setup web ## start a development server in the foreground; HOST, PORT and R
 
 test: setup ## lint, then the unit, integration, security, web and browser tests, and a summary
 	@$(PY) scripts/bootstrap.py browser
+	@$(PY) scripts/bootstrap.py servers
 	@$(PY) hatch_build.py
 	@exec $(PY) scripts/check.py lint test
 
@@ -39,7 +40,10 @@ lint: setup ## ruff, mypy, import-linter, eslint, tsc, rustfmt and clippy
 format: setup ## let ruff put Python files into form
 	@.venv/bin/ruff check --quiet --fix-only . ; .venv/bin/ruff format --quiet .
 
-bench: setup ## CPU time per forwarded packet; BENCH_FLAGS are handed to benchmarks/bench_forward.py
+bench: setup ## every scenario against every installed server, under 30 minutes; BENCH_FLAGS as in `--only call --repeats 1`
+	@exec $(PY) -m benchmarks.bench $(BENCH_FLAGS)
+
+bench-engine: setup ## CPU time per forwarded packet of the engine alone; BENCH_FLAGS are handed to bench_forward.py
 	@exec $(PY) benchmarks/bench_forward.py $(BENCH_FLAGS)
 
 lock: setup ## write requirements.lock anew from pyproject.toml, with the newest versions that fit

@@ -3,6 +3,7 @@
     bootstrap.py            .venv with everything of requirements.lock, this project in editable form, and where cargo
                             is the Rust engine
     bootstrap.py browser    what the browser tests need besides: Chromium and a font with Chinese glyphs
+    bootstrap.py servers    the servers that some tests run: coturn and PostgreSQL; without them those tests are skipped
 
 Each does nothing when nothing is missing. On Debian as root, missing system packages are installed; elsewhere one
 sentence says what to install.
@@ -31,6 +32,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 def main(arguments: list[str]) -> None:
     if arguments == ["browser"]:
         ensure_browser()
+    elif arguments == ["servers"]:
+        ensure_servers()
     elif not arguments:
         ensure_venv()
         ensure_engine()
@@ -137,10 +140,27 @@ def ensure_browser() -> None:
         install_packages(missing, f"The browser tests need {names}. Install with: apt-get install {names}")
 
 
+def ensure_servers() -> None:
+    missing = [] if shutil.which("turnserver") else ["coturn"]
+    if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and not shutil.which("initdb"):
+        missing.append("postgresql")
+    if missing:
+        names = " ".join(missing)
+        sentence = f"Tests that need {names} will be skipped. Install with: apt-get install {names}"
+        if can_install():
+            install_packages(missing, sentence)
+        else:
+            say(sentence)
+
+
+def can_install() -> bool:
+    return shutil.which("apt-get") is not None and os.geteuid() == 0
+
+
 def install_packages(names: list[str], sentence: str) -> None:
     """Install Debian packages when that is possible, else end with the sentence."""
     apt = shutil.which("apt-get")
-    if apt is None or os.geteuid() != 0:
+    if apt is None or not can_install():
         sys.exit(sentence)
     say("Installing " + " ".join(names))
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}

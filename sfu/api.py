@@ -223,6 +223,8 @@ class JoinRequest:
     broken_publish_codecs: frozenset[str] = frozenset()
     """Those that it must not publish."""
     client: ClientDescription = ClientDescription()
+    single_connection: bool = False
+    """One transport carries both directions, and the client alone offers."""
     room_options: RoomOptions = RoomOptions()
     """For the room if this join creates it."""
     create_room: bool = True
@@ -257,6 +259,14 @@ class AddTrackRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """To an offer of the client. `mid_to_track_id` names what we send on its sections."""
+
+    sdp: str
+    mid_to_track_id: Mapping[str, TrackId] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TrackSettings:
     """What a subscriber wants of a track. `quality` None means by size; size 0 means unknown (then the best).
     `priority`: LiveKit's, 1 is highest and 0 not said."""
@@ -284,6 +294,15 @@ class SubscriberOffer:
     sdp: str
     offer_id: int
     mid_to_track_id: Mapping[str, TrackId]
+
+
+@dataclass(frozen=True, slots=True)
+class MediaSectionsRequired:
+    """With a single connection: the client must offer again, with so many more sections to receive on; 0 of both is
+    possible."""
+
+    num_audios: int
+    num_videos: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +421,7 @@ class SessionEnded:
 SessionEvent = (
     ParticipantsUpdated
     | SubscriberOffer
+    | MediaSectionsRequired
     | TrackPublished
     | TrackUnpublished
     | TrackMuted
@@ -494,15 +514,21 @@ class ParticipantSession(Protocol):
     @property
     def info(self) -> ParticipantInfo: ...
 
+    @property
+    def single_connection(self) -> bool:
+        """As in the `JoinRequest`."""
+        ...
+
     def others(self) -> list[ParticipantInfo]:
         """Everyone else in the room, in order of joining."""
         ...
 
     def start(self) -> None:
-        """The join response is on its way: from now on events flow and the first subscriber offer goes out."""
+        """The join response is on its way: from now on events flow and, unless with a single connection, the first
+        subscriber offer goes out."""
         ...
 
-    async def handle_offer(self, sdp: str) -> str:
+    async def handle_offer(self, sdp: str) -> Answer:
         """Publisher offer in, answer out. Raises `SdpError`."""
         ...
 
@@ -550,8 +576,34 @@ class ParticipantSession(Protocol):
         """Tracks that the participant does not receive are ignored."""
         ...
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
-        """To the named identities, or to everyone else in the room when none are named. Never back to the sender."""
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
+        """To the named identities, or to everyone else in the room when none are named. Never back to the sender.
+
+        `sequence` counts the sender's reliable messages up from 1; one that is not above `last_sequence` was sent
+        before and goes nowhere. 0: the sender does not count.
+        """
+        ...
+
+    @property
+    def last_sequence(self) -> int:
+        """Of the newest reliable message that was taken from this participant; 0 when there was none."""
+        ...
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        """After a resume: send again what the client lacks. `received` has, by sender, the last sequence number that
+        the client has. Ends the session with state_mismatch when that is not here any more."""
+        ...
+
+    def handle_fragment(self, text: str) -> None:
+        """Trickled candidates as application/trickle-ice-sdpfrag: checked, then not needed. Raises `SdpError`, code
+        ice_mismatch when it is about other credentials, and `RequestError` not_negotiated."""
+        ...
+
+    def restart_ice(self, text: str) -> str:
+        """An ICE restart of the client's (RFC 9725 §4.3.3), fragment in, fragment out. Raises `SdpError`, code
+        not_acceptable when its credentials are not new, and `RequestError` not_negotiated."""
         ...
 
     def signal_lost(self) -> None:
@@ -559,8 +611,8 @@ class ParticipantSession(Protocol):
         ...
 
     def resume(self, sink: SessionSink) -> None:
-        """A new WebSocket took over: cancel the timeout, use `sink`, restart ICE on the subscriber transport,
-        send a full `ParticipantsUpdated`."""
+        """A new WebSocket took over: cancel the timeout, use `sink`, send a full `ParticipantsUpdated`, restart ICE on
+        the subscriber transport. With a single connection the client restarts ICE, by an offer."""
         ...
 
     def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...
@@ -599,6 +651,16 @@ class Sfu(Protocol):
         """Create the room if it is not there; end an older session of the same identity with duplicate_identity.
         Raises `RequestError` limit_exceeded when room or node is full, unknown_room when it is not there and must
         not be created."""
+        ...
+
+    async def publish(
+        self, request: JoinRequest, offer: str, sources: Mapping[Kind, TrackSource], sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Join as a client that sends what its offer says and receives nothing (WHIP); returns session and answer.
+        `sources` names the track of each kind. The session ends when its media connection does.
+        An offer that is not acceptable as a whole raises `SdpError` before anyone is joined or replaced, codes
+        not_acceptable, unsupported_codec, rtcp_mux_required or those of a malformed description; a source that the
+        permissions do not cover raises `RequestError` not_allowed; else as `join`."""
         ...
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...

@@ -47,6 +47,10 @@ class SfuConfig:
     max_data_buffered_bytes: int = 8 * 1024 * 1024
     """Unsent bytes per receiver's data channel; beyond it lossy packets are dropped and counted, and reliable ones
     end the receiver's connection."""
+    max_data_replay_bytes: int = 1024 * 1024
+    """Reliable data that is kept per receiver until its data channel opens, and for what a reconnect may cost."""
+    max_data_replay_messages: int = 1000
+    """The same in messages. A receiver whose lost channel needs more is told to reconnect fully."""
     max_half_open_transports: int = 2000
     max_dtls_queue_datagrams: int = 64
     """Datagrams that wait for the DTLS state machine of one transport."""
@@ -66,6 +70,8 @@ class SfuConfig:
     """How long a room stays after the last participant has left; a room may have its own."""
     room_update_interval_s: float = 5.0
     """How often at most participants hear that the room's head count changed."""
+    data_replay_s: float = 30.0
+    """How long a reliable message is kept after it was sent. SDKs remember what they received for as long."""
     negotiation_debounce_s: float = 0.05
     """Subscription changes within this time share one offer."""
     answer_timeout_s: float = 15.0

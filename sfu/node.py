@@ -20,6 +20,7 @@ from sfu.api import (
     RoomInfo,
     RoomOptions,
     SessionSink,
+    TrackSource,
 )
 from sfu.config import SfuConfig
 from sfu.control.context import ControlContext
@@ -29,6 +30,7 @@ from sfu.engine import create_runtime
 from sfu.engine.api import (
     DtlsReceived,
     Event,
+    Kind,
     ListenConfig,
     StreamStarted,
     StunReceived,
@@ -36,7 +38,9 @@ from sfu.engine.api import (
 )
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, random_id
+from sfu.sdp.ingest import read_ingest
 from sfu.sdp.model import LocalCandidate
+from sfu.sdp.parse import parse_description
 from sfu.transport.candidates import local_addresses, local_candidates
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
@@ -152,6 +156,23 @@ class Node:
         return [] if found is None else [participant.info for participant in found.participants()]
 
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
+        return self._enter(request, sink)
+
+    async def publish(
+        self, request: JoinRequest, offer: str, sources: Mapping[Kind, TrackSource], sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        config = self._config
+        description = parse_description(
+            offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections
+        )
+        received = read_ingest(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
+        for media in received:
+            if not request.permissions.may_publish(sources[media.kind]):
+                raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
+        participant = self._enter(request, sink)
+        return participant, participant.publish_all(offer, received, sources)
+
+    def _enter(self, request: JoinRequest, sink: SessionSink) -> Participant:
         if self._closing:
             raise RequestError("the server is shutting down", code="unavailable")
         room = self._rooms.get(request.room)
@@ -253,7 +274,7 @@ class Node:
             encoding = publication and next((one for one in publication.encodings if one.track == event.track), None)
             if publication and encoding and encoding.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
-                    subscription.subscriber.subscriber.mark_changed()
+                    subscription.subscriber.subscriber.negotiator.mark_changed()
 
     # --- periodic work --------------------------------------------------------------------------------------
 

@@ -22,13 +22,14 @@ from signaling.errors import ApiError
 from signaling.gate import Gate
 from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
+from signaling.whip import endpoint as whip
 
 _log = logging.getLogger("ting")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _KEEPALIVE_S = 75.0
 """How long an idle HTTP connection stays open after a request."""
-_MAX_LINE_BYTES = 32_768
-"""Request line and header fields; the token travels in the request line."""
+_MAX_LINE_BYTES = 16_384
+"""Request line and each header field, beside what travels in the request line: token and join request."""
 _CLIENT_GONE = 499
 """For the log and the metrics only; no client ever gets it."""
 
@@ -39,6 +40,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     app[SERVICES] = create_services(settings, sfu)
     endpoint.add_routes(app)
     twirp.add_routes(app)
+    whip.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)
@@ -131,6 +133,7 @@ class Listener:
     def __init__(self, app: web.Application, settings: Settings) -> None:
         self._app = app
         self._settings = settings
+        max_line_bytes = _MAX_LINE_BYTES + settings.max_token_bytes + settings.max_join_request_url_bytes
         self._runner = web.AppRunner(
             app,
             access_log_class=logs.AccessLogger,
@@ -138,8 +141,8 @@ class Listener:
             handle_signals=False,
             shutdown_timeout=1.0,
             keepalive_timeout=_KEEPALIVE_S,
-            max_line_size=_MAX_LINE_BYTES,
-            max_field_size=_MAX_LINE_BYTES,
+            max_line_size=max_line_bytes,
+            max_field_size=max_line_bytes,
         )
         self._server: asyncio.Server | None = None
         self.url = ""

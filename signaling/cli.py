@@ -1,4 +1,4 @@
-"""The `ting` command: serve, token, doctor.
+"""The `ting` command: serve, token, doctor, load-test.
 
 Exit codes: 0 done, 1 it did not work (a port in use, a failed check), 2 it was asked wrongly (flags or settings).
 """
@@ -35,9 +35,12 @@ _SHOWN = {True: "ok", False: "FAIL", None: "hint"}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Entry point of the `ting` command. Returns the exit code."""
     parser = build_parser()
-    options = parser.parse_args(arguments)
+    given = list(sys.argv[1:] if arguments is None else arguments)
     # PyJWT warns of the development key's length at every token; its use is guarded by the settings.
     warnings.filterwarnings("ignore", message=".*HMAC key.*")
+    if given[:1] == ["load-test"]:
+        return _load_test(given[1:])
+    options = parser.parse_args(given)
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
@@ -66,7 +69,16 @@ def build_parser() -> argparse.ArgumentParser:
     _add_settings(check)
     check.add_argument("--json", action="store_true", help="print the checks as JSON")
     check.set_defaults(run=_doctor)
+    # Listed here; its options are its own (`_load_test`).
+    commands.add_parser("load-test", help="simulate participants against a server", add_help=False)
     return parser
+
+
+def _load_test(arguments: Sequence[str]) -> int:
+    """Loaded when it is asked for: the server needs nothing of it."""
+    from benchmarks.load.cli import main as run_load_test
+
+    return run_load_test(arguments)
 
 
 def _add_settings(parser: argparse.ArgumentParser) -> None:

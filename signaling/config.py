@@ -17,6 +17,15 @@ from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
 from sfu.api import SfuConfig
+from signaling.config_values import (
+    TurnServer,
+    check_stun,
+    from_text,
+    from_toml,
+    one_line,
+    read_secret,
+    resolve_turn,
+)
 from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import ConfigError
 
@@ -26,6 +35,7 @@ DEV_KEY = "devkey"
 DEV_SECRET = "secret"  # noqa: S105 - the published development key, refused outside of --dev
 MIN_SECRET_BYTES = 32
 MAX_LEEWAY_S = 30.0
+MAX_TURN_TTL_S = 600.0
 SAMPLE_SECRETS = frozenset({DEV_SECRET, "replace-this-with-32-or-more-random-bytes"})
 """Secrets that stand in public documents."""
 
@@ -85,10 +95,14 @@ class Settings:
     """Whether the web app may get a room token for anyone who gives a name."""
     guest_token_ttl_s: float = 21_600.0
     """Validity of guest tokens."""
+    token_refresh_s: float = 600.0
+    """Validity of the new tokens that a client in a call gets, half of it before its last one ends."""
     guest_renewal_s: float = 86_400.0
     """How long after its end a guest token still lets its owner keep the identity."""
 
     # --- rooms --------------------------------------------------------------------------------------
+    auto_create: bool = True
+    """Whether the first who comes creates the room. Off, the server API must have created it."""
     remote_unmute: bool = False
     """Whether the server API may unmute a track. Off, only the publisher itself can."""
 
@@ -101,6 +115,12 @@ class Settings:
     """Requests to the server API (Twirp) per address; the first minute's worth may come at once."""
     max_server_api_body_bytes: int = 262_144
     """Body of a request to the server API."""
+    rpc_ack_timeout_s: float = 7.0
+    """A participant that the server API calls (PerformRpc) must acknowledge within this time."""
+    max_rpc_timeout_s: float = 60.0
+    """How long such a call may wait for its answer at most."""
+    max_rpc_calls_per_participant: int = 100
+    """Calls of the server API that may wait for one participant."""
     max_tracked_addresses: int = 10_000
     """Addresses that each of the limits above remembers."""
     max_body_bytes: int = 16_384
@@ -111,10 +131,22 @@ class Settings:
     """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384
     """Length of a room token."""
+    max_join_request_url_bytes: int = 65_536
+    """What a client asks for that joins over a single connection, with its first offer: as it stands in the URL."""
+    max_join_request_bytes: int = 131_072
+    """The same, decompressed."""
     max_metadata_bytes: int = 8_192
-    """Participant metadata of a token, and all its attributes together."""
+    """Participant metadata of a token or a join request, and all its attributes together."""
     max_revocations: int = 10_000
     """Kicks that are remembered, so that the kicked one's tokens stay refused."""
+
+    # --- WHIP and WHEP ------------------------------------------------------------------------------
+    max_whip_sessions: int = 1000
+    """WHIP and WHEP sessions at once; beyond it newcomers get 503."""
+    whip_requests_per_minute: float = 240.0
+    """POST, PATCH and DELETE of one address; the first minute's worth may come at once."""
+    max_whip_sdp_bytes: int = 65_536
+    """Body of a WHIP or WHEP request."""
 
     # --- the signal connection ----------------------------------------------------------------------
     ping_interval_s: int = 5
@@ -135,6 +167,14 @@ class Settings:
     """Messages that wait for a slow reader before its connection is closed with 1013."""
     max_outbound_bytes: int = 1_048_576
     """Bytes that wait for a slow reader before its connection is closed with 1013."""
+
+    # --- TURN ---------------------------------------------------------------------------------------
+    stun_urls: tuple[str, ...] = ()
+    """STUN servers that clients are told of, as stun:host:port. Calls with this server alone need none."""
+    turn: tuple[TurnServer, ...] = ()
+    """TURN servers for clients whose network lets nothing else through; each has urls, and secret or secret_file."""
+    turn_ttl_s: float = 600.0
+    """Validity of a participant's TURN credential, at most 600; a reconnect gets a new one."""
 
     sfu: SfuConfig = field(default_factory=SfuConfig)
 
@@ -165,7 +205,6 @@ _CHOICES = {
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("text", "json"),
 }
-_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
@@ -192,75 +231,32 @@ def _read_file(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read: {error.strerror}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ConfigError(f"{path}: not TOML: {_one_line(error)}") from None
+        raise ConfigError(f"{path}: not TOML: {one_line(error)}") from None
     values: dict[str, Any] = {}
     for key, value in document.items():
         if key == "sfu" and isinstance(value, dict):
             for name, entry in value.items():
                 if name not in _SFU_KEYS:
-                    raise ConfigError(f"{path}: unknown key sfu.{_one_line(name)}")
+                    raise ConfigError(f"{path}: unknown key sfu.{one_line(name)}")
                 values[name] = _from_toml(name, entry, f"{path}: sfu.{name}")
         elif key in _SIGNALING_KEYS:
             values[key] = _from_toml(key, value, f"{path}: {key}")
         else:
-            raise ConfigError(f"{path}: unknown key {_one_line(key)}")
+            raise ConfigError(f"{path}: unknown key {one_line(key)}")
     return values
 
 
 def _require_known(key: str, shown: str) -> None:
     if key not in _SIGNALING_KEYS and key not in _SFU_KEYS:
-        raise ConfigError(f"{_one_line(shown)}: unknown key")
+        raise ConfigError(f"{one_line(shown)}: unknown key")
 
 
 def _from_toml(key: str, value: Any, shown: str) -> Any:
-    wanted = _TYPES[key]
-    if wanted is float and type(value) is int:
-        return float(value)
-    if wanted == tuple[str, ...]:
-        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
-            return tuple(value)
-        raise ConfigError(f"{shown}: a list of strings is needed")
-    if wanted == Mapping[str, str]:
-        if isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values()):
-            return value
-        raise ConfigError(f"{shown}: a table of strings is needed")
-    if type(value) is not wanted:
-        raise ConfigError(f"{shown}: {_type_name(wanted)} is needed")
-    return value
+    return from_toml(_TYPES[key], value, shown)
 
 
 def _from_text(key: str, text: str, shown: str) -> Any:
-    wanted = _TYPES[key]
-    try:
-        if wanted is bool:
-            return _WORDS[text.strip().lower()]
-        if wanted in (int, float):
-            return wanted(text)
-        if wanted == tuple[str, ...]:
-            return tuple(part.strip() for part in text.split(",") if part.strip())
-        if wanted == Mapping[str, str]:
-            return _keys_from_text(text)
-    except (ValueError, KeyError):
-        raise ConfigError(f"{shown}: {_type_name(wanted)} is needed") from None
-    return text
-
-
-def _keys_from_text(text: str) -> dict[str, str]:
-    """`key: secret`, several of them on lines or after commas."""
-    keys = {}
-    for part in re.split(r"[\n,]", text):
-        if part.strip():
-            key, colon, secret = part.partition(":")
-            if not colon or not key.strip() or not secret.strip():
-                raise ValueError
-            keys[key.strip()] = secret.strip()
-    return keys
-
-
-def _type_name(wanted: Any) -> str:
-    if wanted == Mapping[str, str]:
-        return '"key: secret"'
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(wanted, "a list")
+    return from_text(_TYPES[key], text, shown)
 
 
 def _build(values: dict[str, Any]) -> Settings:
@@ -270,9 +266,10 @@ def _build(values: dict[str, Any]) -> Settings:
     _check_choices(settings)
     _check_addresses(settings)
     _check_urls(settings)
+    check_stun(settings.stun_urls)
     if settings.dev:
         sfu = dataclasses.replace(sfu, include_loopback=True)
-    settings = dataclasses.replace(settings, keys=_collect_keys(settings), sfu=sfu)
+    settings = dataclasses.replace(settings, keys=_collect_keys(settings), turn=resolve_turn(settings.turn), sfu=sfu)
     _check_keys(settings)
     return settings
 
@@ -294,6 +291,8 @@ def _check_numbers(settings: Settings) -> None:
         raise ConfigError(f"port and rtc_tcp_port are both {settings.port}: they need different TCP ports")
     if settings.token_leeway_s > MAX_LEEWAY_S:
         raise ConfigError(f"token_leeway_s: at most {MAX_LEEWAY_S:.0f}")
+    if settings.turn_ttl_s > MAX_TURN_TTL_S:
+        raise ConfigError(f"turn_ttl_s: at most {MAX_TURN_TTL_S:.0f}")
     if settings.guest_token_ttl_s > settings.max_token_ttl_s:
         raise ConfigError("guest_token_ttl_s: must not be longer than max_token_ttl_s")
     if settings.ping_timeout_s <= settings.ping_interval_s:
@@ -304,22 +303,22 @@ def _check_choices(settings: Settings) -> None:
     for key, choices in _CHOICES.items():
         value = settings.sfu.engine if key == "engine" else getattr(settings, key)
         if value not in choices:
-            raise ConfigError(f"{key}: {_one_line(value)} is none of {', '.join(choices)}")
+            raise ConfigError(f"{key}: {one_line(value)} is none of {', '.join(choices)}")
 
 
 def _check_addresses(settings: Settings) -> None:
     if not _is_address(settings.host) and not _HOST_NAME.fullmatch(settings.host):
-        raise ConfigError(f"host: {_one_line(settings.host)} is no address")
+        raise ConfigError(f"host: {one_line(settings.host)} is no address")
     for key, addresses in (("rtc_addresses", settings.sfu.rtc_addresses), ("advertise", settings.sfu.advertise)):
         for address in addresses:
             if not _is_address(address):
-                raise ConfigError(f"{key}: {_one_line(address)} is no IP address")
+                raise ConfigError(f"{key}: {one_line(address)} is no IP address")
     for key, networks in (("trusted_proxies", settings.trusted_proxies), ("metrics_allow", settings.metrics_allow)):
         for network in networks:
             try:
                 ipaddress.ip_network(network)
             except ValueError:
-                raise ConfigError(f"{key}: {_one_line(network)} is no IP network") from None
+                raise ConfigError(f"{key}: {one_line(network)} is no IP network") from None
 
 
 def _is_address(text: str) -> bool:
@@ -352,10 +351,7 @@ def _collect_keys(settings: Settings) -> dict[str, str]:
         raise ConfigError("api_key and api_secret_file: set both or none")
     keys: dict[str, str] = {}
     if settings.api_key:
-        try:
-            keys[settings.api_key] = Path(settings.api_secret_file).read_text("utf-8").strip()
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(f"api_secret_file: {_one_line(settings.api_secret_file)} cannot be read") from None
+        keys[settings.api_key] = read_secret(settings.api_secret_file, "api_secret_file")
     keys.update((key, secret) for key, secret in settings.keys.items() if key not in keys)
     if settings.dev:
         keys.setdefault(DEV_KEY, DEV_SECRET)
@@ -373,18 +369,12 @@ def _check_keys(settings: Settings) -> None:
         if settings.dev and (key, secret) == (DEV_KEY, DEV_SECRET):
             continue
         if key == DEV_KEY or secret in SAMPLE_SECRETS:
-            raise ConfigError(f"keys: {_one_line(key)} is a published sample key; make your own")
+            raise ConfigError(f"keys: {one_line(key)} is a published sample key; make your own")
         if len(secret.encode()) < MIN_SECRET_BYTES:
-            raise ConfigError(f"keys: the secret of {_one_line(key)} is shorter than {MIN_SECRET_BYTES} bytes")
+            raise ConfigError(f"keys: the secret of {one_line(key)} is shorter than {MIN_SECRET_BYTES} bytes")
 
 
 def is_loopback(host: str) -> bool:
     if _is_address(host):
         return ipaddress.ip_address(host).is_loopback
     return host.lower() == "localhost"
-
-
-def _one_line(value: object) -> str:
-    """For messages: no line breaks or control characters, not endless."""
-    text = "".join(c if c.isprintable() else "?" for c in str(value))
-    return text if len(text) <= 120 else text[:120] + "…"

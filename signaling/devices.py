@@ -6,11 +6,22 @@ The list follows what LiveKit's server has found out about devices (livekit/live
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sfu.api import ClientDescription
 
 _NUMBERS = re.compile(r"[0-9]+")
+
+
+_BROWSERS = (
+    # Everything calls itself Safari, and what is built on Chromium calls itself Chrome: first match wins.
+    ("firefox", re.compile(r"(?:Firefox|FxiOS)/([0-9.]+)")),
+    ("chrome", re.compile(r"(?:Chrome|Chromium|CriOS)/([0-9.]+)")),
+    ("safari", re.compile(r"Version/([0-9.]+) .*Safari/")),
+)
+_SYSTEMS = (("Android", "android"), ("iPhone", "ios"), ("iPad", "ios"), ("Mac OS X", "macos"), ("Windows", "windows"),
+            ("Linux", "linux"))  # fmt: skip
+_MAX_USER_AGENT_LENGTH = 512
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +51,18 @@ def broken_codecs(client: ClientDescription) -> BrokenCodecs:
     if os == "android" and client.device_model.lower() == "xiaomi 2201117ti":
         publish.add("h264")
     return BrokenCodecs(frozenset(both), frozenset(publish))
+
+
+def with_user_agent(client: ClientDescription, user_agent: str) -> ClientDescription:
+    """`client` with what the User-Agent header tells, where the client did not say it: browsers' SDKs leave it out."""
+    if client.browser:
+        return client
+    text = user_agent[:_MAX_USER_AGENT_LENGTH]
+    found = next(((name, match[1]) for name, pattern in _BROWSERS if (match := pattern.search(text))), None)
+    if found is None:
+        return client
+    os = client.os or next((name for mark, name in _SYSTEMS if mark in text), "")
+    return replace(client, browser=found[0], browser_version=found[1], os=os)
 
 
 def _version(text: str) -> tuple[int, ...]:

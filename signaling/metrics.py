@@ -19,6 +19,9 @@ class Metrics:
         self.data_drops = self._counter("ting_data_packets_dropped", "Data packets that did not go on", "reason")
         self.tokens_refused = self._counter("ting_tokens_refused", "Room tokens that were not accepted", "reason")
         self.requests = self._counter("ting_http_requests", "HTTP requests by route and status", "route", "status")
+        self.http_sessions = Gauge(
+            "ting_http_sessions", "Sessions of WHIP and WHEP", ["protocol"], registry=self.registry
+        )
         self.database_errors = self._counter("ting_database_errors", "Transactions that failed, by their use", "use")
         self.connections_refused = self._counter(
             "ting_connections_refused", "Connections closed before their first request", "reason"

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from sfu.api import ClientDescription, JoinRequest, ParticipantSession, Permissions, RoomInfo, SessionSink, Sfu
+from sfu.api import (
+    ClientDescription,
+    JoinRequest,
+    Kind,
+    ParticipantSession,
+    Permissions,
+    RoomInfo,
+    SessionSink,
+    Sfu,
+    TrackSource,
+)
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from signaling.config import Settings
@@ -37,6 +47,10 @@ class JoinOptions:
     allow_pause: bool = False
     """Whether videos may be paused that do not fit into the downlink."""
     client: ClientDescription = field(default_factory=ClientDescription)
+    single_connection: bool = False
+    metadata: str = ""
+    """Instead of the token's, where the token lets its bearer change it; so are the attributes, key by key."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +69,9 @@ class RoomService:
 
     # --- coming in --------------------------------------------------------------------------------------
 
-    def authorize_join(self, token: str) -> Grants:
-        """Grants that let their bearer into a room. Raises `TokenError`."""
-        grants = self._tokens.verify(token)
+    def authorize_join(self, token: str, *, grace_s: float = 0.0) -> Grants:
+        """Grants that let their bearer into a room; `grace_s` forgives a past `exp`. Raises `TokenError`."""
+        grants = self._tokens.verify(token, grace_s=grace_s)
         if not grants.room_join or not grants.room:
             raise TokenError("not_allowed", "the token does not allow to join a room")
         if not is_clean(grants.room, MAX_ROOM_NAME_LENGTH):
@@ -72,24 +86,43 @@ class RoomService:
 
     async def join(self, grants: Grants, options: JoinOptions, sink: SessionSink) -> ParticipantSession:
         """Enter the room of `grants`. Raises `RequestError` when room or node is full."""
+        return await self._sfu.join(self._join_request(grants, options), sink)
+
+    async def publish(
+        self, grants: Grants, offer: str, sources: Mapping[Kind, TrackSource], kind: int, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Enter as a participant of `kind` that sends what `offer` says; returns the answer too. Raises `SdpError` and
+        `RequestError`."""
+        request = replace(self._join_request(grants, JoinOptions(auto_subscribe=False)), kind=kind)
+        return await self._sfu.publish(request, offer, sources, sink)
+
+    def require_room(self, grants: Grants) -> None:
+        """Raises `RequestError` unknown_room when the room must be created first and was not."""
+        if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
+            raise RequestError("requested room does not exist", code="unknown_room")
+
+    def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
+        metadata, attributes = grants.metadata, grants.attributes
+        if grants.can_update_own_metadata:
+            metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
         broken = broken_codecs(options.client)
-        return await self._sfu.join(
-            JoinRequest(
-                room=RoomName(grants.room),
-                identity=Identity(grants.identity),
-                name=grants.name,
-                metadata=grants.metadata,
-                attributes=grants.attributes,
-                kind=grants.kind,
-                permissions=permissions_of(grants),
-                auto_subscribe=options.auto_subscribe,
-                adaptive_stream=options.adaptive_stream,
-                allow_pause=options.allow_pause,
-                broken_codecs=broken.all,
-                broken_publish_codecs=broken.publish,
-                client=options.client,
-            ),
-            sink,
+        return JoinRequest(
+            room=RoomName(grants.room),
+            identity=Identity(grants.identity),
+            name=grants.name,
+            metadata=metadata,
+            attributes=attributes,
+            kind=grants.kind,
+            permissions=permissions_of(grants),
+            auto_subscribe=options.auto_subscribe,
+            adaptive_stream=options.adaptive_stream,
+            allow_pause=options.allow_pause,
+            broken_codecs=broken.all,
+            broken_publish_codecs=broken.publish,
+            client=options.client,
+            room_options=grants.room_options,
+            create_room=self._settings.auto_create,
+            single_connection=options.single_connection,
         )
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
@@ -139,6 +172,8 @@ class RoomService:
     def _require_place(self, room: RoomName, identity: Identity) -> None:
         info = self._sfu.find_room(room)
         if info is None:
+            if not self._settings.auto_create:
+                raise ApiError("room_not_found", "There is no such room now.")
             return
         limit = info.max_participants or self._settings.sfu.max_participants_per_room
         if info.num_participants >= limit and identity not in self.identities_of(room).values():

@@ -15,6 +15,8 @@ from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.limits import AddressLimiter
+from signaling.livekit.rpc import RpcCalls
+from signaling.livekit.simulate import ResumeFaults
 from signaling.metrics import Metrics
 from signaling.revocations import Revocations
 from signaling.rooms import RoomService
@@ -46,6 +48,8 @@ class Services:
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
     server_api_limiter: AddressLimiter
+    rpc: RpcCalls
+    resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""
@@ -86,5 +90,8 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),
+        rpc=RpcCalls(
+            sfu, settings.rpc_ack_timeout_s, settings.max_rpc_timeout_s, settings.max_rpc_calls_per_participant
+        ),
         server_api_limiter=AddressLimiter(settings.server_api_requests_per_minute, settings.max_tracked_addresses),
     )

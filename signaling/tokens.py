@@ -18,7 +18,7 @@ from typing import Any
 
 import jwt
 
-from sfu.api import TrackSource
+from sfu.api import RoomOptions, TrackSource
 from signaling import strict_json
 from signaling.errors import TokenError
 
@@ -61,6 +61,8 @@ class Grants:
     metadata: str = field(default="", repr=False)
     attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
     guest: bool = False
+    room_options: RoomOptions = field(default_factory=RoomOptions)
+    """`roomConfig`: for the room if the bearer is the first to come."""
     issued_at: float = 0.0
     """Unix time in seconds of `iat`, else of `nbf`, else 0."""
     expires_at: float = 0.0
@@ -85,7 +87,7 @@ class TokenService:
         self._signing_key = next(iter(self._keys))
         self._leeway_s = leeway_s
         self._max_ttl_s = max_ttl_s
-        self._max_token_bytes = max_token_bytes
+        self.max_token_bytes = max_token_bytes
         self._max_metadata_bytes = max_metadata_bytes
         self._clock = clock
         self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
@@ -108,7 +110,7 @@ class TokenService:
         return self._grants(claims, issued_at, expires_at)
 
     def _authenticate(self, token: str) -> dict[str, Any]:
-        if not token or len(token) > self._max_token_bytes or not token.isascii():
+        if not token or len(token) > self.max_token_bytes or not token.isascii():
             raise TokenError("malformed", "the token is missing, too long or not a token")
         parts = token.split(".")
         if len(parts) != 3:
@@ -177,9 +179,25 @@ class TokenService:
             kind=KINDS.get(_text(claims, "kind").lower(), 0),
             metadata=metadata,
             attributes=self._attributes(claims),
+            room_options=self._room_options(claims),
             guest=_flag(claims, "guest", False),
             issued_at=issued_at,
             expires_at=expires_at,
+        )
+
+    def _room_options(self, claims: Mapping[str, Any]) -> RoomOptions:
+        """livekit.RoomConfiguration in its JSON form. What needs other services (egress, agents) has no effect."""
+        config = claims.get("roomConfig") or {}
+        if not isinstance(config, dict):
+            raise TokenError("invalid_claims", "the room configuration is not an object")
+        metadata = _text(config, "metadata")
+        if len(metadata.encode()) > self._max_metadata_bytes:
+            raise TokenError("invalid_claims", "the room's metadata is too long")
+        return RoomOptions(
+            metadata=metadata,
+            empty_timeout_s=_uint32(config, "emptyTimeout", "empty_timeout"),
+            departure_timeout_s=_uint32(config, "departureTimeout", "departure_timeout"),
+            max_participants=_uint32(config, "maxParticipants", "max_participants"),
         )
 
     def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
@@ -221,6 +239,14 @@ def _number(claims: Mapping[str, Any], name: str) -> float | None:
     return float(value)
 
 
+def _uint32(config: Mapping[str, Any], *names: str) -> int:
+    """The first of `names` that is there; both spellings of a field are allowed (ProtoJSON)."""
+    value = next((config[name] for name in names if config.get(name) is not None), 0)
+    if type(value) is not int or not 0 <= value < 2**32:
+        raise TokenError("invalid_claims", f"{names[0]} is not a number")
+    return value
+
+
 def _text(claims: Mapping[str, Any], name: str) -> str:
     value = claims.get(name)
     if value is None:
@@ -258,7 +284,18 @@ def _identity_claims(grants: Grants) -> dict[str, Any]:
         "attributes": dict(grants.attributes),
         "kind": kind if grants.kind else "",
         "guest": grants.guest,
+        "roomConfig": _room_config(grants.room_options),
     }
+
+
+def _room_config(options: RoomOptions) -> dict[str, Any]:
+    config = {
+        "metadata": options.metadata,
+        "emptyTimeout": options.empty_timeout_s,
+        "departureTimeout": options.departure_timeout_s,
+        "maxParticipants": options.max_participants,
+    }
+    return {name: value for name, value in config.items() if value}
 
 
 def _video_claims(grants: Grants) -> dict[str, Any]:

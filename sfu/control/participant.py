@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     ClientDescription,
     DataKind,
     DataReceived,
@@ -33,22 +35,31 @@ from sfu.api import (
     Target,
     TrackMuted,
     TrackSettings,
+    TrackSource,
     TrackSubscribed,
     VideoLayerInfo,
 )
+from sfu.control.answering import AnsweringNegotiator
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
+from sfu.control.offering import OfferingNegotiator
 from sfu.control.publication import Publication
-from sfu.control.publisher import Publisher
-from sfu.control.subscriber import Subscriber
+from sfu.control.publisher import Publisher, receive_only
+from sfu.control.reliable import ReliableOutbox
+from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
-from sfu.errors import RequestError, SdpError
-from sfu.ids import Identity, RoomName, TrackId, new_participant_id
+from sfu.errors import RequestError, SdpError, SfuError
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id
+from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
+from sfu.sdp.model import ReceivedMedia
+from sfu.transport.transport import Transport
 
 if TYPE_CHECKING:
     from sfu.control.room import Room
 
 MAX_CANDIDATE_BYTES = 1024
+SERVER = ParticipantId("")
+"""Who sends data that is no participant's."""
 
 
 class Participant:
@@ -85,8 +96,23 @@ class Participant:
             attributes=dict(request.attributes),
             kind=request.kind,
         )
-        self.publisher = Publisher(self, context, self._handle_data)
-        self.subscriber = Subscriber(self, context)
+        self.single_connection = request.single_connection
+        negotiator: Negotiator
+        if request.single_connection:
+            negotiator = AnsweringNegotiator(self, context)
+            self.publisher = Publisher(self, context, self._handle_data, negotiator.complete_answer)
+        else:
+            negotiator = OfferingNegotiator(self, context)
+            self.publisher = Publisher(self, context, self._handle_data, receive_only)
+        self.subscriber = Subscriber(self, context, negotiator)
+        self._last_sequence = 0
+        self._reliable = ReliableOutbox(
+            context.config,
+            send=partial(self.subscriber.send_data, DataKind.RELIABLE),
+            is_open=lambda: self.subscriber.data_open,
+            clock=context.loop.time,
+            counters=context.counters,
+        )
 
     # --- state -------------------------------------------------------------------------------------------
 
@@ -143,18 +169,48 @@ class Participant:
             return
         self._change(state=ParticipantState.JOINED)
         self._subscribe_to_all()
-        self.subscriber.start()
+        self.subscriber.negotiator.start()
         speakers = self._room.active_speakers()
         if speakers:
             self.emit(SpeakersChanged(speakers))
 
-    async def handle_offer(self, sdp: str) -> str:
+    def publish_all(self, sdp: str, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> str:
+        """Instead of `start`, for a client that sends and does nothing else: offer in, answer out. `received` is what
+        the offer will send. A failure ends the session."""
+        self._change(state=ParticipantState.JOINED)
+        try:
+            self.publisher.announce_received(received, sources)
+            return self.publisher.handle_offer(sdp).sdp
+        except SfuError:
+            self.leave(LeaveReason.MEDIA_FAILURE)
+            raise
+
+    def handle_fragment(self, text: str) -> None:
+        self._check_open()
+        fragment, transport = self._read_fragment(text)
+        if fragment.ice != transport.remote_ice:
+            raise SdpError("the fragment is about another ICE session", code="ice_mismatch")
+
+    def restart_ice(self, text: str) -> str:
+        self._check_open()
+        fragment, transport = self._read_fragment(text)
+        transport.restart_by_peer(fragment.ice)
+        return render_fragment(fragment, transport.local())
+
+    def _read_fragment(self, text: str) -> tuple[Fragment, Transport]:
+        fragment = parse_fragment(text, max_bytes=self._context.config.max_sdp_bytes)
+        transport = self.publisher.transport or self.subscriber.transport
+        if transport is None:
+            raise RequestError("nothing has been negotiated yet", code="not_negotiated")
+        return fragment, transport
+
+    async def handle_offer(self, sdp: str) -> Answer:
         self._check_open()
         return self.publisher.handle_offer(sdp)
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
         self._check_open()
-        self.subscriber.handle_answer(sdp, offer_id)
+        self.subscriber.negotiator.handle_answer(sdp, offer_id)
 
     def handle_candidate(self, target: Target, candidate: str) -> None:
         self._check_open()
@@ -232,14 +288,30 @@ class Participant:
         for track_id in track_ids:
             self.subscriber.update_settings(track_id, settings)
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
         self._check_open()
         if not self._info.permissions.can_publish_data:
             raise RequestError("not allowed to send data", code="not_allowed")
+        if kind is DataKind.RELIABLE and sequence:
+            if sequence <= self._last_sequence:
+                # After a resume a client repeats what it cannot know to have arrived.
+                self._context.counters["data_duplicates"] += 1
+                return
+            self._last_sequence = sequence
         wanted = set(destinations)
         for other in self._room.participants():
             if other is not self and (not wanted or other.info.identity in wanted):
-                other.deliver_data(kind, payload)
+                other.deliver_data(kind, payload, self._info.participant_id, sequence)
+
+    @property
+    def last_sequence(self) -> int:
+        return self._last_sequence
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        self._check_open()
+        self._leave_for(self._reliable.replay(received))
 
     # --- the signal connection -------------------------------------------------------------------------------
 
@@ -254,9 +326,10 @@ class Participant:
         self._check_open()
         self._cancel_departure()
         self._sink = sink
+        self._reliable.handle_resumed()
         self.emit(ParticipantsUpdated([self._info, *self.others()]))
         self.publisher.repeat_demand()
-        self.subscriber.restart()
+        self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
         if self._departure is not None:
@@ -292,7 +365,8 @@ class Participant:
         self._context.counters[f"transports_lost_{target}_{reason}"] += 1
         self.leave(LeaveReason.MEDIA_FAILURE if self._departure is None else LeaveReason.CONNECTION_TIMEOUT)
 
-    def handle_answer_timeout(self) -> None:
+    def handle_negotiation_timeout(self) -> None:
+        """The client did not answer our offer, or did not offer when it had to."""
         if self._departure is None:
             self.leave(LeaveReason.STATE_MISMATCH)
 
@@ -304,14 +378,20 @@ class Participant:
             return
         self.emit(DataReceived(kind, payload))
 
-    def deliver_data(self, kind: DataKind, payload: bytes) -> None:
-        if self.subscriber.send_data(kind, payload):
-            return
-        transport = self.subscriber.transport
-        self._context.counters[f"data_dropped_{kind}"] += 1
-        if kind is DataKind.RELIABLE and transport is not None and transport.data_open:
-            # A reader this slow would miss messages without knowing: let it join again instead.
-            self.leave(LeaveReason.LIMIT_EXCEEDED)
+    def handle_data_ready(self) -> None:
+        self._leave_for(self._reliable.handle_open())
+
+    def deliver_data(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
+        """Reliable data with a sequence number of its sender comes whole through a resume."""
+        if kind is DataKind.RELIABLE:
+            self._leave_for(self._reliable.push(sender, sequence, payload))
+        elif not self.subscriber.send_data(kind, payload):
+            self._context.counters[f"data_dropped_{kind}"] += 1
+
+    def _leave_for(self, reason: LeaveReason | None) -> None:
+        if reason is not None:
+            self._context.counters["data_dropped_receivers"] += 1
+            self.leave(reason)
 
     # --- what the room tells -----------------------------------------------------------------------------------
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     DataKind,
     Kind,
     LayersWanted,
@@ -16,6 +17,7 @@ from sfu.api import (
     PublicationInfo,
     Target,
     TrackPublished,
+    TrackSource,
     TrackUnpublished,
     VideoLayerInfo,
 )
@@ -43,6 +45,9 @@ if TYPE_CHECKING:
     from sfu.control.participant import Participant
 
 
+_HIGHEST_QUALITY = 2
+
+
 @dataclass(slots=True)
 class _PendingTrack:
     cid: str
@@ -52,15 +57,37 @@ class _PendingTrack:
     """Of a backup codec."""
 
 
+def _unmeasured_layers(media: ReceivedMedia) -> list[VideoLayerInfo]:
+    """A description tells how many layers there are, and not how large."""
+    layers = media.track.layers
+    if len(layers) < 2:
+        return []
+    return [VideoLayerInfo(min(index, _HIGHEST_QUALITY), 0, 0, rid=one.rid or "") for index, one in enumerate(layers)]
+
+
+CompleteAnswer = Callable[[Transport, RemoteDescription, PublishNegotiation], PublishNegotiation]
+"""Adds to an answer what the client receives on the same connection."""
+
+
+def receive_only(transport: Transport, offer: RemoteDescription, negotiation: PublishNegotiation) -> PublishNegotiation:
+    """The `CompleteAnswer` of a publishing connection that sends nothing."""
+    return negotiation
+
+
 class Publisher:
     """Answers the client's offers (it always offers, so there is no glare) and keeps the room informed."""
 
     def __init__(
-        self, participant: Participant, context: ControlContext, on_data: Callable[[DataKind, bytes], None]
+        self,
+        participant: Participant,
+        context: ControlContext,
+        on_data: Callable[[DataKind, bytes], None],
+        complete_answer: CompleteAnswer,
     ) -> None:
         self._participant = participant
         self._context = context
         self._on_data = on_data
+        self._complete_answer = complete_answer
         self._pending: dict[str, _PendingTrack] = {}
         self._by_mid: dict[str, Publication] = {}
         self._backups: dict[str, Publication] = {}
@@ -68,6 +95,7 @@ class Publisher:
         self._forbidden: set[tuple[str, str]] = set()
         """mid and cid of media that the client may still send though its publication was ended."""
         self._remote_ufrag = ""
+        self._data_offered = False
         self._version = 0
         self._session_id = secrets.randbits(62)
         self._stream_labels: dict[str, str] = {}
@@ -105,6 +133,22 @@ class Publisher:
         if publication.backup is not None or any(p.backup_of is publication for p in self._pending.values()):
             raise RequestError("the track has two codecs already", code="limit_exceeded")
         return _PendingTrack(request.cid, publication.info, publication, sorted_layers(request.layers))
+
+    def announce_received(self, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> None:
+        """In the client's place, announce what its offer will send. At most one track of a kind."""
+        cids = [media.cid for media in received]
+        for media in received:
+            # No msid has a blank: such a track is found by its kind.
+            cid = media.cid if cids.count(media.cid) == 1 and media.cid else f" {media.kind}"
+            request = AddTrackRequest(
+                cid=cid,
+                kind=media.kind,
+                source=sources[media.kind],
+                stream="ingest",
+                layers=_unmeasured_layers(media),
+                disable_dtx=True,
+            )
+            self._pending[cid] = _PendingTrack(cid, announced(new_track_id(), request))
 
     def set_muted(self, track_id: TrackId, muted: bool) -> bool:
         """True if something changed. Raises unknown_track."""
@@ -153,7 +197,7 @@ class Publisher:
 
     # --- negotiating ------------------------------------------------------------------------------------
 
-    def handle_offer(self, sdp: str) -> str:
+    def handle_offer(self, sdp: str) -> Answer:
         config = self._context.config
         if not self._offers.take(self._context.loop.time()):
             raise SdpError("too many offers", code="rate_limited")
@@ -165,10 +209,12 @@ class Publisher:
         setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
         self._accept_transport(transport, offer, setup)
         if negotiation.data_section:
+            self._data_offered = True
             transport.enable_data(initiate=False, remote_max_message_size=negotiation.remote_max_message_size)
         self._reconcile(transport, negotiation)
+        negotiation = self._complete_answer(transport, offer, negotiation)
         self._version += 1
-        return render_answer(
+        answer = render_answer(
             negotiation,
             transport.local(),
             session_id=self._session_id,
@@ -176,6 +222,8 @@ class Publisher:
             setup=setup,
             max_message_size=config.max_data_message_bytes,
         )
+        sent = {section.mid: section.sent.track_id for section in negotiation.answer if section.sent is not None}
+        return Answer(answer, sent)
 
     def _hints(self) -> dict[str, PublishHint]:
         hints = {pending.cid: _hint(pending.info) for pending in self._pending.values() if pending.backup_of is None}
@@ -192,10 +240,21 @@ class Publisher:
         if self.transport is None:
             transport = self._context.make_transport(TransportRole.PUBLISH)
             transport.events.on(TransportEvents.DATA, self._on_data)
-            transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
+            transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
+            transport.events.on(TransportEvents.DATA_READY, self._handle_data_ready)
             transport.events.on(TransportEvents.CLOSED, self._handle_closed)
             self.transport = transport
         return self.transport
+
+    def _handle_data_ready(self) -> None:
+        self._participant.handle_connected()
+        if self._participant.single_connection:
+            self._participant.handle_data_ready()
+
+    def _handle_connected(self) -> None:
+        # Whoever is active can be reached with data. On a single connection the channels are the client's to open.
+        if not (self._participant.single_connection and self._data_offered):
+            self._participant.handle_connected()
 
     def _handle_closed(self, reason: str) -> None:
         self._participant.handle_transport_closed(Target.PUBLISHER, reason)

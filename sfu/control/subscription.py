@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Container
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sfu.api import TrackSettings, VideoLayerInfo
 from sfu.control.allocator import target_layer
 from sfu.control.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publication import Encoding, Publication, best_quality, codec_name
-from sfu.engine.api import HIGHEST_LAYER, EngineCommands, SubscriptionConfig
+from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TransportHandle
 from sfu.sdp.capabilities import VARIANTS
-from sfu.sdp.model import AcceptedSection
+from sfu.sdp.model import AcceptedSection, SentMedia
 
 if TYPE_CHECKING:
     from sfu.control.participant import Participant
@@ -41,8 +42,6 @@ class Subscription:
         self.handle: SubscriptionHandle | None = None
         self.encoding: Encoding | None = None
         """What it receives."""
-        self.mid = ""
-        """Of the section that carries it; empty until an offer has one."""
         self.refused = False
         """The client cannot receive any form of it."""
         self.allowed_spatial = HIGHEST_LAYER
@@ -51,6 +50,39 @@ class Subscription:
         """The downlink has no room for it."""
         self._accepted: AcceptedSection | None = None
         self._applied: tuple[int, int, bool] | None = None
+
+    def sent_media(self) -> SentMedia:
+        """What a description says of it."""
+        publication = self.publication
+        label = publication.stream_label
+        if not label or self.subscriber.client.is_firefox:
+            # Firefox names received tracks itself; its SDK finds the track by the stream instead.
+            label = publication.track_id
+        participant_id = publication.publisher.info.participant_id
+        return SentMedia(
+            track_id=publication.track_id,
+            stream_id=f"{participant_id}|{label}",
+            ssrc=self.ssrc,
+            rtx_ssrc=self.rtx_ssrc,
+            cname=participant_id,
+            stereo=publication.info.stereo or publication.primary.received.stereo,
+            variants=self.variants(),
+        )
+
+    def can_take(self, accepted: AcceptedSection) -> bool:
+        """Whether the track can go out on a section in any form, now or once the publisher sends its backup codec."""
+        usable, publication = self._usable(accepted), self.publication
+        if any(encoding.payloads_for(usable) for encoding in publication.encodings):
+            return True
+        return any(key in usable.payloads for key in publication.backup_variants)
+
+    def _usable(self, accepted: AcceptedSection) -> AcceptedSection:
+        """Without the codecs that the client cannot do, whatever it says."""
+        broken = self.subscriber.broken_codecs
+        if not broken:
+            return accepted
+        payloads = {key: one for key, one in accepted.payloads.items() if VARIANTS[key].codec.value not in broken}
+        return replace(accepted, payloads=payloads)
 
     @property
     def desired_spatial(self) -> int:
@@ -79,17 +111,14 @@ class Subscription:
         publication, accepted = self.publication, self._accepted
         if accepted is None or publication.backup is not None:
             return False
-        return any(VARIANTS[key].payload_type in accepted.payload_types for key in publication.backup_variants)
+        return any(key in accepted.payloads for key in publication.backup_variants)
 
     def accept(
         self, engine: EngineCommands, transport: TransportHandle, accepted: AcceptedSection, cache_packets: int
     ) -> bool:
-        """The client's answer has the section. True when it starts, or starts anew in other codecs than before."""
-        if (
-            self.handle is not None
-            and self._accepted is not None
-            and accepted.payload_types == self._accepted.payload_types
-        ):
+        """The client takes it on that section. True when it starts, or starts anew in other codecs than before."""
+        accepted = self._usable(accepted)
+        if self.handle is not None and accepted == self._accepted:
             return False
         self._accepted = accepted
         return self.attach(engine, transport, cache_packets)
@@ -109,13 +138,17 @@ class Subscription:
             self.refused = accepted is not None and not self._waits_for_backup()
             return False
         self.encoding = encoding
+        extensions = dict(accepted.extensions)
+        if encoding.codec is not Codec.AV1:
+            # `negotiate.offered_extensions` says why.
+            extensions.pop(Extension.DEPENDENCY_DESCRIPTOR, None)
         config = SubscriptionConfig(
             ssrc=self.ssrc,
-            mid=self.mid,
+            mid=accepted.mid,
             cname=self.publication.publisher.info.participant_id,
             payloads=encoding.payloads_for(accepted),
             rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,
-            extensions=accepted.extensions,
+            extensions=extensions,
             nack=accepted.nack,
             cache_packets=cache_packets,
         )
@@ -139,3 +172,8 @@ class Subscription:
             self.handle = None
         self.encoding = None
         self._applied = None
+
+    def release(self, engine: EngineCommands) -> None:
+        """It has no section any more."""
+        self.detach(engine)
+        self._accepted = None

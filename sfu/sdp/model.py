@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sfu.engine.api import Address, Extension, Kind, TrackConfig
+from sfu.engine.api import Address, Extension, Kind, OutboundPayload, TrackConfig
 from sfu.ids import TrackId
 
 
@@ -105,7 +105,9 @@ class RemoteSection:
     rejected: bool
     codecs: Sequence[RemoteCodec] = ()
     extensions: Mapping[str, int] = field(default_factory=dict)
-    """URI to id."""
+    """URI to id, of those that travel the usual way: from the peer in its offer, to the peer in its answer."""
+    receivable_extensions: Mapping[str, int] = field(default_factory=dict)
+    """URI to id, of those that the peer takes on what it receives."""
     msid_stream: str = ""
     msid_track: str = ""
     ssrcs: Sequence[int] = ()
@@ -168,6 +170,21 @@ class ReceivedMedia:
 
 
 @dataclass(frozen=True, slots=True)
+class SentMedia:
+    """What we send on one section of an answer."""
+
+    track_id: TrackId
+    stream_id: str
+    """msid stream: "PA_x|TR_y" or "PA_x|stream"."""
+    ssrc: int
+    rtx_ssrc: int | None
+    cname: str
+    stereo: bool = False
+    variants: Sequence[str] = ()
+    """Keys of `capabilities.VARIANTS`: the forms that the track may go out as, likely ones first."""
+
+
+@dataclass(frozen=True, slots=True)
 class AnswerSection:
     """One section of our answer, all values ours or checked."""
 
@@ -185,6 +202,8 @@ class AnswerSection:
     """Media type, protocol and format of the m= line, mirrored from the offer (RFC 3264 §6)."""
     protocol: str = ""
     first_format: str = ""
+    sent: SentMedia | None = None
+    """With one connection for both directions: what we send here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,14 +250,21 @@ class OfferSection:
 
 @dataclass(frozen=True, slots=True)
 class AcceptedSection:
-    """What the subscriber's answer says of one section. Payload types are ours (`capabilities.VARIANTS`)."""
+    """What the subscriber takes on one section. It is the answer to our offer, or an offer of its own with which
+    payload types and extension ids are its own too."""
 
     mid: str
     accepted: bool
-    payload_types: frozenset[int] = frozenset()
+    payloads: Mapping[str, OutboundPayload] = field(default_factory=dict)
+    """Keys of `capabilities.VARIANTS` to the payload types that they have here."""
     extensions: Mapping[Extension, int] = field(default_factory=dict)
     nack: bool = False
-    rtx: bool = False
+    red_block_type: int | None = None
+    """The payload type that the blocks of RED carry here."""
+
+    @property
+    def rtx(self) -> bool:
+        return any(payload.rtx_payload_type is not None for payload in self.payloads.values())
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ of our own constants or a value whose shape was checked.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from sfu.engine.api import Codec, Extension, InboundPayload, Kind, OutboundPayload, TrackConfig
 from sfu.errors import SdpError
@@ -42,9 +43,9 @@ DEFAULT_MAX_MESSAGE_SIZE = 65_536
 STEREO_BITRATE_BPS = 510_000
 """The most that Opus can do (RFC 7587 §6.1): a stereo publisher chooses its own bitrate below it."""
 
-_SENDING = (Direction.SENDONLY, Direction.SENDRECV)
-_RECEIVING = (Direction.RECVONLY, Direction.SENDRECV)
-_KINDS = {SectionKind.AUDIO: Kind.AUDIO, SectionKind.VIDEO: Kind.VIDEO}
+SENDING = (Direction.SENDONLY, Direction.SENDRECV)
+RECEIVING = (Direction.RECVONLY, Direction.SENDRECV)
+KINDS = {SectionKind.AUDIO: Kind.AUDIO, SectionKind.VIDEO: Kind.VIDEO}
 _Accepted = list[tuple[RemoteCodec, Variant]]
 
 
@@ -76,18 +77,18 @@ def negotiate_publish(
             answers.append(_rejection(section))
         elif section.kind is SectionKind.APPLICATION:
             answers.append(_answer_data(section))
-        elif section.kind not in _KINDS or not section.rtcp_mux:
-            without_mux += section.kind in _KINDS and section.direction in _SENDING
+        elif section.kind not in KINDS or not section.rtcp_mux:
+            without_mux += section.kind in KINDS and section.direction in SENDING
             answers.append(_rejection(section))
         else:
             hint = hints.get(section.msid_track, PublishHint())
-            answer, media = _answer_media(section, _KINDS[section.kind], hint, allowed)
+            answer, media = _answer_media(section, KINDS[section.kind], hint, allowed)
             answers.append(answer)
             if media is not None:
                 received.append(media)
     if without_mux and not received:
         raise SdpError("rtcp-mux is required", code="rtcp_mux_required")
-    _check_extensions(answers)
+    check_extensions(answers)
     _check_ssrcs(received)
     data = next((s for s in answers if s.kind is SectionKind.APPLICATION and s.accepted), None)
     return PublishNegotiation(
@@ -147,7 +148,7 @@ def _answer_media(
     rids = tuple(section.send_rids[:MAX_LAYERS]) if with_rids else ()
     stereo = kind is Kind.AUDIO and (hint.stereo or _sends_stereo(accepted))
     rtx = _rtx_payload_types(section, accepted)
-    sending = section.direction in _SENDING
+    sending = section.direction in SENDING
     answer = AnswerSection(
         mid=section.mid,
         kind=section.kind,
@@ -199,7 +200,7 @@ def _accept_codecs(section: RemoteSection, kind: Kind, hint: PublishHint, allowe
     def is_wanted(item: tuple[RemoteCodec, Variant]) -> bool:
         codec, variant = item
         if variant.codec is Codec.RED:
-            return not hint.disable_red and _red_block_type(codec) in opus
+            return not hint.disable_red and red_block_type(codec) in opus
         if variant.codec is Codec.H264 and variant.key.endswith("/0"):
             # Nobody sends mode 0 where mode 1 of the same profile is at hand; leaving it out halves the list that
             # every subscriber would have to be offered.
@@ -212,7 +213,7 @@ def _accept_codecs(section: RemoteSection, kind: Kind, hint: PublishHint, allowe
     return sorted(wanted, key=lambda item: (item[1].codec is not Codec.RED, item[1].mime_type.lower() != mime_type))
 
 
-def _red_block_type(codec: RemoteCodec) -> int | None:
+def red_block_type(codec: RemoteCodec) -> int | None:
     """The payload type of all blocks of a RED codec, "111/111" (RFC 2198 §5); None when they differ."""
     blocks = {block for format in codec.parameters for block in format.split("/")}
     block = blocks.pop() if len(blocks) == 1 else ""
@@ -269,7 +270,7 @@ def _answer_parameters(codec: RemoteCodec, variant: Variant, hint: PublishHint, 
         if stereo:
             parameters |= {"stereo": "1", "maxaveragebitrate": str(STEREO_BITRATE_BPS)}
     elif variant.codec is Codec.RED:
-        block = _red_block_type(codec)
+        block = red_block_type(codec)
         parameters = {f"{block}/{block}": ""}
     elif variant.codec is Codec.H264 and "profile-level-id" in codec.parameters:
         # `match_variant` has checked that these are six hex digits.
@@ -277,7 +278,7 @@ def _answer_parameters(codec: RemoteCodec, variant: Variant, hint: PublishHint, 
     return parameters
 
 
-def _check_extensions(answers: Sequence[AnswerSection]) -> None:
+def check_extensions(answers: Sequence[AnswerSection]) -> None:
     """In a bundle, one id means one URI (RFC 9143 §9.2)."""
     uris: dict[int, Extension] = {}
     for section in answers:
@@ -311,28 +312,19 @@ def subscribe_variants(received: ReceivedMedia) -> list[str]:
 
 
 def outbound_payloads(received: ReceivedMedia, accepted: AcceptedSection) -> dict[int, OutboundPayload]:
-    """The publisher's payload types to ours, for a subscriber that accepted `accepted`. Empty when nothing fits.
+    """The publisher's payload types to the subscriber's, for one that accepted `accepted`. Empty when nothing fits.
 
-    RED goes out as RED only if its blocks carry our Opus payload type already, since they pass through unchanged;
-    otherwise its primary block goes out as Opus.
+    RED goes out as RED only if its blocks carry the subscriber's Opus payload type already, since they pass through
+    unchanged; otherwise its primary block goes out as Opus.
     """
-    opus = VARIANTS["opus"].payload_type
     publisher_opus = {pt for pt, key in received.variants.items() if key == "opus"}
     payloads: dict[int, OutboundPayload] = {}
     for payload_type, key in received.variants.items():
-        is_red = key == "red"
         for candidate in alternatives(key):
-            variant = VARIANTS[candidate]
-            if variant.payload_type not in accepted.payload_types:
+            payload = accepted.payloads.get(candidate)
+            if payload is None or (candidate == "red" and publisher_opus != {accepted.red_block_type}):
                 continue
-            if candidate == "red" and publisher_opus != {opus}:
-                continue
-            rtx = variant.rtx_payload_type if accepted.rtx else None
-            payloads[payload_type] = OutboundPayload(
-                variant.payload_type,
-                rtx if rtx in accepted.payload_types else None,
-                strip_red=is_red and variant.codec is Codec.OPUS,
-            )
+            payloads[payload_type] = replace(payload, strip_red=key == "red" and candidate == "opus")
             break
     return payloads
 
@@ -363,37 +355,31 @@ def negotiate_subscribe(answer: RemoteDescription, sections: Sequence[OfferSecti
 
 
 def _accepted_section(offered: OfferSection, section: RemoteSection) -> AcceptedSection:
-    if offered.state is SlotState.CLOSED or section.rejected or section.direction not in _RECEIVING:
+    if offered.state is SlotState.CLOSED or section.rejected or section.direction not in RECEIVING:
         return AcceptedSection(mid=offered.mid, accepted=False)
     ours = {VARIANTS[key].payload_type: VARIANTS[key] for key in offered.variants}
-    payload_types: set[int] = set()
+    rtx = {(codec.payload_type, codec.parameters.get("apt")) for codec in section.codecs if codec.name == "rtx"}
+    payloads: dict[str, OutboundPayload] = {}
     nack = False
     for codec in section.codecs:
         variant = ours.get(codec.payload_type)
         # The payload type alone tells nothing: an answer may use it for what it likes to receive.
-        if variant is not None and codec.name == variant.name.lower():
-            payload_types.add(codec.payload_type)
-            nack = nack or "nack" in codec.feedback
-    rtx = {
-        codec.payload_type
-        for codec in section.codecs
-        for variant in ours.values()
-        if codec.name == "rtx"
-        and codec.payload_type == variant.rtx_payload_type
-        and variant.payload_type in payload_types
-        and codec.parameters.get("apt") == str(variant.payload_type)
-    }
+        if variant is None or codec.name != variant.name.lower():
+            continue
+        nack = nack or "nack" in codec.feedback
+        has_rtx = offered.rtx_ssrc is not None and (variant.rtx_payload_type, str(codec.payload_type)) in rtx
+        payloads[variant.key] = OutboundPayload(codec.payload_type, variant.rtx_payload_type if has_rtx else None)
     return AcceptedSection(
         mid=offered.mid,
-        accepted=section.rtcp_mux and bool(payload_types),
-        payload_types=frozenset(payload_types | rtx),
+        accepted=section.rtcp_mux and bool(payloads),
+        payloads=payloads,
         extensions={
             extension: id
             for extension, id in offered_extensions(offered).items()
             if section.extensions.get(extension) == id
         },
         nack=nack,
-        rtx=bool(rtx) and offered.rtx_ssrc is not None,
+        red_block_type=VARIANTS["opus"].payload_type,
     )
 
 

@@ -22,6 +22,7 @@ from sfu.sdp.model import (
     PublishNegotiation,
     RemoteCodec,
     SectionKind,
+    SentMedia,
     Setup,
     SlotState,
 )
@@ -43,8 +44,9 @@ def render_answer(
     setup: Setup,
     max_message_size: int,
 ) -> str:
-    """The answer to a publisher: ICE-lite, all candidates, one bundle. `version` goes up with each description of
-    one session (RFC 3264 §8); `max_message_size` is what we receive, in bytes."""
+    """The answer to a client that publishes or, on one connection, does both: ICE-lite, all candidates, one bundle.
+    `version` goes up with each description of one session (RFC 3264 §8); `max_message_size` is what we receive, in
+    bytes."""
     accepted = [section for section in negotiation.answer if section.accepted]
     bundle = [section.mid for section in accepted] if negotiation.bundled else []
     lines = _session(session_id, version, bundle, negotiation.extmap_allow_mixed)
@@ -107,11 +109,22 @@ def _transport(local: LocalTransport, setup: Setup, candidates: Sequence[LocalCa
         *(f"a=fingerprint:{f.algorithm} {f.value}" for f in local.fingerprints),
         f"a=setup:{setup}",
     ]
-    if candidates is not None:
-        # UDP first: FFmpeg takes the first "udp ... typ host" and nothing else.
-        lines += [_candidate(c) for c in sorted(candidates, key=lambda c: c.protocol != "udp")]
-        lines.append("a=end-of-candidates")
-    return lines
+    return lines if candidates is None else lines + _candidates(candidates)
+
+
+def render_ice(local: LocalTransport) -> list[str]:
+    """Credentials and candidates alone, as lines without their ends."""
+    return [
+        f"a=ice-ufrag:{check(grammar.UFRAG, local.ice.ufrag, 'our ufrag')}",
+        f"a=ice-pwd:{check(grammar.PWD, local.ice.pwd, 'our pwd')}",
+        *_candidates(local.candidates),
+    ]
+
+
+def _candidates(candidates: Sequence[LocalCandidate]) -> list[str]:
+    # UDP first: FFmpeg takes the first "udp ... typ host" and nothing else.
+    ordered = sorted(candidates, key=lambda c: c.protocol != "udp")
+    return [*(_candidate(c) for c in ordered), "a=end-of-candidates"]
 
 
 def _candidate(candidate: LocalCandidate) -> str:
@@ -154,6 +167,21 @@ def _codec(codec: RemoteCodec) -> list[str]:
     return lines
 
 
+def _sent(media: OfferSection | SentMedia) -> list[str]:
+    """The msid line (RFC 8830), then those of the streams (RFC 5576, RFC 4588 §8.3)."""
+    stream = check(grammar.OUR_ID, media.stream_id, "a stream id of ours")
+    track = check(grammar.OUR_ID, media.track_id, "a track id of ours")
+    cname = check(grammar.OUR_ID, media.cname, "a CNAME of ours")
+    lines = [f"a=msid:{stream} {track}"]
+    ssrcs = [media.ssrc]
+    if media.rtx_ssrc is not None:
+        ssrcs.append(media.rtx_ssrc)
+        lines.append(f"a=ssrc-group:FID {media.ssrc} {media.rtx_ssrc}")
+    for ssrc in ssrcs:
+        lines += [f"a=ssrc:{ssrc} cname:{cname}", f"a=ssrc:{ssrc} msid:{stream} {track}"]
+    return lines
+
+
 def _media_line(media: str, protocol: str, codecs: Sequence[RemoteCodec]) -> str:
     return f"m={media} 9 {protocol} " + " ".join(str(codec.payload_type) for codec in codecs)
 
@@ -174,12 +202,17 @@ def _rejected(section: AnswerSection) -> list[str]:
 def _answered_media(
     section: AnswerSection, local: LocalTransport, setup: Setup, candidates: Sequence[LocalCandidate] | None
 ) -> list[str]:
+    msid, sources = [], []
+    if section.sent is not None:
+        first, *sources = _sent(section.sent)
+        msid = [first]
     lines = [
         _media_line(section.media, section.protocol, section.codecs),
         *_transport(local, setup, candidates),
         f"a=mid:{section.mid}",
         *_extensions(section.extensions),
         f"a={section.direction}",
+        *msid,
         "a=rtcp-mux",
     ]
     if section.rtcp_rsize:
@@ -189,7 +222,7 @@ def _answered_media(
     lines += [f"a=rid:{rid} recv" for rid in section.receive_rids]
     if section.receive_rids:
         lines.append("a=simulcast:recv " + ";".join(section.receive_rids))
-    return lines
+    return lines + sources
 
 
 # --- offers -------------------------------------------------------------------------------------------------
@@ -217,9 +250,7 @@ def _own_codec(variant: Variant, stereo: bool) -> RemoteCodec:
 
 
 def _offered_media(section: OfferSection, local: LocalTransport) -> list[str]:
-    stream = check(grammar.OUR_ID, section.stream_id, "a stream id of ours")
-    track = check(grammar.OUR_ID, section.track_id, "a track id of ours")
-    cname = check(grammar.OUR_ID, section.cname, "a CNAME of ours")
+    msid, *sources = _sent(section)
     codecs = _offered_codecs(section)
     if not codecs:
         raise SdpError("a section has no codec to offer")
@@ -229,19 +260,13 @@ def _offered_media(section: OfferSection, local: LocalTransport) -> list[str]:
         f"a=mid:{section.mid}",
         *_extensions(offered_extensions(section)),
         f"a={Direction.SENDONLY}",
-        f"a=msid:{stream} {track}",
+        msid,
         "a=rtcp-mux",
         "a=rtcp-rsize",
     ]
     for codec in codecs:
         lines += _codec(codec)
-    ssrcs = [section.ssrc]
-    if section.rtx_ssrc is not None:
-        ssrcs.append(section.rtx_ssrc)
-        lines.append(f"a=ssrc-group:FID {section.ssrc} {section.rtx_ssrc}")
-    for ssrc in ssrcs:
-        lines += [f"a=ssrc:{ssrc} cname:{cname}", f"a=ssrc:{ssrc} msid:{stream} {track}"]
-    return lines
+    return lines + sources
 
 
 def _closed(section: OfferSection) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from typing import ClassVar
 
 from sfu.errors import SdpError
@@ -15,6 +15,7 @@ UNLIMITED_MESSAGE_SIZE = 0xFFFF_FFFF
 
 _DIRECTIONS = {direction.value: direction for direction in Direction}
 _SETUPS = {setup.value: setup for setup in Setup}
+_NOT_RECEIVED = ("inactive", "sendonly")
 _Codec = tuple[str, int, int]
 
 
@@ -196,7 +197,8 @@ class SectionReader(_Reader):
             direction=self.direction or session.direction or Direction.SENDRECV,
             rejected=rejected,
             codecs=tuple(self._finish_codecs()),
-            extensions=self._finish_extensions(session),
+            extensions=self._finish_extensions(session, self._unusable_directions),
+            receivable_extensions=self._finish_extensions(session, _NOT_RECEIVED),
             msid_stream=msid[0],
             msid_track=msid[1],
             ssrcs=tuple(self._ssrcs),
@@ -226,10 +228,10 @@ class SectionReader(_Reader):
             if codec is not None
         ]
 
-    def _finish_extensions(self, session: SessionReader) -> Mapping[str, int]:
+    def _finish_extensions(self, session: SessionReader, unusable: Container[str]) -> Mapping[str, int]:
         extensions: dict[str, int] = {}
         for id, (direction, uri) in {**session.extension_ids, **self.extension_ids}.items():
-            if direction not in self._unusable_directions:
+            if direction not in unusable:
                 extensions.setdefault(uri, id)
         return extensions
 

@@ -22,7 +22,8 @@ class DataChannels:
     """SCTP on a connected DTLS session.
 
     With `initiate` we open both channels, else the peer does. Channels with other labels are accepted and what they
-    carry is counted (`data_unknown_label`) and ignored. `on_ready` is called once, when both are open.
+    carry is counted (`data_unknown_label`) and ignored. `on_ready` is called when both are open, and again whenever a
+    new reliable channel has taken the place of the old.
     """
 
     def __init__(
@@ -54,8 +55,9 @@ class DataChannels:
         self._task: asyncio.Task[None] | None = None
 
     @property
-    def reliable_open(self) -> bool:
-        return self._is_open(DataKind.RELIABLE)
+    def ready(self) -> bool:
+        """`on_ready` was called, and the reliable channel is still open."""
+        return self._ready and self._is_open(DataKind.RELIABLE)
 
     def start(self) -> None:
         self._sctp.on("datachannel", self._accept)
@@ -127,6 +129,7 @@ class DataChannels:
             channel.on("message", self._ignore)
             return
         # A peer that opens a label anew (SDKs do after a reset) sends and receives on the newest channel.
+        self._ready = self._ready and kind is not DataKind.RELIABLE
         self._channels[kind] = channel
         channel.on("message", lambda message: self._handle_message(kind, message))
 

@@ -6,6 +6,7 @@ import asyncio
 import logging
 from collections import Counter, deque
 from collections.abc import Sequence
+from dataclasses import replace
 from enum import StrEnum
 
 from pyee.base import EventEmitter
@@ -14,7 +15,7 @@ from sfu.api import DataKind
 from sfu.config import SfuConfig
 from sfu.engine.api import EngineRuntime, Path, SrtpKeys, TransportConfig
 from sfu.errors import SdpError
-from sfu.sdp.model import LocalCandidate, LocalTransport, RemoteTransport, Setup
+from sfu.sdp.model import IceCredentials, LocalCandidate, LocalTransport, RemoteTransport, Setup
 from sfu.transport.certificate import Certificate
 from sfu.transport.data_channel import DataChannels
 from sfu.transport.dtls import SUPPORTED_DIGESTS, DtlsAssociation, DtlsRole
@@ -44,7 +45,7 @@ class TransportEvents(StrEnum):
     DATA = "data"
     """(kind: DataKind, payload: bytes): a message of the peer."""
     DATA_READY = "data_ready"
-    """(): both data channels are open."""
+    """(): both data channels are open; again when another reliable channel has taken the place of the first."""
 
 
 class Transport:
@@ -123,6 +124,18 @@ class Transport:
         if new_dtls:
             self._restart_dtls()
 
+    @property
+    def remote_ice(self) -> IceCredentials | None:
+        """The peer's, as its newest description has them; None before the first."""
+        return None if self._remote is None else self._remote.ice
+
+    def restart_by_peer(self, ice: IceCredentials) -> None:
+        """An ICE restart that changes nothing but the peer's credentials; `local()` has new ones of ours from now on.
+        Raises `SdpError` not_acceptable when these are the credentials in use, or there is no description yet."""
+        if self._remote is None or ice == self._remote.ice:
+            raise SdpError("an ICE restart needs new credentials", code="not_acceptable")
+        self.set_remote(replace(self._remote, ice=ice), we_are=self._we_are)
+
     def restart_ice(self) -> None:
         """New local credentials, in `local()` from now on. The old ones end when the peer nominates with the new."""
         self._registry.restart(self._agent)
@@ -193,8 +206,8 @@ class Transport:
 
     @property
     def data_open(self) -> bool:
-        """Whether the reliable channel is open."""
-        return self._channels is not None and self._channels.reliable_open
+        """Whether the channels are ready and the reliable one is still open."""
+        return self._channels is not None and self._channels.ready
 
     def enable_data(self, *, initiate: bool, remote_max_message_size: int) -> None:
         """Bring SCTP up once DTLS is. `initiate`: we open both channels, else the peer does. Later calls are ignored.

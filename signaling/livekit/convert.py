@@ -27,6 +27,7 @@ from sfu.api import (
 )
 from sfu.ids import TrackId
 from signaling.devices import BrokenCodecs
+from signaling.turn import IceServer
 
 PROTOCOL = 17
 """Version of the LiveKit protocol that this server speaks (dual peer connection, "v0")."""
@@ -219,6 +220,12 @@ def leave(reason: LeaveReason, protocol: int) -> rtc.LeaveRequest:
     if protocol < 13:
         message.can_reconnect = reconnect
     return message
+
+
+def ice_servers(servers: Sequence[IceServer]) -> list[rtc.ICEServer]:
+    return [
+        rtc.ICEServer(urls=server.urls, username=server.username, credential=server.credential) for server in servers
+    ]
 
 
 def server_info(node_id: str) -> models.ServerInfo:

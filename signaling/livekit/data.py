@@ -54,7 +54,7 @@ def route(session: ParticipantSession, event: DataReceived, identities: Identiti
         packet.user.participant_identity = sender.identity
         packet.user.participant_sid = sender.participant_id
     try:
-        session.send_data(event.kind, packet.SerializeToString(), wanted or ())
+        session.send_data(event.kind, packet.SerializeToString(), wanted or (), packet.sequence)
     except SfuError:
         return "refused"
     return None

@@ -13,10 +13,11 @@ from typing import Any, Protocol
 from livekit.protocol import models, rtc
 
 from sfu.api import LeaveReason, ParticipantSession, RequestError, SdpError, Target
-from sfu.ids import TrackId
+from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
 from signaling.config import Settings
 from signaling.livekit import convert, own_state
+from signaling.livekit.simulate import simulate
 
 MAX_CANDIDATE_BYTES = 4096
 
@@ -52,6 +53,10 @@ class Context(Protocol):
 
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         """End the session; with `tell` the client gets a leave message first."""
+        ...
+
+    def break_next_resume(self, *, silent: bool) -> None:
+        """For tests of clients: cut the connection that resumes this session, `silent` before the first message."""
         ...
 
 
@@ -109,7 +114,10 @@ async def _offer(context: Context, message: rtc.SessionDescription) -> None:
     if message.type != "offer":
         raise Violation("an offer was expected")
     answer = await context.session.handle_offer(message.sdp)
-    context.send(rtc.SignalResponse(answer=rtc.SessionDescription(type="answer", sdp=answer, id=message.id)))
+    description = rtc.SessionDescription(
+        type="answer", sdp=answer.sdp, id=message.id, mid_to_track_id=dict(answer.mid_to_track_id)
+    )
+    context.send(rtc.SignalResponse(answer=description))
 
 
 async def _answer(context: Context, message: rtc.SessionDescription) -> None:
@@ -215,22 +223,13 @@ async def _ping_req(context: Context, message: rtc.Ping) -> None:
 
 
 async def _sync_state(context: Context, message: rtc.SyncState) -> None:
-    """After a resume the client repeats what it believes. The session kept its state, so only the subscriptions count:
-    tracks that the client does not want, or wants beside auto_subscribe."""
+    """After a resume the client repeats what it believes. The session kept its state, so only what differs counts:
+    tracks that the client does not want, or wants beside auto_subscribe, and the reliable data that it has."""
+    states = message.datachannel_receive_states
+    context.session.replay_data({ParticipantId(state.publisher_sid): state.last_seq for state in states})
     track_ids = _subscribed_tracks(message.subscription)
     if track_ids:
         await _subscription(context, message.subscription)
-
-
-async def _simulate(context: Context, message: rtc.SimulateScenario) -> None:
-    """Client test aids that touch nobody but the sender."""
-    scenario = message.WhichOneof("scenario")
-    if scenario == "leave_request_full_reconnect" and message.leave_request_full_reconnect:
-        context.leave(LeaveReason.STATE_MISMATCH, tell=True)
-    elif scenario == "server_leave" and message.server_leave:
-        context.leave(LeaveReason.SERVER_SHUTDOWN, tell=True)
-    else:
-        await _unsupported("simulate")(context, message)
 
 
 async def _ignore(context: Context, message: Any) -> None:
@@ -264,7 +263,7 @@ ROUTES: dict[str, Handler] = {
     "update_audio_track": own_state.update_audio_track,
     "update_video_track": own_state.update_video_track,
     "sync_state": _sync_state,
-    "simulate": _simulate,
+    "simulate": simulate,
     # Nothing depends on them, and the protocol has no answer for them.
     "update_layers": _update_layers,
     "subscription_permission": _ignore,

@@ -1,14 +1,17 @@
-"""GET /rtc and /rtc/validate: the HTTP side of a LiveKit join. The token is checked before the upgrade."""
+"""GET /rtc, /rtc/v1 and their /validate: the HTTP side of a LiveKit join. The token is checked before the upgrade."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
 from aiohttp import hdrs, web
 
-from sfu.api import ClientDescription
+from sfu.api import ClientDescription, RequestError
+from signaling.devices import with_user_agent
 from signaling.errors import TokenError
+from signaling.livekit.join_request import JoinRequestError, Opening, parse_join_request
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
 from signaling.livekit.session import SignalConnection
 from signaling.rooms import JoinOptions
@@ -22,18 +25,46 @@ _PROTOCOL = re.compile(r"[0-9]{1,4}")
 def add_routes(app: web.Application) -> None:
     app.router.add_get("/rtc", handle_rtc, allow_head=False)
     app.router.add_get("/rtc/validate", handle_validate, allow_head=False)
-    # 404 makes clients of the single-connection dialect fall back to this one.
-    app.router.add_get("/rtc/v1", handle_unknown_dialect, allow_head=False)
-    app.router.add_get("/rtc/v1/validate", handle_unknown_dialect, allow_head=False)
+    app.router.add_get("/rtc/v1", handle_rtc_v1, allow_head=False)
+    app.router.add_get("/rtc/v1/validate", handle_validate_v1, allow_head=False)
 
 
 async def handle_rtc(request: web.Request) -> web.StreamResponse:
+    """The dialect with two peer connections ("v0")."""
+    return await _serve(request, _read_query)
+
+
+async def handle_rtc_v1(request: web.Request) -> web.StreamResponse:
+    """The dialect with a single peer connection ("v1")."""
+    return await _serve(request, _read_join_request)
+
+
+async def handle_validate(request: web.Request) -> web.Response:
+    return _validate(request, _read_query)
+
+
+async def handle_validate_v1(request: web.Request) -> web.Response:
+    return _validate(request, _read_join_request)
+
+
+_Reader = Callable[[web.Request, Services], Opening]
+
+
+def _validate(request: web.Request, read: _Reader) -> web.Response:
+    admitted = _admit(request, read)
+    return admitted if isinstance(admitted, web.Response) else _plain(200, "success")
+
+
+async def _serve(request: web.Request, read: _Reader) -> web.StreamResponse:
     if not _wants_upgrade(request):
         return _plain(404, "not found")
+    admitted = _admit(request, read)
+    if isinstance(admitted, web.Response):
+        return admitted
+    grants, opening = admitted
+    client = with_user_agent(opening.options.client, request.headers.get(hdrs.USER_AGENT, ""))
+    opening = replace(opening, options=replace(opening.options, client=client))
     services = request.app[SERVICES]
-    grants = _authorize(request, services)
-    if isinstance(grants, web.Response):
-        return grants
     settings = services.settings
     ws = web.WebSocketResponse(
         timeout=CLOSE_TIMEOUT_S,
@@ -42,31 +73,43 @@ async def handle_rtc(request: web.Request) -> web.StreamResponse:
         compress=False,
     )
     await ws.prepare(request)
-    query = request.query
-    resume_id = query.get("sid", "") if _is_set(query, "reconnect") else ""
-    connection = SignalConnection(services, ws, request.transport, grants, join_options(query), resume_id)
+    connection = SignalConnection(services, ws, request.transport, grants, opening)
     await connection.run()
     return ws
 
 
-async def handle_validate(request: web.Request) -> web.Response:
-    grants = _authorize(request, request.app[SERVICES])
-    return grants if isinstance(grants, web.Response) else _plain(200, "success")
-
-
-async def handle_unknown_dialect(request: web.Request) -> web.Response:
-    return _plain(404, "this dialect is not spoken here")
-
-
-def _authorize(request: web.Request, services: Services) -> Grants | web.Response:
-    """The grants of the request's token, or the answer that refuses it."""
+def _admit(request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.Response:
+    """What the request's token grants and what it asks for, or the answer that refuses it."""
+    services = request.app[SERVICES]
     if services.phase is not Phase.READY:
         return _plain(503, "the server is not ready")
     try:
-        return services.rooms.authorize_join(request_token(request))
+        grants = services.rooms.authorize_join(request_token(request))
+        services.rooms.require_room(grants)
+        return grants, read(request, services)
+    except RequestError as error:
+        # SDKs know this sentence: they give up instead of looking for another dialect.
+        return _plain(404, str(error))
     except TokenError as error:
         services.metrics.tokens_refused.labels(error.code).inc()
         return _plain(401, str(error))
+    except JoinRequestError as error:
+        services.metrics.violations.labels("join_request").inc()
+        return _plain(400, str(error))
+
+
+def _read_query(request: web.Request, services: Services) -> Opening:
+    query = request.query
+    return Opening(join_options(query), query.get("sid", "") if _is_set(query, "reconnect") else "")
+
+
+def _read_join_request(request: web.Request, services: Services) -> Opening:
+    """Raises `JoinRequestError`. Without a join request the query says what it does in v0."""
+    parameter = request.query.get("join_request", "")
+    if parameter:
+        return parse_join_request(parameter, services.settings)
+    opening = _read_query(request, services)
+    return replace(opening, options=replace(opening.options, single_connection=True))
 
 
 def request_token(request: web.Request) -> str:

@@ -13,7 +13,8 @@ from livekit.protocol import models, room
 from sfu.api import DataKind, ParticipantChanges, ParticipantSession, RequestError, RoomOptions
 from sfu.ids import Identity, RoomName, TrackId
 from signaling.livekit import convert
-from signaling.livekit.twirp_errors import TwirpError
+from signaling.livekit.rpc import RpcError
+from signaling.livekit.twirp_errors import TwirpError, from_rpc_error
 from signaling.participants import check_changes, check_metadata
 from signaling.rooms import MAX_ROOM_NAME_LENGTH, is_clean
 from signaling.services import Services
@@ -128,6 +129,7 @@ async def _remove_participant(
 ) -> room.RemoveParticipantResponse:
     """The participant's tokens of until now are refused from now on, whatever `revoke_token_ts` says."""
     services.rooms.kick(_require_admin(grants, message.room), Identity(message.identity))
+    await services.rooms.kicks_stored()
     return room.RemoveParticipantResponse()
 
 
@@ -198,6 +200,23 @@ async def _send_data(services: Services, grants: Grants, message: room.SendDataR
     return room.SendDataResponse()
 
 
+async def _perform_rpc(services: Services, grants: Grants, message: room.PerformRpcRequest) -> room.PerformRpcResponse:
+    name = _require_admin(grants, message.room)
+    if not message.destination_identity:
+        raise TwirpError("invalid_argument", "destination identity cannot be empty")
+    try:
+        payload = await services.rpc.perform(
+            name,
+            Identity(message.destination_identity),
+            message.method,
+            message.payload,
+            message.response_timeout_ms,
+        )
+    except RpcError as error:
+        raise from_rpc_error(error) from None
+    return room.PerformRpcResponse(payload=payload)
+
+
 METHODS: dict[str, Method] = {
     "CreateRoom": Method(room.CreateRoomRequest, _create_room),
     "ListRooms": Method(room.ListRoomsRequest, _list_rooms),
@@ -209,5 +228,6 @@ METHODS: dict[str, Method] = {
     "UpdateParticipant": Method(room.UpdateParticipantRequest, _update_participant),
     "UpdateSubscriptions": Method(room.UpdateSubscriptionsRequest, _update_subscriptions),
     "SendData": Method(room.SendDataRequest, _send_data),
+    "PerformRpc": Method(room.PerformRpcRequest, _perform_rpc),
     "UpdateRoomMetadata": Method(room.UpdateRoomMetadataRequest, _update_room_metadata),
 }

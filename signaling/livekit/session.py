@@ -1,4 +1,4 @@
-"""One signal connection: a WebSocket, the session behind it, and the LiveKit protocol (v0) between them.
+"""One signal connection: a WebSocket, the session behind it, and the LiveKit protocol between them.
 
 A connection joins or resumes a `ParticipantSession`, hands each message to `dispatch`, and writes each event of the
 session to the client. When the WebSocket breaks, the session lives on until it is resumed or times out; data packets
@@ -20,6 +20,7 @@ from sfu.api import (
     DataReceived,
     LayersWanted,
     LeaveReason,
+    MediaSectionsRequired,
     ParticipantSession,
     ParticipantsUpdated,
     RequestError,
@@ -36,14 +37,15 @@ from sfu.api import (
     TrackSubscribed,
     TrackUnpublished,
 )
-from signaling import strict_json
+from signaling import strict_json, turn
 from signaling.config import Settings
 from signaling.devices import broken_codecs
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
+from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
-from signaling.rooms import JoinOptions
+from signaling.livekit.refresh import TokenRefresher
 from signaling.services import Services
 from signaling.tokens import Grants
 
@@ -51,28 +53,26 @@ _log = logging.getLogger("ting.signal")
 
 
 class SignalConnection:
-    """`resume_id` is the participant id that a returning client names; empty for a join."""
-
     def __init__(
         self,
         services: Services,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport | None,
         grants: Grants,
-        options: JoinOptions,
-        resume_id: str = "",
+        opening: Opening,
     ) -> None:
         settings = services.settings
         self._services = services
         self._metrics = services.metrics
         self._ws = ws
         self._grants = grants
-        self._options = options
-        self._resume_id = resume_id
+        self._options = opening.options
+        self._opening = opening
         self._outbox = Outbox(ws, transport, settings.max_outbound_messages, settings.max_outbound_bytes)
         self._messages = TokenBucket(settings.max_messages_per_s, 2 * settings.max_messages_per_s)
         self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
         self._session: ParticipantSession | None = None
+        self._refresher = TokenRefresher(services.tokens, grants, settings.token_refresh_s, self._send_token)
         self._violations = 0
         self._text = False
         self._receiving = False
@@ -95,6 +95,7 @@ class SignalConnection:
             await self._outbox.finish()
         finally:
             serving.cancel()
+            self._refresher.stop()
             self._outbox.stop()
             self._metrics.connections.dec()
             self._services.connections.discard(self)
@@ -103,6 +104,8 @@ class SignalConnection:
     async def _serve(self) -> None:
         try:
             if await self._open():
+                for request in self._opening.requests:
+                    await self._handle(request)
                 await self._read()
         except Exception:
             _log.exception("a connection failed")
@@ -131,7 +134,7 @@ class SignalConnection:
 
     async def _open(self) -> bool:
         try:
-            if self._resume_id:
+            if self._opening.resume_id:
                 return self._resume()
             await self._join()
         except RequestError as error:
@@ -157,12 +160,13 @@ class SignalConnection:
                     other_participants=[convert.participant(info) for info in session.others()],
                     server_version=convert.COMPATIBLE_VERSION,
                     server_info=convert.server_info(self._services.sfu.node_id),
-                    subscriber_primary=True,
+                    subscriber_primary=not self._options.single_connection,
                     ping_interval=settings.ping_interval_s,
                     ping_timeout=settings.ping_timeout_s,
                     enabled_publish_codecs=convert.codecs(settings.sfu, broken.all | broken.publish),
                     client_configuration=convert.client_configuration(broken),
                     sif_trailer=self._services.sif_trailer,
+                    ice_servers=self._ice_servers(session),
                 )
             )
         )
@@ -171,13 +175,20 @@ class SignalConnection:
         _log.info("%s joined", session.info.participant_id)
 
     def _resume(self) -> bool:
-        session = self._services.rooms.find_resumable(self._grants, self._resume_id)
-        if session is None:
+        session = self._services.rooms.find_resumable(self._grants, self._opening.resume_id)
+        if session is None or session.single_connection is not self._options.single_connection:
             return self._refuse_resume()
+        fault = self._services.resume_faults.take(session.info.participant_id)
+        if fault is True:
+            self.close(WSCloseCode.OK, "simulated")
+            return False
         previous = self._services.connection_of.get(session.info.participant_id)
         self._attach(session)
         info = convert.server_info(self._services.sfu.node_id)
-        self.send(rtc.SignalResponse(reconnect=rtc.ReconnectResponse(server_info=info)))
+        response = rtc.ReconnectResponse(
+            server_info=info, ice_servers=self._ice_servers(session), last_message_seq=session.last_sequence
+        )
+        self.send(rtc.SignalResponse(reconnect=response))
         if previous is not None:
             previous.supersede()
         try:
@@ -187,7 +198,13 @@ class SignalConnection:
             return self._refuse_resume()
         self._metrics.joins.labels("resumed").inc()
         _log.info("%s resumed", session.info.participant_id)
+        if fault is not None:
+            self.close(WSCloseCode.OK, "simulated")
         return True
+
+    def _ice_servers(self, session: ParticipantSession) -> list[rtc.ICEServer]:
+        servers = turn.ice_servers(self._services.settings, session.info.participant_id)
+        return convert.ice_servers(servers)
 
     def _refuse_resume(self) -> bool:
         """There is nothing to resume: the client is to join anew."""
@@ -197,6 +214,7 @@ class SignalConnection:
 
     def _attach(self, session: ParticipantSession) -> None:
         self._session = session
+        self._refresher.start()
         self._services.connection_of[session.info.participant_id] = self
 
     def _detach(self) -> None:
@@ -214,7 +232,10 @@ class SignalConnection:
 
     def _end(self) -> None:
         """The session is over: forget it."""
+        self._refresher.stop()
         session, self._session = self._session, None
+        if session is not None:
+            self._services.rpc.handle_left(session.info.participant_id)
         if session is not None and self._services.connection_of.get(session.info.participant_id) is self:
             del self._services.connection_of[session.info.participant_id]
 
@@ -249,6 +270,9 @@ class SignalConnection:
         if request is None:
             self.count_violation("malformed")
             return
+        await self._handle(request)
+
+    async def _handle(self, request: rtc.SignalRequest) -> None:
         self._metrics.messages.labels(request.WhichOneof("message") or "unknown").inc()
         if self._session is None:
             return  # it ended, and the goodbye is on its way
@@ -286,6 +310,9 @@ class SignalConnection:
             self._outbox.close(WSCloseCode.OK)
         session.leave(reason)
 
+    def break_next_resume(self, *, silent: bool) -> None:
+        self._services.resume_faults.add(self.session.info.participant_id, silent=silent)
+
     # --- to the client ----------------------------------------------------------------------------------
 
     def send(self, response: rtc.SignalResponse) -> None:
@@ -312,11 +339,23 @@ class SignalConnection:
                 self._route(session, event)
             elif not self._outbox.is_closing:
                 self.send(_response(event, self._services))
+                if isinstance(event, ParticipantsUpdated):
+                    self._note_own_state(session, event)
         except Exception:
             _log.exception("an event could not be sent")
             self.close(WSCloseCode.INTERNAL_ERROR, "internal")
 
+    def _note_own_state(self, session: ParticipantSession, event: ParticipantsUpdated) -> None:
+        own = session.info
+        if any(info.participant_id == own.participant_id for info in event.participants):
+            self._refresher.handle_info(own)
+
+    def _send_token(self, token: str) -> None:
+        self.send(rtc.SignalResponse(refresh_token=token))
+
     def _route(self, session: ParticipantSession, event: DataReceived) -> None:
+        if self._services.rpc.handle_data(session.info.participant_id, event.payload):
+            return
         rooms, room = self._services.rooms, session.room.name
         dropped = data.route(session, event, lambda: rooms.identities_of(room))
         if dropped is not None:
@@ -345,6 +384,9 @@ def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
             return rtc.SignalResponse(
                 offer=rtc.SessionDescription(type="offer", sdp=sdp, id=offer_id, mid_to_track_id=dict(mid_to_track_id))
             )
+        case MediaSectionsRequired(num_audios, num_videos):
+            requirement = rtc.MediaSectionsRequirement(num_audios=num_audios, num_videos=num_videos)
+            return rtc.SignalResponse(media_sections_requirement=requirement)
         case TrackPublished(cid, publication):
             published = rtc.TrackPublishedResponse(cid=cid, track=convert.track(publication))
             return rtc.SignalResponse(track_published=published)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sfu.errors import RequestError
+from signaling.livekit.rpc import RpcError
 
 STATUS: Mapping[str, int] = {
     "canceled": 408,
@@ -38,6 +39,19 @@ _OF_REQUEST_ERRORS: Mapping[str, tuple[str, str]] = {
 """Code of a `RequestError` to Twirp's code and LiveKit's sentence; an empty one means the error's own."""
 
 
+_OF_RPC_ERRORS: Mapping[int, str] = {
+    1400: "invalid_argument",
+    1401: "not_found",
+    1402: "malformed",
+    1403: "unimplemented",
+    1404: "unimplemented",
+    1501: "canceled",
+    1502: "canceled",
+    1503: "unavailable",
+}
+"""What LiveKit makes of them; all others, the application's too, are "internal"."""
+
+
 class TwirpError(Exception):
     """`code` is a key of `STATUS`; the message is for people, `meta` for programs."""
 
@@ -48,6 +62,14 @@ class TwirpError(Exception):
         self.code = code
         self.meta = dict(meta or {})
         self.retry_after_s = retry_after_s
+
+
+def from_rpc_error(error: RpcError) -> TwirpError:
+    """The code and the data of the participant's error are in `meta` as well."""
+    meta = {"rpc_code": str(error.code), "rpc_message": error.message}
+    if error.data:
+        meta["rpc_data"] = error.data
+    return TwirpError(_OF_RPC_ERRORS.get(error.code, "internal"), str(error), meta=meta)
 
 
 def from_request_error(error: RequestError) -> TwirpError:

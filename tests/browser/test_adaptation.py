@@ -13,7 +13,9 @@ from tests.harness.server import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-OpenPage = Callable[[], Awaitable[SdkPage]]
+OpenPage = Callable[..., Awaitable[SdkPage]]
+
+SAFARI = "Mozilla/5.0 (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 Version/18.4 Safari/605.1.15"
 
 STANDS_STILL = """async keys => {
     const now = await outbound();
@@ -31,8 +33,8 @@ GOES_ON = """async ([key, frames]) => ((await outbound())[key] ?? 0) >= frames""
 async def open_page(browser: Browser, server: ServerProcess) -> AsyncIterator[OpenPage]:
     pages: list[SdkPage] = []
 
-    async def open_one() -> SdkPage:
-        page = await SdkPage.open(browser, server.url)
+    async def open_one(**options: object) -> SdkPage:
+        page = await SdkPage.open(browser, server.url, **options)
         pages.append(page)
         return page
 
@@ -63,7 +65,8 @@ async def test_layers_that_nobody_watches_are_not_sent(open_page: OpenPage, room
     await bob.until("async () => (await inbound()).some(s => s.kind === 'video' && s.width === 960)")
 
 
-async def test_who_lacks_the_codec_gets_the_backup(open_page: OpenPage, room: str) -> None:
+@pytest.mark.parametrize("single", ["true", "false"])
+async def test_who_lacks_the_codec_gets_the_backup(open_page: OpenPage, room: str, single: str) -> None:
     ada = await (await open_page()).join(room, "ada", "{dynacast: true}")
     bob = await (await open_page()).join(room, "bob")
     await ada.publish_video("{videoCodec: 'vp9', backupCodec: {codec: 'vp8'}}")
@@ -72,7 +75,7 @@ async def test_who_lacks_the_codec_gets_the_backup(open_page: OpenPage, room: st
 
     cleo = await open_page()
     await cleo.page.evaluate(WITHOUT_CODEC, "VP9")
-    await cleo.join(room, "cleo")
+    await cleo.join(room, "cleo", f"{{singlePeerConnection: {single}}}")
     await cleo.until("async () => (await inbound()).some(s => s.codec === 'video/VP8' && s.frames > 10)")
     (before,) = [s["frames"] for s in await bob.inbound() if s["codec"] == "video/VP9"]
     await bob.until(f"async () => (await inbound()).some(s => s.codec === 'video/VP9' && s.frames > {before + 10})")
@@ -116,15 +119,7 @@ async def test_end_to_end_encryption_passes_through(open_page: OpenPage, room: s
 
 async def test_a_device_with_a_broken_codec_does_not_meet_it(open_page: OpenPage, room: str) -> None:
     """A page that calls itself Safari neither sends nor gets AV1."""
-    safari = await open_page()
-    await safari.page.evaluate(
-        """() => {
-            const Socket = WebSocket;
-            window.WebSocket = class extends Socket {
-                constructor(url) { super(url.replace(/browser=[^&]*/, 'browser=Safari')); }
-            };
-        }"""
-    )
+    safari = await open_page(user_agent=SAFARI)
     await safari.join(room, "safari", "{dynacast: true}")
     bob = await (await open_page()).join(room, "bob", "{dynacast: true}")
     await safari.publish_video("{videoCodec: 'av1', backupCodec: false}")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from playwright.async_api import Page, async_playwright
 
-from sfu.engine.api import Extension, Kind
+from sfu.engine.api import Extension, Kind, OutboundPayload
 from sfu.ids import TrackId
 from sfu.sdp.capabilities import EXTENSIONS, VARIANTS
 from sfu.sdp.model import (
@@ -275,12 +275,12 @@ async def test_subscriber_takes_data_audio_and_video(subscriber: SubscriberPage)
     ]
     audio, video = negotiation.sections["1"], negotiation.sections["2"]
     assert audio.accepted
-    assert audio.payload_types == {VARIANTS["opus"].payload_type, VARIANTS["red"].payload_type}
+    assert audio.payloads.keys() == {"opus", "red"}
     assert audio.extensions.keys() == EXTENSIONS[Kind.AUDIO].keys()
     assert video.accepted
     assert video.nack
     assert video.rtx
-    assert video.payload_types == {96, 97}
+    assert video.payloads == {"vp8": OutboundPayload(96, 97)}
     assert video.extensions.keys() == EXTENSIONS[Kind.VIDEO].keys() - {Extension.DEPENDENCY_DESCRIPTOR}
 
 
@@ -323,14 +323,14 @@ async def test_subscriber_takes_sixty_sections_at_once(subscriber: SubscriberPag
 async def test_subscriber_accepts_every_variant_that_chromium_can_decode(subscriber: SubscriberPage) -> None:
     keys = tuple(key for key, variant in VARIANTS.items() if variant.kind is Kind.VIDEO)
     negotiation = await subscriber.offer(video_section(1, variants=keys))
-    accepted = negotiation.sections["1"].payload_types
+    accepted = negotiation.sections["1"].payloads
     offered = await subscriber.page.evaluate(
         "() => RTCRtpReceiver.getCapabilities('video').codecs.map(c => c.mimeType)"
     )
     for key in keys:
         if key in ("vp8", "vp9/0", "av1/0", "h264/42e01f/1", "h264/42001f/1") and VARIANTS[key].mime_type in offered:
-            assert VARIANTS[key].payload_type in accepted, key
-            assert VARIANTS[key].rtx_payload_type in accepted, key
+            variant = VARIANTS[key]
+            assert accepted[key] == OutboundPayload(variant.payload_type, variant.rtx_payload_type), key
     assert Extension.DEPENDENCY_DESCRIPTOR in negotiation.sections["1"].extensions
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -28,8 +29,8 @@ POLL_S = 0.05
 
 expect.set_options(timeout=TIMEOUT_MS)
 
-EXPECTED_404 = ("/api/v1/rooms/", "/rtc/v1")
-"""An empty room is not found, and a client that tries the newer protocol is told to fall back."""
+EXPECTED_404 = "/api/v1/rooms/"
+"""An empty room is not found."""
 
 INBOUND = """async () => {
     const pc = window.__tingRoom.engine.pcManager;
@@ -54,8 +55,8 @@ async def page_until(page: Page, condition: str, argument: object = None, timeou
         raise AssertionError(f"not within {timeout_ms} ms: {condition} of {argument!r}") from None
 
 
-async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS) -> Browser:
-    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts])
+async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS, extra: Sequence[str] = ()) -> Browser:
+    return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts, *extra])
 
 
 @dataclass

@@ -33,9 +33,16 @@ class Caller:
         for name in get_args(EventTypes):
             self.room.on(name, self._recorder(name))
 
-    async def join(self, *, auto_subscribe: bool = True, token: str = "", **grants: object) -> Caller:
+    async def join(
+        self,
+        *,
+        auto_subscribe: bool = True,
+        token: str = "",
+        rtc_config: rtc.RtcConfiguration | None = None,
+        **grants: object,
+    ) -> Caller:
         token = token or make_token(self.room_name, self.identity, **grants)
-        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, connect_timeout=15.0)
+        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, connect_timeout=15.0, rtc_config=rtc_config)
         await self.room.connect(self.url, token, options)
         return self
 

@@ -28,6 +28,9 @@ class SignalProxy:
         self._target = target
         self._rewrite = rewrite
         self._edit = edit
+        self._clients: set[aiohttp.web.WebSocketResponse] = set()
+        self._mended = asyncio.Event()
+        self._mended.set()
         self._runner: aiohttp.web.AppRunner | None = None
 
     async def start(self) -> SignalProxy:
@@ -44,8 +47,17 @@ class SignalProxy:
         assert self._runner is not None
         await self._runner.cleanup()
 
+    async def cut(self) -> None:
+        """Break every connection; new ones wait for `mend`."""
+        self._mended.clear()
+        await asyncio.gather(*(client.close() for client in list(self._clients)))
+
+    def mend(self) -> None:
+        self._mended.set()
+
     async def _proxy(self, request: aiohttp.web.Request) -> aiohttp.web.StreamResponse:
         headers = {"Authorization": request.headers["Authorization"]} if "Authorization" in request.headers else {}
+        await self._mended.wait()
         async with aiohttp.ClientSession(headers=headers) as http:
             try:
                 server = await http.ws_connect(f"{self._target}{request.rel_url}", max_msg_size=0)
@@ -53,9 +65,11 @@ class SignalProxy:
                 return aiohttp.web.Response(status=error.status)
             client = aiohttp.web.WebSocketResponse(max_msg_size=0)
             await client.prepare(request)
+            self._clients.add(client)
             up = asyncio.create_task(self._pump(client, server, self._change_request))
             down = asyncio.create_task(self._pump(server, client, self._change_response))
             await asyncio.wait({up, down}, return_when=asyncio.FIRST_COMPLETED)
+            self._clients.discard(client)
             await asyncio.gather(client.close(), server.close())
             await asyncio.gather(up, down)
             return client

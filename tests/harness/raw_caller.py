@@ -97,7 +97,7 @@ class RawCaller:
     async def negotiate(self) -> None:
         await self.publisher.setLocalDescription(await self.publisher.createOffer())
         answer = await self.session.handle_offer(self.publisher.localDescription.sdp)
-        await self.publisher.setRemoteDescription(RTCSessionDescription(answer, "answer"))
+        await self.publisher.setRemoteDescription(RTCSessionDescription(answer.sdp, "answer"))
 
     async def open_publisher_data(self) -> None:
         """Negotiate data only and wait until both channels are open."""

@@ -55,9 +55,17 @@ window.remote = kind => [...room.remoteParticipants.values()].flatMap(p => [...p
 }"""
 
 WITHOUT_CODEC = """(name) => {
-    const take = RTCPeerConnection.prototype.setRemoteDescription;
+    const {setRemoteDescription, createOffer} = RTCPeerConnection.prototype;
     RTCPeerConnection.prototype.setRemoteDescription = function ({type, sdp}) {
-        return take.call(this, {type, sdp: type === 'offer' ? sdp.replaceAll(` ${name}/90000`, ' NIL/90000') : sdp});
+        const known = type === 'offer' ? sdp.replaceAll(` ${name}/90000`, ' NIL/90000') : sdp;
+        return setRemoteDescription.call(this, {type, sdp: known});
+    };
+    RTCPeerConnection.prototype.createOffer = function (options) {
+        const codecs = RTCRtpReceiver.getCapabilities('video').codecs.filter(c => c.mimeType !== `video/${name}`);
+        for (const transceiver of this.getTransceivers())
+            if (transceiver.direction === 'recvonly' && transceiver.receiver.track.kind === 'video')
+                transceiver.setCodecPreferences(codecs);
+        return createOffer.call(this, options);
     };
 }"""
 """Makes the page a browser that has never heard of a codec, as far as what it receives goes."""
@@ -72,8 +80,9 @@ class SdkPage:
         self._url = url
 
     @classmethod
-    async def open(cls, browser: Browser, url: str) -> SdkPage:
-        context = await browser.new_context(bypass_csp=True)
+    async def open(cls, browser: Browser, url: str, **options: Any) -> SdkPage:
+        """`options` as for a Playwright context."""
+        context = await browser.new_context(bypass_csp=True, **options)
         page = await context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         await page.goto(f"{url}/healthz")

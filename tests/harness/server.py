@@ -26,6 +26,8 @@ from livekit import api
 from sfu.api import Sfu, create_sfu
 from signaling.app import Listener, create_app
 from signaling.config import Settings, load_settings
+from signaling.rooms import RoomService
+from signaling.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, API_SECRET = "devkey", "secret"
@@ -190,7 +192,9 @@ class EmbeddedServer:
             }
         )
         self.sfu: Sfu = create_sfu(self.settings.sfu)
-        self._listener = Listener(create_app(self.settings, self.sfu), self.settings)
+        app = create_app(self.settings, self.sfu)
+        self.rooms: RoomService = app[SERVICES].rooms
+        self._listener = Listener(app, self.settings)
 
     @property
     def url(self) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import AsyncIterator
 
+import aiohttp
 import jwt
 import pytest
 import pytest_asyncio
@@ -12,7 +13,7 @@ from livekit import api, rtc
 from livekit.api import ServerError
 
 from tests.harness.fixtures import Join
-from tests.harness.server import API_KEY, API_SECRET, ServerProcess
+from tests.harness.server import API_KEY, API_SECRET, ServerProcess, make_token
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -127,6 +128,28 @@ async def test_data(rooms: api.RoomService, server: ServerProcess, join: Join, r
         assert [packet.topic for packet in packets] == topics
         assert packets[0].data == b"hello"
         assert packets[0].participant is None
+
+
+async def test_remote_procedures(server: ServerProcess, join: Join, room: str) -> None:
+    """The Python package has no method for it yet, so this is the request itself."""
+    alice = await join(server.url, "alice")
+
+    async def greet(call: rtc.RpcInvocationData) -> str:
+        if call.payload == "nobody":
+            raise rtc.RpcError(101, "no such person", "nobody")
+        return f"hello {call.payload}"
+
+    alice.room.local_participant.register_rpc_method("greet", greet)
+    headers = {"Authorization": f"Bearer {make_token(room, '', room_join=False, room_admin=True)}"}
+    url = f"{server.url}/twirp/livekit.RoomService/PerformRpc"
+    body = {"room": room, "destination_identity": "alice", "method": "greet"}
+    async with aiohttp.ClientSession(headers=headers) as http:
+        async with http.post(url, json={**body, "payload": "world"}) as response:
+            assert (response.status, await response.json()) == (200, {"payload": "hello world"})
+        async with http.post(url, json={**body, "payload": "nobody"}) as response:
+            assert (response.status, (await response.json())["meta"]["rpc_code"]) == (500, "101")
+        async with http.post(url, json={**body, "method": "unknown"}) as response:
+            assert (response.status, (await response.json())["code"]) == (400, "invalid_argument")
 
 
 async def test_the_wrong_key(server: ServerProcess, room: str) -> None:

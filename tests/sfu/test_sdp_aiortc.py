@@ -8,7 +8,7 @@ import pytest
 from aiortc import RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
-from sfu.engine.api import Kind
+from sfu.engine.api import Kind, OutboundPayload
 from sfu.sdp.negotiate import negotiate_subscribe
 from tests.sfu.sdp_rig import answer, audio_section, offer, parse, publish, video_section
 
@@ -45,6 +45,6 @@ async def test_aiortc_subscribes(peer: RTCPeerConnection) -> None:
         assert negotiation.data_section
         assert len(negotiation.sections) == len(sections)
         assert all(section.accepted for section in negotiation.sections.values())
-    assert negotiation.sections["2"].payload_types == {96, 97}
+    assert negotiation.sections["2"].payloads == {"vp8": OutboundPayload(96, 97)}
     assert negotiation.sections["2"].nack
     assert tracks == ["audio", "video"]

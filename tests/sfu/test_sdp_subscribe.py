@@ -32,10 +32,9 @@ def received(*variants: tuple[int, str]) -> ReceivedMedia:
 
 
 def accepted(*keys: str, rtx: bool = True) -> AcceptedSection:
-    types = {VARIANTS[key].payload_type for key in keys}
-    if rtx:
-        types |= {VARIANTS[key].rtx_payload_type for key in keys} - {None}
-    return AcceptedSection("1", True, frozenset(types), rtx=rtx)
+    found = [VARIANTS[key] for key in keys]
+    payloads = {v.key: OutboundPayload(v.payload_type, v.rtx_payload_type if rtx else None) for v in found}
+    return AcceptedSection("1", True, payloads, red_block_type=VARIANTS["opus"].payload_type)
 
 
 def answer_to(text: str, *, setup: str = "active") -> str:
@@ -146,8 +145,9 @@ def test_an_answer_that_takes_everything() -> None:
     assert negotiation.data_section
     assert negotiation.transport.setup is Setup.ACTIVE
     audio, video = negotiation.sections["1"], negotiation.sections["2"]
-    assert audio == AcceptedSection("1", True, frozenset({63, 111}), dict(EXTENSIONS[Kind.AUDIO]), nack=True, rtx=False)
-    assert video.payload_types == {96, 97}
+    payloads = {"red": OutboundPayload(63), "opus": OutboundPayload(111)}
+    assert audio == AcceptedSection("1", True, payloads, dict(EXTENSIONS[Kind.AUDIO]), nack=True, red_block_type=111)
+    assert video.payloads == {"vp8": OutboundPayload(96, 97)}
     assert (video.accepted, video.nack, video.rtx) == (True, True, True)
 
 
@@ -174,7 +174,7 @@ def test_an_answer_in_part() -> None:
     text = answer_to(offer(*sections)).replace("SAVPF 96 97 106 107", "SAVPF 106")
     text = text.replace("a=extmap:5 ", "a=extmap:9 ").replace("a=rtcp-fb:106 nack\r\n", "")
     section = negotiate_subscribe(parse(text, "answer"), sections).sections["1"]
-    assert section.payload_types == {106}
+    assert section.payloads == {"h264/42e01f/1": OutboundPayload(106)}
     assert not section.rtx
     assert not section.nack
     # An id of its own is not what was offered: the extension is not sent.
@@ -188,7 +188,7 @@ def test_rtx_of_another_codec_is_not_ours() -> None:
     section = negotiate_subscribe(parse(text, "answer"), sections).sections["1"]
     assert section.accepted
     assert not section.rtx
-    assert section.payload_types == {96}
+    assert section.payloads == {"vp8": OutboundPayload(96)}
 
 
 def test_answers_to_another_offer() -> None:
@@ -244,7 +244,7 @@ def test_the_publishers_types_become_ours() -> None:
 
 
 def test_rtx_only_where_its_type_was_accepted() -> None:
-    section = AcceptedSection("1", True, frozenset({96, 98, 99}), rtx=True)
+    section = AcceptedSection("1", True, {"vp8": OutboundPayload(96), "vp9/0": OutboundPayload(98, 99)})
     assert outbound_payloads(received((96, "vp8"), (98, "vp9/0")), section) == {
         96: OutboundPayload(96),
         98: OutboundPayload(98, 99),

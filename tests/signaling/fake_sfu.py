@@ -12,6 +12,7 @@ from typing import Any
 
 from sfu.api import (
     AddTrackRequest,
+    Answer,
     DataKind,
     DataReceived,
     JoinRequest,
@@ -52,6 +53,7 @@ class FakeSession:
         self.sink = sink
         self.calls: list[tuple[Any, ...]] = []
         self.data: list[tuple[DataKind, bytes]] = []
+        self.last_sequence = 0
         self.ended: LeaveReason | None = None
         self.tracks: dict[TrackId, PublicationInfo] = {}
         self.name, self.metadata, self.permissions = request.name, request.metadata, request.permissions
@@ -98,14 +100,19 @@ class FakeSession:
 
     def start(self) -> None:
         self._note("start")
-        self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
+        if not self.single_connection:
+            self.emit(SubscriberOffer(OFFER_SDP, 1, {"1": TrackId("TR_other")}))
         self._tell_others()
 
-    async def handle_offer(self, sdp: str) -> str:
+    @property
+    def single_connection(self) -> bool:
+        return self.request.single_connection
+
+    async def handle_offer(self, sdp: str) -> Answer:
         self._note("handle_offer", sdp)
         if not sdp.startswith("v=0"):
             raise SdpError("the description is malformed")
-        return ANSWER_SDP
+        return Answer(ANSWER_SDP, {"1": TrackId("TR_other")} if self.single_connection else {})
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
         self._note("handle_answer", sdp, offer_id)
@@ -173,11 +180,17 @@ class FakeSession:
         if not known.issuperset(track_ids):
             raise RequestError("there is no such track", code="unknown_track")
 
-    def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
+    def send_data(
+        self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
+    ) -> None:
         self._note("send_data", kind, tuple(destinations))
+        self.last_sequence = max(self.last_sequence, sequence)
         for other in self.neighbours():
             if not destinations or other.request.identity in destinations:
                 other.data.append((kind, payload))
+
+    def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
+        self._note("replay_data", dict(received))
 
     def signal_lost(self) -> None:
         self._note("signal_lost")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sfu.api import ClientDescription
-from signaling.devices import broken_codecs
+from signaling.devices import broken_codecs, with_user_agent
 from signaling.livekit import convert
 
 
@@ -33,3 +33,40 @@ def test_broken_codecs(client: dict[str, str], both: set[str], publish: set[str]
     if message is not None:
         assert {codec.mime for codec in message.disabled_codecs.codecs} == {f"video/{name}" for name in both}
         assert {codec.mime for codec in message.disabled_codecs.publish} == {f"video/{name}" for name in publish}
+
+
+MOZILLA = "Mozilla/5.0"
+
+
+@pytest.mark.parametrize(
+    ("user_agent", "browser", "version", "os"),
+    [
+        (f"{MOZILLA} (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0", "firefox", "140.0", "linux"),
+        (f"{MOZILLA} (Android 14; Mobile; rv:140.0) Gecko/140.0 Firefox/140.0", "firefox", "140.0", "android"),
+        (
+            f"{MOZILLA} (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) "
+            "Chrome/140.0.0.0 Safari/537.36",
+            "chrome", "140.0.0.0", "windows",
+        ),
+        (
+            f"{MOZILLA} (Macintosh; Intel Mac OS X 10_15_7) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.4 "
+            "Safari/605.1.15",
+            "safari", "18.4", "macos",
+        ),
+        (
+            f"{MOZILLA} (iPhone; CPU iPhone OS 18_4 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) "
+            "Version/18.4 Mobile/15E148 Safari/604.1",
+            "safari", "18.4", "ios",
+        ),
+        ("Python/3.11 aiohttp/3.12", "", "", ""),
+        ("", "", "", ""),
+    ],
+)  # fmt: skip
+def test_what_the_user_agent_tells(user_agent: str, browser: str, version: str, os: str) -> None:
+    client = with_user_agent(ClientDescription(), user_agent)
+    assert (client.browser, client.browser_version, client.os) == (browser, version, os)
+
+
+def test_what_the_client_says_itself_counts_more() -> None:
+    client = ClientDescription(browser="firefox mobile", os="android")
+    assert with_user_agent(client, f"{MOZILLA} Chrome/140.0 Safari/537.36") == client

@@ -341,9 +341,9 @@ async def test_validate(server: Server) -> None:
     assert (await get(server, "/rtc/validate", params={"access_token": no_join}))[0] == 401
 
 
-@pytest.mark.parametrize("path", ["/rtc/v1", "/rtc/v1/validate", "/rtc", "/rtc/rtc/validate"])
-async def test_other_dialects_are_not_found(server: Server, path: str) -> None:
-    """Clients fall back to v0 on 404, unless the body speaks of a room that does not exist."""
+@pytest.mark.parametrize("path", ["/rtc/v2", "/rtc/v2/validate", "/rtc", "/rtc/v1", "/rtc/rtc/validate"])
+async def test_other_dialects_and_plain_requests_are_not_found(server: Server, path: str) -> None:
+    """Clients of a newer dialect fall back on 404, unless the body speaks of a room that does not exist."""
     status, text, _ = await get(server, path, params={"access_token": server.token()})
     assert status == 404
     assert "requested room does not exist" not in text

@@ -46,8 +46,6 @@ export function createRoom(choices: JoinChoices): Room {
   return new Room({
     adaptiveStream: true,
     dynacast: true,
-    // The server speaks the protocol's two-connection dialect; asking for the other first only costs a round trip.
-    singlePeerConnection: false,
     videoCaptureDefaults: { resolution: VideoPresets.h720.resolution, ...device(choices.cameraId) },
     audioCaptureDefaults: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...device(choices.micId) },
     audioOutput: device(choices.speakerId),

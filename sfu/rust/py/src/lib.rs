@@ -10,6 +10,7 @@ mod engine;
 mod events;
 mod faults;
 mod floor;
+mod load;
 mod outbox;
 mod runtime;
 mod socket;
@@ -26,6 +27,8 @@ mod ting_engine {
     use crate::engine::PacketEngine;
     #[pymodule_export]
     use crate::floor::bare_loop;
+    #[pymodule_export]
+    use crate::load::LoadGenerator;
     #[pymodule_export]
     use crate::runtime::Runtime;
 

@@ -1,0 +1,228 @@
+"""`make bench`: every scenario of scenarios.toml, every server that is installed, one report.
+
+    python -m benchmarks.bench [--only NAME ...] [--without NAME ...] [--servers NAME,...] [--repeats N] [--no-report]
+
+Writes benchmarks/results.json, the report in benchmarks/README.md and its plots.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+import time
+import tomllib
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from benchmarks import page
+from benchmarks.load import process
+from benchmarks.load.report import machine
+from benchmarks.peers.janus import JanusServer
+from benchmarks.peers.livekit import LiveKitServer
+from benchmarks.peers.server import PeerServer
+from benchmarks.peers.ting import ROOT, TingServer
+
+HERE = Path(__file__).resolve().parent
+RESULTS = HERE / "results.json"
+SERVERS: dict[str, Callable[[], PeerServer]] = {
+    "ting": TingServer,
+    "ting-reference": lambda: TingServer("reference"),
+    "janus": JanusServer,
+    "livekit": LiveKitServer,
+}
+PROTOCOLS = {"janus": "janus"}
+MISSING = {
+    "janus": "apt-get install janus",
+    "livekit": "livekit-server is not on PATH",
+    "mediasoup": "has no signalling server of its own; there is no adapter yet",
+}
+MEMORY_INTERVAL_S = 10.0
+
+Run = dict[str, Any]
+
+
+def main() -> int:
+    options = _options()
+    document = tomllib.loads((HERE / "scenarios.toml").read_text())
+    repeats = options.repeats or document["repeats"]
+    names = options.servers.split(",") if options.servers else list(SERVERS)
+    installed = {name: SERVERS[name]().version() for name in names}
+    servers = [name for name in names if installed[name] is not None]
+    scenarios = [one for one in document["scenario"] if not options.only or one["name"] in options.only]
+    scenarios = [one for one in scenarios if one["name"] not in options.without]
+    bench = Bench(document["duration"], repeats)
+    started_s = time.monotonic()
+    earlier = json.loads(RESULTS.read_text())["scenarios"] if RESULTS.exists() and options.only else {}
+    for scenario in scenarios:
+        earlier[scenario["name"]] = asyncio.run(bench.run(scenario, _servers_of(scenario, servers)))
+    results = {
+        "machine": machine(),
+        "servers": {name: version for name, version in installed.items() if version is not None},
+        "missing": {name: MISSING[name] for name in MISSING if installed.get(name) is None},
+        "repeats": repeats,
+        "minutes": round((time.monotonic() - started_s) / 60, 1),
+        "scenarios": earlier,
+    }
+    if not options.no_report:
+        RESULTS.write_text(json.dumps(results, indent=1) + "\n")
+        page.write(HERE, document, results)
+    return 0
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__.split("\n")[0] if __doc__ else "")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="scenario to run; repeatable")
+    parser.add_argument(
+        "--without", action="append", default=[], metavar="NAME", help="scenario to leave out; repeatable"
+    )
+    parser.add_argument(
+        "--servers", metavar="NAME,...", help=f"of {', '.join(SERVERS)} (default: all that are installed)"
+    )
+    parser.add_argument("--repeats", type=int, metavar="N", help="instead of what scenarios.toml says")
+    parser.add_argument("--no-report", action="store_true", help="print only")
+    return parser.parse_args()
+
+
+def _servers_of(scenario: dict[str, Any], servers: Sequence[str]) -> list[str]:
+    return [name for name in servers if name == "ting" or scenario.get("peers")]
+
+
+class Bench:
+    """Starts servers on the first core and the load generator on the last."""
+
+    def __init__(self, duration: str, repeats: int) -> None:
+        cpus = sorted(os.sched_getaffinity(0))
+        self._server_cpus, self._load_cpus = {cpus[0]}, {cpus[-1]}
+        self._duration, self._repeats = duration, repeats
+
+    async def run(self, scenario: dict[str, Any], servers: Sequence[str]) -> dict[str, list[Run]]:
+        """The runs of each server, in the order in which they were made."""
+        kind = scenario.get("kind", "plain")
+        work = {"plain": self._plain, "storm": self._storm, "churn": self._churn, "largest": self._largest}[kind]
+        repeats = self._repeats if kind in ("plain", "storm") else 1
+        runs: dict[str, list[Run]] = {name: [] for name in servers}
+        for repeat in range(repeats):
+            for name in servers if repeat % 2 == 0 else list(reversed(servers)):
+                run = await self._with_server(name, work, scenario)
+                runs[name].append(run)
+                sys.stdout.write(f"{scenario['name']:18} {name:15} {_words(run)}\n")
+                sys.stdout.flush()
+        return runs
+
+    async def _with_server(self, name: str, work: Callable[..., Any], scenario: dict[str, Any]) -> Run:
+        folder = Path(tempfile.mkdtemp(prefix="ting-bench-"))
+        server = SERVERS[name]()
+        try:
+            await server.start(folder, self._server_cpus)
+            run: Run = await work(name, server, scenario)
+        finally:
+            await server.stop()
+            shutil.rmtree(folder, ignore_errors=True)
+        return run
+
+    async def _load(self, name: str, server: PeerServer, options: Sequence[str], duration: str) -> Run:
+        protocol = PROTOCOLS.get(name, "livekit")
+        arguments = [
+            *server.load_arguments(), "--duration", duration, "--server-pid", str(server.pid), "--json", "-", "--quiet",
+            "--join-timeout", "60s", *options,
+        ]  # fmt: skip
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "benchmarks.peers", protocol, *arguments, cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+            preexec_fn=lambda: os.sched_setaffinity(0, self._load_cpus),
+        )  # fmt: skip
+        output, errors = await child.communicate()
+        if not output:
+            return {"failed": errors.decode().strip().split("\n")[-1]}
+        run: Run = json.loads(output)["result"]
+        run.pop("series")
+        return run
+
+    async def _plain(self, name: str, server: PeerServer, scenario: dict[str, Any]) -> Run:
+        return await self._load(name, server, scenario["options"], scenario.get("duration", self._duration))
+
+    async def _storm(self, name: str, server: PeerServer, scenario: dict[str, Any]) -> Run:
+        """Several load tests at once; joins are added up, percentiles are the worst of the parts."""
+        parts = await asyncio.gather(
+            *(
+                self._load(name, server, [*options, "--room-prefix", f"part{index}"], self._duration)
+                for index, options in enumerate(scenario["parts"])
+            )
+        )
+        failed = next((part for part in parts if "failed" in part), None)
+        if failed is not None:
+            return failed
+        return {
+            "joins": sum(part["joins"] for part in parts),
+            "join_failures": {reason: count for part in parts for reason, count in part["join_failures"].items()},
+            "join_p50_ms": max(part["join_p50_ms"] for part in parts),
+            "join_p95_ms": max(part["join_p95_ms"] for part in parts),
+            "loss_percent": max(part["loss_percent"] for part in parts),
+            "generator_was_the_limit": any(part["generator_was_the_limit"] for part in parts),
+        }
+
+    async def _churn(self, name: str, server: PeerServer, scenario: dict[str, Any]) -> Run:
+        memory: list[int] = []
+
+        async def watch() -> None:
+            while True:
+                await asyncio.sleep(MEMORY_INTERVAL_S)
+                memory.append(process.resident_bytes(process.tree([server.pid])))
+
+        watcher = asyncio.create_task(watch())
+        try:
+            run = await self._load(name, server, scenario["options"], scenario["duration"])
+        finally:
+            watcher.cancel()
+        return {**run, "memory_bytes": memory}
+
+    async def _largest(self, name: str, server: PeerServer, scenario: dict[str, Any]) -> Run:
+        """The last step whose limits held; what broke the next one is told."""
+        best: Run = {"subscribers": 0}
+        for subscribers in scenario["steps"]:
+            options = [*scenario["options"], "--subscribers", str(subscribers), "--room-prefix", f"n{subscribers}"]
+            run = await self._load(name, server, options, self._duration)
+            if "failed" in run:
+                return {**best, "ended_by": run["failed"]}
+            held = (
+                run["loss_percent"] < scenario["max_loss_percent"]
+                and (run["latency_p99_ms"] or 0) < scenario["max_p99_ms"]
+                and not run["join_failures"]
+            )
+            if not held:
+                limit = ", the load generator was the limit" if run["generator_was_the_limit"] else ""
+                ended = f"{subscribers}: loss {run['loss_percent']:.2f} %, p99 {run['latency_p99_ms']:.1f} ms{limit}"
+                return {**best, "ended_by": ended}
+            best = {**run, "subscribers": subscribers}
+        return {**best, "ended_by": "the largest step"}
+
+
+def _words(run: Run) -> str:
+    if "failed" in run:
+        return f"failed: {run['failed']}"
+    parts = []
+    if "subscribers" in run:
+        parts.append(f"N {run['subscribers']}, then {run['ended_by']}")
+    if run.get("server_packets_per_cpu_s"):
+        parts.append(f"{run['server_packets_per_cpu_s']:,.0f} packets/CPU-s, {run['server_mbit_per_cpu_s']:,.0f} Mbit")
+    if run.get("latency_p99_ms") is not None:
+        parts.append(f"p50 {run['latency_p50_ms']:.2f} p99 {run['latency_p99_ms']:.2f} ms")
+    if run.get("loss_percent") is not None:
+        parts.append(f"loss {run['loss_percent']:.3f} %")
+    if run.get("join_p50_ms") is not None:
+        parts.append(f"join p50 {run['join_p50_ms']:.0f} p95 {run['join_p95_ms']:.0f} ms")
+    if run.get("generator_was_the_limit"):
+        parts.append("the load generator was the limit")
+    return "; ".join(parts)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

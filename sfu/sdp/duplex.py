@@ -1,0 +1,137 @@
+"""One connection for both directions: the peer's offer says where it can receive, and our answer sends there.
+
+Payload types and header extension ids are the peer's in both directions (RFC 3264 §6.1). Pure functions.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+from sfu.engine.api import Kind, OutboundPayload
+from sfu.sdp.capabilities import EXTENSIONS, VARIANTS, match_variant
+from sfu.sdp.model import (
+    AcceptedSection,
+    AnswerSection,
+    Direction,
+    PublishNegotiation,
+    RemoteCodec,
+    RemoteDescription,
+    RemoteSection,
+    SentMedia,
+)
+from sfu.sdp.negotiate import KINDS, RECEIVING, check_extensions, red_block_type
+
+
+def receivable_sections(offer: RemoteDescription, negotiation: PublishNegotiation) -> dict[str, AcceptedSection]:
+    """By mid, what the peer can receive on each section of its offer. `negotiation` is the answer to it so far: what
+    that rejects is left out."""
+    return {
+        section.mid: _receivable(section, KINDS[section.kind])
+        for section, answer in zip(offer.sections, negotiation.answer, strict=True)
+        if answer.accepted and section.kind in KINDS and section.direction in RECEIVING
+    }
+
+
+def _receivable(section: RemoteSection, kind: Kind) -> AcceptedSection:
+    rtx = {
+        codec.parameters.get("apt"): codec.payload_type
+        for codec in section.codecs
+        if codec.name == "rtx" and _is_usable(codec.payload_type)
+    }
+    payloads: dict[str, OutboundPayload] = {}
+    nack = False
+    red_blocks: int | None = None
+    for codec in section.codecs:
+        variant = match_variant(codec, kind)
+        if variant is None or variant.key in payloads or not _is_usable(codec.payload_type):
+            continue
+        payloads[variant.key] = OutboundPayload(codec.payload_type, rtx.get(str(codec.payload_type)))
+        nack = nack or "nack" in codec.feedback
+        if variant.key == "red":
+            red_blocks = red_block_type(codec)
+    opus = payloads.get("opus")
+    if opus is None or opus.payload_type != red_blocks:
+        payloads.pop("red", None)
+    return AcceptedSection(
+        mid=section.mid,
+        accepted=True,
+        payloads=payloads,
+        extensions={
+            extension: section.receivable_extensions[extension]
+            for extension in EXTENSIONS[kind]
+            if extension in section.receivable_extensions
+        },
+        nack=nack,
+        red_block_type=red_blocks,
+    )
+
+
+def _is_usable(payload_type: int) -> bool:
+    # 64 to 95 look like RTCP once the marker bit is set (RFC 5761 §4).
+    return not 64 <= payload_type <= 95
+
+
+def send_on(
+    offer: RemoteDescription, negotiation: PublishNegotiation, sent: Mapping[str, SentMedia]
+) -> PublishNegotiation:
+    """The answer `negotiation` with what we send, by mid. Each mid must be one of `receivable_sections`.
+
+    Raises `SdpError` inconsistent_extensions when the offer maps one id to two extensions that we would use.
+    """
+    sections = {section.mid: section for section in offer.sections}
+    answer = tuple(
+        _sending(section, sections[section.mid], sent[section.mid]) if section.mid in sent else section
+        for section in negotiation.answer
+    )
+    check_extensions(answer)
+    return replace(negotiation, answer=answer)
+
+
+def _sending(answer: AnswerSection, section: RemoteSection, sent: SentMedia) -> AnswerSection:
+    kind = KINDS[section.kind]
+    receiving = answer.direction is Direction.RECVONLY
+    accepted = _receivable(section, kind)
+    codecs = {codec.payload_type: codec for codec in answer.codecs} if receiving else {}
+    for codec in _sending_codecs(section, accepted, sent):
+        before = codecs.get(codec.payload_type)
+        if before is not None:
+            feedback = dict.fromkeys((*before.feedback, *codec.feedback))
+            codec = replace(before, feedback=tuple(feedback))
+        codecs[codec.payload_type] = codec
+    # Those of publishers stay in any case: libwebrtc offers on a new section only what the first ones have agreed on.
+    extensions = {**answer.extensions, **accepted.extensions}
+    return replace(
+        answer,
+        direction=Direction.SENDRECV if receiving else Direction.SENDONLY,
+        codecs=tuple(codecs.values()),
+        extensions=extensions,
+        sent=sent if any(payload.rtx_payload_type for payload in accepted.payloads.values())
+        else replace(sent, rtx_ssrc=None),
+    )  # fmt: skip
+
+
+def _sending_codecs(section: RemoteSection, accepted: AcceptedSection, sent: SentMedia) -> list[RemoteCodec]:
+    """Everything that the peer can receive, so that a track that turns out to have another codec needs no new offer.
+    What it is likely to have comes first."""
+    offered = {codec.payload_type: codec for codec in section.codecs}
+    likely = [key for key in sent.variants if key in accepted.payloads]
+    codecs: list[RemoteCodec] = []
+    for key in dict.fromkeys([*likely, *accepted.payloads]):
+        variant, payload = VARIANTS[key], accepted.payloads[key]
+        codec = offered[payload.payload_type]
+        parameters = dict(variant.parameters)
+        if key == "red":
+            parameters = {f"{accepted.red_block_type}/{accepted.red_block_type}": ""}
+        elif key == "opus" and sent.stereo:
+            # RFC 7587 §6.1: we will send stereo.
+            parameters["sprop-stereo"] = "1"
+        elif "profile-level-id" in codec.parameters:
+            # `match_variant` has checked that these are six hex digits.
+            parameters["profile-level-id"] = codec.parameters["profile-level-id"]
+        feedback = tuple(value for value in variant.feedback if value in codec.feedback)
+        codecs.append(replace(codec, name=variant.name, parameters=parameters, feedback=feedback))
+        if payload.rtx_payload_type is not None:
+            apt = {"apt": str(payload.payload_type)}
+            codecs.append(RemoteCodec(payload.rtx_payload_type, "rtx", variant.clock_rate, 1, apt))
+    return codecs

@@ -1,0 +1,148 @@
+"""Reading one setting: what TOML or an environment variable gave, as the type that the setting has.
+
+Settings that are lists of tables have a dataclass per table here. Every function raises `ConfigError` with one line
+that begins with `shown`, the name under which the user knows the setting.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, get_args, get_origin, get_type_hints
+
+from signaling.errors import ConfigError
+
+_WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_HOST = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::[0-9]{1,5})?"
+_TURN_URL = re.compile(rf"turns?:{_HOST}(?:\?transport=(?:udp|tcp))?")
+_STUN_URL = re.compile(rf"stuns?:{_HOST}")
+
+
+@dataclass(frozen=True, slots=True)
+class TurnServer:
+    """`secret` is the server's shared secret (coturn: static-auth-secret), or `secret_file` the file that holds it."""
+
+    urls: tuple[str, ...] = ()
+    secret: str = field(default="", repr=False)
+    secret_file: str = ""
+
+
+def from_toml(wanted: Any, value: Any, shown: str) -> Any:
+    """A value of a TOML document as type `wanted`."""
+    if wanted is float and type(value) is int:
+        return float(value)
+    if wanted == tuple[str, ...]:
+        if isinstance(value, list) and all(isinstance(entry, str) for entry in value):
+            return tuple(value)
+        raise ConfigError(f"{shown}: a list of strings is needed")
+    if wanted == Mapping[str, str]:
+        if isinstance(value, dict) and all(isinstance(entry, str) for entry in value.values()):
+            return value
+        raise ConfigError(f"{shown}: a table of strings is needed")
+    if _is_tables(wanted):
+        return _tables(get_args(wanted)[0], value, shown)
+    if type(value) is not wanted:
+        raise ConfigError(f"{shown}: {_type_name(wanted)} is needed")
+    return value
+
+
+def from_text(wanted: Any, text: str, shown: str) -> Any:
+    """The text of a flag or an environment variable as type `wanted`."""
+    try:
+        if wanted is bool:
+            return _WORDS[text.strip().lower()]
+        if wanted in (int, float):
+            return wanted(text)
+        if wanted == tuple[str, ...]:
+            return tuple(part.strip() for part in text.split(",") if part.strip())
+        if wanted == Mapping[str, str]:
+            return _keys_from_text(text)
+        if _is_tables(wanted):
+            return _tables(get_args(wanted)[0], json.loads(text), shown)
+    except (ValueError, KeyError, RecursionError):
+        raise ConfigError(f"{shown}: {_type_name(wanted)} is needed") from None
+    return text
+
+
+def _is_tables(wanted: Any) -> bool:
+    return get_origin(wanted) is tuple and dataclasses.is_dataclass(get_args(wanted)[0])
+
+
+def _tables(kind: type[Any], value: Any, shown: str) -> tuple[Any, ...]:
+    if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
+        raise ConfigError(f"{shown}: a list of tables is needed")
+    types = get_type_hints(kind)
+    tables = []
+    for number, entry in enumerate(value, start=1):
+        place = f"{shown}, table {number}"
+        for name in entry:
+            if name not in types:
+                raise ConfigError(f"{place}: unknown key {one_line(name)}")
+        tables.append(kind(**{name: from_toml(types[name], entry[name], f"{place}, {name}") for name in entry}))
+    return tuple(tables)
+
+
+def _keys_from_text(text: str) -> dict[str, str]:
+    """`key: secret`, several of them on lines or after commas."""
+    keys = {}
+    for part in re.split(r"[\n,]", text):
+        if part.strip():
+            key, colon, secret = part.partition(":")
+            if not colon or not key.strip() or not secret.strip():
+                raise ValueError
+            keys[key.strip()] = secret.strip()
+    return keys
+
+
+def _type_name(wanted: Any) -> str:
+    if wanted == Mapping[str, str]:
+        return '"key: secret"'
+    if _is_tables(wanted):
+        return "a list of tables (in the environment: as JSON)"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(wanted, "a list")
+
+
+def one_line(value: object) -> str:
+    """For messages: no line breaks or control characters, not endless."""
+    text = "".join(c if c.isprintable() else "?" for c in str(value))
+    return text if len(text) <= 120 else text[:120] + "…"
+
+
+# --- what the tables must hold ----------------------------------------------------------------------------
+
+
+def read_secret(path: str, shown: str) -> str:
+    try:
+        return Path(path).read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(f"{shown}: {one_line(path)} cannot be read") from None
+
+
+def resolve_turn(servers: tuple[TurnServer, ...]) -> tuple[TurnServer, ...]:
+    """Each with good URLs (RFC 7065) and its secret read."""
+    resolved = []
+    for number, server in enumerate(servers, start=1):
+        place = f"turn, table {number}"
+        if not server.urls:
+            raise ConfigError(f"{place}: urls is needed")
+        for url in server.urls:
+            if not _TURN_URL.fullmatch(url):
+                raise ConfigError(f"{place}: {one_line(url)} is not like turn:host:3478?transport=udp")
+        if bool(server.secret) == bool(server.secret_file):
+            raise ConfigError(f"{place}: either secret or secret_file is needed")
+        secret = server.secret or read_secret(server.secret_file, f"{place}, secret_file")
+        if not secret:
+            raise ConfigError(f"{place}: the secret is empty")
+        resolved.append(TurnServer(server.urls, secret))
+    return tuple(resolved)
+
+
+def check_stun(urls: tuple[str, ...]) -> None:
+    """RFC 7064."""
+    for url in urls:
+        if not _STUN_URL.fullmatch(url):
+            raise ConfigError(f"stun_urls: {one_line(url)} is not like stun:host:3478")

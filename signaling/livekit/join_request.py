@@ -1,0 +1,128 @@
+"""What a client asks for when it connects: the query of v0, or the `join_request` of v1.
+
+The latter is base64url of a livekit.WrappedJoinRequest, which holds a livekit.JoinRequest, plain or in gzip. It comes
+from someone with a valid token, and nothing else is known of it: every step has a limit.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from google.protobuf.message import DecodeError
+from livekit.protocol import models, rtc
+
+from sfu.api import ClientDescription
+from signaling.config import Settings
+from signaling.rooms import JoinOptions
+
+_BASE64URL = re.compile(r"[0-9A-Za-z_-]*={0,2}")
+_GZIP_WINDOW = 16 + zlib.MAX_WBITS
+_MAX_PARAMETER_LENGTH = 64
+_MAX_PROTOCOL = 9999
+_NONE, _GZIP = rtc.WrappedJoinRequest.NONE, rtc.WrappedJoinRequest.GZIP
+
+
+class JoinRequestError(Exception):
+    """The join request cannot be taken; the text is for the client."""
+
+
+@dataclass(frozen=True, slots=True)
+class Opening:
+    """How a connection begins. `resume_id` is the participant id that a returning client names; empty for a join.
+    `requests` are handled once it has joined or resumed, as if they were its first messages."""
+
+    options: JoinOptions
+    resume_id: str = ""
+    requests: Sequence[rtc.SignalRequest] = ()
+
+
+def parse_join_request(parameter: str, settings: Settings) -> Opening:
+    """Raises `JoinRequestError`."""
+    if len(parameter) > settings.max_join_request_url_bytes:
+        raise JoinRequestError("the join request is too large")
+    request = _decode(parameter, settings.max_join_request_bytes)
+    if len(request.add_track_requests) > settings.sfu.max_pending_tracks:
+        raise JoinRequestError("the join request announces too many tracks")
+    size = len(request.metadata.encode()) + sum(
+        len(key.encode()) + len(value.encode()) for key, value in request.participant_attributes.items()
+    )
+    if size > settings.max_metadata_bytes:
+        raise JoinRequestError("the metadata and attributes of the join request are too long")
+    return Opening(_options(request), request.participant_sid if request.reconnect else "", _requests(request))
+
+
+def _decode(parameter: str, max_bytes: int) -> rtc.JoinRequest:
+    try:
+        if _BASE64URL.fullmatch(parameter) is None:
+            raise JoinRequestError("the join request is not base64url")
+        text = parameter.rstrip("=")
+        wrapped = rtc.WrappedJoinRequest.FromString(base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)))
+        data = wrapped.join_request
+        if wrapped.compression == _GZIP:
+            data = _decompress(data, max_bytes)
+        elif wrapped.compression != _NONE:
+            raise JoinRequestError("the compression of the join request is not known")
+        if len(data) > max_bytes:
+            raise JoinRequestError("the join request is too large")
+        return rtc.JoinRequest.FromString(data)
+    except binascii.Error:
+        raise JoinRequestError("the join request is not base64url") from None
+    except DecodeError:
+        raise JoinRequestError("the join request is not a protocol message") from None
+
+
+def _decompress(data: bytes, max_bytes: int) -> bytes:
+    """Never makes more than one byte above the limit."""
+    decompressor = zlib.decompressobj(_GZIP_WINDOW)
+    try:
+        plain = decompressor.decompress(data, max_bytes + 1)
+    except zlib.error:
+        raise JoinRequestError("the join request is not gzip") from None
+    if len(plain) > max_bytes:
+        raise JoinRequestError("the join request is too large")
+    if not decompressor.eof or decompressor.unused_data:
+        raise JoinRequestError("the gzip of the join request is incomplete or goes on behind its end")
+    return plain
+
+
+def _options(request: rtc.JoinRequest) -> JoinOptions:
+    settings, client = request.connection_settings, request.client_info
+    return JoinOptions(
+        auto_subscribe=settings.auto_subscribe,
+        adaptive_stream=settings.adaptive_stream,
+        allow_pause=settings.subscriber_allow_pause
+        if settings.HasField("subscriber_allow_pause")
+        else settings.adaptive_stream,
+        client=ClientDescription(
+            sdk=_sdk_name(client.sdk),
+            version=client.version[:_MAX_PARAMETER_LENGTH],
+            protocol=client.protocol if 0 <= client.protocol <= _MAX_PROTOCOL else 0,
+            browser=client.browser[:_MAX_PARAMETER_LENGTH],
+            browser_version=client.browser_version[:_MAX_PARAMETER_LENGTH],
+            os=client.os[:_MAX_PARAMETER_LENGTH],
+            device_model=client.device_model[:_MAX_PARAMETER_LENGTH],
+        ),
+        single_connection=True,
+        metadata=request.metadata,
+        attributes=dict(request.participant_attributes),
+    )
+
+
+def _sdk_name(sdk: models.ClientInfo.SDK) -> str:
+    """As it stands in the query of v0; empty for a number of a newer protocol."""
+    values = models.ClientInfo.SDK.DESCRIPTOR.values_by_number
+    return values[sdk].name.lower() if sdk in values else ""
+
+
+def _requests(request: rtc.JoinRequest) -> list[rtc.SignalRequest]:
+    requests = [rtc.SignalRequest(add_track=track) for track in request.add_track_requests]
+    if request.reconnect and request.HasField("sync_state"):
+        requests.append(rtc.SignalRequest(sync_state=request.sync_state))
+    if request.HasField("publisher_offer"):
+        requests.append(rtc.SignalRequest(offer=request.publisher_offer))
+    return requests

@@ -1,0 +1,75 @@
+"""SimulateScenario: faults that a client asks for in order to test itself. They touch nobody but the sender."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from livekit.protocol import models, rtc
+
+from sfu.api import LeaveReason
+from sfu.ids import ParticipantId
+
+if TYPE_CHECKING:
+    from signaling.livekit.dispatch import Context
+
+MAX_SPEAKING_S = 60
+RESUME_FAULT_S = 30.0
+"""How long a promised fault waits for the resume that it is meant for."""
+MAX_RESUME_FAULTS = 1000
+
+
+class ResumeFaults:
+    """Participants whose next resume is to break: before the first message when the value is True, else after it.
+    `clock` is monotonic, in seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._faults: OrderedDict[ParticipantId, tuple[bool, float]] = OrderedDict()
+
+    def add(self, participant_id: ParticipantId, *, silent: bool) -> None:
+        self._faults[participant_id] = (silent, self._clock() + RESUME_FAULT_S)
+        self._faults.move_to_end(participant_id)
+        if len(self._faults) > MAX_RESUME_FAULTS:
+            self._faults.popitem(last=False)
+
+    def take(self, participant_id: ParticipantId) -> bool | None:
+        """None when the resume may go on."""
+        silent, until = self._faults.pop(participant_id, (False, 0.0))
+        return silent if self._clock() < until else None
+
+
+async def simulate(context: Context, message: rtc.SimulateScenario) -> None:
+    """A scenario of a newer protocol, or one that is switched off, has no effect."""
+    match message.WhichOneof("scenario"):
+        case "speaker_update" if message.speaker_update > 0:
+            _speak(context, min(message.speaker_update, MAX_SPEAKING_S))
+        case "node_failure" if message.node_failure:
+            context.leave(LeaveReason.SIGNAL_CLOSE, tell=False)
+        case "migration" if message.migration:
+            context.leave(LeaveReason.MIGRATION, tell=False)
+        case "server_leave" if message.server_leave:
+            context.leave(LeaveReason.SERVER_SHUTDOWN, tell=True)
+        case "leave_request_full_reconnect" if message.leave_request_full_reconnect:
+            context.leave(LeaveReason.STATE_MISMATCH, tell=True)
+        case "disconnect_signal_on_resume" if message.disconnect_signal_on_resume:
+            context.break_next_resume(silent=False)
+        case "disconnect_signal_on_resume_no_messages" if message.disconnect_signal_on_resume_no_messages:
+            context.break_next_resume(silent=True)
+        case _:
+            context.count_refusal("ignored_message")
+
+
+def _speak(context: Context, seconds: int) -> None:
+    """The client sees itself speak, and stop after that time."""
+    sid = context.session.info.participant_id
+
+    def say(active: bool) -> None:
+        speaker = models.SpeakerInfo(sid=sid, active=active, level=0.9 if active else 0.0)
+        context.send(rtc.SignalResponse(speakers_changed=rtc.SpeakersChanged(speakers=[speaker])))
+
+    say(True)
+    asyncio.get_running_loop().call_later(seconds, say, False)

@@ -1,0 +1,52 @@
+"""Calls that are forced through coturn, with the credentials that the join response carries."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from livekit import rtc
+
+from tests.harness.caller import Caller
+from tests.harness.coturn import MISSING, SECRET, Coturn, find_coturn
+from tests.harness.server import ServerProcess
+from tests.harness.waiting import eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def coturn() -> AsyncIterator[Coturn]:
+    binary = find_coturn()
+    if binary is None:
+        pytest.skip(MISSING)
+    server = Coturn(binary)
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.mark.parametrize("transport", ["udp", "tcp"])
+async def test_a_call_that_only_the_relay_lets_through(coturn: Coturn, transport: str, room: str) -> None:
+    turn = json.dumps([{"urls": [coturn.url(transport)], "secret": SECRET}])
+    server = ServerProcess(environment={"TING_TURN": turn})
+    await server.start()
+    callers = [Caller(server.url, room, name) for name in ("alice", "bob")]
+    relay_only = rtc.RtcConfiguration(ice_transport_type=rtc.IceTransportType.TRANSPORT_RELAY)
+    for caller in callers:
+        await caller.join(rtc_config=relay_only)
+    alice, bob = callers
+    await alice.publish_pattern(12)
+    await alice.publish_tone(450)
+    eye, ear = await bob.watch("alice"), await bob.listen("alice")
+    await asyncio.gather(eye.assert_advances(12), ear.assert_tone(450))
+    for caller in callers:
+        sid = caller.room.local_participant.sid
+        await eventually(lambda sid=sid: coturn.allocations(sid) > 0, f"a relay of {caller.identity}")
+    for caller in callers:
+        await caller.leave()
+    assert await server.stop() == 0
+    server.assert_healthy()

@@ -1,0 +1,253 @@
+"""What a participant may change, what the server tells it of its rights, and the faults that it may ask for."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+from livekit.protocol import models, rtc
+
+from sfu.api import ParticipantChanges, Permissions, RoomOptions
+from sfu.ids import ParticipantId
+from signaling.livekit.simulate import MAX_RESUME_FAULTS, RESUME_FAULT_S, ResumeFaults
+from signaling.tokens import Grants, TokenService
+from tests.signaling.harness import KEY, SECRET, Client, Server, eventually, running
+
+Response = rtc.RequestResponse
+OWN = {"can_update_own_metadata": True}
+
+
+async def update(client: Client, **fields: Any) -> rtc.RequestResponse:
+    await client.send(update_metadata=rtc.UpdateParticipantMetadata(request_id=7, **fields))
+    response = (await client.wait_for("request_response")).request_response
+    assert response.request_id == 7
+    return response
+
+
+# --- update_metadata ------------------------------------------------------------------------------------
+
+
+async def test_an_update_is_told_then_confirmed_and_puts_a_new_token_out(server: Server) -> None:
+    client = await server.join(grants=OWN)
+    await client.send(update_metadata=rtc.UpdateParticipantMetadata(request_id=3, name="Ada", attributes={"a": "1"}))
+    (told,) = (await client.expect("update")).update.participants
+    assert (told.name, dict(told.attributes)) == ("Ada", {"a": "1"})
+    grants = server.tokens.verify((await client.expect("refresh_token")).refresh_token)
+    assert (grants.identity, grants.name, grants.attributes, grants.room) == ("alice", "Ada", {"a": "1"}, "lobby")
+    assert grants.can_update_own_metadata
+    response = (await client.expect("request_response")).request_response
+    assert (response.reason, response.request_id, response.update_metadata.name) == (Response.OK, 3, "Ada")
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"name": "n" * 257}, Response.LIMIT_EXCEEDED),
+        ({"name": "a\u202eb"}, Response.INVALID_NAME),
+        ({"name": "   "}, Response.INVALID_NAME),
+        ({"metadata": "m" * 8193}, Response.LIMIT_EXCEEDED),
+        ({"metadata": "é" * 4097}, Response.LIMIT_EXCEEDED),
+        ({"attributes": {"k": "v" * 8192}}, Response.LIMIT_EXCEEDED),
+        ({"attributes": {f"k{number}": "v" for number in range(65)}}, Response.LIMIT_EXCEEDED),
+    ],
+)
+async def test_limits_of_an_update(server: Server, fields: Any, reason: int) -> None:
+    client = await server.join(grants=OWN)
+    assert (await update(client, **fields)).reason == reason
+    info = server.sfu.session_of("lobby", "alice").info
+    assert (info.name, info.metadata, info.attributes) == ("", "", {})
+
+
+async def test_attributes_are_limited_together_and_deletion_makes_room(server: Server) -> None:
+    client = await server.join(grants=OWN)
+    assert (await update(client, attributes={"a": "v" * 8000})).reason == Response.OK
+    assert (await update(client, attributes={"b": "v" * 1000})).reason == Response.LIMIT_EXCEEDED
+    assert (await update(client, attributes={"a": "", "b": "v" * 1000})).reason == Response.OK
+    assert list(server.sfu.session_of("lobby", "alice").info.attributes) == ["b"]
+
+
+async def test_features_and_size_of_the_own_tracks(server: Server) -> None:
+    client = await server.join()
+    await client.send(update_audio_track=rtc.UpdateLocalAudioTrack(track_sid="TR_a", features=[1, 1, 3]))
+    await client.send(update_video_track=rtc.UpdateLocalVideoTrack(track_sid="TR_v", width=640, height=360))
+    await client.ping()
+    calls = server.sfu.session_of("lobby", "alice").calls
+    assert ("update_audio_features", "TR_a", (1, 3)) in calls
+    assert ("update_video_size", "TR_v", 640, 360) in calls
+    await client.send(update_audio_track=rtc.UpdateLocalAudioTrack(track_sid="TR_a", features=[1] * 33))
+    assert (await client.wait_for("request_response")).request_response.reason == Response.LIMIT_EXCEEDED
+    await client.send(update_video_track=rtc.UpdateLocalVideoTrack(track_sid="TR_v", width=70_000))
+    response = (await client.wait_for("request_response")).request_response
+    assert (response.reason, response.update_video_track.width) == (Response.LIMIT_EXCEEDED, 70_000)
+
+
+# --- tokens ---------------------------------------------------------------------------------------------
+
+
+async def test_changed_rights_come_with_a_token_that_has_them(server: Server) -> None:
+    client = await server.join()
+    server.sfu.session_of("lobby", "alice").set_permissions(Permissions(can_publish=False, can_subscribe_metrics=True))
+    (told,) = (await client.expect("update")).update.participants
+    assert not told.permission.can_publish
+    grants = server.tokens.verify((await client.expect("refresh_token")).refresh_token)
+    assert (grants.can_publish, grants.can_subscribe, grants.can_subscribe_metrics) == (False, True, True)
+
+
+async def test_a_token_that_is_about_to_end_is_replaced_again_and_again() -> None:
+    async with running(token_refresh_s=2) as server:
+        client = await server.connect(server.tokens.issue(Grants(identity="a", room="lobby", room_join=True), 1))
+        await client.expect("join")
+        for _ in range(2):
+            token = (await client.wait_for("refresh_token")).refresh_token
+            grants = server.tokens.verify(token)
+            assert grants.identity == "a"
+            assert 0 < grants.expires_at - time.time() <= 2
+
+
+async def test_a_token_that_is_good_for_long_is_left_alone(server: Server) -> None:
+    client = await server.connect(server.tokens.issue(Grants(identity="a", room="lobby", room_join=True), 3600))
+    await client.expect("join")
+    await client.expect("offer")
+    session = server.sfu.session_of("lobby", "a")
+    session.update(ParticipantChanges(name="A"))
+    await client.expect("update")
+    token = (await client.expect("refresh_token")).refresh_token
+    assert server.tokens.verify(token).expires_at - time.time() > 3500, "never shorter than the client's own"
+    await client.ping()
+
+
+async def test_a_token_too_long_for_anybody_goes_without_metadata() -> None:
+    async with running(max_token_bytes=3000) as server:
+        client = await server.join(grants=OWN)
+        await client.send(update_metadata=rtc.UpdateParticipantMetadata(metadata="m" * 4000))
+        await client.expect("update")
+        assert server.tokens.verify((await client.expect("refresh_token")).refresh_token).metadata == ""
+
+
+async def test_a_resumed_session_hears_of_its_rights_when_the_token_lags_behind(server: Server) -> None:
+    first = await server.join()
+    token = server.token()
+    server.sfu.session_of("lobby", "alice").set_permissions(Permissions(can_publish=False))
+    await first.wait_for("refresh_token")
+    second = await server.connect(token, reconnect="1", sid=first.sid)
+    await second.expect("reconnect")
+    assert not server.tokens.verify((await second.wait_for("refresh_token")).refresh_token).can_publish
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        ({"emptyTimeout": 40, "departureTimeout": 50, "maxParticipants": 3, "metadata": "m"}, ("m", 40, 50, 3)),
+        ({"empty_timeout": 40, "max_participants": 3, "agents": [{"agentName": "x"}]}, ("", 40, 0, 3)),
+        ({}, ("", 0, 0, 0)),
+        (None, ("", 0, 0, 0)),
+    ],
+)
+async def test_a_room_configuration_in_the_token(server: Server, config: Any, expected: Any) -> None:
+    await server.connect(_token_with(server, config))
+    await eventually(lambda: server.sfu.sessions_in("lobby"))
+    options = server.sfu.session_of("lobby", "alice").request.room_options
+    assert options == RoomOptions(*expected)
+    grants = server.tokens.verify(server.token(room_options=options))
+    assert grants.room_options == options, "and back again"
+
+
+@pytest.mark.parametrize(
+    "config", [7, [1], "x", {"emptyTimeout": -1}, {"maxParticipants": 2**32}, {"maxParticipants": 1.5},
+               {"maxParticipants": True}, {"metadata": 7}, {"metadata": "m" * 9000}],
+)  # fmt: skip
+async def test_a_room_configuration_that_is_none(server: Server, config: Any) -> None:
+    async with server.http.get(f"{server.url}/rtc/validate?access_token={_token_with(server, config)}") as response:
+        assert response.status == 401
+
+
+def _token_with(server: Server, config: Any) -> str:
+
+    now = int(time.time())
+    claims = {"iss": KEY, "sub": "alice", "exp": now + 60, "video": {"room": "lobby", "roomJoin": True}}
+    return jwt.encode({**claims, "roomConfig": config}, SECRET, "HS256")
+
+
+# --- rooms that must be created first ---------------------------------------------------------------------
+
+
+async def test_without_auto_create_a_room_must_be_there() -> None:
+    async with running(auto_create=False) as server:
+        for path in ("/rtc/validate", "/rtc/v1/validate"):
+            async with server.http.get(f"{server.url}{path}?access_token={server.token()}") as response:
+                assert (response.status, await response.text()) == (404, "requested room does not exist")
+        async with server.http.post(f"{server.url}/api/v1/rooms/lobby/tokens", json={"name": "Ada"}) as response:
+            assert (response.status, (await response.json())["error"]["code"]) == (404, "room_not_found")
+        server.sfu.create_room("lobby", RoomOptions())  # type: ignore[arg-type]
+        await server.join()
+
+
+# --- simulated faults -------------------------------------------------------------------------------------
+
+
+async def test_speaking(server: Server) -> None:
+    client, other = await server.join("alice"), await server.join("bob")
+    await client.send(simulate=rtc.SimulateScenario(speaker_update=1))
+    for active in (True, False):
+        (speaker,) = (await client.wait_for("speakers_changed")).speakers_changed.speakers
+        assert (speaker.sid, speaker.active) == (client.sid, active)
+    await other.ping()  # which fails on a message that is not for it
+
+
+@pytest.mark.parametrize("scenario", ["node_failure", "migration"])
+async def test_a_session_that_vanishes_is_joined_anew(server: Server, scenario: str) -> None:
+    client = await server.join()
+    await client.send(simulate=rtc.SimulateScenario(**{scenario: True}))
+    await client.closed()
+    assert server.sfu.sessions_in("lobby") == []
+    again = await server.connect(reconnect="1", sid=client.sid)
+    leave = (await again.expect("leave")).leave
+    assert (leave.action, leave.reason) == (rtc.LeaveRequest.RECONNECT, models.DisconnectReason.STATE_MISMATCH)
+
+
+async def test_server_leave(server: Server) -> None:
+    client = await server.join()
+    await client.send(simulate=rtc.SimulateScenario(server_leave=True))
+    leave = (await client.expect("leave")).leave
+    assert (leave.action, leave.reason) == (rtc.LeaveRequest.DISCONNECT, models.DisconnectReason.SERVER_SHUTDOWN)
+
+
+@pytest.mark.parametrize("silent", [False, True])
+async def test_a_resume_that_breaks_once(server: Server, silent: bool) -> None:
+    client = await server.join()
+    name = "disconnect_signal_on_resume" + ("_no_messages" if silent else "")
+    await client.send(simulate=rtc.SimulateScenario(**{name: True}))
+    await client.ping()
+    broken = await server.connect(reconnect="1", sid=client.sid)
+    if not silent:
+        await broken.expect("reconnect")
+    await broken.closed()
+    good = await server.connect(reconnect="1", sid=client.sid)
+    await good.expect("reconnect")
+    await good.ping()
+    assert server.sfu.session_of("lobby", "alice").ended is None
+
+
+@pytest.mark.parametrize(
+    "scenario", [{}, {"speaker_update": 0}, {"speaker_update": -5}, {"migration": False}, {"subscriber_bandwidth": 5}]
+)
+async def test_scenarios_without_effect(server: Server, scenario: Any) -> None:
+    client = await server.join()
+    await client.send(simulate=rtc.SimulateScenario(**scenario))
+    await client.ping()
+
+
+def test_promised_faults_are_forgotten_in_time_and_bounded() -> None:
+    now = [0.0]
+    faults = ResumeFaults(lambda: now[0])
+    for number in range(MAX_RESUME_FAULTS + 1):
+        faults.add(ParticipantId(f"PA_{number}"), silent=True)
+    assert [faults.take(ParticipantId(f"PA_{number}")) for number in (0, 1, 1)] == [None, True, None]
+    now[0] = RESUME_FAULT_S
+    assert faults.take(ParticipantId("PA_2")) is None
+
+
+def test_the_service_says_how_long_a_token_may_be() -> None:
+    assert TokenService({KEY: SECRET}, max_token_bytes=99).max_token_bytes == 99
