@@ -26,6 +26,7 @@ from pathlib import Path as FilePath
 
 sys.path.insert(0, str(FilePath(__file__).resolve().parent.parent))
 
+from sfu.config import SfuConfig
 from sfu.engine import create_runtime, engine_name
 from sfu.engine.api import (
     Address,
@@ -256,6 +257,7 @@ def add_publisher(commands: EngineCommands, shape: str, path: Path, number: int)
         mid="0",
         extensions=EXTENSIONS,
         nack=is_video,
+        keyframe_cache_bytes=SfuConfig().keyframe_cache_bytes,
     )
     return commands.add_track(source, config)
 

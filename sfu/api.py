@@ -204,6 +204,15 @@ class ClientDescription:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybackWish:
+    """What a player shows: one participant's picture and sound, or one source of it; without an identity the room's
+    main picture (a shared screen, else who speaks) and sound (who speaks)."""
+
+    identity: Identity | None = None
+    source: TrackSource | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class JoinRequest:
     """Who joins, already authenticated and admitted by signaling."""
 
@@ -225,6 +234,8 @@ class JoinRequest:
     client: ClientDescription = ClientDescription()
     single_connection: bool = False
     """One transport carries both directions, and the client alone offers."""
+    playback: PlaybackWish | None = None
+    """Set by `Sfu.play` and `Sfu.offer_playback`."""
     room_options: RoomOptions = RoomOptions()
     """For the room if this join creates it."""
     create_room: bool = True
@@ -407,6 +418,23 @@ class StreamStatesChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaybackSource:
+    """One section of a player. `layers` are those that the present source has, lowest first; empty when it has one."""
+
+    kind: Kind
+    mid: str
+    active: bool
+    layers: Sequence[VideoLayerInfo] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackChanged:
+    """What a player is sent now."""
+
+    sources: Sequence[PlaybackSource]
+
+
+@dataclass(frozen=True, slots=True)
 class RoomUpdated:
     room: RoomInfo
 
@@ -432,6 +460,7 @@ SessionEvent = (
     | LayersWanted
     | ConnectionQualitiesChanged
     | StreamStatesChanged
+    | PlaybackChanged
     | RoomUpdated
     | SessionEnded
 )
@@ -606,6 +635,19 @@ class ParticipantSession(Protocol):
         not_acceptable when its credentials are not new, and `RequestError` not_negotiated."""
         ...
 
+    def accept_playback(self, sdp: str) -> None:
+        """The answer to the offer of `Sfu.offer_playback`. Raises `SdpError`, and `RequestError` not_negotiated when
+        no offer waits for one."""
+        ...
+
+    def set_layer(self, settings: TrackSettings) -> None:
+        """For a player: which form of its picture it wants, whatever the source."""
+        ...
+
+    def playback(self) -> PlaybackChanged:
+        """For a player: what it is sent now."""
+        ...
+
     def signal_lost(self) -> None:
         """The WebSocket broke without a leave: media goes on, and the departure timeout runs."""
         ...
@@ -661,6 +703,20 @@ class Sfu(Protocol):
         An offer that is not acceptable as a whole raises `SdpError` before anyone is joined or replaced, codes
         not_acceptable, unsupported_codec, rtcp_mux_required or those of a malformed description; a source that the
         permissions do not cover raises `RequestError` not_allowed; else as `join`."""
+        ...
+
+    async def play(
+        self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Join as a client that receives what `wish` names on at most one audio and one video section (WHEP); returns
+        session and answer. What is not there yet is sent once it is. Refusals as with `publish`."""
+        ...
+
+    async def offer_playback(
+        self, request: JoinRequest, wish: PlaybackWish, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """As `play`, with an offer of ours; `ParticipantSession.accept_playback` takes the answer. Without one the
+        session ends after `transport_setup_timeout_s`."""
         ...
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...

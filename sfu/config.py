@@ -56,6 +56,12 @@ class SfuConfig:
     """Datagrams that wait for the DTLS state machine of one transport."""
     retransmission_packets: int = 512
     """Packets kept per subscription for RTX."""
+    keyframe_cache_bytes: int = 512 * 1024
+    """Payload bytes kept per video stream, from its last keyframe on, so that who joins sees a picture at once; 0 turns
+    it off."""
+    keyframe_cache_bytes_without_pli: int = 4 * 1024 * 1024
+    """The same for publishers that cannot be asked for a keyframe (they offer no PLI), where a viewer would else wait
+    for the next one. Enough for ten seconds of 3 Mbit/s."""
 
     # --- times ---------------------------------------------------------------------------------------
     transport_setup_timeout_s: float = 30.0

@@ -8,6 +8,7 @@ import resource
 import secrets
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 from sfu.api import (
     DataKind,
@@ -17,6 +18,7 @@ from sfu.api import (
     NodeListener,
     ParticipantInfo,
     ParticipantSession,
+    PlaybackWish,
     RoomInfo,
     RoomOptions,
     SessionSink,
@@ -41,6 +43,7 @@ from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle,
 from sfu.sdp.ingest import read_ingest
 from sfu.sdp.model import LocalCandidate
 from sfu.sdp.parse import parse_description
+from sfu.sdp.playback import read_playback
 from sfu.transport.candidates import local_addresses, local_candidates
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
@@ -171,6 +174,23 @@ class Node:
                 raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
         participant = self._enter(request, sink)
         return participant, participant.publish_all(offer, received, sources)
+
+    async def play(
+        self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        config = self._config
+        description = parse_description(
+            offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections
+        )
+        read_playback(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
+        participant = self._enter(replace(request, playback=wish), sink)
+        return participant, participant.play(description)
+
+    async def offer_playback(
+        self, request: JoinRequest, wish: PlaybackWish, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        participant = self._enter(replace(request, playback=wish), sink)
+        return participant, participant.offer_playback()
 
     def _enter(self, request: JoinRequest, sink: SessionSink) -> Participant:
         if self._closing:

@@ -23,6 +23,7 @@ from signaling.gate import Gate
 from signaling.livekit import endpoint, twirp
 from signaling.services import SERVICES, Phase, create_services
 from signaling.whip import endpoint as whip
+from signaling.whip import whep
 
 _log = logging.getLogger("ting")
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -41,6 +42,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     endpoint.add_routes(app)
     twirp.add_routes(app)
     whip.add_routes(app)
+    whep.add_routes(app)
     health.add_routes(app)
     metrics.add_routes(app)
     rooms.add_routes(app)
@@ -56,6 +58,10 @@ async def _start(app: web.Application) -> None:
     services = app[SERVICES]
     await services.database.open()
     await services.revocations.start()
+    await services.webhooks.start()
+    services.sfu.add_listener(services.metrics.handle)
+    if services.webhooks.configured:
+        services.sfu.add_listener(services.webhooks.handle)
     await services.sfu.start()
     services.phase = Phase.READY
 
@@ -84,6 +90,7 @@ async def _shut_down(app: web.Application) -> None:
 async def _release(app: web.Application) -> None:
     """Also after a start that failed half-way."""
     services = app[SERVICES]
+    await services.webhooks.close()
     await services.revocations.close()
     await services.database.close()
 

@@ -19,7 +19,9 @@ from urllib.parse import urlsplit
 from sfu.api import SfuConfig
 from signaling.config_values import (
     TurnServer,
+    WebhookTarget,
     check_stun,
+    check_webhooks,
     from_text,
     from_toml,
     one_line,
@@ -145,6 +147,8 @@ class Settings:
     """WHIP and WHEP sessions at once; beyond it newcomers get 503."""
     whip_requests_per_minute: float = 240.0
     """POST, PATCH and DELETE of one address; the first minute's worth may come at once."""
+    max_event_streams_per_session: int = 2
+    """Event streams of one WHEP session."""
     max_whip_sdp_bytes: int = 65_536
     """Body of a WHIP or WHEP request."""
 
@@ -167,6 +171,24 @@ class Settings:
     """Messages that wait for a slow reader before its connection is closed with 1013."""
     max_outbound_bytes: int = 1_048_576
     """Bytes that wait for a slow reader before its connection is closed with 1013."""
+
+    # --- webhooks -----------------------------------------------------------------------------------
+    webhooks: tuple[WebhookTarget, ...] = ()
+    """URLs that are told what happens in rooms; each has url, and may have format, events and api_key."""
+    webhook_timeout_s: float = 5.0
+    """How long one delivery may take."""
+    webhook_connections: int = 4
+    """Deliveries to one URL at the same time; those of one room always go one after another."""
+    webhook_max_queued: int = 10_000
+    """Deliveries that wait for one URL; more are dropped, and the next one says how many."""
+    webhook_max_attempts: int = 100
+    """A delivery that failed this often is given up."""
+    webhook_max_age_s: float = 86_400.0
+    """A delivery that is older is given up."""
+    webhook_retry_initial_s: float = 1.0
+    """Wait after the first failure; each further failure doubles it."""
+    webhook_retry_max_s: float = 300.0
+    """Longest wait between two attempts."""
 
     # --- TURN ---------------------------------------------------------------------------------------
     stun_urls: tuple[str, ...] = ()
@@ -198,7 +220,7 @@ _MINIMUM = {
     # Everything numeric that is not named here must be above zero.
     "port": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
     "departure_timeout_s": 0, "resume_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0,
-    "shutdown_timeout_s": 0,
+    "shutdown_timeout_s": 0, "keyframe_cache_bytes": 0, "keyframe_cache_bytes_without_pli": 0,
 }  # fmt: skip
 _CHOICES = {
     "engine": ("auto", "rust", "reference"),
@@ -271,6 +293,7 @@ def _build(values: dict[str, Any]) -> Settings:
         sfu = dataclasses.replace(sfu, include_loopback=True)
     settings = dataclasses.replace(settings, keys=_collect_keys(settings), turn=resolve_turn(settings.turn), sfu=sfu)
     _check_keys(settings)
+    check_webhooks(settings.webhooks, settings.keys)
     return settings
 
 

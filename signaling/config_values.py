@@ -9,14 +9,24 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
+from urllib.parse import urlsplit
 
 from signaling.errors import ConfigError
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+WEBHOOK_FORMATS = ("livekit", "cloudevents")
+WEBHOOK_EVENTS = frozenset(
+    {
+        "room_started", "room_finished", "participant_joined", "participant_left", "participant_connection_aborted",
+        "track_published", "track_unpublished",
+    }
+)  # fmt: skip
+MAX_WEBHOOKS = 16
+MAX_URL_LENGTH = 2048
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::[0-9]{1,5})?"
 _TURN_URL = re.compile(rf"turns?:{_HOST}(?:\?transport=(?:udp|tcp))?")
 _STUN_URL = re.compile(rf"stuns?:{_HOST}")
@@ -29,6 +39,17 @@ class TurnServer:
     urls: tuple[str, ...] = ()
     secret: str = field(default="", repr=False)
     secret_file: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookTarget:
+    """`format` is livekit or cloudevents; `events` names the wanted ones (empty: all); `api_key` signs (empty: the
+    first one)."""
+
+    url: str = ""
+    format: str = "livekit"
+    events: tuple[str, ...] = ()
+    api_key: str = ""
 
 
 def from_toml(wanted: Any, value: Any, shown: str) -> Any:
@@ -146,3 +167,33 @@ def check_stun(urls: tuple[str, ...]) -> None:
     for url in urls:
         if not _STUN_URL.fullmatch(url):
             raise ConfigError(f"stun_urls: {one_line(url)} is not like stun:host:3478")
+
+
+def is_url(text: str, schemes: Sequence[str]) -> bool:
+    """Whether this is an absolute URL of one of the schemes, without user, password and fragment."""
+    try:
+        parts = urlsplit(text)
+        good = parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
+    good = good and not parts.username and not parts.password and not parts.fragment
+    return good and len(text) <= MAX_URL_LENGTH and text.isascii() and text.isprintable() and " " not in text
+
+
+def check_webhooks(targets: Sequence[WebhookTarget], keys: Mapping[str, str]) -> None:
+    if len(targets) > MAX_WEBHOOKS:
+        raise ConfigError(f"webhooks: at most {MAX_WEBHOOKS} tables")
+    if len({target.url for target in targets}) < len(targets):
+        raise ConfigError("webhooks: a url stands there twice")
+    for number, target in enumerate(targets, start=1):
+        place = f"webhooks, table {number}"
+        if not is_url(target.url, ("http", "https")):
+            raise ConfigError(f"{place}: url must be an http or https URL without a password")
+        if target.format not in WEBHOOK_FORMATS:
+            raise ConfigError(f"{place}: format is none of {', '.join(WEBHOOK_FORMATS)}")
+        for name in target.events:
+            if name not in WEBHOOK_EVENTS:
+                known = ", ".join(sorted(WEBHOOK_EVENTS))
+                raise ConfigError(f"{place}: {one_line(name)} is no event; there are {known}")
+        if target.api_key and target.api_key not in keys:
+            raise ConfigError(f"{place}: {one_line(target.api_key)} is no API key of this server")

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from prometheus_client import CollectorRegistry, Counter, Gauge
+import time
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from sfu.api import NodeEvent, ParticipantJoined, PublicationEnded, PublicationStarted
+
+_LATENCY_BUCKETS_MS = (100, 250, 500, 1000, 2000, 5000, 10_000)
 
 
 class Metrics:
@@ -23,9 +29,32 @@ class Metrics:
             "ting_http_sessions", "Sessions of WHIP and WHEP", ["protocol"], registry=self.registry
         )
         self.database_errors = self._counter("ting_database_errors", "Transactions that failed, by their use", "use")
+        self.webhook_deliveries = self._counter("ting_webhook_deliveries", "Webhook deliveries by their end", "result")
+        self.webhook_failures = self._counter(
+            "ting_webhook_failures", "Attempts that a receiver did not take", "reason"
+        )
+        self.webhook_queue = Gauge("ting_webhook_queue", "Webhook deliveries that wait", registry=self.registry)
         self.connections_refused = self._counter(
             "ting_connections_refused", "Connections closed before their first request", "reason"
         )
+
+        # LiveKit's names, for dashboards made for it. The first is a gauge in spite of its name.
+        self._published = Gauge(
+            "livekit_track_published_total", "Tracks that are published now", ["kind"], registry=self.registry
+        )
+        self._join_latency = Histogram(
+            "livekit_session_join_latency_ms", "From the join to the first connected transport",
+            buckets=_LATENCY_BUCKETS_MS, registry=self.registry,
+        )  # fmt: skip
+
+    def handle(self, event: NodeEvent) -> None:
+        """The SFU's listener."""
+        if isinstance(event, PublicationStarted):
+            self._published.labels(event.publication.kind).inc()
+        elif isinstance(event, PublicationEnded):
+            self._published.labels(event.publication.kind).dec()
+        elif isinstance(event, ParticipantJoined):
+            self._join_latency.observe(max(0, time.time_ns() // 1_000_000 - event.participant.joined_at_ms))
 
     def _counter(self, name: str, text: str, *labels: str) -> Counter:
         return Counter(name, text, labels, registry=self.registry)

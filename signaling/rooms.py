@@ -16,6 +16,7 @@ from sfu.api import (
     Kind,
     ParticipantSession,
     Permissions,
+    PlaybackWish,
     RoomInfo,
     SessionSink,
     Sfu,
@@ -48,9 +49,6 @@ class JoinOptions:
     """Whether videos may be paused that do not fit into the downlink."""
     client: ClientDescription = field(default_factory=ClientDescription)
     single_connection: bool = False
-    metadata: str = ""
-    """Instead of the token's, where the token lets its bearer change it; so are the attributes, key by key."""
-    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,17 +99,26 @@ class RoomService:
         if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
             raise RequestError("requested room does not exist", code="unknown_room")
 
+    async def play(
+        self, grants: Grants, wish: PlaybackWish, offer: str, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """Enter as a participant that only plays; returns the answer too. Raises `SdpError` and `RequestError`."""
+        return await self._sfu.play(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, offer, sink)
+
+    async def offer_playback(
+        self, grants: Grants, wish: PlaybackWish, sink: SessionSink
+    ) -> tuple[ParticipantSession, str]:
+        """As `play`, but the second value is an offer. Raises `RequestError`."""
+        return await self._sfu.offer_playback(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, sink)
+
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
-        metadata, attributes = grants.metadata, grants.attributes
-        if grants.can_update_own_metadata:
-            metadata, attributes = options.metadata or metadata, {**attributes, **options.attributes}
         broken = broken_codecs(options.client)
         return JoinRequest(
             room=RoomName(grants.room),
             identity=Identity(grants.identity),
             name=grants.name,
-            metadata=metadata,
-            attributes=attributes,
+            metadata=grants.metadata,
+            attributes=grants.attributes,
             kind=grants.kind,
             permissions=permissions_of(grants),
             auto_subscribe=options.auto_subscribe,

@@ -17,6 +17,7 @@ from signaling.gate import Gate
 from signaling.limits import AddressLimiter
 from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.simulate import ResumeFaults
+from signaling.livekit.webhooks import Webhooks
 from signaling.metrics import Metrics
 from signaling.revocations import Revocations
 from signaling.rooms import RoomService
@@ -44,6 +45,7 @@ class Services:
     rooms: RoomService
     database: Database
     revocations: Revocations
+    webhooks: Webhooks
     metrics: Metrics
     token_limiter: AddressLimiter
     lookup_limiter: AddressLimiter
@@ -87,6 +89,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         rooms=RoomService(settings, sfu, tokens, revocations),
         database=database,
         revocations=revocations,
+        webhooks=Webhooks(settings, repository, tokens, metrics),
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),

@@ -25,6 +25,7 @@ from sfu.api import (
     ParticipantState,
     ParticipantsUpdated,
     Permissions,
+    PlaybackChanged,
     PublicationEnded,
     PublicationStarted,
     RoomInfo,
@@ -43,6 +44,7 @@ from sfu.control.answering import AnsweringNegotiator
 from sfu.control.context import ControlContext
 from sfu.control.limits import TokenBucket
 from sfu.control.offering import OfferingNegotiator
+from sfu.control.player import Player
 from sfu.control.publication import Publication
 from sfu.control.publisher import Publisher, receive_only
 from sfu.control.reliable import ReliableOutbox
@@ -51,7 +53,7 @@ from sfu.control.subscription import Subscription
 from sfu.errors import RequestError, SdpError, SfuError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id
 from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
-from sfu.sdp.model import ReceivedMedia
+from sfu.sdp.model import ReceivedMedia, RemoteDescription
 from sfu.transport.transport import Transport
 
 if TYPE_CHECKING:
@@ -98,7 +100,11 @@ class Participant:
         )
         self.single_connection = request.single_connection
         negotiator: Negotiator
-        if request.single_connection:
+        self._player = None if request.playback is None else Player(self, context, request.playback)
+        if self._player is not None:
+            negotiator = self._player
+            self.publisher = Publisher(self, context, self._handle_data, receive_only)
+        elif request.single_connection:
             negotiator = AnsweringNegotiator(self, context)
             self.publisher = Publisher(self, context, self._handle_data, negotiator.complete_answer)
         else:
@@ -138,6 +144,8 @@ class Participant:
     def emit(self, event: SessionEvent) -> None:
         """To the client. Before `start` the join response is the news, so only the end is told."""
         joining = self._info.state is ParticipantState.JOINING
+        if self._player is not None and isinstance(event, ParticipantsUpdated | SpeakersChanged):
+            self._player.mark_changed()
         if self._sink is not None and (not joining or isinstance(event, SessionEnded)):
             self._sink(event)
 
@@ -184,6 +192,48 @@ class Participant:
         except SfuError:
             self.leave(LeaveReason.MEDIA_FAILURE)
             raise
+
+    def play(self, offer: RemoteDescription) -> str:
+        """Instead of `start`, for a client that plays and does nothing else: offer in, answer out. A failure ends the
+        session."""
+        player = self._require_player()
+        self._change(state=ParticipantState.JOINED)
+        try:
+            return player.answer(offer)
+        except SfuError:
+            self.leave(LeaveReason.MEDIA_FAILURE)
+            raise
+
+    def offer_playback(self) -> str:
+        """An offer for such a client; `accept_playback` takes its answer."""
+        try:
+            return self._require_player().offer()
+        except SfuError:
+            self.leave(LeaveReason.MEDIA_FAILURE)
+            raise
+
+    def accept_playback(self, sdp: str) -> None:
+        self._check_open()
+        self._require_player().handle_answer(sdp, 0)
+        self._change(state=ParticipantState.JOINED)
+
+    def set_layer(self, settings: TrackSettings) -> None:
+        self._check_open()
+        self._require_player().set_layer(settings)
+
+    def playback(self) -> PlaybackChanged:
+        return self._require_player().state()
+
+    def _require_player(self) -> Player:
+        if self._player is None:
+            raise RequestError("the participant does not play", code="not_allowed")
+        return self._player
+
+    def neighbours(self) -> tuple[list[Participant], list[ParticipantId]]:
+        """Everyone else in order of joining, and who of all speaks, loudest first."""
+        others = [other for other in self._room.participants() if other is not self]
+        speakers = sorted(self._room.active_speakers(), key=lambda speaker: -speaker.level)
+        return others, [speaker.participant_id for speaker in speakers]
 
     def handle_fragment(self, text: str) -> None:
         self._check_open()

@@ -269,7 +269,7 @@ class Publisher:
 
     def _reconcile(self, transport: Transport, negotiation: PublishNegotiation) -> None:
         """Make the publications match what the offer sends: gone ones first, so that a mid can be taken over."""
-        received = {media.mid: media for media in negotiation.received}
+        received = {media.mid: self._with_cache(media) for media in negotiation.received}
         self._forbidden &= {(media.mid, media.cid) for media in negotiation.received}
         for mid, publication in [*self._by_mid.items(), *self._backups.items()]:
             encoding = publication.primary if publication.primary.received.mid == mid else publication.backup
@@ -282,7 +282,7 @@ class Publisher:
                 self.unpublish(publication)
             else:
                 self._end_backup(publication)
-        for media in negotiation.received:
+        for media in received.values():
             existing = self._find_encoding(media.mid)
             if existing is None:
                 self._publish(transport, media)
@@ -294,6 +294,11 @@ class Publisher:
         if mid in self._by_mid:
             return self._by_mid[mid].primary
         return self._backups[mid].backup if mid in self._backups else None
+
+    def _with_cache(self, media: ReceivedMedia) -> ReceivedMedia:
+        config = self._context.config
+        size_bytes = config.keyframe_cache_bytes if media.track.pli else config.keyframe_cache_bytes_without_pli
+        return replace(media, track=replace(media.track, keyframe_cache_bytes=size_bytes))
 
     def _publish(self, transport: Transport, media: ReceivedMedia) -> None:
         pending = self._take_pending(media)

@@ -61,13 +61,14 @@ class Subscriber:
 
     # --- what to receive ----------------------------------------------------------------------------------
 
-    def subscribe(self, publication: Publication) -> None:
+    def subscribe(self, publication: Publication, ssrcs: tuple[int, int | None] | None = None) -> None:
+        """`ssrcs` are media and RTX SSRC where the client knows them already; else they are chosen here."""
         if publication.track_id in self.subscriptions:
             return
-        video = publication.info.kind is Kind.VIDEO
-        subscription = Subscription(
-            publication, self._participant, self._take_ssrc(), self._take_ssrc() if video else None
-        )
+        if ssrcs is None:
+            video = publication.info.kind is Kind.VIDEO
+            ssrcs = self._take_ssrc(), self._take_ssrc() if video else None
+        subscription = Subscription(publication, self._participant, *ssrcs)
         self.subscriptions[publication.track_id] = subscription
         publication.subscriptions[self._participant.info.participant_id] = subscription
         publication.note_demand(subscription)

@@ -49,6 +49,7 @@ class Subscription:
         self.paused = False
         """The downlink has no room for it."""
         self._accepted: AcceptedSection | None = None
+        self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
 
     def sent_media(self) -> SentMedia:
@@ -118,10 +119,13 @@ class Subscription:
     ) -> bool:
         """The client takes it on that section. True when it starts, or starts anew in other codecs than before."""
         accepted = self._usable(accepted)
-        if self.handle is not None and accepted == self._accepted:
+        if self.handle is not None and accepted == self._accepted and self._is_av1 is self._sends_av1():
             return False
         self._accepted = accepted
         return self.attach(engine, transport, cache_packets)
+
+    def _sends_av1(self) -> bool:
+        return self.encoding is not None and self.encoding.codec is Codec.AV1
 
     def best_encoding(self) -> Encoding | None:
         """The first that the client takes; None before its answer, or when there is none."""
@@ -138,8 +142,9 @@ class Subscription:
             self.refused = accepted is not None and not self._waits_for_backup()
             return False
         self.encoding = encoding
+        self._is_av1 = self._sends_av1()
         extensions = dict(accepted.extensions)
-        if encoding.codec is not Codec.AV1:
+        if not self._is_av1:
             # `negotiate.offered_extensions` says why.
             extensions.pop(Extension.DEPENDENCY_DESCRIPTOR, None)
         config = SubscriptionConfig(

@@ -54,7 +54,8 @@ Feedback to publishers
   256 missing per stream; a gap above 512 resets the stream and asks for a keyframe. RTT is the time from the first
   request of a packet to its arrival, smoothed by 1/8; 100 ms before the first one.
 * PLI (RFC 4585) when a subscription needs a keyframe: at most one per `KEYFRAME_INTERVAL_NS` per stream; repeated
-  at that interval until a keyframe arrives. FIR (RFC 5104) and PLI of subscribers become such requests.
+  at that interval until a keyframe arrives. FIR (RFC 5104) and PLI of subscribers become such requests. None to a
+  track without `pli`.
 * Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) every 50 to 100 ms for transports
   whose packets carry the extension.
 * Receiver reports (RFC 3550 §6.4.2) every second per transport, with loss, jitter, LSR and DLSR.
@@ -71,8 +72,10 @@ A subscription begins, resumes after pause or mute, and changes stream only at a
 asks for one while it waits. Within a stream, temporal layers above the target are withheld (VP8 TID, VP9 TID, AV1
 dependency descriptor), and a switch up begins only at a switching point (VP8 Y bit or TID sync, VP9 U bit, AV1 switch
 indication). For SVC (VP9, AV1) spatial layers above the target are withheld and the marker bit is set on the last
-packet of each forwarded picture. VP8 picture ids and TL0PICIDX are rewritten to be contiguous; VP9 picture
-ids over switches and pauses only, since references count in them (RFC 9628 §4.2).
+packet of each forwarded picture. VP8 picture ids and TL0PICIDX are rewritten to be contiguous; VP9 picture ids and
+TL0PICIDX, and frame numbers of the AV1 dependency descriptor, over switches and pauses only, since references count
+in them (RFC 9628 §4.2). A stream begins at a keyframe, which carries its template structure, so that structures need
+no rewriting.
 `set_target_layer` sets the highest layer wanted. The engine forwards the best stream that is active and not
 above the target, else the lowest active one; a stream is active while its last packet is younger than 2 s, or when no
 other stream of the track is.
@@ -87,6 +90,23 @@ translated into the subscription's space, own packet and octet counts, SDES CNAM
 publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
 A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its primary block where
 `OutboundPayload.strip_red` says so.
+
+Keyframe cache
+--------------
+Each video stream of a track with `keyframe_cache_bytes` keeps its last keyframe and everything after it, in the order
+of arrival, so that a decoder can reach the present from there. A cache that would hold more than that many payload
+bytes, `KEYFRAME_CACHE_PACKETS` packets or `KEYFRAME_CACHE_NS` is void until the next keyframe; mute, a restart of the
+sequence, and other payload types or extension ids make it void as well. So nothing from before a mute is ever shown
+after it.
+A subscription that begins or resumes while there is a cache begins with the cached keyframe at the next
+`handle_timeout`: its first picture leaves at once, the rest `REPLAY_SPEED` times as fast as it came (a decoder keeps
+up, a queue on the way is not flooded, and it ends whatever the bitrate), then it is live, without a gap. Numbers are
+contiguous and timestamps keep their distances; cached packets are numbered, kept for NACKs and stamped like others.
+A keyframe that arrives meanwhile ends the replay: the subscription goes on there.
+One that changes over from a stream that is active does so only when the cache spans at most `REPLAY_ALONE_NS`: beyond
+that, going on in the other layer until the next keyframe is better to look at than the past. Up to that span no
+keyframe is asked for, as the replay is over in a seventh of it, and a keyframe would cost every other subscriber;
+beyond it one is asked for beside the replay, and cuts it short.
 
 Limits
 ------
@@ -106,6 +126,10 @@ from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 
 TICK_NS = 10_000_000
 KEYFRAME_INTERVAL_NS = 500_000_000
+KEYFRAME_CACHE_PACKETS = 4096
+KEYFRAME_CACHE_NS = 15_000_000_000
+REPLAY_SPEED = 8
+REPLAY_ALONE_NS = 1_000_000_000
 MAX_PATHS = 4
 MAX_DATAGRAM_BYTES = 1500
 HIGHEST_LAYER = 255
@@ -213,6 +237,10 @@ class TrackConfig:
     extensions: Mapping[Extension, int] = field(default_factory=dict)
     nack: bool = False
     max_bitrate_bps: int = 0
+    pli: bool = True
+    """The publisher takes PLI (RFC 4585 §6.3.1); without it none is ever sent."""
+    keyframe_cache_bytes: int = 0
+    """Payload bytes that the keyframe cache of each stream may hold; 0: no cache. Video only."""
 
 
 @dataclass(frozen=True, slots=True)

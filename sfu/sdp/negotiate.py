@@ -173,6 +173,7 @@ def _answer_media(
         mid=section.mid,
         extensions=extensions,
         nack=any("nack" in codec.feedback for codec in answer.codecs),
+        pli=any("nack pli" in codec.feedback for codec in answer.codecs),
     )
     media = ReceivedMedia(
         mid=section.mid,
@@ -329,28 +330,31 @@ def outbound_payloads(received: ReceivedMedia, accepted: AcceptedSection) -> dic
     return payloads
 
 
-def negotiate_subscribe(answer: RemoteDescription, sections: Sequence[OfferSection]) -> SubscribeNegotiation:
-    """What a subscriber's answer says of the offer made of `sections` (and the data section in front of them).
+def negotiate_subscribe(
+    answer: RemoteDescription, sections: Sequence[OfferSection], *, with_data: bool = True
+) -> SubscribeNegotiation:
+    """What a subscriber's answer says of the offer made of `sections` (and, unless without, the data section in front
+    of them).
 
     Raises `SdpError` with code section_mismatch when the answer is to another offer.
     """
     if answer.type != "answer":
         raise SdpError("an answer was expected")
-    if len(answer.sections) != len(sections) + 1:
+    if len(answer.sections) != len(sections) + with_data:
         raise SdpError("the answer has another number of sections than the offer", code="section_mismatch")
-    data = answer.sections[0]
-    if data.kind is not SectionKind.APPLICATION:
+    data = answer.sections[0] if with_data else None
+    if data is not None and data.kind is not SectionKind.APPLICATION:
         raise SdpError("the first section of the answer is not the data section", code="section_mismatch")
     accepted: dict[str, AcceptedSection] = {}
-    for offered, section in zip(sections, answer.sections[1:], strict=True):
+    for offered, section in zip(sections, answer.sections[with_data:], strict=True):
         if section.kind.value != offered.kind.value or section.mid not in (offered.mid, ""):
             raise SdpError("a section of the answer is not the one that was offered", code="section_mismatch")
         accepted[offered.mid] = _accepted_section(offered, section)
     return SubscribeNegotiation(
         transport=answer.transport,
         sections=accepted,
-        data_section=not data.rejected and data.sctp_port is not None,
-        remote_max_message_size=_message_size(answer, data.mid),
+        data_section=data is not None and not data.rejected and data.sctp_port is not None,
+        remote_max_message_size=_message_size(answer, data.mid if data is not None else ""),
     )
 
 

@@ -70,15 +70,23 @@ def render_offer(
     session_id: int,
     version: int,
     max_message_size: int,
+    with_data: bool = True,
 ) -> str:
-    """An offer to a subscriber: the data section, then `sections` in order. Raises `SdpError` for an id that is not
-    safe in SDP."""
+    """An offer to a subscriber: the data section unless without, then `sections` in order. Raises `SdpError` for an id
+    that is not safe in SDP."""
     active = [section.mid for section in sections if section.state is SlotState.ACTIVE]
-    lines = _session(session_id, version, [DATA_MID, *active], extmap_allow_mixed=True)
-    lines += _data(DATA_MID, _SCTP_PROTOCOL, SCTP_PORT, max_message_size, local, Setup.ACTPASS, local.candidates)
+    candidates: Sequence[LocalCandidate] | None = local.candidates
+    lines = _session(session_id, version, [DATA_MID, *active] if with_data else active, extmap_allow_mixed=True)
+    if with_data:
+        lines += _data(DATA_MID, _SCTP_PROTOCOL, SCTP_PORT, max_message_size, local, Setup.ACTPASS, candidates)
+        candidates = None
     for section in sections:
         check(grammar.MID, section.mid, "a mid of ours")
-        lines += _offered_media(section, local) if section.state is SlotState.ACTIVE else _closed(section)
+        if section.state is SlotState.ACTIVE:
+            lines += _offered_media(section, local, candidates)
+            candidates = None
+        else:
+            lines += _closed(section)
     return _text(lines)
 
 
@@ -249,14 +257,16 @@ def _own_codec(variant: Variant, stereo: bool) -> RemoteCodec:
     )
 
 
-def _offered_media(section: OfferSection, local: LocalTransport) -> list[str]:
+def _offered_media(
+    section: OfferSection, local: LocalTransport, candidates: Sequence[LocalCandidate] | None
+) -> list[str]:
     msid, *sources = _sent(section)
     codecs = _offered_codecs(section)
     if not codecs:
         raise SdpError("a section has no codec to offer")
     lines = [
         _media_line(section.kind, _RTP_PROTOCOL, codecs),
-        *_transport(local, Setup.ACTPASS, None),
+        *_transport(local, Setup.ACTPASS, candidates),
         f"a=mid:{section.mid}",
         *_extensions(offered_extensions(section)),
         f"a={Direction.SENDONLY}",

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 from sfu.api import ClientDescription, RequestError
 from signaling.devices import with_user_agent
 from signaling.errors import TokenError
-from signaling.livekit.join_request import JoinRequestError, Opening, parse_join_request
+from signaling.livekit.join_request import JoinRequestError, Opening, own_state, parse_join_request
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
 from signaling.livekit.session import SignalConnection
 from signaling.rooms import JoinOptions
@@ -86,7 +86,8 @@ def _admit(request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.
     try:
         grants = services.rooms.authorize_join(request_token(request))
         services.rooms.require_room(grants)
-        return grants, read(request, services)
+        opening = read(request, services)
+        return own_state(grants, opening, services.settings.max_metadata_bytes), opening
     except RequestError as error:
         # SDKs know this sentence: they give up instead of looking for another dialect.
         return _plain(404, str(error))

@@ -10,15 +10,17 @@ import base64
 import binascii
 import re
 import zlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
-from sfu.api import ClientDescription
+from sfu.api import ClientDescription, RequestError
 from signaling.config import Settings
+from signaling.participants import check_attributes, check_metadata
 from signaling.rooms import JoinOptions
+from signaling.tokens import Grants
 
 _BASE64URL = re.compile(r"[0-9A-Za-z_-]*={0,2}")
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -39,6 +41,9 @@ class Opening:
     options: JoinOptions
     resume_id: str = ""
     requests: Sequence[rtc.SignalRequest] = ()
+    metadata: str = ""
+    """What the participant says of itself, if it may."""
+    attributes: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse_join_request(parameter: str, settings: Settings) -> Opening:
@@ -48,12 +53,28 @@ def parse_join_request(parameter: str, settings: Settings) -> Opening:
     request = _decode(parameter, settings.max_join_request_bytes)
     if len(request.add_track_requests) > settings.sfu.max_pending_tracks:
         raise JoinRequestError("the join request announces too many tracks")
-    size = len(request.metadata.encode()) + sum(
-        len(key.encode()) + len(value.encode()) for key, value in request.participant_attributes.items()
+    return Opening(
+        _options(request),
+        request.participant_sid if request.reconnect else "",
+        _requests(request),
+        request.metadata,
+        dict(request.participant_attributes),
     )
-    if size > settings.max_metadata_bytes:
-        raise JoinRequestError("the metadata and attributes of the join request are too long")
-    return Opening(_options(request), request.participant_sid if request.reconnect else "", _requests(request))
+
+
+def own_state(grants: Grants, opening: Opening, max_bytes: int) -> Grants:
+    """The grants with the client's own metadata and attributes in place of the token's, where the token allows that.
+    An empty value takes nothing away. Raises `JoinRequestError` when they exceed the limits."""
+    if not grants.can_update_own_metadata:
+        return grants
+    set_attributes = {key: value for key, value in opening.attributes.items() if value}
+    metadata, attributes = opening.metadata or grants.metadata, {**grants.attributes, **set_attributes}
+    try:
+        check_metadata(metadata, max_bytes)
+        check_attributes(attributes, max_bytes)
+    except RequestError as error:
+        raise JoinRequestError(str(error)) from None
+    return replace(grants, metadata=metadata, attributes=attributes)
 
 
 def _decode(parameter: str, max_bytes: int) -> rtc.JoinRequest:
@@ -108,8 +129,6 @@ def _options(request: rtc.JoinRequest) -> JoinOptions:
             device_model=client.device_model[:_MAX_PARAMETER_LENGTH],
         ),
         single_connection=True,
-        metadata=request.metadata,
-        attributes=dict(request.participant_attributes),
     )
 
 

@@ -89,17 +89,20 @@ async def publish(request: web.Request) -> web.Response:
     if not grants.can_publish:
         raise Problem(403, "not_allowed", "The token does not allow to publish.")
     offer = await read_text(request, SDP, services.settings.max_whip_sdp_bytes, ACCEPT_POST)
-    session = whip.registry.reserve(Protocol.WHIP, grants)
+    session = whip.registry.reserve(Protocol.WHIP, grants, request.path)
     participant, answer = await services.rooms.publish(grants, offer, SOURCES, KINDS["ingress"], session.handle_event)
     session.begin(participant)
     return created(services.settings, session, answer)
 
 
-def created(settings: Settings, session: HttpSession, answer: str) -> web.Response:
-    # A path alone: clients resolve it against the URL that they used, and OBS takes nothing else.
-    location = f"{urlsplit(settings.public_url).path.rstrip('/')}/{session.protocol}-sessions/{session.id}"
-    headers = {hdrs.LOCATION: location, hdrs.ETAG: session.etag, hdrs.CONTENT_TYPE: SDP}
-    response = web.Response(status=201, body=answer.encode(), headers=headers)
+def session_path(settings: Settings, session: HttpSession) -> str:
+    """A path alone: clients resolve it against the URL that they used, and OBS takes nothing else."""
+    return f"{urlsplit(settings.public_url).path.rstrip('/')}/{session.protocol}-sessions/{session.id}"
+
+
+def created(settings: Settings, session: HttpSession, description: str, status: int = 201) -> web.Response:
+    headers = {hdrs.LOCATION: session_path(settings, session), hdrs.ETAG: session.etag, hdrs.CONTENT_TYPE: SDP}
+    response = web.Response(status=status, body=description.encode(), headers=headers)
     for link in ice_server_links(settings, session.session.info.participant_id):
         response.headers.add(hdrs.LINK, link)
     return response

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import logging
 import secrets
+from collections import Counter
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from sfu.api import LeaveReason, ParticipantSession, SessionEnded, SessionEvent
+from sfu.api import LeaveReason, ParticipantSession, PlaybackChanged, SessionEnded, SessionEvent
 from signaling.metrics import Metrics
 from signaling.tokens import Grants
 from signaling.whip.http import Problem
+
+if TYPE_CHECKING:
+    from signaling.whip.events import EventStream
 
 _log = logging.getLogger("ting.whip")
 
@@ -22,8 +27,12 @@ class Protocol(StrEnum):
 class HttpSession:
     """One client. `id` is known to it alone (192 random bits); `etag` names its ICE session (RFC 9725 §4.3)."""
 
-    def __init__(self, registry: SessionRegistry, protocol: Protocol, grants: Grants) -> None:
+    def __init__(self, registry: SessionRegistry, protocol: Protocol, grants: Grants, watched: str) -> None:
         self.id = secrets.token_urlsafe(24)
+        self.watched = watched
+        """The endpoint's path: sessions with the same one are counted together."""
+        self.playback: PlaybackChanged | None = None
+        self.streams: list[EventStream] = []
         self.protocol = protocol
         self.grants = grants
         self.ended = False
@@ -48,11 +57,17 @@ class HttpSession:
 
     def handle_event(self, event: SessionEvent) -> None:
         """The session's sink. The client hears nothing: it notices by its media connection."""
-        if isinstance(event, SessionEnded):
+        if isinstance(event, PlaybackChanged):
+            self.playback = event
+        elif isinstance(event, SessionEnded):
             self.ended = True
             self._registry.remove(self)
             if self._session is not None:
                 _log.info("%s ended: %s", self._session.info.participant_id, event.reason)
+        else:
+            return
+        for stream in self.streams:
+            stream.changed.set()
 
     def leave(self) -> None:
         self.session.leave(LeaveReason.CLIENT_INITIATED)
@@ -65,19 +80,35 @@ class SessionRegistry:
         self._max_sessions = max_sessions
         self._metrics = metrics
         self._sessions: dict[str, HttpSession] = {}
+        self._streams: dict[str, tuple[HttpSession, EventStream]] = {}
+        self.viewers: Counter[str] = Counter()
+        """Sessions by `HttpSession.watched`."""
 
-    def reserve(self, protocol: Protocol, grants: Grants) -> HttpSession:
+    def reserve(self, protocol: Protocol, grants: Grants, watched: str) -> HttpSession:
         if len(self._sessions) >= self._max_sessions:
             raise Problem(503, "limit_exceeded", "The server has all the sessions that it can take.")
-        return HttpSession(self, protocol, grants)
+        return HttpSession(self, protocol, grants, watched)
 
     def add(self, session: HttpSession) -> None:
         self._sessions[session.id] = session
+        self.viewers[session.watched] += 1
         self._metrics.http_sessions.labels(session.protocol).inc()
 
     def remove(self, session: HttpSession) -> None:
         if self._sessions.pop(session.id, None) is not None:
+            self.viewers[session.watched] -= 1
+            if not self.viewers[session.watched]:
+                del self.viewers[session.watched]
+            for stream in session.streams:
+                del self._streams[stream.id]
             self._metrics.http_sessions.labels(session.protocol).dec()
+
+    def add_stream(self, session: HttpSession, stream: EventStream) -> None:
+        session.streams.append(stream)
+        self._streams[stream.id] = session, stream
+
+    def find_stream(self, id: str) -> tuple[HttpSession, EventStream] | None:
+        return self._streams.get(id)
 
     def find(self, id: str, protocol: Protocol, grants: Grants) -> HttpSession:
         """The session, if the bearer of `grants` is its owner. To everyone else it does not exist."""

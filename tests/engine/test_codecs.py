@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from sfu.engine.api import Codec
 from sfu.engine.reference import red
-from sfu.engine.reference.codecs import CodecState, FrameInfo, describe, rewrite_vp8, rewrite_vp9_picture_id
+from sfu.engine.reference.codecs import CodecState, FrameInfo, describe, rewrite_vp8, rewrite_vp9
 from tests.engine import packetize
 
 VP8_KEY = bytes.fromhex("10000000") + b"\x9d\x01\x2a" + bytes(4)
@@ -216,16 +216,20 @@ def test_vp9_fifty_layers_are_a_lie_that_has_no_room() -> None:
     assert not accepts(Codec.VP9, unhex("0a f8 ff") + bytes(20))
 
 
-@given(st.binary(max_size=40), st.integers(0, 1 << 40))
-def test_rewrite_vp9_any_bytes(payload: bytes, picture_id: int) -> None:
+@given(st.binary(max_size=40), st.integers(0, 1 << 40), st.integers(0, 1 << 40))
+def test_rewrite_vp9_any_bytes(payload: bytes, picture_id: int, tl0picidx: int) -> None:
     before = describe(Codec.VP9, payload, False, None, CodecState())
-    rewritten = rewrite_vp9_picture_id(payload, picture_id)
+    rewritten = rewrite_vp9(payload, picture_id, tl0picidx)
     assert len(rewritten) == len(payload)
     if before is None:
         return
     after = info_of(Codec.VP9, rewritten)
-    assert after.picture_id == (None if before.picture_id is None else picture_id & (1 << before.picture_id_bits) - 1)
-    for name in ("temporal", "spatial", "tl0picidx", "is_keyframe", "starts_frame", "ends_frame", "picture_id_bits"):
+    if before.picture_id is None:
+        assert rewritten == payload
+        return
+    assert after.picture_id == picture_id & (1 << before.picture_id_bits) - 1
+    assert after.tl0picidx == (None if before.tl0picidx is None else tl0picidx & 0xFF)
+    for name in ("temporal", "spatial", "is_keyframe", "starts_frame", "ends_frame", "picture_id_bits"):
         assert getattr(after, name) == getattr(before, name)
 
 

@@ -646,13 +646,17 @@ def test_subscriber_that_goes_leaves_the_publisher_alone(net: Net) -> None:
 def test_calls_that_end_leave_no_objects(net: Net) -> None:
     def call() -> None:
         publisher, subscriber = net.peer(), net.peer()
-        video = publisher.publish_video(layers=(InboundLayer(rid="q"), InboundLayer(rid="f")), mid="1")
+        layers = (InboundLayer(rid="q"), InboundLayer(rid="f"))
+        video = publisher.publish_video(layers=layers, mid="1", keyframe_cache_bytes=1 << 20)
         subscriber.subscribe(video)
         source = Vp8Source(publisher, 4242, extensions={4: b"1", 10: b"f"})
         source.frame(key=True)
         for _ in range(20):
             source.frame()
             net.advance(30 * MS)
+        # One that is in the middle of its replay when all ends.
+        subscriber.subscribe(video, ssrc=6000)
+        net.advance(10 * MS)
         net.engine.remove_transport(publisher.transport)
         net.engine.remove_transport(subscriber.transport)
         net.peers.clear()

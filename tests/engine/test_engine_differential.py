@@ -296,6 +296,8 @@ class Life:
             extensions=chaos.choice(IDS),
             nack=chaos.random() < 0.7,
             max_bitrate_bps=chaos.choice((0, 0, 0, 50_000)),
+            pli=chaos.random() < 0.8,
+            keyframe_cache_bytes=chaos.choice((0, 300, 3_000, 1 << 20)),
         )
 
     def do_publish(self) -> None:
@@ -317,7 +319,8 @@ class Life:
             if self.chaos.random() < 0.5 and shape == sender.shape:
                 config = TrackConfig(
                     kind=config.kind, payloads=config.payloads, layers=sender.config.layers, mid=config.mid,
-                    extensions=config.extensions, nack=config.nack,
+                    extensions=config.extensions, nack=config.nack, pli=config.pli,
+                    keyframe_cache_bytes=config.keyframe_cache_bytes,
                 )  # fmt: skip
             self.net.engine.set_track_config(sender.track, config)
             if self.chaos.random() < 0.8:

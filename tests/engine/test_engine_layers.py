@@ -8,11 +8,13 @@ from itertools import pairwise
 
 import pytest
 
-from sfu.engine.api import Codec, InboundLayer, LayerChanged, OutboundPayload
+from sfu.engine.api import Codec, Extension, InboundLayer, LayerChanged, OutboundPayload
 from sfu.engine.reference import rtcp
 from sfu.engine.reference.rtp import RtpPacket
 from sfu.ids import SubscriptionHandle, TrackHandle
+from tests.engine import dd_writer
 from tests.engine.harness import (
+    EXTENSIONS,
     MS,
     OUT_VIDEO_TYPE,
     SECOND,
@@ -478,6 +480,95 @@ class TestSvc:
         svc.picture(key=True)
         first = svc.subscriber.rtp[12].payload
         assert int.from_bytes(first[1:3], "big") == int.from_bytes(last[1:3], "big") + 1
+
+
+class TestNumbersOverSwitches:
+    """Simulcast of codecs whose references count in numbers that the engine must carry on."""
+
+    LAYERS = (InboundLayer(ssrc=100), InboundLayer(ssrc=200))
+    DESCRIPTOR_IN, DESCRIPTOR_OUT = 12, 8
+
+    def publish(self, net: Net, codec: Codec) -> tuple[Peer, Peer, SubscriptionHandle]:
+        publisher, subscriber = net.peer(), net.peer()
+        extensions = {**EXTENSIONS, Extension.DEPENDENCY_DESCRIPTOR: self.DESCRIPTOR_IN}
+        track = publisher.publish_video(codec, layers=self.LAYERS, extensions=extensions)
+        outgoing = {Extension.MID: 9, Extension.DEPENDENCY_DESCRIPTOR: self.DESCRIPTOR_OUT, Extension.ABS_SEND_TIME: 6}
+        return publisher, subscriber, subscriber.subscribe(track, extensions=outgoing)
+
+    def av1(self, source: Source, number: int, *, key: bool = False, packets: int = 2) -> None:
+        for index in range(packets):
+            start, end = index == 0, index == packets - 1
+            frame = dd_writer.Frame(0 if key else 1, number & 0xFFFF, start=start, end=end)
+            source.extensions = {self.DESCRIPTOR_IN: dd_writer.write(frame, dd_writer.L1T3, attach=key and start)}
+            source.send(bytes((0x10, 0x30)) + bytes(20), marker=end, step=3000 if start else 0)
+
+    def test_av1_frame_numbers_go_on_and_the_structure_comes_along(self, net: Net) -> None:
+        publisher, subscriber, subscription = self.publish(net, Codec.AV1)
+        low, high = Source(publisher, 100), Source(publisher, 200)
+        net.engine.set_target_layer(subscription, 0, 255)
+        # Near the end of 16 bits here, a quite different number there.
+        for n in range(6):
+            self.av1(low, 65_530 + n, key=n == 0)
+            self.av1(high, 9_000 + n, key=n == 0)
+        net.engine.set_target_layer(subscription, 1, 255)
+        for n in range(6):
+            self.av1(high, 9_100 + n, key=n == 0)
+            self.av1(low, 65_536 + n)
+        net.engine.set_target_layer(subscription, 0, 255)
+        for n in range(6):
+            self.av1(low, 300 + n, key=n == 0)
+        assert_contiguous(subscriber.rtp)
+        descriptors = [packet.extensions[self.DESCRIPTOR_OUT] for packet in subscriber.rtp]
+        numbers = [int.from_bytes(value[1:3], "big") for value in descriptors]
+        assert numbers == [(65_530 + n // 2) & 0xFFFF for n in range(36)]
+        structures = [index for index, value in enumerate(descriptors) if len(value) > 3]
+        assert structures == [0, 12, 24]
+        # But for its number, each descriptor is what it was.
+        sent = [packet.extensions[self.DESCRIPTOR_IN] for packet in (*low.sent[:12], *high.sent[12:], *low.sent[-12:])]
+        assert [value[:1] + value[3:] for value in descriptors] == [value[:1] + value[3:] for value in sent]
+
+    def test_av1_resends_carry_the_number_that_was_sent(self, net: Net) -> None:
+        publisher, subscriber, subscription = self.publish(net, Codec.AV1)
+        low, high = Source(publisher, 100), Source(publisher, 200)
+        net.engine.set_target_layer(subscription, 0, 255)
+        self.av1(low, 10, key=True)
+        self.av1(high, 5_000, key=True)
+        net.engine.set_target_layer(subscription, 1, 255)
+        self.av1(high, 5_001, key=True)
+        wanted = subscriber.take_rtp()[2]
+        subscriber.send_rtcp(rtcp.build_nack(1, 5000, [wanted.seq]))
+        (resent,) = subscriber.rtp
+        assert resent.ssrc == 5001
+        assert resent.extensions[self.DESCRIPTOR_OUT] == wanted.extensions[self.DESCRIPTOR_OUT]
+        assert int.from_bytes(wanted.extensions[self.DESCRIPTOR_OUT][1:3], "big") == 11
+
+    def test_av1_gap_of_withheld_frames_stays(self, net: Net) -> None:
+        """Frame differences count in numbers of the publisher: what is left out must keep its number."""
+        publisher, subscriber, _ = self.publish(net, Codec.AV1)
+        source = Source(publisher, 100)
+        for number in (5, 9, 13):
+            self.av1(source, number, key=number == 5)
+        numbers = [int.from_bytes(packet.extensions[self.DESCRIPTOR_OUT][1:3], "big") for packet in subscriber.rtp]
+        assert numbers == [5, 5, 9, 9, 13, 13]
+
+    def test_vp9_picture_ids_and_tl0picidx(self, net: Net) -> None:
+        publisher, subscriber, subscription = self.publish(net, Codec.VP9)
+        low, high = Source(publisher, 100), Source(publisher, 200)
+
+        def send(source: Source, number: int, *, key: bool = False) -> None:
+            payload = vp9_payload(spatial=0, key=key, picture_id=number & 0x7FFF, tl0picidx=number & 0xFF)
+            source.send(payload, marker=True, step=3000)
+
+        net.engine.set_target_layer(subscription, 0, 255)
+        for n in range(6):
+            send(low, 32_765 + n, key=n == 0)
+            send(high, 77 + n, key=n == 0)
+        net.engine.set_target_layer(subscription, 1, 255)
+        for n in range(6):
+            send(high, 83 + n, key=n == 0)
+        pictures = [int.from_bytes(packet.payload[1:3], "big") & 0x7FFF for packet in subscriber.rtp]
+        assert pictures == [(32_765 + n) & 0x7FFF for n in range(12)]
+        assert [packet.payload[4] for packet in subscriber.rtp] == [(32_765 + n) & 0xFF for n in range(12)]
 
 
 def test_payload_type_that_a_subscriber_has_not_is_withheld(net: Net) -> None:

@@ -42,7 +42,7 @@ class World:
         self.tracks: list[TrackHandle] = []
         layers = (InboundLayer(ssrc=100, rtx_ssrc=101), InboundLayer(ssrc=200, rtx_ssrc=201))
         for peer in self.publishers:
-            self.tracks += [peer.publish_video(layers=layers), peer.publish_audio()]
+            self.tracks += [peer.publish_video(layers=layers, keyframe_cache_bytes=20_000), peer.publish_audio()]
             starts = (0, 30_000, 65_500)
             self.layers.append([Vp8Source(peer, ssrc, seq=self.chaos.choice(starts)) for ssrc in (100, 200)])
             self.audio.append(Source(peer, 2000, AUDIO_TYPE, seq=65_530, extensions={1: b"\x20"}))

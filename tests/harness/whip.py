@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 from urllib.parse import quote, urljoin
@@ -14,6 +15,7 @@ import av
 import numpy as np
 from aiortc import MediaStreamTrack, RTCPeerConnection, RTCSessionDescription
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
+from multidict import CIMultiDictProxy
 
 from tests.harness import pattern, tone
 from tests.harness.waiting import eventually
@@ -70,13 +72,14 @@ class HttpPeer:
         self.etag = ""
         self.tracks: list[MediaStreamTrack] = []
         self.answer = ""
-        self._http = http
+        self.links: list[str] = []
+        self.http = http
         self.peer.on("track", self.tracks.append)
 
-    async def request(self, method: str, url: str = "", **options: Any) -> tuple[int, Mapping[str, str], str]:
+    async def request(self, method: str, url: str = "", **options: Any) -> tuple[int, CIMultiDictProxy[str], str]:
         """Status, headers and body, with the token unless `headers` has one."""
         headers = {"Authorization": f"Bearer {self.token}", **options.pop("headers", {})}
-        async with self._http.request(method, url or self.location, headers=headers, **options) as response:
+        async with self.http.request(method, url or self.location, headers=headers, **options) as response:
             return response.status, response.headers, await response.text()
 
     async def post(self) -> HttpPeer:
@@ -87,6 +90,7 @@ class HttpPeer:
         assert status == 201, (status, text)
         self.answer = text
         self.location, self.etag = urljoin(self.url, headers["Location"]), headers["ETag"]
+        self.links = headers.getall("Link", [])
         await self.peer.setRemoteDescription(RTCSessionDescription(text, "answer"))
         return self
 
@@ -109,9 +113,70 @@ class HttpPeer:
             raise AssertionError(f"waited {FRAMES_TIMEOUT_S} s; last marks {seen[-5:]}") from None
         return seen
 
+    async def width(self, width: int) -> None:
+        """Read the received video until it has that width."""
+        track = next(track for track in self.tracks if track.kind == "video")
+        seen = []
+        try:
+            async with asyncio.timeout(FRAMES_TIMEOUT_S):
+                while seen[-1:] != [width]:
+                    seen.append((await track.recv()).width)
+        except TimeoutError:
+            raise AssertionError(f"no frame was {width} wide; last {seen[-5:]}") from None
+
+    def link(self, relation: str) -> str:
+        """The URL of the answer's link with that relation."""
+        (value,) = [link for link in self.links if f'rel="{relation}"' in link]
+        return urljoin(self.url, value[1 : value.index(">")])
+
     async def close(self) -> None:
         await eventually(lambda: self.peer.connectionState != "connecting", "a peer connection at rest")
         await self.peer.close()
+
+
+class EventReader:
+    """Reads one stream of server-sent events; `wait` looks at what came before too."""
+
+    def __init__(self) -> None:
+        self.events: list[tuple[str, Any]] = []
+        self._changed = asyncio.Event()
+        self._task: asyncio.Task[None]
+
+    @classmethod
+    async def open(cls, peer: HttpPeer, url: str, *names: str) -> EventReader:
+        status, headers, text = await peer.request("POST", url, json=names)
+        assert status == 201, text
+        reader = cls()
+        reader._task = asyncio.create_task(reader._run(peer.http, urljoin(url, headers["Location"])))
+        return reader
+
+    async def _run(self, http: aiohttp.ClientSession, url: str) -> None:
+        async with http.get(url) as response:
+            assert response.status == 200
+            name = ""
+            async for line in response.content:
+                key, _, value = line.decode().strip().partition(": ")
+                if key == "event":
+                    name = value
+                elif key == "data":
+                    self.events.append((name, json.loads(value)))
+                    self._changed.set()
+
+    async def wait(self, name: str, matches: Callable[[Any], bool] = lambda _data: True) -> Any:
+        try:
+            async with asyncio.timeout(FRAMES_TIMEOUT_S):
+                while True:
+                    self._changed.clear()
+                    for event, data in self.events:
+                        if event == name and matches(data):
+                            return data
+                    await self._changed.wait()
+        except TimeoutError:
+            raise AssertionError(f"no event {name}; last {self.events[-5:]}") from None
+
+    async def ended(self) -> None:
+        """The server ends the stream."""
+        await asyncio.wait_for(self._task, FRAMES_TIMEOUT_S)
 
 
 def whip_url(server_url: str, room: str) -> str:

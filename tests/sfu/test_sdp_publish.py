@@ -36,6 +36,7 @@ def test_chromium_simulcast() -> None:
     assert (video.mid, video.mime_type) == ("2", "video/VP8")
     assert rids(video) == ["q", "h", "f"]
     assert video.track.nack
+    assert video.track.pli
     assert video.variants == {
         96: "vp8", 102: "h264/42001f/1", 108: "h264/42e01f/1", 116: "h264/4d001f/1",
         45: "av1/0", 98: "vp9/0", 100: "vp9/2",
@@ -111,6 +112,7 @@ def test_ffmpeg() -> None:
     assert video.variants == {106: "h264/42001f/1"}
     assert video.track.extensions == {}
     assert video.track.nack
+    assert not video.track.pli
     assert audio.variants == {111: "opus"}
     text = answer(negotiation, Setup.ACTIVE)
     assert "a=setup:active" in text

@@ -3,11 +3,25 @@
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from sfu.api import (
+    Kind,
+    ParticipantInfo,
+    ParticipantJoined,
+    ParticipantState,
+    Permissions,
+    PublicationEnded,
+    PublicationInfo,
+    PublicationStarted,
+    RoomInfo,
+    TrackSource,
+)
+from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
 from signaling.app import begin_drain
 from signaling.services import Phase
 from signaling.tokens import Grants
@@ -354,3 +368,20 @@ async def test_the_fake_is_closed_with_the_server() -> None:
     async with running(sfu):
         assert sfu.started
     assert sfu.closed
+
+
+async def test_metrics_follow_the_life_of_calls(server: Server) -> None:
+    room = RoomInfo(RoomId("RM_x"), RoomName("lobby"), created_at_ms=1)
+    joined_at_ms = time.time_ns() // 1_000_000 - 300
+    ada = ParticipantInfo(
+        ParticipantId("PA_x"), Identity("ada"), "Ada", ParticipantState.ACTIVE, joined_at_ms, 1, Permissions()
+    )
+    tracks = [PublicationInfo(TrackId(f"TR_{n}"), Kind.VIDEO, TrackSource.CAMERA) for n in range(3)]
+    server.sfu.notify(ParticipantJoined(room, ada))
+    for track in tracks:
+        server.sfu.notify(PublicationStarted(room, ada, track))
+    server.sfu.notify(PublicationEnded(room, ada, tracks[0]))
+    text = await (await server.http.get(f"{server.url}/metrics")).text()
+    assert 'livekit_track_published_total{kind="video"} 2.0' in text
+    assert 'livekit_session_join_latency_ms_bucket{le="250.0"} 0.0' in text
+    assert "livekit_session_join_latency_ms_count 1.0" in text

@@ -11,10 +11,10 @@ from sfu.engine.api import Codec
 from sfu.engine.reference.codecs_av1 import describe_av1
 from sfu.engine.reference.codecs_h264 import describe_h264
 from sfu.engine.reference.codecs_vp8 import describe_vp8, rewrite_vp8
-from sfu.engine.reference.codecs_vp9 import describe_vp9, rewrite_vp9_picture_id
+from sfu.engine.reference.codecs_vp9 import describe_vp9, rewrite_vp9
 from sfu.engine.reference.frame_info import EVERY_PACKET, CodecState, FrameInfo
 
-__all__ = ["CodecState", "FrameInfo", "describe", "rewrite_vp8", "rewrite_vp9_picture_id"]
+__all__ = ["CodecState", "FrameInfo", "describe", "rewrite_vp8", "rewrite_vp9"]
 
 
 def describe(

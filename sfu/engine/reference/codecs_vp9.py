@@ -97,13 +97,23 @@ def _skip_scalability_structure(payload: bytes, position: int) -> int | None:
     return position
 
 
-def rewrite_vp9_picture_id(payload: bytes, picture_id: int) -> bytes:
-    """`payload` with this picture id if it has one; its width stays, so the value is cut to fit.
+def rewrite_vp9(payload: bytes, picture_id: int, tl0picidx: int) -> bytes:
+    """`payload` with these values where it has such fields; their widths stay, so the values are cut to fit.
 
     For payloads that `describe_vp9` accepted; others come back as they are.
     """
     if len(payload) < 3 or not payload[0] & _I:
         return payload
-    if payload[1] & 0x80:
-        return payload[:1] + ((picture_id & 0x7FFF) | 0x8000).to_bytes(2, "big") + payload[3:]
-    return payload[:1] + bytes((picture_id & 0x7F,)) + payload[2:]
+    head = bytearray(payload[:5])
+    if head[1] & 0x80:
+        head[1:3] = ((picture_id & 0x7FFF) | 0x8000).to_bytes(2, "big")
+        position = 3
+    else:
+        head[1] = picture_id & 0x7F
+        position = 2
+    # TL0PICIDX follows the layer indices, in non-flexible mode only.
+    if head[0] & _L and not head[0] & _F:
+        if position + 1 >= len(head):
+            return payload
+        head[position + 1] = tl0picidx & 0xFF
+    return bytes(head) + payload[5:]

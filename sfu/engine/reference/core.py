@@ -10,6 +10,7 @@ from sfu.engine.reference.pacer import Pacer
 from sfu.engine.reference.prng import SplitMix64
 
 if TYPE_CHECKING:
+    from sfu.engine.reference.forwarder import Forwarder
     from sfu.engine.reference.stream import InboundStream
 
 
@@ -19,7 +20,7 @@ class Core:
     The queues are bounded by what one call of `handle_*` can make: the caller drains them after each.
     """
 
-    __slots__ = ("drops", "events", "keyframes_wanted", "pacer", "random")
+    __slots__ = ("drops", "events", "keyframes_wanted", "pacer", "random", "replays")
 
     def __init__(self, seed: int) -> None:
         self.random = SplitMix64(seed)
@@ -28,3 +29,5 @@ class Core:
         self.drops = dict.fromkeys(DROP_REASONS, 0)
         self.keyframes_wanted: dict[InboundStream, bool] = {}
         """True where the keyframe was asked for, and not only waited for."""
+        self.replays: dict[Forwarder, None] = {}
+        """Subscriptions that begin, or have begun, with a cached keyframe."""

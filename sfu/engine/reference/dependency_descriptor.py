@@ -6,6 +6,7 @@ is remembered by the caller. Parsing returns None for a descriptor that lies and
 
 from __future__ import annotations
 
+FRAME_NUMBER_BITS = 16
 _MAX_TEMPLATES = 64
 _MAX_SPATIAL = 3
 _MAX_TEMPORAL = 7
@@ -210,3 +211,8 @@ def _target_layers(templates: list[Template], target_count: int) -> list[tuple[i
             (max((t.spatial for t in present), default=0), max((t.temporal for t in present), default=0)),
         )
     return targets
+
+
+def write_frame_number(data: bytes, frame_number: int) -> bytes:
+    """The descriptor with another frame number, cut to 16 bits. For descriptors that were parsed."""
+    return data[:1] + (frame_number & 0xFFFF).to_bytes(2, "big") + data[3:]

@@ -25,6 +25,7 @@ from sfu.engine.reference.demux import DatagramKind, classify
 from sfu.engine.reference.feedback import handle_rtcp
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.inbound import handle_rtp, send_nack
+from sfu.engine.reference.replay import run_replays
 from sfu.engine.reference.reports import run_reports
 from sfu.engine.reference.statistics import subscription_stats, track_stats, transport_stats
 from sfu.engine.reference.stream import InboundStream
@@ -151,6 +152,7 @@ class ReferenceEngine:
         state.muted = muted
         for stream in state.streams:
             stream.nack.clear()
+            stream.cache.clear()
         routing.refresh_track(self._core, state)
 
     def remove_track(self, track: TrackHandle) -> None:
@@ -201,6 +203,7 @@ class ReferenceEngine:
     def remove_subscription(self, subscription: SubscriptionHandle) -> None:
         forwarder = self._forwarder(subscription)
         forwarder.retire()
+        self._core.replays.pop(forwarder, None)
         del self._forwarders[subscription]
         del forwarder.track.forwarders[subscription]
         del forwarder.transport.forwarders[subscription]
@@ -267,6 +270,7 @@ class ReferenceEngine:
             for stream in track.streams:
                 if stream.nack:
                     send_nack(stream, stream.nack.due(now_ns, packet_followed=False))
+        run_replays(core, now_ns)
         for transport in self._transports.values():
             if transport.arrivals.is_due(now_ns):
                 for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from sfu.engine.api import HIGHEST_LAYER, Extension, OutboundPayload, SubscriptionConfig, Transmit
+from sfu.engine.api import HIGHEST_LAYER, Codec, Extension, OutboundPayload, SubscriptionConfig, Transmit
 from sfu.engine.reference.layers import LayerFilter
 from sfu.engine.reference.packet import ONE_BYTE_PROFILE, ExtensionPlan, MediaPacket
 from sfu.engine.reference.pictures import PictureNumbers, write_picture
@@ -23,6 +23,7 @@ from sfu.engine.reference.transport import RetiredSsrc, Transport
 
 if TYPE_CHECKING:
     from sfu.engine.reference.core import Core
+    from sfu.engine.reference.keyframe_cache import Replay
     from sfu.engine.reference.stream import InboundStream
     from sfu.engine.reference.track import Track
     from sfu.ids import SubscriptionHandle
@@ -73,6 +74,7 @@ class Forwarder:
         "pictures",
         "plan",
         "plis_received",
+        "replay",
         "reported",
         "reports",
         "retransmitted",
@@ -99,6 +101,8 @@ class Forwarder:
         self.paused = True
         self.current: InboundStream | None = None
         self.desired: InboundStream | None = None
+        self.replay: Replay | None = None
+        """What it gets of its current stream is not the present yet."""
         self.reported: tuple[int | None, int | None] = (None, None)
         self.target_spatial = HIGHEST_LAYER
         self.target_temporal = HIGHEST_LAYER
@@ -153,6 +157,7 @@ class Forwarder:
     def begin(self, now_ns: int, stream: InboundStream, packet: MediaPacket) -> None:
         """`packet` is the first one of `stream` for this subscription."""
         self.current = stream
+        self.replay = None
         self.layers.begin()
         self.sequence.begin(packet.ext_seq)
         self.timeline.begin(now_ns, stream, packet.timestamp)
@@ -183,7 +188,7 @@ class Forwarder:
         info = packet.info
         if packet.marker or (info.ends_frame and info.spatial == self.layers.max_spatial):
             second |= 0x80
-        header = self._header(now_ns, packet, second, ext_seq, timestamp, self.ssrc)
+        header = self._header(now_ns, packet, second, ext_seq, timestamp, picture)
         transport = self.transport
         data = transport.tx.protect_rtp(header, payload, self.ssrc, ext_seq)  # type: ignore[union-attr]
         self.packets_sent += 1
@@ -208,8 +213,19 @@ class Forwarder:
             return packet.primary, None
         return packet.payload, None
 
-    def _header(self, now_ns: int, packet: MediaPacket, second: int, ext_seq: int, timestamp: int, ssrc: int) -> bytes:
+    def _header(
+        self,
+        now_ns: int,
+        packet: MediaPacket,
+        second: int,
+        ext_seq: int,
+        timestamp: int,
+        picture: tuple[int, int] | None,
+    ) -> bytes:
         """The header with its extensions; takes a transport-cc number. `second` is marker and payload type."""
+        ssrc = self.ssrc
+        if picture is not None and packet.codec is Codec.AV1:
+            return self._header_in_full(now_ns, packet, second, ext_seq, timestamp, ssrc, picture[0])
         block = packet.one_byte_block(self.plan, now_ns)
         words = self._header_words
         if block is None or not words:
@@ -230,9 +246,17 @@ class Forwarder:
         ) + block  # fmt: skip
 
     def _header_in_full(
-        self, now_ns: int, packet: MediaPacket | None, second: int, ext_seq: int, timestamp: int, ssrc: int
+        self,
+        now_ns: int,
+        packet: MediaPacket | None,
+        second: int,
+        ext_seq: int,
+        timestamp: int,
+        ssrc: int,
+        frame_number: int | None = None,
     ) -> bytes:
-        """The header by the general builder: for two-byte extensions, resends and padding (no packet)."""
+        """The header by the general builder: for two-byte extensions, other frame numbers, resends and padding (no
+        packet)."""
         mid_id, mid, twcc_id = self._encoding
         elements = [(mid_id, mid)] if mid_id and mid else []
         if twcc_id:
@@ -240,7 +264,7 @@ class Forwarder:
             transport.twcc_seq = (transport.twcc_seq + 1) & 0xFFFF
             elements.append((twcc_id, transport.twcc_seq.to_bytes(2, "big")))
         if packet is not None:
-            elements += packet.elements(self.plan, now_ns)
+            elements += packet.elements(self.plan, now_ns, frame_number)
         return build_header(
             second & 0x7F,
             second >= 0x80,
@@ -309,7 +333,8 @@ class Forwarder:
         timestamp = int.from_bytes(sent_header[4:8], "big")
         second = rtx_type | sent_header[1] & 0x80
         self.rtx_ext_seq += 1
-        header = self._header_in_full(now_ns, packet, second, self.rtx_ext_seq, timestamp, rtx_ssrc)
+        frame_number = picture[0] if picture is not None and packet.codec is Codec.AV1 else None
+        header = self._header_in_full(now_ns, packet, second, self.rtx_ext_seq, timestamp, rtx_ssrc, frame_number)
         original_seq = (ext_seq & 0xFFFF).to_bytes(2, "big")
         self._send(header, original_seq + payload, rtx_ssrc, self.rtx_ext_seq)
 

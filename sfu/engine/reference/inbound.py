@@ -6,6 +6,8 @@ from sfu.engine.api import Codec, StreamStarted
 from sfu.engine.reference import routing
 from sfu.engine.reference.codecs import describe
 from sfu.engine.reference.core import Core
+from sfu.engine.reference.dependency_descriptor import FRAME_NUMBER_BITS
+from sfu.engine.reference.keyframe_cache import CachedPacket
 from sfu.engine.reference.packet import MediaPacket
 from sfu.engine.reference.red import primary
 from sfu.engine.reference.rtcp import build_nack
@@ -224,8 +226,17 @@ def send_nack(stream: InboundStream, ext_seqs: list[int]) -> None:
 
 
 def _withhold(now_ns: int, stream: InboundStream, ext_seq: int) -> None:
+    _remember(stream, CachedPacket(now_ns, ext_seq, None, is_newest=False))
     for forwarder in stream.receivers:
         forwarder.withhold_seq(now_ns, ext_seq)
+
+
+def _remember(stream: InboundStream, entry: CachedPacket) -> None:
+    """For subscriptions that begin later, and for those that are catching up."""
+    stream.cache.add(entry)
+    for forwarder in stream.replaying:
+        if forwarder.replay is not None:
+            forwarder.replay.entries.append(entry)
 
 
 def _describe(stream: InboundStream, rtp: RtpPacket, ext_seq: int) -> MediaPacket | None:
@@ -240,6 +251,8 @@ def _describe(stream: InboundStream, rtp: RtpPacket, ext_seq: int) -> MediaPacke
     packet = MediaPacket(codec, rtp.payload_type, rtp.marker, ext_seq, rtp.timestamp, extensions, rtp.payload, info)
     if info.picture_id is not None:
         packet.picture = stream.extend_picture(info.picture_id, info.picture_id_bits)
+    elif info.frame_number is not None:
+        packet.picture = stream.extend_picture(info.frame_number, FRAME_NUMBER_BITS)
     if codec is Codec.RED:
         packet.primary = primary(rtp.payload)
         if packet.primary is None:
@@ -258,12 +271,16 @@ def _fan_out(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket
         stream.top_temporal = max(stream.top_temporal, info.temporal)
         stream.top_spatial = max(stream.top_spatial, info.spatial)
     if info.is_keyframe and is_newest:
-        if packet.timestamp != stream.keyframe_timestamp:
+        is_new = packet.timestamp != stream.keyframe_timestamp
+        if is_new:
             stream.keyframe_timestamp = packet.timestamp
             stream.keyframes += 1
+            stream.cache.begin()
         core.keyframes_wanted.pop(stream, None)
-        if stream.waiting:
-            routing.begin_waiting(core, now_ns, stream, packet)
+        if stream.waiting or stream.replaying:
+            routing.begin_waiting(core, now_ns, stream, packet, is_new=is_new)
+    if stream.cache.limit_bytes or stream.replaying:
+        _remember(stream, CachedPacket(now_ns, packet.ext_seq, packet, is_newest))
     temporal, spatial, ext_seq = info.temporal, info.spatial, packet.ext_seq
     for forwarder in stream.receivers:
         layers = forwarder.layers
@@ -272,13 +289,10 @@ def _fan_out(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket
             or temporal > layers.max_temporal
             or spatial > layers.max_spatial
             or ext_seq < layers.raised_at
-        ):
-            passes = layers.passes(packet, stream)
-            routing.report(core, forwarder)
-            if not passes:
-                forwarder.withhold(now_ns, packet)
-                continue
+        ) and not routing.passes(core, forwarder, stream, packet, is_newest=is_newest):
+            forwarder.withhold(now_ns, packet)
+            continue
         forwarder.forward(now_ns, packet)
     if grown:
-        for forwarder in stream.receivers:
+        for forwarder in stream.receivers + stream.replaying:
             routing.report(core, forwarder)

@@ -66,10 +66,10 @@ class LayerFilter:
         """Whether a spatial layer that is there is wanted and not let through: it needs a keyframe."""
         return self.max_spatial < min(self.target_spatial, stream.top_spatial)
 
-    def passes(self, packet: MediaPacket, stream: InboundStream) -> bool:
+    def passes(self, packet: MediaPacket, stream: InboundStream, *, is_newest: bool) -> bool:
         """Whether the packet goes out, after moving the limits where this packet lets them move."""
         info = packet.info
-        if info.starts_frame and packet.ext_seq == stream.highest:
+        if info.starts_frame and is_newest:
             self._move(packet, stream)
         if info.temporal > self.max_temporal or info.spatial > self.max_spatial:
             return False

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from sfu.engine.api import Codec, Extension
+from sfu.engine.reference.dependency_descriptor import write_frame_number
 from sfu.engine.reference.frame_info import FrameInfo
 from sfu.engine.reference.rtp import abs_send_time, build_extensions
 
@@ -25,11 +26,13 @@ class ExtensionPlan:
     """How the extensions of one track become those of one subscriber. Subscribers share equal plans, by identity, and
     so the work that a plan makes per packet."""
 
-    __slots__ = ("abs_send_time", "carried")
+    __slots__ = ("abs_send_time", "carried", "descriptor")
 
-    def __init__(self, carried: tuple[tuple[int, int], ...], abs_send_time: int) -> None:
+    def __init__(self, carried: tuple[tuple[int, int], ...], abs_send_time: int, descriptor: int) -> None:
         self.carried = carried
         """(id as it came, id to leave with)."""
+        self.descriptor = descriptor
+        """Id with which dependency descriptors come, or 0."""
         self.abs_send_time = abs_send_time
         """Id, or 0."""
 
@@ -46,6 +49,7 @@ class MediaPacket:
 
     __slots__ = (
         "_blocks",
+        "_blocks_at_ns",
         "codec",
         "ext_seq",
         "extensions",
@@ -78,14 +82,18 @@ class MediaPacket:
         self.payload = payload
         self.info = info
         self.picture = -1
-        """Extended picture id; -1 without one."""
+        """Extended picture id (VP8, VP9) or frame number (AV1); -1 without one."""
         self.primary: bytes | None = None
         """The primary block of a RED payload."""
         self._blocks: dict[ExtensionPlan, bytes | None] = {}
+        self._blocks_at_ns = 0
 
-    def elements(self, plan: ExtensionPlan, now_ns: int) -> list[tuple[int, bytes]]:
-        """The extension elements that every subscriber with this plan gets, sent at `now_ns`."""
-        values = self.extensions
+    def elements(self, plan: ExtensionPlan, now_ns: int, frame_number: int | None = None) -> list[tuple[int, bytes]]:
+        """The extension elements that every subscriber with this plan gets, sent at `now_ns`. `frame_number` goes into
+        the dependency descriptor."""
+        values: Mapping[int, bytes] = self.extensions
+        if frame_number is not None and plan.descriptor in values:
+            values = {**values, plan.descriptor: write_frame_number(values[plan.descriptor], frame_number)}
         elements = [(outbound, values[inbound]) for inbound, outbound in plan.carried if inbound in values]
         if plan.abs_send_time:
             elements.append((plan.abs_send_time, abs_send_time(now_ns)))
@@ -94,8 +102,11 @@ class MediaPacket:
     def one_byte_block(self, plan: ExtensionPlan, now_ns: int) -> bytes | None:
         """`elements` in one-byte form, padded to 32 bits, without the profile; None when they need two-byte form.
 
-        Worked out once for the moment at which the packet is forwarded.
+        Worked out once for each moment at which the packet is forwarded.
         """
+        if now_ns != self._blocks_at_ns:
+            self._blocks_at_ns = now_ns
+            self._blocks.clear()
         blocks = self._blocks
         if plan in blocks:
             return blocks[plan]

@@ -1,9 +1,9 @@
-"""Picture ids and TL0PICIDX of one subscription (VP8 RFC 7741, VP9 RFC 9628)."""
+"""Picture ids and TL0PICIDX (VP8 RFC 7741, VP9 RFC 9628), and AV1 frame numbers, of one subscription."""
 
 from __future__ import annotations
 
 from sfu.engine.api import Codec
-from sfu.engine.reference.codecs import rewrite_vp8, rewrite_vp9_picture_id
+from sfu.engine.reference.codecs import rewrite_vp8, rewrite_vp9
 from sfu.engine.reference.packet import MediaPacket
 from sfu.engine.reference.sequence_map import NO_PLACE, SequenceMap
 
@@ -12,8 +12,8 @@ class PictureNumbers:
     """Makes picture ids contiguous over switches, pauses and withheld pictures.
 
     VP9 ids step over withheld pictures as the publisher's did: P_DIFF and the GOF count in them (RFC 9628 §4.2), so
-    that there only switches and pauses are smoothed. The first id sent is the publisher's own, so a subscription
-    that never switches needs no rewriting at all.
+    that there only switches and pauses are smoothed. So it is with AV1, where frame differences count in frame numbers.
+    The first number sent is the publisher's own, so a subscription that never switches needs no rewriting at all.
     """
 
     __slots__ = ("_last_tl0picidx", "_map", "_tl0picidx_offset")
@@ -66,4 +66,7 @@ def write_picture(payload: bytes, codec: Codec, picture: tuple[int, int]) -> byt
     """`payload` with the numbers that `PictureNumbers.place` gave."""
     if codec is Codec.VP8:
         return rewrite_vp8(payload, picture[0], picture[1])
-    return rewrite_vp9_picture_id(payload, picture[0])
+    if codec is Codec.VP9:
+        return rewrite_vp9(payload, picture[0], picture[1])
+    # An AV1 frame number is in the dependency descriptor.
+    return payload

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfu.engine.api import HIGHEST_LAYER, KEYFRAME_INTERVAL_NS, LayerChanged
+from sfu.engine.api import HIGHEST_LAYER, KEYFRAME_INTERVAL_NS, REPLAY_ALONE_NS, LayerChanged
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.layers import ACTIVE_NS, choose_stream
@@ -24,8 +24,20 @@ def refresh(core: Core, forwarder: Forwarder) -> None:
     forwarder.layers.set_target(inner, forwarder.target_temporal)
     desired = choose_stream(track.streams, forwarder.target_spatial)
     forwarder.desired = desired
-    if desired is not forwarder.current or forwarder.layers.wants_spatial(desired):
+    if desired is not forwarder.current and can_replay(forwarder, desired):
+        core.replays[forwarder] = None
+        if desired.cache.span_ns > REPLAY_ALONE_NS:
+            want_keyframe(core, desired)
+    elif desired is not forwarder.current or forwarder.layers.wants_spatial(desired):
         want_keyframe(core, desired)
+
+
+def can_replay(forwarder: Forwarder, stream: InboundStream) -> bool:
+    """Whether a subscription that does not get `stream` yet should begin with its cached keyframe."""
+    if stream.cache.first is None:
+        return False
+    current = forwarder.current
+    return current is None or not current.is_active or stream.cache.span_ns <= REPLAY_ALONE_NS
 
 
 def refresh_track(core: Core, track: Track) -> None:
@@ -39,6 +51,7 @@ def stop(core: Core, forwarder: Forwarder) -> None:
     """The subscription gets nothing until the next keyframe of a stream."""
     if forwarder.current is not None:
         forwarder.current = None
+        forwarder.replay = None
         report(core, forwarder)
 
 
@@ -47,21 +60,29 @@ def restart(core: Core, stream: InboundStream) -> None:
     stream.reset()
     for forwarder in stream.track.forwarders.values():
         forwarder.timeline.forget_source(stream)
-    for forwarder in stream.receivers:
+    for forwarder in stream.receivers + stream.replaying:
         stop(core, forwarder)
         want_keyframe(core, stream)
     stream.track.refresh_routes()
 
 
-def begin_waiting(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket) -> None:
-    """`packet` begins a keyframe of `stream`: everyone who waits for that goes over now."""
-    for forwarder in stream.waiting:
+def begin_waiting(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket, *, is_new: bool) -> None:
+    """`packet` begins a keyframe of `stream`: everyone who waits for that goes over now, and who is still catching up
+    when the keyframe is a new one, and not another part of that which the cache begins with."""
+    for forwarder in stream.waiting + (stream.replaying if is_new else []):
         if packet.payload_type in forwarder.payloads:
             forwarder.begin(now_ns, stream, packet)
             report(core, forwarder)
         else:
             core.drops["no_payload_for_subscriber"] += 1
     stream.track.refresh_routes()
+
+
+def passes(core: Core, forwarder: Forwarder, stream: InboundStream, packet: MediaPacket, *, is_newest: bool) -> bool:
+    """Whether the layers that a subscription gets include this packet of its current stream."""
+    passed = forwarder.layers.passes(packet, stream, is_newest=is_newest)
+    report(core, forwarder)
+    return passed
 
 
 def report(core: Core, forwarder: Forwarder) -> None:
@@ -102,7 +123,13 @@ def send_keyframe_requests(core: Core, now_ns: int) -> None:
         last_ns = stream.last_pli_at_ns
         if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
             continue
-        if not (is_asked or stream.waiting or any(one.layers.wants_spatial(stream) for one in stream.receivers)):
+        needed = (
+            is_asked
+            or stream.waiting
+            or stream.replaying
+            or any(one.layers.wants_spatial(stream) for one in stream.receivers)
+        )
+        if not needed or not track.config.pli:
             needless.append(stream)
             continue
         if stream.ssrc is None or track.muted or not track.transport.is_ready or not stream.is_active:

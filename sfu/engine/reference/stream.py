@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from sfu.engine.api import InboundLayer
 from sfu.engine.reference.frame_info import CodecState
+from sfu.engine.reference.keyframe_cache import KeyframeCache
 from sfu.engine.reference.nack import MAX_GAP, NackRegister
 from sfu.engine.reference.reception import ReceptionStatistics
 
@@ -39,6 +40,7 @@ class InboundStream:
         "_bytes_sampled",
         "_sampled_at_ns",
         "bitrate_bps",
+        "cache",
         "clock_rate",
         "codec_state",
         "config",
@@ -55,6 +57,7 @@ class InboundStream:
         "plis_sent",
         "receivers",
         "reception",
+        "replaying",
         "rtx_ssrc",
         "seen",
         "sender_report",
@@ -88,6 +91,9 @@ class InboundStream:
         """Subscriptions that get this stream now, in the order of their handles."""
         self.waiting: list[Forwarder] = []
         """Subscriptions that go over to this stream at its next keyframe."""
+        self.replaying: list[Forwarder] = []
+        """Subscriptions that get what this stream was a while ago, and are catching up."""
+        self.cache = KeyframeCache()
         self.reset()
 
     def reset(self) -> None:
@@ -101,6 +107,7 @@ class InboundStream:
         self.top_temporal = 0
         self.top_spatial = 0
         self.sender_report: SenderReportReceived | None = None
+        self.cache.clear()
 
     @property
     def is_active(self) -> bool:

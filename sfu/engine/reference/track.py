@@ -53,10 +53,14 @@ class Track:
         self.levels = LevelMeter()
         self.streams: list[InboundStream] = []
         self.forwarders: dict[SubscriptionHandle, Forwarder] = {}
+        self.config = config
         self.configure(config)
 
     def configure(self, config: TrackConfig) -> list[InboundStream]:
         """Take a configuration; returns the streams that are no more."""
+        is_read_anew = (
+            list(config.payloads) != list(self.config.payloads) or config.extensions != self.config.extensions
+        )
         self.config = config
         self.is_video = config.kind is Kind.VIDEO
         self.media: dict[int, InboundPayload] = {payload.payload_type: payload for payload in config.payloads}
@@ -79,6 +83,10 @@ class Track:
         self.bit_bucket = TokenBucket(config.max_bitrate_bps)
         old = self.streams
         self.streams = [self._stream_for(layer, index, old) for index, layer in enumerate(config.layers)]
+        for stream in self.streams:
+            stream.cache.set_limit(config.keyframe_cache_bytes if self.is_video else 0)
+            if is_read_anew:
+                stream.cache.clear()
         return [stream for stream in old if stream not in self.streams]
 
     def _stream_for(self, layer: InboundLayer, index: int, old: list[InboundStream]) -> InboundStream:
@@ -101,14 +109,16 @@ class Track:
         key = (carried_extensions(self.config.extensions, outbound), outbound.get(Extension.ABS_SEND_TIME, 0))
         plan = self.plans.get(key)
         if plan is None:
-            plan = self.plans[key] = ExtensionPlan(*key)
+            plan = self.plans[key] = ExtensionPlan(*key, self.dd_id)
         return plan
 
     def refresh_routes(self) -> None:
         """Work out again who receives and who waits for which stream."""
         forwarders = self.forwarders.values()
         for stream in self.streams:
-            stream.receivers = [forwarder for forwarder in forwarders if forwarder.current is stream]
+            getting = [forwarder for forwarder in forwarders if forwarder.current is stream]
+            stream.receivers = [forwarder for forwarder in getting if forwarder.replay is None]
+            stream.replaying = [forwarder for forwarder in getting if forwarder.replay is not None]
             stream.waiting = [
                 forwarder for forwarder in forwarders if forwarder.desired is stream is not forwarder.current
             ]

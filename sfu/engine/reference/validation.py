@@ -32,8 +32,8 @@ def check_track(config: TrackConfig) -> None:
         _refuse("payload types of a track are different and 0..127")
     if any(payload.clock_rate <= 0 for payload in config.payloads):
         _refuse("clock rates are positive")
-    if config.max_bitrate_bps < 0:
-        _refuse("a bitrate is not negative")
+    if config.max_bitrate_bps < 0 or config.keyframe_cache_bytes < 0:
+        _refuse("a bitrate and the size of a cache are not negative")
     for layer in config.layers:
         for ssrc in (layer.ssrc, layer.rtx_ssrc):
             if ssrc is not None and not 0 <= ssrc <= _MAX_SSRC:

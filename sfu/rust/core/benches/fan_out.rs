@@ -61,6 +61,8 @@ fn engine(shape: &Shape, subscribers: u16) -> Engine {
         extensions: ids(&[(Extension::AudioLevel, 1), (Extension::AbsSendTime, 2), (Extension::TransportCc, 3)]),
         nack: !is_audio,
         max_bitrate_bps: 0,
+        pli: true,
+        keyframe_cache_bytes: 512 << 10,
     };
     let track = engine.add_track(publisher, config).unwrap();
     for subscriber in 0..subscribers {

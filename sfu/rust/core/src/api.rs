@@ -9,6 +9,14 @@ use std::net::SocketAddr;
 pub const TICK_NS: u64 = 10_000_000;
 /// Shortest time between two keyframe requests for one stream, in ns.
 pub const KEYFRAME_INTERVAL_NS: u64 = 500_000_000;
+/// Packets that a keyframe cache holds at most.
+pub const KEYFRAME_CACHE_PACKETS: usize = 4096;
+/// Time that a keyframe cache spans at most, in ns.
+pub const KEYFRAME_CACHE_NS: u64 = 15_000_000_000;
+/// How many times faster than they came cached packets leave.
+pub const REPLAY_SPEED: u64 = 8;
+/// Up to this span a cache is replayed without asking for a keyframe as well, in ns.
+pub const REPLAY_ALONE_NS: u64 = 1_000_000_000;
 /// Paths that one transport may have.
 pub const MAX_PATHS: usize = 4;
 /// Longest datagram that is looked at.
@@ -219,6 +227,10 @@ pub struct TrackConfig {
     pub nack: bool,
     /// Bits per second; 0 is no limit.
     pub max_bitrate_bps: u64,
+    /// The publisher takes PLI; without it none is ever sent.
+    pub pli: bool,
+    /// Payload bytes that the keyframe cache of each stream may hold; 0: no cache. Video only.
+    pub keyframe_cache_bytes: u64,
 }
 
 /// What an inbound payload type becomes for one subscriber.

@@ -11,7 +11,7 @@ use crate::codecs_vp9::describe_vp9;
 use crate::frame_info::EVERY_PACKET;
 
 pub use crate::codecs_vp8::rewrite_vp8;
-pub use crate::codecs_vp9::rewrite_vp9_picture_id;
+pub use crate::codecs_vp9::rewrite_vp9;
 pub use crate::frame_info::{CodecState, FrameInfo};
 
 /// What `payload` (padding stripped) says of itself. `None` when malformed: drop the packet.

@@ -105,17 +105,25 @@ fn skip_scalability_structure(payload: &[u8]) -> Option<&[u8]> {
     Some(rest)
 }
 
-/// Write this picture id into `payload` if it has one; its width stays, so the value is cut to fit.
+/// Write these values into `payload` where it has such fields; their widths stay, so the values are cut to fit.
 ///
 /// For payloads that [`describe_vp9`] accepted; others stay as they are.
-pub fn rewrite_vp9_picture_id(payload: &mut [u8], picture_id: i64) {
-    if let [first, high, low, ..] = payload
-        && *first & I != 0
-    {
-        if *high & 0x80 != 0 {
-            [*high, *low] = (0x8000 | picture_id as u16).to_be_bytes();
-        } else {
-            *high = picture_id as u8 & 0x7F;
-        }
+pub fn rewrite_vp9(payload: &mut [u8], picture_id: i64, tl0picidx: i64) {
+    let Some((&mut first, fields)) = payload.split_first_mut() else { return };
+    if first & I == 0 || fields.len() < 2 {
+        return;
+    }
+    let id_bytes = 1 + usize::from(fields.first().is_some_and(|high| high & 0x80 != 0));
+    // TL0PICIDX follows the layer indices, in non-flexible mode only.
+    let has_tl0picidx = first & L != 0 && first & F == 0;
+    let Some(fields) = fields.get_mut(..id_bytes + if has_tl0picidx { 2 } else { 0 }) else { return };
+    let (id_field, tl0_field) = fields.split_at_mut_checked(id_bytes).unwrap_or_default();
+    match id_field {
+        [high, low] => [*high, *low] = (0x8000 | picture_id as u16).to_be_bytes(),
+        [only] => *only = picture_id as u8 & 0x7F,
+        _ => (),
+    }
+    if let [_, tl0_field] = tl0_field {
+        *tl0_field = tl0picidx as u8;
     }
 }

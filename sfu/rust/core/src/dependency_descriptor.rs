@@ -5,6 +5,8 @@
 
 /// The highest spatial layer.
 pub const MAX_SPATIAL: u8 = 3;
+/// Width of frame numbers.
+pub const FRAME_NUMBER_BITS: u8 = 16;
 const MAX_TEMPLATES: u8 = 64;
 const MAX_TEMPORAL: u8 = 7;
 const MAX_TARGETS: usize = 32;
@@ -301,4 +303,11 @@ fn target_layers(templates: &[Template]) -> [(u8, u8); MAX_TARGETS] {
         }
     }
     targets
+}
+
+/// Write another frame number into a descriptor that was parsed.
+pub(crate) fn write_frame_number(data: &mut [u8], frame_number: u16) {
+    if let Some(field) = data.get_mut(1..FIXED_BYTES) {
+        field.copy_from_slice(&frame_number.to_be_bytes());
+    }
 }

@@ -10,6 +10,7 @@ use crate::demux::{DatagramKind, classify};
 use crate::feedback::handle_rtcp;
 use crate::forwarder::Forwarder;
 use crate::inbound::{handle_rtp, send_nack};
+use crate::replay::run_replays;
 use crate::reports::run_reports;
 use crate::routing;
 use crate::state::State;
@@ -242,6 +243,7 @@ impl Engine {
         for stream in &state.streams {
             if let Some(stream) = self.state.streams.get_mut(*stream) {
                 stream.nack.clear();
+                stream.cache.clear();
             }
         }
         routing::refresh_track(&mut self.state, slot);
@@ -339,6 +341,7 @@ impl Engine {
     pub fn remove_subscription(&mut self, subscription: SubscriptionHandle) -> Result<(), Error> {
         let slot = self.subscription_slot(subscription)?;
         self.subscriptions.remove(&subscription);
+        self.state.core.replays.shift_remove(&slot);
         let Some(forwarder) = self.state.forwarders.remove(slot) else { return Ok(()) };
         if let Some(transport) = self.state.transports.get_mut(forwarder.transport) {
             forwarder.retire(transport);
@@ -452,6 +455,7 @@ impl Engine {
                 }
             }
         }
+        run_replays(state, now_ns);
         for slot in self.transports.values() {
             if let Some(transport) = state.transports.get_mut(*slot)
                 && transport.arrivals.is_due(now_ns)

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::api::{DropReason, HIGHEST_LAYER, OutboundPayload, SubscriptionConfig, SubscriptionHandle};
 use crate::header::{HeaderFields, HeaderWriter};
+use crate::keyframe_cache::Replay;
 use crate::layers::LayerFilter;
 use crate::packet::{BlockCache, ExtensionPlan, MediaPacket, Span};
 use crate::pictures::{Picture, PictureNumbers};
@@ -39,6 +40,8 @@ pub(crate) struct Forwarder {
     pub(crate) current: Option<u32>,
     /// Slot.
     pub(crate) desired: Option<u32>,
+    /// What it gets of its current stream is not the present yet.
+    pub(crate) replay: Option<Box<Replay>>,
     pub(crate) reported: Option<(u32, u32)>,
     pub(crate) target_spatial: u32,
     pub(crate) target_temporal: u32,
@@ -93,6 +96,7 @@ impl Forwarder {
             paused: true,
             current: None,
             desired: None,
+            replay: None,
             reported: None,
             target_spatial: HIGHEST_LAYER,
             target_temporal: HIGHEST_LAYER,
@@ -138,16 +142,18 @@ impl Forwarder {
     /// the stream that the timeline is for.
     pub(crate) fn begin(
         &mut self,
+        now_ns: i64,
         slot: u32,
         stream: &InboundStream,
         packet: &MediaPacket,
         old_report: Option<SenderReportReceived>,
     ) {
         self.current = Some(slot);
+        self.replay = None;
         self.layers.begin();
         self.sequence.begin(packet.ext_seq);
         let source = Source { stream: slot, clock_rate: stream.clock_rate, report: stream.sender_report };
-        self.timeline.begin(packet.now_ns, &source, old_report, packet.timestamp);
+        self.timeline.begin(now_ns, &source, old_report, packet.timestamp);
         self.pictures.begin(packet);
     }
 
@@ -156,13 +162,14 @@ impl Forwarder {
         &mut self,
         core: &mut Core,
         transport: &mut Transport,
+        now_ns: i64,
         packet: &Arc<MediaPacket>,
         blocks: &mut BlockCache,
     ) {
         let index = self.outbound_index(packet.payload_type);
         let Some((index, outbound)) = index.and_then(|index| Some((index, self.config.payloads.get(index)?.1))) else {
             core.drop_one(DropReason::NoPayloadForSubscriber);
-            self.withhold(core, transport, packet);
+            self.withhold(core, transport, now_ns, packet);
             return;
         };
         let timestamp = packet.timestamp.wrapping_add(self.timeline.offset);
@@ -172,7 +179,7 @@ impl Forwarder {
             return;
         };
         if is_newest {
-            self.timeline.advance(packet.now_ns, timestamp);
+            self.timeline.advance(now_ns, timestamp);
         }
         let (payload, picture) = self.payload_for(packet, outbound);
         self.last_payload_type = outbound.payload_type;
@@ -181,8 +188,10 @@ impl Forwarder {
         let second = outbound.payload_type | if packet.marker || ends_layer { 0x80 } else { 0 };
         let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
         let ssrc = self.config.ssrc;
-        let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq };
-        let block = blocks.get(packet, &self.plan).map(|block| &block[..]);
+        let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
+        let seq = ext_seq as u16;
+        let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number };
+        let block = blocks.get(packet, &self.plan, now_ns).map(|block| &block[..]);
         let header = self.header.forwarded(&fields, packet, &self.plan, block);
         self.packets_sent += 1;
         self.bytes_sent += payload.len() as i64;
@@ -192,6 +201,7 @@ impl Forwarder {
                 packet: Arc::clone(packet),
                 plan: Arc::clone(&self.plan),
                 timestamp,
+                sent_at_ns: now_ns,
                 twcc_seq,
                 second,
                 outbound: index as u8,
@@ -210,9 +220,9 @@ impl Forwarder {
     }
 
     /// A packet of the current stream does not go out.
-    pub(crate) fn withhold(&mut self, core: &mut Core, transport: &mut Transport, packet: &MediaPacket) {
+    pub(crate) fn withhold(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, packet: &MediaPacket) {
         self.pictures.withhold(packet);
-        self.withhold_seq(core, transport, packet.now_ns, packet.ext_seq);
+        self.withhold_seq(core, transport, now_ns, packet.ext_seq);
     }
 
     /// Leave a number out. When its place was kept already because it is late, padding fills the place: a hole would look
@@ -221,9 +231,9 @@ impl Forwarder {
         let Some(ext_seq) = self.sequence.withhold(in_seq) else { return };
         let ssrc = self.config.ssrc;
         let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
-        let timestamp = self.timeline.last;
-        let fields = HeaderFields { second: self.last_payload_type, seq: ext_seq as u16, timestamp, ssrc, twcc_seq };
-        let header = self.header.in_full(&fields, None, now_ns);
+        let (second, timestamp, seq) = (self.last_payload_type, self.timeline.last, ext_seq as u16);
+        let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
+        let header = self.header.in_full(&fields, None);
         let payload = Span::default();
         let padding = RtpOut { ssrc, ext_seq, header, packet: None, payload, picture: None, original_seq: None };
         transport.send_rtp(core, padding);
@@ -266,19 +276,20 @@ impl Forwarder {
         self.retransmitted += 1;
         let seq = sent.ext_seq as u16;
         let (timestamp, picture) = (sent.timestamp, sent.picture);
+        let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
         let resent = if let (Some(ssrc), Some(rtx_type)) = (self.config.rtx_ssrc, outbound.rtx_payload_type) {
             let second = rtx_type | sent.second & 0x80;
             self.rtx_ext_seq += 1;
             let ext_seq = self.rtx_ext_seq;
             let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
-            let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq };
-            let header = self.header.in_full(&fields, Some((packet, &self.plan)), now_ns);
+            let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
+            let header = self.header.in_full(&fields, Some((packet, &self.plan)));
             RtpOut { ssrc, ext_seq, header, packet: None, payload, picture, original_seq: Some(seq) }
         } else {
             // To the byte what it was: the same nonce must never protect anything else.
-            let (ssrc, twcc_seq) = (self.config.ssrc, sent.twcc_seq);
-            let fields = HeaderFields { second: sent.second, seq, timestamp, ssrc, twcc_seq };
-            let block = packet.one_byte_block(&sent.plan);
+            let (ssrc, second, twcc_seq, now_ns) = (self.config.ssrc, sent.second, sent.twcc_seq, sent.sent_at_ns);
+            let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number };
+            let block = packet.one_byte_block(&sent.plan, now_ns);
             let header = self.header.forwarded(&fields, packet, &sent.plan, block.as_deref());
             RtpOut { ssrc, ext_seq: sent.ext_seq, header, packet: None, payload, picture, original_seq: None }
         };

@@ -3,7 +3,7 @@
 //! Every function takes any bytes and panics only when the library is wrong.
 
 use crate::api::{Codec, SrtpProfile};
-use crate::codecs::{CodecState, FrameInfo, describe, rewrite_vp8, rewrite_vp9_picture_id};
+use crate::codecs::{CodecState, FrameInfo, describe, rewrite_vp8, rewrite_vp9};
 use crate::rtcp::{MAX_NACK_SEQS, MAX_SUB_PACKETS, RtcpPacket, parse_compound};
 use crate::rtp::{Elements, ONE_BYTE_PROFILE, TWO_BYTE_PROFILE, parse_header, write_extensions};
 use crate::seqnum::{EXT_SEQ_START, Freshness, REPLAY_WINDOW, ReplayWindow, SeqExtender};
@@ -87,7 +87,7 @@ pub fn payload(data: &[u8]) {
         let mut rewritten = payload.to_vec();
         match codec {
             Codec::Vp8 => rewrite_vp8(&mut rewritten, picture_id, number.into()),
-            Codec::Vp9 => rewrite_vp9_picture_id(&mut rewritten, picture_id),
+            Codec::Vp9 => rewrite_vp9(&mut rewritten, picture_id, number.into()),
             _ => (),
         }
         let Some(before) = before else { continue };
@@ -95,7 +95,10 @@ pub fn payload(data: &[u8]) {
         let mask = ((1_u32 << before.picture_id_bits) - 1) as u16;
         let expected = FrameInfo {
             picture_id: before.picture_id.map(|_| picture_id as u16 & mask),
-            tl0picidx: before.tl0picidx.map(|old| if codec == Codec::Vp8 { number } else { old }),
+            tl0picidx: before.tl0picidx.map(|old| match (codec, before.picture_id) {
+                (Codec::Vp9, None) => old,
+                _ => number,
+            }),
             ..before
         };
         assert_eq!(after, Some(expected));

@@ -134,7 +134,17 @@ fn track_config(kind: Kind) -> TrackConfig {
             layers.push(InboundLayer { ssrc: Some(ssrc), rtx_ssrc: Some(ssrc + RTX_OFFSET), rid: None });
         }
     }
-    TrackConfig { kind, payloads, layers, mid: None, extensions: extensions(), nack: true, max_bitrate_bps: 0 }
+    TrackConfig {
+        kind,
+        payloads,
+        layers,
+        mid: None,
+        extensions: extensions(),
+        nack: true,
+        max_bitrate_bps: 0,
+        pli: true,
+        keyframe_cache_bytes: 4096,
+    }
 }
 
 fn subscription_config(ssrc: u32) -> SubscriptionConfig {

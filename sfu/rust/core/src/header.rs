@@ -17,6 +17,10 @@ pub(crate) struct HeaderFields {
     pub(crate) ssrc: u32,
     /// Transport-cc number; without meaning when the subscriber does not want it.
     pub(crate) twcc_seq: u16,
+    /// When it leaves.
+    pub(crate) now_ns: i64,
+    /// What takes the place of the frame number in the dependency descriptor.
+    pub(crate) frame_number: Option<u16>,
 }
 
 /// Writes headers with the extensions of one subscription: MID, transport-cc, and what a plan carries.
@@ -57,7 +61,8 @@ impl HeaderWriter {
         self.twcc_id != 0
     }
 
-    /// The header of a packet that is forwarded (now, or again to the byte). `block` is `packet.one_byte_block(plan)`.
+    /// The header of a packet that is forwarded (now, or again to the byte). `block` is that of `packet` and `plan`; it
+    /// does not serve when there is another frame number.
     pub(crate) fn forwarded(
         &self,
         fields: &HeaderFields,
@@ -65,8 +70,8 @@ impl HeaderWriter {
         plan: &ExtensionPlan,
         block: Option<&[u8]>,
     ) -> Header {
-        let (Some(block), Some(fixed_part)) = (block, &self.fixed_part) else {
-            return self.in_full(fields, Some((packet, plan)), packet.now_ns);
+        let (Some(block), Some(fixed_part), None) = (block, &self.fixed_part, fields.frame_number) else {
+            return self.in_full(fields, Some((packet, plan)));
         };
         let words = ((fixed_part.len() + block.len()) / 4) as u16;
         let mut header = Header::new();
@@ -89,15 +94,11 @@ impl HeaderWriter {
         header
     }
 
-    /// The header by the general builder: for two-byte extensions, resends, and padding (no packet).
-    pub(crate) fn in_full(
-        &self,
-        fields: &HeaderFields,
-        packet: Option<(&MediaPacket, &ExtensionPlan)>,
-        now_ns: i64,
-    ) -> Header {
+    /// The header by the general builder: for two-byte extensions, other frame numbers, resends, and padding (no packet).
+    pub(crate) fn in_full(&self, fields: &HeaderFields, packet: Option<(&MediaPacket, &ExtensionPlan)>) -> Header {
         let twcc_seq = fields.twcc_seq.to_be_bytes();
-        let send_time = abs_send_time(now_ns);
+        let send_time = abs_send_time(fields.now_ns);
+        let descriptor = packet.and_then(|(packet, plan)| packet.descriptor_with(plan, fields.frame_number?));
         let mut elements = Elements::new();
         if self.mid_id != 0 && !self.mid.is_empty() {
             elements.push((self.mid_id, self.mid.as_bytes()));
@@ -106,7 +107,7 @@ impl HeaderWriter {
             elements.push((self.twcc_id, &twcc_seq));
         }
         if let Some((packet, plan)) = packet {
-            packet.elements(plan, &send_time, &mut elements);
+            packet.elements(plan, &send_time, descriptor.as_deref(), &mut elements);
         }
         let mut whole = Vec::new();
         let fixed = FixedHeader {

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use crate::api::{Codec, DropReason, Event, Extension};
 use crate::bindings::find_binding;
 use crate::codecs::describe;
+use crate::dependency_descriptor::FRAME_NUMBER_BITS;
+use crate::keyframe_cache::CachedPacket;
 use crate::packet::{MediaPacket, Span};
 use crate::red::primary;
 use crate::routing;
@@ -294,11 +296,25 @@ pub(crate) fn send_nack(state: &mut State, now_ns: i64, slot: u32, packet_follow
 }
 
 fn withhold(state: &mut State, now_ns: i64, slot: u32, ext_seq: i64) {
+    remember(state, slot, || CachedPacket::Withheld { arrived_at_ns: now_ns, ext_seq });
     let Some(stream) = state.streams.get(slot) else { return };
     for receiver in &stream.receivers {
         let Some(forwarder) = state.forwarders.get_mut(*receiver) else { continue };
         let Some(transport) = state.transports.get_mut(forwarder.transport) else { continue };
         forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
+    }
+}
+
+/// For subscriptions that begin later, and for those that are catching up.
+fn remember(state: &mut State, slot: u32, entry: impl Fn() -> CachedPacket) {
+    let Some(stream) = state.streams.get_mut(slot) else { return };
+    if stream.cache.is_on() {
+        stream.cache.add(entry());
+    }
+    for forwarder in &stream.replaying {
+        if let Some(replay) = state.forwarders.get_mut(*forwarder).and_then(|forwarder| forwarder.replay.as_mut()) {
+            replay.push(entry());
+        }
     }
 }
 
@@ -317,7 +333,11 @@ fn describe_packet(
     let content = payload.of(&data);
     let descriptor = header.extension(&data, track.id(Extension::DependencyDescriptor));
     let info = describe(codec, content, header.marker, descriptor, &mut stream.codec_state)?;
-    let picture = info.picture_id.map_or(-1, |id| stream.extend_picture(id, info.picture_id_bits));
+    let picture = match (info.picture_id, info.frame_number) {
+        (Some(id), _) => stream.extend_picture(id, info.picture_id_bits),
+        (None, Some(number)) => stream.extend_picture(number, FRAME_NUMBER_BITS),
+        (None, None) => -1,
+    };
     let mut primary_span = None;
     if codec == Codec::Red {
         let size = primary(content)?.len() as u32;
@@ -352,40 +372,40 @@ fn fan_out(state: &mut State, slot: u32, packet: Arc<MediaPacket>, is_newest: bo
     stream.top_temporal = stream.top_temporal.max(temporal);
     stream.top_spatial = stream.top_spatial.max(spatial);
     if info.is_keyframe && is_newest {
-        if stream.keyframe_timestamp != Some(packet.timestamp) {
+        let is_new = stream.keyframe_timestamp != Some(packet.timestamp);
+        if is_new {
             stream.keyframe_timestamp = Some(packet.timestamp);
             stream.keyframes += 1;
+            stream.cache.begin();
         }
-        let is_awaited = !stream.waiting.is_empty();
+        let is_awaited = !stream.waiting.is_empty() || !stream.replaying.is_empty();
         state.core.keyframes_wanted.shift_remove(&slot);
         if is_awaited {
-            routing::begin_waiting(state, slot, &packet);
+            routing::begin_waiting(state, slot, &packet, is_new);
         }
     }
-    forward_to_receivers(state, slot, &packet);
+    remember(state, slot, || CachedPacket::Media { packet: Arc::clone(&packet), is_newest });
+    forward_to_receivers(state, slot, &packet, is_newest);
     if has_grown {
         report_growth(state, slot);
     }
 }
 
-fn forward_to_receivers(state: &mut State, slot: u32, packet: &Arc<MediaPacket>) {
+fn forward_to_receivers(state: &mut State, slot: u32, packet: &Arc<MediaPacket>, is_newest: bool) {
     let State { core, transports, tracks, streams, forwarders, blocks } = state;
     let Some(stream) = streams.get(slot) else { return };
     let Some(track) = tracks.get(stream.track) else { return };
-    let tops = stream.tops();
     blocks.clear();
     for receiver in &stream.receivers {
         let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
         let Some(transport) = transports.get_mut(forwarder.transport) else { continue };
-        if !forwarder.layers.passes_at_once(&packet.info, packet.ext_seq) {
-            let passes = forwarder.layers.passes(&packet.info, packet.ext_seq, &tops);
-            routing::report(core, forwarder, Some((stream, track.is_svc)));
-            if !passes {
-                forwarder.withhold(core, transport, packet);
-                continue;
-            }
+        if forwarder.layers.passes_at_once(&packet.info, packet.ext_seq)
+            || routing::passes(core, forwarder, (stream, track.is_svc), packet, is_newest)
+        {
+            forwarder.forward(core, transport, packet.now_ns, packet, blocks);
+        } else {
+            forwarder.withhold(core, transport, packet.now_ns, packet);
         }
-        forwarder.forward(core, transport, packet, blocks);
     }
 }
 
@@ -394,7 +414,7 @@ fn report_growth(state: &mut State, slot: u32) {
     let State { core, tracks, streams, forwarders, .. } = state;
     let Some(stream) = streams.get(slot) else { return };
     let Some(track) = tracks.get(stream.track) else { return };
-    for receiver in &stream.receivers {
+    for receiver in stream.receivers.iter().chain(&stream.replaying) {
         let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
         routing::report(core, forwarder, Some((stream, track.is_svc)));
     }

@@ -9,8 +9,6 @@ pub(crate) const ACTIVE_NS: i64 = 2_000_000_000;
 /// What the filter must know of a stream.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Tops {
-    /// Highest extended sequence number.
-    pub(crate) highest: i64,
     /// Highest spatial layer seen.
     pub(crate) spatial: u32,
     /// Highest temporal layer seen.
@@ -82,8 +80,8 @@ impl LayerFilter {
     }
 
     /// Whether the packet goes out, after moving the limits where this packet lets them move.
-    pub(crate) fn passes(&mut self, info: &FrameInfo, ext_seq: i64, stream: &Tops) -> bool {
-        if info.starts_frame && ext_seq == stream.highest {
+    pub(crate) fn passes(&mut self, info: &FrameInfo, ext_seq: i64, is_newest: bool, stream: &Tops) -> bool {
+        if info.starts_frame && is_newest {
             self.move_limits(info, ext_seq, stream);
         }
         let temporal = u32::from(info.temporal);
@@ -145,10 +143,10 @@ mod tests {
     fn run(filter: &mut LayerFilter, tops: (u32, u32), packets: &[(u8, u8, &str, bool)]) {
         for (index, (temporal, spatial, flags, passes)) in packets.iter().enumerate() {
             let ext_seq = 100 + index as i64;
-            let stream = Tops { highest: ext_seq, spatial: tops.0, temporal: tops.1 };
+            let stream = Tops { spatial: tops.0, temporal: tops.1 };
             let info = frame(*temporal, *spatial, flags);
             let at_once = filter.passes_at_once(&info, ext_seq);
-            let passed = at_once || filter.passes(&info, ext_seq, &stream);
+            let passed = at_once || filter.passes(&info, ext_seq, true, &stream);
             assert_eq!(passed, *passes, "packet {index} of {packets:?}");
         }
     }
@@ -173,11 +171,11 @@ mod tests {
         filter.set_target(255, 0);
         run(&mut filter, (0, 1), &[(0, 0, "", true), (1, 0, "S", false)]);
         filter.set_target(255, 1);
-        let stream = Tops { highest: 200, spatial: 0, temporal: 1 };
-        assert!(filter.passes(&frame(1, 0, "S"), 200, &stream));
+        let stream = Tops { spatial: 0, temporal: 1 };
+        assert!(filter.passes(&frame(1, 0, "S"), 200, true, &stream));
         assert!(!filter.passes_at_once(&frame(1, 0, ""), 199));
-        assert!(!filter.passes(&frame(1, 0, ""), 199, &stream));
-        assert!(filter.passes(&frame(0, 0, ""), 198, &stream));
+        assert!(!filter.passes(&frame(1, 0, ""), 199, false, &stream));
+        assert!(filter.passes(&frame(0, 0, ""), 198, false, &stream));
     }
 
     #[test]

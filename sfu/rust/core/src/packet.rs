@@ -6,6 +6,7 @@ use smallvec::SmallVec;
 
 use crate::api::{Codec, Extension, ExtensionIds};
 use crate::codecs::FrameInfo;
+use crate::dependency_descriptor::write_frame_number;
 use crate::rtp::{EXTENSION_HEADER_BYTES, RtpHeader, abs_send_time, write_extensions};
 
 /// Extensions that leave as they came. MID, transport-cc and abs-send-time are ours to set; RIDs end here.
@@ -25,6 +26,8 @@ pub(crate) struct ExtensionPlan {
     carried: SmallVec<[(u8, u8); CARRIED.len()]>,
     /// Id, or 0.
     abs_send_time: u8,
+    /// Id with which dependency descriptors come, or 0.
+    descriptor: u8,
 }
 
 impl ExtensionPlan {
@@ -33,9 +36,13 @@ impl ExtensionPlan {
         Self {
             carried: ids.filter(|(id_in, id_out)| *id_in != 0 && *id_out != 0).collect(),
             abs_send_time: outbound.get(Extension::AbsSendTime),
+            descriptor: inbound.get(Extension::DependencyDescriptor),
         }
     }
 }
+
+/// A dependency descriptor that is written anew.
+pub(crate) type Descriptor = SmallVec<[u8; 64]>;
 
 /// Extension elements: (id, value).
 pub(crate) type Elements<'a> = SmallVec<[(u8, &'a [u8]); 8]>;
@@ -70,9 +77,9 @@ pub(crate) struct MediaPacket {
     pub(crate) ext_seq: i64,
     pub(crate) timestamp: u32,
     pub(crate) info: FrameInfo,
-    /// Extended picture id; -1 without one.
+    /// Extended picture id (VP8, VP9) or frame number (AV1); -1 without one.
     pub(crate) picture: i64,
-    /// When it arrived, which is when it is forwarded.
+    /// When it arrived, which is when it is forwarded to those who are live.
     pub(crate) now_ns: i64,
     /// The datagram, its payload decrypted.
     pub(crate) data: Vec<u8>,
@@ -85,11 +92,18 @@ pub(crate) struct MediaPacket {
 
 impl MediaPacket {
     /// Append the extension elements that every subscriber with this plan gets to `elements`. `send_time` is that of
-    /// abs-send-time.
-    pub(crate) fn elements<'a>(&'a self, plan: &ExtensionPlan, send_time: &'a [u8; 3], elements: &mut Elements<'a>) {
+    /// abs-send-time, `descriptor` takes the place of the dependency descriptor.
+    pub(crate) fn elements<'a>(
+        &'a self,
+        plan: &ExtensionPlan,
+        send_time: &'a [u8; 3],
+        descriptor: Option<&'a [u8]>,
+        elements: &mut Elements<'a>,
+    ) {
         for (inbound, outbound) in &plan.carried {
             if let Some(value) = self.header.extension(&self.data, *inbound) {
-                elements.push((*outbound, value));
+                let rewritten = descriptor.filter(|_| *inbound == plan.descriptor);
+                elements.push((*outbound, rewritten.unwrap_or(value)));
             }
         }
         if plan.abs_send_time != 0 {
@@ -97,12 +111,19 @@ impl MediaPacket {
         }
     }
 
-    /// `elements` in one-byte form, padded to 32 bits, without the profile; None when they need two-byte form. For the
-    /// moment at which the packet is forwarded.
-    pub(crate) fn one_byte_block(&self, plan: &ExtensionPlan) -> Option<Block> {
-        let send_time = abs_send_time(self.now_ns);
+    /// The dependency descriptor with another frame number; None when there is none.
+    pub(crate) fn descriptor_with(&self, plan: &ExtensionPlan, frame_number: u16) -> Option<Descriptor> {
+        let mut descriptor = Descriptor::from_slice(self.header.extension(&self.data, plan.descriptor)?);
+        write_frame_number(&mut descriptor, frame_number);
+        Some(descriptor)
+    }
+
+    /// `elements` in one-byte form, padded to 32 bits, without the profile; None when they need two-byte form. For a
+    /// packet that leaves at `now_ns`.
+    pub(crate) fn one_byte_block(&self, plan: &ExtensionPlan, now_ns: i64) -> Option<Block> {
+        let send_time = abs_send_time(now_ns);
         let mut elements = Elements::new();
-        self.elements(plan, &send_time, &mut elements);
+        self.elements(plan, &send_time, None, &mut elements);
         let mut whole = Vec::new();
         let is_one_byte = write_extensions(&mut whole, &elements).unwrap_or(false);
         is_one_byte.then(|| Block::from_slice(whole.get(EXTENSION_HEADER_BYTES..).unwrap_or_default()))
@@ -112,23 +133,23 @@ impl MediaPacket {
 /// Extension elements as they leave.
 pub(crate) type Block = SmallVec<[u8; 32]>;
 
-/// The blocks of one packet, worked out once per plan.
+/// The blocks of one packet that leaves at one moment, worked out once per plan.
 #[derive(Debug, Default)]
 pub(crate) struct BlockCache {
     blocks: Vec<(Arc<ExtensionPlan>, Option<Block>)>,
 }
 
 impl BlockCache {
-    /// Another packet comes.
+    /// Another packet comes, or the same one at another moment.
     pub(crate) fn clear(&mut self) {
         self.blocks.clear();
     }
 
-    pub(crate) fn get(&mut self, packet: &MediaPacket, plan: &Arc<ExtensionPlan>) -> Option<&Block> {
+    pub(crate) fn get(&mut self, packet: &MediaPacket, plan: &Arc<ExtensionPlan>, now_ns: i64) -> Option<&Block> {
         let index = match self.blocks.iter().position(|(known, _)| Arc::ptr_eq(known, plan)) {
             Some(index) => index,
             None => {
-                self.blocks.push((Arc::clone(plan), packet.one_byte_block(plan)));
+                self.blocks.push((Arc::clone(plan), packet.one_byte_block(plan, now_ns)));
                 self.blocks.len() - 1
             }
         };

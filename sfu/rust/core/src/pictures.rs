@@ -1,23 +1,30 @@
-//! Picture ids and TL0PICIDX of one subscription (VP8 RFC 7741, VP9 RFC 9628).
+//! Picture ids and TL0PICIDX (VP8 RFC 7741, VP9 RFC 9628), and AV1 frame numbers, of one subscription.
 
 use crate::api::Codec;
-use crate::codecs::{rewrite_vp8, rewrite_vp9_picture_id};
+use crate::codecs::{rewrite_vp8, rewrite_vp9};
 use crate::packet::MediaPacket;
 use crate::sequence_map::SequenceMap;
 
 /// Numbers to write into a payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Picture {
-    /// Low bits of the picture id; 15 at most are on the wire.
+    /// Low bits of the picture id (15 at most are on the wire) or frame number.
     id: u16,
     tl0picidx: u8,
+}
+
+impl Picture {
+    /// The frame number to write into the dependency descriptor, if that is what this is.
+    pub(crate) fn frame_number(self, codec: Codec) -> Option<u16> {
+        (codec == Codec::Av1).then_some(self.id)
+    }
 }
 
 /// Makes picture ids contiguous over switches, pauses and withheld pictures.
 ///
 /// VP9 ids step over withheld pictures as the publisher's did: P_DIFF and the GOF count in them (RFC 9628 §4.2), so that
-/// there only switches and pauses are smoothed. The first id sent is the publisher's own, so a subscription that never
-/// switches needs no rewriting at all.
+/// there only switches and pauses are smoothed. So it is with AV1, where frame differences count in frame numbers. The
+/// first number sent is the publisher's own, so a subscription that never switches needs no rewriting at all.
 #[derive(Debug, Default)]
 pub(crate) struct PictureNumbers {
     map: Option<Box<SequenceMap>>,
@@ -59,7 +66,7 @@ impl PictureNumbers {
         };
         let is_newest = packet.picture > map.highest_in;
         let out = map.place(packet.picture).unwrap_or(packet.picture - map.offset);
-        let id = (out & 0x7FFF) as u16;
+        let id = out as u16;
         let Some(tl0picidx) = packet.info.tl0picidx else {
             return (out != packet.picture).then_some(Picture { id, tl0picidx: 0 });
         };
@@ -74,10 +81,11 @@ impl PictureNumbers {
 
 /// Write the numbers that `PictureNumbers::place` gave into `payload`.
 pub(crate) fn write_picture(payload: &mut [u8], codec: Codec, picture: Picture) {
-    let id = i64::from(picture.id);
-    if codec == Codec::Vp8 {
-        rewrite_vp8(payload, id, i64::from(picture.tl0picidx));
-    } else {
-        rewrite_vp9_picture_id(payload, id);
+    let (id, tl0picidx) = (i64::from(picture.id), i64::from(picture.tl0picidx));
+    match codec {
+        Codec::Vp8 => rewrite_vp8(payload, id, tl0picidx),
+        Codec::Vp9 => rewrite_vp9(payload, id, tl0picidx),
+        // An AV1 frame number is in the dependency descriptor.
+        _ => (),
     }
 }

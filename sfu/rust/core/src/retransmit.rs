@@ -26,6 +26,7 @@ pub(crate) struct SentPacket {
     pub(crate) packet: Arc<MediaPacket>,
     pub(crate) plan: Arc<ExtensionPlan>,
     pub(crate) timestamp: u32,
+    pub(crate) sent_at_ns: i64,
     /// Its transport-cc number.
     pub(crate) twcc_seq: u16,
     /// Marker and payload type.

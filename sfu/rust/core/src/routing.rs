@@ -2,7 +2,7 @@
 
 use std::mem::take;
 
-use crate::api::{DropReason, Event, HIGHEST_LAYER, KEYFRAME_INTERVAL_NS};
+use crate::api::{DropReason, Event, HIGHEST_LAYER, KEYFRAME_INTERVAL_NS, REPLAY_ALONE_NS};
 use crate::forwarder::Forwarder;
 use crate::layers::ACTIVE_NS;
 use crate::packet::MediaPacket;
@@ -46,9 +46,26 @@ pub(crate) fn refresh(state: &mut State, slot: u32) {
     }
     forwarder.layers.set_target(inner, forwarder.target_temporal);
     let Some(desired) = desired else { return };
-    if forwarder.current != Some(desired) || forwarder.layers.wants_spatial(top_spatial) {
+    let (current, wants_spatial) = (forwarder.current, forwarder.layers.wants_spatial(top_spatial));
+    let Some(stream) = state.streams.get(desired) else { return };
+    if current != Some(desired) && can_replay(state, current, stream) {
+        let is_long = stream.cache.span_ns() > REPLAY_ALONE_NS as i64;
+        state.core.replays.insert(slot);
+        if is_long {
+            want_keyframe(state, desired, false);
+        }
+    } else if current != Some(desired) || wants_spatial {
         want_keyframe(state, desired, false);
     }
+}
+
+/// Whether a subscription that gets `current`, and not `stream` yet, should begin with the cached keyframe of `stream`.
+pub(crate) fn can_replay(state: &State, current: Option<u32>, stream: &InboundStream) -> bool {
+    if stream.cache.first().is_none() {
+        return false;
+    }
+    let is_served = current.and_then(|slot| state.streams.get(slot)).is_some_and(|current| state.is_active(current));
+    !is_served || stream.cache.span_ns() <= REPLAY_ALONE_NS as i64
 }
 
 /// The same for every subscription of a track, and its routes.
@@ -69,6 +86,7 @@ pub(crate) fn stop(state: &mut State, slot: u32) {
     if let Some(forwarder) = state.forwarders.get_mut(slot)
         && forwarder.current.take().is_some()
     {
+        forwarder.replay = None;
         report(&mut state.core, forwarder, None);
     }
 }
@@ -77,7 +95,8 @@ pub(crate) fn stop(state: &mut State, slot: u32) {
 pub(crate) fn restart(state: &mut State, slot: u32) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
     stream.reset();
-    let receivers = take(&mut stream.receivers);
+    let mut receivers = take(&mut stream.receivers);
+    receivers.append(&mut stream.replaying);
     let track = stream.track;
     for forwarder in forwarders_of(state, track) {
         if let Some(forwarder) = state.forwarders.get_mut(forwarder) {
@@ -91,22 +110,46 @@ pub(crate) fn restart(state: &mut State, slot: u32) {
     refresh_routes(state, track);
 }
 
-/// `packet` begins a keyframe of the stream in `slot`: everyone who waits for that goes over now.
-pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket) {
+/// `packet` begins a keyframe of the stream in `slot`: everyone who waits for that goes over now, and who is still
+/// catching up when the keyframe is a new one, and not another part of that which the cache begins with.
+pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket, is_new: bool) {
     let Some(stream) = state.streams.get(slot) else { return };
-    let Some(track) = state.tracks.get(stream.track) else { return };
-    for waiting in &stream.waiting {
-        let Some(forwarder) = state.forwarders.get_mut(*waiting) else { continue };
-        if !forwarder.knows(packet.payload_type) {
-            state.core.drop_one(DropReason::NoPayloadForSubscriber);
-            continue;
-        }
-        let old = forwarder.timeline.source().and_then(|source| state.streams.get(source));
-        forwarder.begin(slot, stream, packet, old.and_then(|old| old.sender_report));
-        report(&mut state.core, forwarder, Some((stream, track.is_svc)));
-    }
     let track = stream.track;
+    let mut beginning = stream.waiting.clone();
+    if is_new {
+        beginning.extend_from_slice(&stream.replaying);
+    }
+    for forwarder in beginning {
+        if state.forwarders.get(forwarder).is_some_and(|forwarder| forwarder.knows(packet.payload_type)) {
+            begin(state, packet.now_ns, forwarder, slot, packet);
+        } else {
+            state.core.drop_one(DropReason::NoPayloadForSubscriber);
+        }
+    }
     refresh_routes(state, track);
+}
+
+/// The subscription goes over to `stream` with `packet`. The caller refreshes the track's routes afterwards.
+pub(crate) fn begin(state: &mut State, now_ns: i64, slot: u32, stream_slot: u32, packet: &MediaPacket) {
+    let Some(forwarder) = state.forwarders.get_mut(slot) else { return };
+    let Some(stream) = state.streams.get(stream_slot) else { return };
+    let is_svc = state.tracks.get(stream.track).is_some_and(|track| track.is_svc);
+    let old = forwarder.timeline.source().and_then(|source| state.streams.get(source));
+    forwarder.begin(now_ns, stream_slot, stream, packet, old.and_then(|old| old.sender_report));
+    report(&mut state.core, forwarder, Some((stream, is_svc)));
+}
+
+/// Whether the layers that a subscription gets include this packet of `stream`, its current stream.
+pub(crate) fn passes(
+    core: &mut Core,
+    forwarder: &mut Forwarder,
+    stream: (&InboundStream, bool),
+    packet: &MediaPacket,
+    is_newest: bool,
+) -> bool {
+    let passed = forwarder.layers.passes(&packet.info, packet.ext_seq, is_newest, &stream.0.tops());
+    report(core, forwarder, Some(stream));
+    passed
 }
 
 /// Tell which layer a subscription gets, if that is news. `stream` is its current stream, and whether it is an SVC one.
@@ -183,7 +226,8 @@ fn decide_request(state: &State, now_ns: i64, slot: u32, is_asked: bool) -> Requ
     let wants_spatial = |slot: &u32| {
         state.forwarders.get(*slot).is_some_and(|forwarder| forwarder.layers.wants_spatial(stream.top_spatial))
     };
-    if !is_asked && stream.waiting.is_empty() && !stream.receivers.iter().any(wants_spatial) {
+    let is_awaited = is_asked || !stream.waiting.is_empty() || !stream.replaying.is_empty();
+    if !track.config.pli || !is_awaited && !stream.receivers.iter().any(wants_spatial) {
         return Request::Needless;
     }
     let is_ready = state.transports.get(track.transport).is_some_and(|transport| transport.is_ready());

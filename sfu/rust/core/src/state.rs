@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use indexmap::IndexMap;
+use indexmap::{IndexMap, IndexSet};
 
 use crate::api::{DropReason, Drops, Event};
 use crate::forwarder::Forwarder;
@@ -25,6 +25,8 @@ pub(crate) struct Core {
     pub(crate) drops: Drops,
     /// By slot of the stream: true where the keyframe was asked for, and not only waited for.
     pub(crate) keyframes_wanted: IndexMap<u32, bool>,
+    /// Slots of the subscriptions that begin, or have begun, with a cached keyframe.
+    pub(crate) replays: IndexSet<u32>,
 }
 
 impl Core {
@@ -54,6 +56,7 @@ impl State {
                 events: VecDeque::new(),
                 drops: Drops::default(),
                 keyframes_wanted: IndexMap::new(),
+                replays: IndexSet::new(),
             },
             transports: Slab::new(),
             tracks: Slab::new(),

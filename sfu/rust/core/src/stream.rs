@@ -2,6 +2,7 @@
 
 use crate::api::InboundLayer;
 use crate::codecs::CodecState;
+use crate::keyframe_cache::KeyframeCache;
 use crate::layers::Tops;
 use crate::nack::{MAX_GAP, NackRegister};
 use crate::reception::ReceptionStatistics;
@@ -63,6 +64,9 @@ pub(crate) struct InboundStream {
     pub(crate) receivers: Vec<u32>,
     /// Slots of the subscriptions that go over to this stream at its next keyframe.
     pub(crate) waiting: Vec<u32>,
+    /// Slots of the subscriptions that get what this stream was a while ago, and are catching up.
+    pub(crate) replaying: Vec<u32>,
+    pub(crate) cache: KeyframeCache,
     /// Highest extended sequence number; -1 before the first.
     pub(crate) highest: i64,
     /// By ext_seq modulo `WINDOW`.
@@ -98,6 +102,8 @@ impl InboundStream {
             reception: ReceptionStatistics::default(),
             receivers: Vec::new(),
             waiting: Vec::new(),
+            replaying: Vec::new(),
+            cache: KeyframeCache::default(),
             highest: -1,
             seen: vec![-1; WINDOW as usize],
             nack: NackRegister::default(),
@@ -121,10 +127,11 @@ impl InboundStream {
         self.top_temporal = 0;
         self.top_spatial = 0;
         self.sender_report = None;
+        self.cache.clear();
     }
 
     pub(crate) fn tops(&self) -> Tops {
-        Tops { highest: self.highest, spatial: self.top_spatial, temporal: self.top_temporal }
+        Tops { spatial: self.top_spatial, temporal: self.top_temporal }
     }
 
     /// Tell what `ext_seq` is, and remember it if it is `New` or `Late`. `highest` is for the caller to move, once it has

@@ -90,6 +90,8 @@ impl Track {
 pub(crate) fn configure(state: &mut State, slot: u32, config: TrackConfig) -> Vec<u32> {
     let Some(track) = state.tracks.get_mut(slot) else { return Vec::new() };
     track.bit_bucket = TokenBucket::new(config.max_bitrate_bps);
+    let is_read_anew = config.payloads != track.config.payloads || config.extensions != track.config.extensions;
+    let cache_bytes = if config.kind == Kind::Video { config.keyframe_cache_bytes } else { 0 };
     track.config = config;
     track.plans.clear();
     track.refresh_derived();
@@ -99,6 +101,12 @@ pub(crate) fn configure(state: &mut State, slot: u32, config: TrackConfig) -> Ve
     for (index, layer) in layers.into_iter().enumerate() {
         let stream = stream_for(&mut state.streams, slot, index as u32, layer, &old, is_alone);
         track.streams.push(stream);
+        if let Some(stream) = state.streams.get_mut(stream) {
+            stream.cache.set_limit(cache_bytes);
+            if is_read_anew {
+                stream.cache.clear();
+            }
+        }
     }
     old.into_iter().filter(|stream| !track.streams.contains(stream)).collect()
 }
@@ -135,11 +143,13 @@ pub(crate) fn refresh_routes(state: &mut State, slot: u32) {
         let Some(stream) = state.streams.get_mut(*stream_slot) else { continue };
         stream.receivers.clear();
         stream.waiting.clear();
+        stream.replaying.clear();
         for forwarder_slot in &track.forwarders {
             let Some(forwarder) = state.forwarders.get(*forwarder_slot) else { continue };
             let is_current = forwarder.current == Some(*stream_slot);
             if is_current {
-                stream.receivers.push(*forwarder_slot);
+                let is_live = forwarder.replay.is_none();
+                if is_live { &mut stream.receivers } else { &mut stream.replaying }.push(*forwarder_slot);
             } else if forwarder.desired == Some(*stream_slot) {
                 stream.waiting.push(*forwarder_slot);
             }

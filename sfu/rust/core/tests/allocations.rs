@@ -5,7 +5,7 @@ use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 
 use ting_core::api::{Codec, SrtpProfile};
-use ting_core::codecs::{CodecState, describe, rewrite_vp8, rewrite_vp9_picture_id};
+use ting_core::codecs::{CodecState, describe, rewrite_vp8, rewrite_vp9};
 use ting_core::red;
 use ting_core::rtp::{FixedHeader, parse_header, write_extensions, write_fixed_header};
 use ting_core::seqnum::{Freshness, ReplayWindow, SeqExtender};
@@ -73,7 +73,7 @@ fn travel(out: &mut Vec<u8>, tx: &SrtpContext, rx: &SrtpContext, codec: Codec, p
         assert!(codec != Codec::Red || red::primary(plain).is_some());
         match codec {
             Codec::Vp8 => rewrite_vp8(&mut out[header_len..header_len + size], 7, 8),
-            Codec::Vp9 => rewrite_vp9_picture_id(&mut out[header_len..header_len + size], 7),
+            Codec::Vp9 => rewrite_vp9(&mut out[header_len..header_len + size], 7, 8),
             _ => (),
         }
     }

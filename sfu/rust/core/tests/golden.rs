@@ -122,6 +122,8 @@ fn track(value: &Value) -> TrackConfig {
         extensions: extensions(&value["extensions"]),
         nack: value["nack"].as_bool().unwrap(),
         max_bitrate_bps: int(&value["max_bitrate_bps"]),
+        pli: value["pli"].as_bool().unwrap(),
+        keyframe_cache_bytes: int(&value["keyframe_cache_bytes"]),
     }
 }
 

@@ -76,6 +76,8 @@ fn publish(engine: &mut Engine) -> u64 {
         extensions: ids(&[(Extension::TransportCc, 3)]),
         nack: true,
         max_bitrate_bps: 0,
+        pli: true,
+        keyframe_cache_bytes: 64 << 10,
     };
     engine.add_track(publisher, config).unwrap()
 }

@@ -136,6 +136,8 @@ pub(crate) fn track_config(config: &Bound<'_, PyAny>) -> PyResult<TrackConfig> {
         extensions: extensions(config)?,
         nack: field(config, "nack")?,
         max_bitrate_bps: field(config, "max_bitrate_bps")?,
+        pli: field(config, "pli")?,
+        keyframe_cache_bytes: field(config, "keyframe_cache_bytes")?,
     })
 }
 

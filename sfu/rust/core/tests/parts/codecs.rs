@@ -1,7 +1,7 @@
 //! Payload formats: tables of descriptors, truncations, rewriting.
 
 use ting_core::api::Codec;
-use ting_core::codecs::{CodecState, FrameInfo, describe, rewrite_vp8, rewrite_vp9_picture_id};
+use ting_core::codecs::{CodecState, FrameInfo, describe, rewrite_vp8, rewrite_vp9};
 use ting_core::frame_info::EVERY_PACKET;
 use ting_core::red;
 
@@ -141,11 +141,19 @@ fn vp9_fields() {
 
 #[test]
 fn vp9_rewriting() {
-    for (payload, expected) in
-        [("88 8001 01", "88 9234 01"), ("88 01 01", "88 34 01"), ("08 8001 01", "08 8001 01"), ("88 80", "88 80")]
-    {
+    for (payload, expected) in [
+        ("88 8001 01", "88 9234 01"),
+        ("88 01 01", "88 34 01"),
+        ("08 8001 01", "08 8001 01"),
+        ("88 80", "88 80"),
+        ("a8 8001 20 05 01", "a8 9234 20 56 01"),
+        ("a8 01 20 05 01", "a8 34 20 56 01"),
+        ("a8 8001 20", "a8 8001 20"),
+        ("b8 8001 20 05 01", "b8 9234 20 05 01"),
+        ("28 20 05 01", "28 20 05 01"),
+    ] {
         let mut data = unhex(payload);
-        rewrite_vp9_picture_id(&mut data, 0x1234);
+        rewrite_vp9(&mut data, 0x1234, 0x156);
         assert_eq!(data, unhex(expected));
     }
 }

@@ -1,0 +1,251 @@
+"""A client that plays what a room shows and does nothing else: one offer and one answer, then media.
+
+Picture and sound each have one section and one SSRC for life. When the source changes, the subscription behind the
+section is replaced by one with the same SSRCs, which the engine lets go on where the other ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from sfu.api import PlaybackChanged, PlaybackSource, PlaybackWish, Target, TrackSettings
+from sfu.control.casting import Casting
+from sfu.control.context import ControlContext
+from sfu.control.publication import Publication
+from sfu.control.subscription import Subscription, new_ssrc
+from sfu.engine.api import Kind
+from sfu.errors import RequestError, SdpError
+from sfu.ids import TrackId
+from sfu.sdp.model import AcceptedSection, OfferSection, RemoteDescription, Setup
+from sfu.sdp.negotiate import negotiate_subscribe
+from sfu.sdp.parse import parse_description
+from sfu.sdp.playback import answer_playback, offer_sections, read_playback
+from sfu.sdp.render import render_answer, render_offer
+from sfu.transport.transport import Transport, TransportEvents, TransportRole
+
+if TYPE_CHECKING:
+    from sfu.control.participant import Participant
+
+
+@dataclass(slots=True)
+class _Place:
+    """Where the picture or the sound goes."""
+
+    ssrc: int
+    rtx_ssrc: int | None
+    accepted: AcceptedSection | None = None
+    """None until the client has described it; a place that the client did not want has none for ever."""
+    track_id: TrackId | None = None
+    settings: TrackSettings = field(default_factory=TrackSettings)
+
+
+class Player:
+    """The negotiator of a playing participant."""
+
+    def __init__(self, participant: Participant, context: ControlContext, wish: PlaybackWish) -> None:
+        self._participant = participant
+        self._context = context
+        self._casting = Casting(wish)
+        self._transport: Transport | None = None
+        self._session_id = secrets.randbits(62)
+        self._offered: list[OfferSection] | None = None
+        """Of the counter-offer that waits for its answer."""
+        self._scheduled: asyncio.Handle | None = None
+        self._later = False
+        """Whether what is scheduled has time, so that a change comes first."""
+        self._told: PlaybackChanged | None = None
+        ssrcs: set[int] = set()
+        self._places: dict[Kind, _Place] = {}
+        for kind in (Kind.AUDIO, Kind.VIDEO):
+            ssrc = new_ssrc(ssrcs)
+            ssrcs.add(ssrc)
+            self._places[kind] = _Place(ssrc, new_ssrc(ssrcs) if kind is Kind.VIDEO else None)
+
+    @property
+    def transport(self) -> Transport | None:
+        return self._transport
+
+    # --- negotiating ------------------------------------------------------------------------------------------
+
+    def answer(self, offer: RemoteDescription) -> str:
+        """Raises `SdpError` not_acceptable, unsupported_codec, rtcp_mux_required, inconsistent_extensions."""
+        config = self._context.config
+        negotiation, accepted = read_playback(offer, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
+        ssrcs = {section.mid: self._ssrcs(kind) for kind, section in accepted.items()}
+        negotiation = answer_playback(offer, negotiation, ssrcs, self._participant.info.participant_id)
+        transport = self._open()
+        setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
+        transport.set_remote(offer.transport, we_are=setup)
+        self._begin(accepted)
+        return render_answer(
+            negotiation,
+            transport.local(),
+            session_id=self._session_id,
+            version=1,
+            setup=setup,
+            max_message_size=config.max_data_message_bytes,
+        )
+
+    def offer(self) -> str:
+        """An offer of ours, with all that may come; `handle_answer` takes the answer."""
+        config = self._context.config
+        ssrcs = {kind: self._ssrcs(kind) for kind in self._places}
+        codecs = {*config.video_codecs, *config.audio_codecs}
+        self._offered = list(offer_sections(ssrcs, self._participant.info.participant_id, codecs))
+        return render_offer(
+            self._offered,
+            self._open().local(),
+            session_id=self._session_id,
+            version=1,
+            max_message_size=config.max_data_message_bytes,
+            with_data=False,
+        )
+
+    def handle_answer(self, sdp: str, offer_id: int) -> None:
+        """Raises `RequestError` not_negotiated when no offer waits for it."""
+        if self._offered is None or self._transport is None:
+            raise RequestError("no offer waits for an answer", code="not_negotiated")
+        config = self._context.config
+        answer = parse_description(
+            sdp, "answer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections
+        )
+        negotiation = negotiate_subscribe(answer, self._offered, with_data=False)
+        accepted = {
+            section.kind: negotiation.sections[section.mid]
+            for section in self._offered
+            if negotiation.sections[section.mid].accepted
+        }
+        if not accepted:
+            raise SdpError("the answer takes nothing", code="not_acceptable")
+        we_are = Setup.ACTIVE if answer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
+        self._transport.set_remote(negotiation.transport, we_are=we_are)
+        self._offered = None
+        self._begin(accepted)
+
+    def _ssrcs(self, kind: Kind) -> tuple[int, int | None]:
+        place = self._places[kind]
+        return place.ssrc, place.rtx_ssrc
+
+    def _open(self) -> Transport:
+        transport = self._transport = self._context.make_transport(TransportRole.SUBSCRIBE)
+        transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
+        transport.events.on(TransportEvents.CLOSED, self._handle_closed)
+        return transport
+
+    def _handle_closed(self, reason: str) -> None:
+        self._participant.handle_transport_closed(Target.SUBSCRIBER, reason)
+
+    def _begin(self, accepted: Mapping[Kind, AcceptedSection]) -> None:
+        for kind, section in accepted.items():
+            self._places[kind].accepted = section
+        self.mark_changed()
+
+    # --- what is shown ----------------------------------------------------------------------------------------
+
+    def mark_changed(self) -> None:
+        """Someone came, went, spoke, or sends something else: look again, once for all that happens now."""
+        if self._transport is None or (self._scheduled is not None and not self._later):
+            return
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+        self._later = False
+        self._scheduled = self._context.loop.call_soon(self._look_again)
+
+    def set_layer(self, settings: TrackSettings) -> None:
+        """Which form of the picture to send, whatever its source."""
+        place = self._places[Kind.VIDEO]
+        place.settings = settings
+        if place.track_id is not None:
+            self._participant.subscriber.update_settings(place.track_id, settings)
+
+    def _look_again(self) -> None:
+        self._scheduled = None
+        transport = self._transport
+        if transport is None:
+            return
+        cast: Mapping[Kind, Publication | None] = {}
+        if self._participant.info.permissions.can_subscribe:
+            others, speaking = self._participant.neighbours()
+            cast = self._casting.choose(others, speaking, self._context.loop.time())
+        for kind, place in self._places.items():
+            if place.accepted is not None:
+                self._show(place, place.accepted, cast.get(kind), transport)
+        self._tell()
+        if self._casting.again_in_s is not None and self._scheduled is None:
+            self._later = True
+            self._scheduled = self._context.loop.call_later(self._casting.again_in_s, self._look_again)
+
+    def _show(
+        self, place: _Place, accepted: AcceptedSection, publication: Publication | None, transport: Transport
+    ) -> None:
+        subscriber = self._participant.subscriber
+        wanted = None if publication is None else publication.track_id
+        if place.track_id is not None and place.track_id != wanted:
+            before, place.track_id = place.track_id, None
+            subscriber.unsubscribe(before)
+        if publication is None:
+            return
+        if place.track_id is None:
+            # Someone else may have subscribed us to it, with SSRCs that the client does not know.
+            subscriber.unsubscribe(publication.track_id)
+            place.track_id = publication.track_id
+            subscriber.subscribe(publication, (place.ssrc, place.rtx_ssrc))
+            subscriber.update_settings(publication.track_id, place.settings)
+        subscription = subscriber.subscriptions.get(publication.track_id)
+        if subscription is not None:
+            self._attach(subscription, accepted, transport)
+
+    def _attach(self, subscription: Subscription, accepted: AcceptedSection, transport: Transport) -> None:
+        """Or wait until the publisher sends something that the client can take."""
+        if subscription.refused and not subscription.can_take(accepted):
+            return
+        subscription.refused = False
+        self._participant.subscriber.attach(subscription, transport, accepted)
+
+    def release(self, subscription: Subscription) -> None:
+        for place in self._places.values():
+            if place.track_id == subscription.publication.track_id:
+                place.track_id = None
+
+    # --- what is told -----------------------------------------------------------------------------------------
+
+    def state(self) -> PlaybackChanged:
+        """What is sent now."""
+        sources = []
+        for kind, place in self._places.items():
+            subscription = self._participant.subscriber.subscriptions.get(place.track_id or TrackId(""))
+            if place.accepted is None:
+                continue
+            publication = None
+            if subscription is not None and subscription.handle is not None and not subscription.refused:
+                publication = subscription.publication
+            active = publication is not None and not publication.info.muted
+            layers = publication.primary.target_layers() if publication is not None else ()
+            sources.append(PlaybackSource(kind, place.accepted.mid, active, tuple(layers)))
+        return PlaybackChanged(tuple(sources))
+
+    def _tell(self) -> None:
+        state = self.state()
+        if state != self._told:
+            self._told = state
+            self._participant.emit(state)
+
+    # --- the rest of a negotiator -----------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Nothing: the client began."""
+
+    def restart(self) -> None:
+        """Nothing: such a client has no signalling to resume."""
+
+    def close(self) -> None:
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+            self._scheduled = None
+        transport, self._transport = self._transport, None
+        if transport is not None:
+            self._context.close_transport(transport)

@@ -1,0 +1,84 @@
+//! Subscriptions that begin in the past, with a cached keyframe, and catch up.
+
+use std::sync::Arc;
+
+use crate::api::DropReason;
+use crate::keyframe_cache::CachedPacket;
+use crate::packet::MediaPacket;
+use crate::routing;
+use crate::state::State;
+use crate::track::refresh_routes;
+
+/// Start the replays that are due, and go on with those that run.
+pub(crate) fn run_replays(state: &mut State, now_ns: i64) {
+    for slot in state.core.replays.iter().copied().collect::<Vec<_>>() {
+        if state.forwarders.get(slot).is_some_and(|forwarder| forwarder.desired != forwarder.current) {
+            start(state, now_ns, slot);
+        }
+        let is_running = state.forwarders.get(slot).is_some_and(|forwarder| forwarder.replay.is_some());
+        if !is_running || go_on(state, now_ns, slot) {
+            state.core.replays.shift_remove(&slot);
+        }
+    }
+}
+
+fn start(state: &mut State, now_ns: i64, slot: u32) {
+    let Some(forwarder) = state.forwarders.get(slot) else { return };
+    let Some(stream_slot) = forwarder.desired else { return };
+    let Some(stream) = state.streams.get(stream_slot) else { return };
+    let is_allowed = routing::can_replay(state, forwarder.current, stream);
+    let first = stream.cache.first().filter(|_| is_allowed).map(Arc::clone);
+    let Some(first) = first else {
+        // Void by now: it takes a keyframe after all.
+        routing::want_keyframe(state, stream_slot, false);
+        return;
+    };
+    if !forwarder.knows(first.payload_type) {
+        state.core.drop_one(DropReason::NoPayloadForSubscriber);
+        return;
+    }
+    routing::begin(state, now_ns, slot, stream_slot, &first);
+    let replay = state.streams.get(stream_slot).and_then(|stream| stream.cache.replay(now_ns));
+    let Some(forwarder) = state.forwarders.get_mut(slot) else { return };
+    forwarder.replay = replay.map(Box::new);
+    let track = forwarder.track;
+    refresh_routes(state, track);
+}
+
+/// Whether the subscription is live now.
+fn go_on(state: &mut State, now_ns: i64, slot: u32) -> bool {
+    while let Some(entry) =
+        state.forwarders.get_mut(slot).and_then(|forwarder| forwarder.replay.as_mut()?.next_due(now_ns))
+    {
+        match entry {
+            CachedPacket::Media { packet, is_newest } => deliver(state, now_ns, slot, &packet, is_newest),
+            CachedPacket::Withheld { ext_seq, .. } => {
+                let Some(forwarder) = state.forwarders.get_mut(slot) else { continue };
+                let Some(transport) = state.transports.get_mut(forwarder.transport) else { continue };
+                forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
+            }
+        }
+    }
+    let Some(forwarder) = state.forwarders.get_mut(slot) else { return true };
+    if forwarder.replay.as_ref().is_some_and(|replay| !replay.is_over()) {
+        return false;
+    }
+    forwarder.replay = None;
+    let track = forwarder.track;
+    refresh_routes(state, track);
+    true
+}
+
+fn deliver(state: &mut State, now_ns: i64, slot: u32, packet: &Arc<MediaPacket>, is_newest: bool) {
+    let State { core, transports, tracks, streams, forwarders, blocks } = state;
+    let Some(forwarder) = forwarders.get_mut(slot) else { return };
+    let Some(transport) = transports.get_mut(forwarder.transport) else { return };
+    let Some(stream) = forwarder.current.and_then(|stream| streams.get(stream)) else { return };
+    let Some(track) = tracks.get(stream.track) else { return };
+    blocks.clear();
+    if routing::passes(core, forwarder, (stream, track.is_svc), packet, is_newest) {
+        forwarder.forward(core, transport, now_ns, packet, blocks);
+    } else {
+        forwarder.withhold(core, transport, now_ns, packet);
+    }
+}

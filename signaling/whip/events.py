@@ -1,0 +1,125 @@
+"""WHEP's server-sent events: a player asks for some by POST and reads them from the stream that the answer names.
+
+A browser's EventSource sends no token, so the stream's URL holds a secret of its own. What a stream tells is the
+difference between what it told last and what is so now: a slow reader misses intermediate states and holds up nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import Mapping
+from contextlib import suppress
+from urllib.parse import urlsplit
+
+from aiohttp import hdrs, web
+
+from sfu.api import Kind, PlaybackChanged
+from signaling import strict_json
+from signaling.services import SERVICES
+from signaling.whip import layers
+from signaling.whip.endpoint import WHIP, owned_session
+from signaling.whip.http import Problem, answering, check_rate, preflight, read_text
+from signaling.whip.sessions import HttpSession
+
+RELATION = "urn:ietf:params:whep:ext:core:server-sent-events"
+EVENTS = ("active", "inactive", "layers", "viewercount")
+REFRESH_S = 5.0
+"""How often the number of viewers is looked at, and how often an idle stream shows that it lives."""
+_JSON = "application/json"
+
+
+class EventStream:
+    """Woken whenever its session's playback changes."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.id = secrets.token_urlsafe(24)
+        self.names = names
+        self.reading = False
+        self.changed = asyncio.Event()
+
+
+def add_routes(app: web.Application) -> None:
+    path = "/whep-sessions/{session}/events"
+    app.router.add_route("POST", path, answering(subscribe))
+    app.router.add_route("OPTIONS", path, answering(events_options))
+    # The session's own id is not in it: this URL may show up where the other must not.
+    app.router.add_route("GET", "/whep-events/{stream}", answering(read_stream))
+
+
+async def events_options(request: web.Request) -> web.Response:
+    return preflight("POST, OPTIONS", {"Accept-Post": _JSON})
+
+
+async def subscribe(request: web.Request) -> web.Response:
+    session = owned_session(request)
+    settings = request.app[SERVICES].settings
+    text = await read_text(request, _JSON, settings.max_body_bytes, {"Accept-Post": _JSON})
+    try:
+        names = strict_json.loads(text)
+    except ValueError:
+        raise Problem(400, "invalid_body", "The body is not JSON.") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > 16:
+        raise Problem(400, "invalid_body", "A list with names of events is expected.")
+    if len(session.streams) >= settings.max_event_streams_per_session:
+        raise Problem(429, "limit_exceeded", "The session has all the streams that it may have.")
+    # Names of other drafts are left out: a player asks for all that it knows.
+    stream = EventStream(frozenset(names) & frozenset(EVENTS))
+    request.app[WHIP].registry.add_stream(session, stream)
+    prefix = urlsplit(settings.public_url).path.rstrip("/")
+    return web.Response(status=201, headers={hdrs.LOCATION: f"{prefix}/whep-events/{stream.id}"})
+
+
+async def read_stream(request: web.Request) -> web.StreamResponse:
+    whip = request.app[WHIP]
+    check_rate(request, whip.limiter)
+    found = whip.registry.find_stream(request.match_info["stream"])
+    if found is None or found[1].reading:
+        raise Problem(404, "not_found", "There is no such stream, or it is being read already.")
+    session, stream = found
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: "text/event-stream",
+            hdrs.CACHE_CONTROL: "no-store",
+            hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+        }
+    )
+    stream.reading = True
+    try:
+        await response.prepare(request)
+        await _run(response, session, stream, whip.registry.viewers)
+    except ConnectionResetError:
+        pass  # the reader has gone
+    finally:
+        stream.reading = False
+    return response
+
+
+async def _run(
+    response: web.StreamResponse, session: HttpSession, stream: EventStream, viewers: Mapping[str, int]
+) -> None:
+    told: dict[str, str] = {}
+    while not session.ended:
+        stream.changed.clear()
+        now = {name: data for name, data in snapshot(session, viewers).items() if name in stream.names}
+        news = "".join(f"event: {name}\ndata: {data}\n\n" for name, data in now.items() if told.get(name) != data)
+        # A comment keeps proxies from closing a silent stream, and finds out that the reader has gone.
+        await response.write((news or ":\n\n").encode())
+        told = now
+        with suppress(TimeoutError):
+            async with asyncio.timeout(REFRESH_S):
+                await stream.changed.wait()
+    await response.write_eof()
+
+
+def snapshot(session: HttpSession, viewers: Mapping[str, int]) -> dict[str, str]:
+    """Event names to their data as JSON, of all that is so now."""
+    playback = session.playback or PlaybackChanged(())
+    active = any(source.active for source in playback.sources)
+    state = {"active" if active else "inactive": "{}"}
+    video = next((source for source in playback.sources if source.kind is Kind.VIDEO), None)
+    if video is not None:
+        state["layers"] = json.dumps({video.mid: {"layers": layers.describe(video)}}, separators=(",", ":"))
+    state["viewercount"] = json.dumps({"viewercount": viewers.get(session.watched, 0)}, separators=(",", ":"))
+    return state
