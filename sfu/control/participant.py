@@ -79,6 +79,7 @@ class Participant:
         rate = context.config.max_data_messages_per_s
         self._data_bucket = TokenBucket(rate, rate)
         self.client: ClientDescription = request.client
+        self.allow_pause = request.allow_pause
         self.broken_codecs = request.broken_codecs
         self.publish_codecs = [
             name
@@ -442,6 +443,11 @@ class Participant:
         if reason is not None:
             self._context.counters["data_dropped_receivers"] += 1
             self.leave(reason)
+
+    def is_silent(self, now_s: float, timeout_s: float) -> bool:
+        """Whether a connected transport has not been heard of for that long."""
+        transports = (self.publisher.transport, self.subscriber.transport)
+        return any(one is not None and one.connected and one.silent_for_s(now_s) >= timeout_s for one in transports)
 
     # --- what the room tells -----------------------------------------------------------------------------------
 

@@ -8,6 +8,8 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser
 
+from tests.harness.link import Conditions, Link
+from tests.harness.proxy import SignalProxy
 from tests.harness.sdk_page import DIST, WITHOUT_CODEC, SdkPage
 from tests.harness.server import ServerProcess
 
@@ -127,3 +129,24 @@ async def test_a_device_with_a_broken_codec_does_not_meet_it(open_page: OpenPage
     assert {s["codec"] for s in await bob.inbound()} & {"video/AV1"} == set()
     await bob.publish_video("{videoCodec: 'av1', backupCodec: {codec: 'vp8'}}")
     await safari.until("async () => (await inbound()).some(s => s.codec === 'video/VP8' && s.frames > 5)")
+
+
+async def test_a_video_that_does_not_fit_is_paused_and_comes_back(
+    open_page: OpenPage, server: ServerProcess, room: str
+) -> None:
+    link = await Link(("127.0.0.1", server.ports.udp), Conditions()).start()
+    proxy = await SignalProxy(server.url, link.rewrite).start()
+    ada, bob = await (await open_page()).join(room, "ada"), await open_page()
+    watch = "window.states = []; room.on('trackStreamStateChanged', (pub, state) => states.push(state));"
+    await bob.join(room, "bob", "{singlePeerConnection: false}", watch, "{subscriberAllowPause: true}", proxy.url)
+    await ada.publish_video("{videoCodec: 'vp8', simulcast: true}")
+    await bob.until("async () => (await inbound()).some(s => s.kind === 'video' && s.width === 960)")
+
+    link.conditions = Conditions(rate_bps=40_000)
+    await bob.until("() => states.at(-1) === 'paused'", timeout_ms=30_000)
+    (before,) = [s["frames"] for s in await bob.inbound() if s["kind"] == "video"]
+    link.conditions = Conditions()
+    await bob.until("() => states.at(-1) === 'active'", timeout_ms=40_000)
+    await bob.until(f"async () => (await inbound()).some(s => s.frames > {before + 20})")
+    await proxy.stop()
+    await link.stop()

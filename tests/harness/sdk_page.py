@@ -103,16 +103,19 @@ class SdkPage:
             _base64(file),
         )
 
-    async def join(self, room: str, identity: str, options: str = "{}", prepare: str = "") -> SdkPage:
-        """`options` is JavaScript: RoomOptions; `prepare` runs before the connection is made."""
+    async def join(
+        self, room: str, identity: str, options: str = "{}", prepare: str = "", connect: str = "{}", url: str = ""
+    ) -> SdkPage:
+        """`options` and `connect` are JavaScript: RoomOptions and RoomConnectOptions; `prepare` runs before the
+        connection is made, to `url` if it is not where the page came from."""
         token = make_token(room, identity)
         await self.page.evaluate(
             f"""async ([url, token]) => {{
                 window.room = new LivekitClient.Room({options});
                 {prepare}
-                await room.connect(url, token);
+                await room.connect(url, token, {connect});
             }}""",
-            [self._url.replace("http", "ws", 1), token],
+            [(url or self._url).replace("http", "ws", 1), token],
         )
         return self
 
