@@ -3,7 +3,7 @@
     bootstrap.py            .venv with everything of requirements.lock, this project in editable form, and where cargo
                             is the Rust engine
     bootstrap.py browser    what the browser tests need besides: Chromium and a font with Chinese glyphs
-    bootstrap.py servers    the servers that some tests run: coturn and PostgreSQL; without them those tests are skipped
+    bootstrap.py servers    what some tests run: coturn, PostgreSQL and GStreamer; without them those tests are skipped
 
 Each does nothing when nothing is missing. On Debian as root, missing system packages are installed; elsewhere one
 sentence says what to install.
@@ -26,6 +26,10 @@ LOCK = ROOT / "requirements.lock"
 OLDEST = (3, 11)
 ENGINE = ROOT / "sfu" / "rust"
 ENGINE_STAMP = VENV / ".ting-engine"
+GSTREAMER = [
+    "gir1.2-gst-plugins-bad-1.0", "gir1.2-gstreamer-1.0", "gstreamer1.0-nice", "gstreamer1.0-plugins-bad",
+    "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good", "python3-gi",
+]  # fmt: skip
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
 
@@ -142,6 +146,7 @@ def ensure_browser() -> None:
 
 def ensure_servers() -> None:
     missing = [] if shutil.which("turnserver") else ["coturn"]
+    missing += [] if has_gstreamer() else GSTREAMER
     if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and not shutil.which("initdb"):
         missing.append("postgresql")
     if missing:
@@ -151,6 +156,12 @@ def ensure_servers() -> None:
             install_packages(missing, sentence)
         else:
             say(sentence)
+
+
+def has_gstreamer() -> bool:
+    """Whether the system's Python can run GStreamer's webrtcbin."""
+    check = ["/usr/bin/python3", str(ROOT / "tests" / "harness" / "gstreamer_peer.py"), "check"]
+    return Path(check[0]).exists() and subprocess.run(check, capture_output=True, check=False).returncode == 0
 
 
 def can_install() -> bool:

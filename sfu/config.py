@@ -74,6 +74,10 @@ class SfuConfig:
     """How long a room that nobody ever joined stays; a room may have its own."""
     departure_timeout_s: float = 20.0
     """How long a room stays after the last participant has left; a room may have its own."""
+    large_room_participants: int = 50
+    """In a room of more than that, participants who do not publish are announced in batches."""
+    large_room_update_interval_s: float = 0.5
+    """How long such news waits for company."""
     room_update_interval_s: float = 5.0
     """How often at most participants hear that the room's head count changed."""
     data_replay_s: float = 30.0

@@ -46,7 +46,7 @@ from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle,
 from sfu.sdp.ingest import read_ingest
 from sfu.sdp.model import LocalCandidate
 from sfu.sdp.parse import parse_description
-from sfu.sdp.playback import read_playback
+from sfu.sdp.playback import as_receiver, read_playback
 from sfu.transport.candidates import local_addresses, local_candidates
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
@@ -162,7 +162,7 @@ class Node:
 
     def participants(self, room: RoomName) -> list[ParticipantInfo]:
         found = self._rooms.get(room)
-        return [] if found is None else [participant.info for participant in found.participants()]
+        return [] if found is None else found.infos()
 
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
         return self._enter(request, sink)
@@ -188,6 +188,7 @@ class Node:
         description = parse_description(
             offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections
         )
+        description = as_receiver(description)
         read_playback(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
         participant = self._enter(replace(request, playback=wish), sink)
         return participant, participant.play(description)
@@ -251,7 +252,28 @@ class Node:
         return participant
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
-        self._require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
+        found = self._rooms.get(room)
+        if found is not None and identity in found.forwarded:
+            found.forwarded.remove(identity)
+        else:
+            self._require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
+
+    def move_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        participant = self._require_participant(room, identity)
+        participant.move_to(self._destination(room, destination, create))
+
+    def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        participant = self._require_participant(room, identity)
+        self._destination(room, destination, create).forward(participant)
+
+    def _destination(self, room: RoomName, destination: RoomName, create: bool) -> Room:
+        self._require_room(room)
+        if destination == room:
+            raise RequestError("destination room cannot be the same as source room")
+        found = self._rooms.get(destination)
+        if found is None and create:
+            found = self._add_room(destination, RoomOptions())
+        return found or self._require_room(destination)
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
         self._require_participant(room, identity).mute_by_server(track_id, muted)
@@ -326,11 +348,12 @@ class Node:
             if publication is None:
                 continue
             publisher = publication.publisher
-            of_room = heard.get(publisher.room_name)
-            if of_room is None:
-                continue
-            before = of_room.get(publisher.info.participant_id, (127, 0))
-            of_room[publisher.info.participant_id] = min(before, (level.level_dbov, level.active_ms))
+            speaker = publisher.info.participant_id
+            for room_name in (publisher.room_name, *(elsewhere.room_name for elsewhere in publisher.shown_in)):
+                of_room = heard.get(room_name)
+                if of_room is not None:
+                    before = of_room.get(speaker, (127, 0))
+                    of_room[speaker] = min(before, (level.level_dbov, level.active_ms))
         for name, levels in heard.items():
             self._rooms[name].update_speakers(levels)
 

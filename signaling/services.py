@@ -15,6 +15,7 @@ from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.limits import AddressLimiter
+from signaling.livekit.frames import Frames
 from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.simulate import ResumeFaults
 from signaling.livekit.webhooks import Webhooks
@@ -51,6 +52,7 @@ class Services:
     lookup_limiter: AddressLimiter
     server_api_limiter: AddressLimiter
     rpc: RpcCalls
+    frames: Frames = field(default_factory=Frames)
     resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
     phase: Phase = Phase.STARTING
     gate: Gate | None = None

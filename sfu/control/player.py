@@ -72,7 +72,8 @@ class Player:
     # --- negotiating ------------------------------------------------------------------------------------------
 
     def answer(self, offer: RemoteDescription) -> str:
-        """Raises `SdpError` not_acceptable, unsupported_codec, rtcp_mux_required, inconsistent_extensions."""
+        """`offer` asks to receive only. Raises `SdpError` not_acceptable, unsupported_codec, rtcp_mux_required or
+        inconsistent_extensions."""
         config = self._context.config
         negotiation, accepted = read_playback(offer, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
         ssrcs = {section.mid: self._ssrcs(kind) for kind, section in accepted.items()}

@@ -102,7 +102,8 @@ A subscription that begins or resumes while there is a cache begins with the cac
 `handle_timeout`: its first picture leaves at once, the rest `REPLAY_SPEED` times as fast as it came (a decoder keeps
 up, a queue on the way is not flooded, and it ends whatever the bitrate), then it is live, without a gap. Numbers are
 contiguous and timestamps keep their distances; cached packets are numbered, kept for NACKs and stamped like others.
-A keyframe that arrives meanwhile ends the replay: the subscription goes on there.
+A keyframe that arrives meanwhile ends the replay: the subscription goes on there. A subscription begins one replay per
+`KEYFRAME_INTERVAL_NS` at most; one that pauses and resumes faster waits.
 One that changes over from a stream that is active does so only when the cache spans at most `REPLAY_ALONE_NS`: beyond
 that, going on in the other layer until the next keyframe is better to look at than the past. Up to that span no
 keyframe is asked for, as the replay is over in a seventh of it, and a keyframe would cost every other subscriber;

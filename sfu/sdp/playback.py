@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 
 from sfu.engine.api import Kind
 from sfu.errors import SdpError
@@ -11,6 +12,7 @@ from sfu.sdp.capabilities import VARIANTS
 from sfu.sdp.duplex import receivable_sections, send_on
 from sfu.sdp.model import (
     AcceptedSection,
+    Direction,
     OfferSection,
     PublishNegotiation,
     RemoteDescription,
@@ -18,10 +20,19 @@ from sfu.sdp.model import (
     SentMedia,
     SlotState,
 )
-from sfu.sdp.negotiate import KINDS, RECEIVING, negotiate_publish
+from sfu.sdp.negotiate import KINDS, negotiate_publish
 
 STREAM = "ting"
 """The one MediaStream of a player; its tracks stay while their sources change."""
+
+
+def as_receiver(offer: RemoteDescription) -> RemoteDescription:
+    """A player may offer to send as well; nothing of it is wanted."""
+    sections = tuple(
+        replace(section, direction=Direction.RECVONLY) if section.direction is Direction.SENDRECV else section
+        for section in offer.sections
+    )
+    return replace(offer, sections=sections)
 
 
 def read_playback(
@@ -35,7 +46,7 @@ def read_playback(
         raise _refusal("an offer to receive audio, video or both is expected, and nothing else")
     if len(set(kinds)) != len(kinds):
         raise _refusal("at most one audio and one video section are accepted")
-    if any(section.direction not in RECEIVING for section in sections):
+    if any(section.direction is not Direction.RECVONLY for section in sections):
         raise _refusal("every section must be recvonly")
     if len(sections) > 1 and set(offer.bundle) != {section.mid for section in sections}:
         raise _refusal("all sections must be in one BUNDLE group")

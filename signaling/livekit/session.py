@@ -8,6 +8,7 @@ are routed all the while.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -24,6 +25,7 @@ from sfu.api import (
     ParticipantSession,
     ParticipantsUpdated,
     RequestError,
+    RoomMoved,
     RoomUpdated,
     SessionEnded,
     SessionEvent,
@@ -43,6 +45,7 @@ from signaling.devices import broken_codecs
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
+from signaling.livekit.frames import Frame, serialize
 from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
 from signaling.livekit.refresh import TokenRefresher
@@ -157,7 +160,7 @@ class SignalConnection:
                 join=rtc.JoinResponse(
                     room=room,
                     participant=convert.participant(session.info),
-                    other_participants=[convert.participant(info) for info in session.others()],
+                    other_participants=self._services.frames.participants(session.others()),
                     server_version=convert.COMPATIBLE_VERSION,
                     server_info=convert.server_info(self._services.sfu.node_id),
                     subscriber_primary=not self._options.single_connection,
@@ -317,12 +320,10 @@ class SignalConnection:
 
     def send(self, response: rtc.SignalResponse) -> None:
         """Queue a message in the encoding that the client used last."""
-        if self._outbox.is_closing:
-            return
-        if self._text:
-            frame: bytes | str = json_format.MessageToJson(response, indent=None)
-        else:
-            frame = response.SerializeToString()
+        if not self._outbox.is_closing:
+            self._put(serialize(response, text=self._text))
+
+    def _put(self, frame: Frame) -> None:
         if not self._outbox.put(frame):
             self._metrics.closures.labels("too_slow").inc()
 
@@ -337,13 +338,34 @@ class SignalConnection:
                 self._say_goodbye(convert.leave(event.reason, self._options.client.protocol))
             elif isinstance(event, DataReceived):
                 self._route(session, event)
+            elif isinstance(event, RoomMoved):
+                self._move(event)
             elif not self._outbox.is_closing:
-                self.send(_response(event, self._services))
+                services = self._services
+                self._put(services.frames.frame(event, lambda: _response(event, services), text=self._text))
                 if isinstance(event, ParticipantsUpdated):
                     self._note_own_state(session, event)
         except Exception:
             _log.exception("an event could not be sent")
             self.close(WSCloseCode.INTERNAL_ERROR, "internal")
+
+    def _move(self, event: RoomMoved) -> None:
+        """The client gets a token for the new room with the news, so that it can come back there."""
+        connections = self._services.connection_of
+        if connections.get(event.former_id) is self:
+            del connections[event.former_id]
+            connections[event.participant.participant_id] = self
+        self._services.rpc.handle_left(event.former_id)
+        self._grants = dataclasses.replace(self._grants, room=event.room.name)
+        moved = rtc.RoomMovedResponse(
+            room=convert.room(event.room, self._services.settings.sfu),
+            token=self._refresher.move_to(event.room.name),
+            participant=convert.participant(event.participant),
+            other_participants=[convert.participant(info) for info in event.others],
+        )
+        self.send(rtc.SignalResponse(room_moved=moved))
+        # The Rust SDK takes its next token only from this message.
+        self._send_token(moved.token)
 
     def _note_own_state(self, session: ParticipantSession, event: ParticipantsUpdated) -> None:
         own = session.info
@@ -378,7 +400,7 @@ def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
 def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
     match event:
         case ParticipantsUpdated(participants):
-            infos = [convert.participant(info) for info in participants]
+            infos = services.frames.participants(participants)
             return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos))
         case SubscriberOffer(sdp, offer_id, mid_to_track_id):
             return rtc.SignalResponse(

@@ -44,19 +44,19 @@ INBOUND = """async () => {
 }"""
 
 
-async def page_until(page: Page, condition: str, argument: object = None, timeout_ms: int = TIMEOUT_MS) -> None:
-    """Evaluate `condition`, a JavaScript function of the argument, until it gives something true. It may be async:
-    Playwright's own `wait_for_function` takes a promise for true."""
-    try:
-        async with asyncio.timeout(timeout_ms / 1000):
-            while not await page.evaluate(condition, argument):  # noqa: ASYNC110 - the page has no event
-                await asyncio.sleep(POLL_S)
-    except TimeoutError:
-        raise AssertionError(f"not within {timeout_ms} ms: {condition} of {argument!r}") from None
-
-
 async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS, extra: Sequence[str] = ()) -> Browser:
     return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts, *extra])
+
+
+async def until(page: Page, condition: str, argument: object = None, timeout_ms: int = TIMEOUT_MS) -> None:
+    """Evaluate an async function in the page again and again until it gives something true. Playwright's own
+    `wait_for_function` takes the promise for an answer, and a promise is always true."""
+    try:
+        async with asyncio.timeout(timeout_ms / 1000):
+            while not await page.evaluate(condition, argument):  # noqa: ASYNC110 - pages have no event for it
+                await asyncio.sleep(POLL_S)
+    except TimeoutError:
+        raise AssertionError(f"not within {timeout_ms / 1000} s: {condition} of {argument!r}") from None
 
 
 @dataclass
@@ -125,7 +125,7 @@ class Tab:
 
     async def expect_sound(self, tracks: int) -> None:
         """That many received audio tracks carry energy above silence."""
-        await page_until(
+        await until(
             self.page,
             f"async n => (await ({INBOUND})()).filter(s => s.kind === 'audio' && s.energy > 1e-4).length >= n",
             tracks,

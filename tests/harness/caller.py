@@ -39,10 +39,17 @@ class Caller:
         auto_subscribe: bool = True,
         token: str = "",
         rtc_config: rtc.RtcConfiguration | None = None,
+        single_connection: bool = True,
         **grants: object,
     ) -> Caller:
+        """`single_connection=False` takes the dialect with two peer connections."""
         token = token or make_token(self.room_name, self.identity, **grants)
-        options = rtc.RoomOptions(auto_subscribe=auto_subscribe, connect_timeout=15.0, rtc_config=rtc_config)
+        options = rtc.RoomOptions(
+            auto_subscribe=auto_subscribe,
+            connect_timeout=15.0,
+            rtc_config=rtc_config,
+            single_peer_connection=single_connection,
+        )
         await self.room.connect(self.url, token, options)
         return self
 
@@ -104,6 +111,14 @@ class Caller:
 
     async def watch(self, identity: str, timeout: float = EVENT_TIMEOUT_S) -> PatternReader:
         track, _ = await self.subscribed(identity, rtc.TrackKind.KIND_VIDEO, timeout)
+        reader = PatternReader(track)
+        self._readers.append(reader)
+        return reader
+
+    def watch_track(self, track_id: str) -> PatternReader:
+        """Of a track that this caller is subscribed to."""
+        publications = (p for one in self.room.remote_participants.values() for p in one.track_publications.values())
+        track = next(one.track for one in publications if one.sid == track_id)
         reader = PatternReader(track)
         self._readers.append(reader)
         return reader

@@ -1,4 +1,4 @@
-"""A WebSocket proxy in front of `/rtc` that changes what client and server say to each other.
+"""A WebSocket proxy in front of `/rtc` and `/rtc/v1` that changes what client and server say to each other.
 
 With it a test stands where the network stands: take away candidates, or send media through a relay. And it asks for
 what the SDK has no option for.
@@ -35,7 +35,8 @@ class SignalProxy:
 
     async def start(self) -> SignalProxy:
         app = aiohttp.web.Application()
-        app.router.add_get("/rtc", self._proxy)
+        for path in ("/rtc", "/rtc/v1"):
+            app.router.add_get(path, self._proxy)
         self._runner = aiohttp.web.AppRunner(app, shutdown_timeout=1.0)
         await self._runner.setup()
         site = aiohttp.web.TCPSite(self._runner, "127.0.0.1", 0)

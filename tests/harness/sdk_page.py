@@ -8,7 +8,7 @@ from typing import Any
 
 from playwright.async_api import Browser, BrowserContext, Page
 
-from tests.harness.browser import TIMEOUT_MS, page_until
+from tests.harness.browser import TIMEOUT_MS, until
 from tests.harness.server import ROOT, make_token
 
 DIST = ROOT / "web/node_modules/livekit-client/dist"
@@ -131,7 +131,7 @@ class SdkPage:
 
     async def until(self, condition: str, argument: object = None, timeout_ms: int = TIMEOUT_MS) -> None:
         """`condition` is a JavaScript function, possibly async, of the argument."""
-        await page_until(self.page, condition, argument, timeout_ms)
+        await until(self.page, condition, argument, timeout_ms)
 
     async def outbound(self) -> dict[str, int]:
         """Frames sent by "codec/rid"."""

@@ -191,11 +191,16 @@ async def test_counter_offer_without_an_answer_expires(room: str, http: aiohttp.
         await server.stop()
 
 
-async def test_late_player_of_ffmpeg_gets_a_picture(
-    server: ServerProcess, room: str, http: aiohttp.ClientSession
+async def test_late_viewers_of_ffmpeg_get_a_picture_without_asking_it(
+    server: ServerProcess, join: Join, room: str, http: aiohttp.ClientSession
 ) -> None:
-    token = make_token(room, "ffmpeg")
-    ffmpeg = await FfmpegPublisher(whip_url(server.url, room), token, 46, 659, gop="30").start()
+    """FFmpeg takes no PLI, and its next keyframe is a minute away: the first one has to be kept for late viewers."""
+    early = await join(server.url, "early")
+    ffmpeg = FfmpegPublisher(whip_url(server.url, room), make_token(room, "ffmpeg"), 46, 659, gop="900")
+    await ffmpeg.start()
+    await (await early.watch("ffmpeg")).assert_advances(46, frames=20)
+    late = await join(server.url, "late")
+    await (await late.watch("ffmpeg")).assert_advances(46, frames=10)
     viewer = await player(http, server.url, room, "ffmpeg").post()
     await viewer.marks(shows(46))
     await viewer.request("DELETE")

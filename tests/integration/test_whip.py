@@ -52,10 +52,14 @@ async def test_publisher_is_an_ingress_participant_until_it_deletes_its_session(
     await studio.close()
 
 
-async def test_ffmpeg_publishes_and_takes_its_leave(server: ServerProcess, join: Join, room: str) -> None:
-    """It is the DTLS server, has no ICE but its credentials, and no header extension at all."""
+@pytest.mark.parametrize("options", [{}, {"whip_flags": "dtls_active"}], ids=["dtls server", "dtls client"])
+async def test_ffmpeg_publishes_and_takes_its_leave(
+    server: ServerProcess, join: Join, room: str, options: dict[str, str]
+) -> None:
+    """It has no ICE but its credentials, no header extension at all, and is the DTLS server unless told otherwise."""
     viewer = await join(server.url, "viewer")
-    ffmpeg = await FfmpegPublisher(whip_url(server.url, room), make_token(room, "ffmpeg"), 44, 659).start()
+    token = make_token(room, "ffmpeg")
+    ffmpeg = await FfmpegPublisher(whip_url(server.url, room), token, 44, 659, **options).start()
     await (await viewer.watch("ffmpeg")).assert_advances(44, frames=15)
     await (await viewer.listen("ffmpeg")).assert_tone(659)
     assert viewer.room.remote_participants["ffmpeg"].kind == INGRESS

@@ -11,8 +11,10 @@ from typing import Any
 import aiohttp
 import pytest
 import pytest_asyncio
+from livekit import api
+from livekit.protocol import models
 
-from tests.harness.server import EmbeddedServer, ServerProcess, make_token
+from tests.harness.server import API_KEY, API_SECRET, EmbeddedServer, ServerProcess, make_token
 from tests.harness.whip import SDP, SDP_FRAGMENT, whip_url
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
@@ -319,3 +321,73 @@ async def test_full_room_asks_to_come_again(http: aiohttp.ClientSession, room: s
         assert (await first.post()).status == 201
     finally:
         await server.stop()
+
+
+def to_receive(sdp: str) -> str:
+    return sdp.replace("a=sendonly", "a=recvonly")
+
+
+PLAYER_OFFERS = {
+    "empty": ("", 400),
+    "no ufrag": (BAD_OFFERS["no ufrag"][0], 400),
+    "nul": (BAD_OFFERS["nul"][0], 400),
+    "too long": (BAD_OFFERS["too long"][0], 413),
+    "sendonly": (OBS, 406),
+    "inactive": (OBS.replace("a=sendonly", "a=inactive"), 406),
+    "two videos": (to_receive(BAD_OFFERS["two videos"][0]), 406),
+    "application": (to_receive(BAD_OFFERS["application"][0]), 406),
+    "no bundle": (to_receive(BAD_OFFERS["no bundle"][0]), 406),
+    "no rtcp-mux": (to_receive(BAD_OFFERS["no rtcp-mux"][0]), 406),
+    "unknown codec": (to_receive(BAD_OFFERS["unknown codec"][0]), 406),
+    "good": (to_receive(OBS), 201),
+    "sendrecv": (OBS.replace("a=sendonly", "a=sendrecv"), 201),
+}
+
+
+@pytest.mark.parametrize("name", PLAYER_OFFERS)
+async def test_offer_of_a_player_is_answered_countered_or_refused(client: Client, name: str) -> None:
+    client.endpoint = client.endpoint.replace("/whip/", "/whep/")
+    sdp, status = PLAYER_OFFERS[name]
+    reply = await client.post(sdp)
+    assert reply.status == status, reply.text
+    if status in (201, 406):
+        lines = reply.text.split("\r\n")
+        assert reply.headers["Content-Type"] == SDP
+        assert lines.count("a=sendonly") == 2
+        assert [line.split(" ")[0] for line in lines if line.startswith("m=")] == ["m=audio", "m=video"]
+        assert len([line for line in lines if line.startswith("a=ssrc-group:FID")]) == (status == 406)
+        assert (await client.send("DELETE", reply.headers["Location"])).status == 200
+    else:
+        assert reply.code
+        assert "Location" not in reply.headers
+
+
+async def test_body_that_does_not_come_is_not_waited_for(http: aiohttp.ClientSession, room: str) -> None:
+    server = EmbeddedServer(request_timeout_s="0.5")
+    await server.start()
+    forever = asyncio.Event()
+
+    async def drip() -> AsyncIterator[bytes]:
+        yield b"v=0\r\n"
+        await forever.wait()
+
+    try:
+        client = Client(http, server.url, room)
+        reply = await client.send("POST", data=drip(), headers={"Content-Type": SDP})
+        assert (reply.status, reply.code) == (408, "request_timeout")
+    finally:
+        forever.set()
+        await server.stop()
+
+
+async def test_server_api_knows_the_sessions(client: Client, room: str) -> None:
+    await client.post()
+    async with api.LiveKitAPI(client.server_url, API_KEY, API_SECRET) as admin:
+        listed = await admin.room.list_participants(api.ListParticipantsRequest(room=room))
+        (studio,) = listed.participants
+        assert (studio.identity, studio.kind) == ("studio", models.ParticipantInfo.INGRESS)
+        assert {track.source for track in studio.tracks} == {models.TrackSource.CAMERA, models.TrackSource.MICROPHONE}
+        assert [layer.rid for track in studio.tracks for layer in track.layers] == ["2", "1", "0"]
+        await admin.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="studio"))
+    assert (await client.send("GET", token=client.token)).status == 204
+    assert (await client.post()).status == 403

@@ -75,6 +75,7 @@ class Forwarder:
         "plan",
         "plis_received",
         "replay",
+        "replayed_at_ns",
         "reported",
         "reports",
         "retransmitted",
@@ -103,6 +104,8 @@ class Forwarder:
         self.desired: InboundStream | None = None
         self.replay: Replay | None = None
         """What it gets of its current stream is not the present yet."""
+        self.replayed_at_ns: int | None = None
+        """When the last replay began."""
         self.reported: tuple[int | None, int | None] = (None, None)
         self.target_spatial = HIGHEST_LAYER
         self.target_temporal = HIGHEST_LAYER

@@ -42,6 +42,8 @@ pub(crate) struct Forwarder {
     pub(crate) desired: Option<u32>,
     /// What it gets of its current stream is not the present yet.
     pub(crate) replay: Option<Box<Replay>>,
+    /// When the last replay began.
+    pub(crate) replayed_at_ns: Option<i64>,
     pub(crate) reported: Option<(u32, u32)>,
     pub(crate) target_spatial: u32,
     pub(crate) target_temporal: u32,
@@ -97,6 +99,7 @@ impl Forwarder {
             current: None,
             desired: None,
             replay: None,
+            replayed_at_ns: None,
             reported: None,
             target_spatial: HIGHEST_LAYER,
             target_temporal: HIGHEST_LAYER,

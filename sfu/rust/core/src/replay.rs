@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::DropReason;
+use crate::api::{DropReason, KEYFRAME_INTERVAL_NS};
 use crate::keyframe_cache::CachedPacket;
 use crate::packet::MediaPacket;
 use crate::routing;
@@ -12,37 +12,43 @@ use crate::track::refresh_routes;
 /// Start the replays that are due, and go on with those that run.
 pub(crate) fn run_replays(state: &mut State, now_ns: i64) {
     for slot in state.core.replays.iter().copied().collect::<Vec<_>>() {
-        if state.forwarders.get(slot).is_some_and(|forwarder| forwarder.desired != forwarder.current) {
-            start(state, now_ns, slot);
-        }
+        let wants_another = state.forwarders.get(slot).is_some_and(|forwarder| forwarder.desired != forwarder.current);
+        let is_waiting = wants_another && !start(state, now_ns, slot);
         let is_running = state.forwarders.get(slot).is_some_and(|forwarder| forwarder.replay.is_some());
-        if !is_running || go_on(state, now_ns, slot) {
+        let is_over = !is_running || go_on(state, now_ns, slot);
+        if is_over && !is_waiting {
             state.core.replays.shift_remove(&slot);
         }
     }
 }
 
-fn start(state: &mut State, now_ns: i64, slot: u32) {
-    let Some(forwarder) = state.forwarders.get(slot) else { return };
-    let Some(stream_slot) = forwarder.desired else { return };
-    let Some(stream) = state.streams.get(stream_slot) else { return };
+/// Begin if that can be. False: it is too early after the last time.
+fn start(state: &mut State, now_ns: i64, slot: u32) -> bool {
+    let Some(forwarder) = state.forwarders.get(slot) else { return true };
+    let Some(stream_slot) = forwarder.desired else { return true };
+    let Some(stream) = state.streams.get(stream_slot) else { return true };
+    if forwarder.replayed_at_ns.is_some_and(|last_ns| now_ns - last_ns < KEYFRAME_INTERVAL_NS as i64) {
+        return false;
+    }
     let is_allowed = routing::can_replay(state, forwarder.current, stream);
     let first = stream.cache.first().filter(|_| is_allowed).map(Arc::clone);
     let Some(first) = first else {
         // Void by now: it takes a keyframe after all.
         routing::want_keyframe(state, stream_slot, false);
-        return;
+        return true;
     };
     if !forwarder.knows(first.payload_type) {
         state.core.drop_one(DropReason::NoPayloadForSubscriber);
-        return;
+        return true;
     }
     routing::begin(state, now_ns, slot, stream_slot, &first);
     let replay = state.streams.get(stream_slot).and_then(|stream| stream.cache.replay(now_ns));
-    let Some(forwarder) = state.forwarders.get_mut(slot) else { return };
+    let Some(forwarder) = state.forwarders.get_mut(slot) else { return true };
     forwarder.replay = replay.map(Box::new);
+    forwarder.replayed_at_ns = Some(now_ns);
     let track = forwarder.track;
     refresh_routes(state, track);
+    true
 }
 
 /// Whether the subscription is live now.

@@ -64,10 +64,11 @@ fn peer(engine: &mut Engine, port: u16) -> u64 {
     transport
 }
 
-fn publish(engine: &mut Engine) -> u64 {
+const CACHE_BYTES: u64 = 64 << 10;
+
+fn publish(engine: &mut Engine, codec: Codec) -> u64 {
     let publisher = peer(engine, 1);
-    let payload =
-        InboundPayload { payload_type: 96, codec: Codec::Other, clock_rate: 90_000, rtx_payload_type: Some(97) };
+    let payload = InboundPayload { payload_type: 96, codec, clock_rate: 90_000, rtx_payload_type: Some(97) };
     let config = TrackConfig {
         kind: Kind::Video,
         payloads: vec![payload],
@@ -77,7 +78,7 @@ fn publish(engine: &mut Engine) -> u64 {
         nack: true,
         max_bitrate_bps: 0,
         pli: true,
-        keyframe_cache_bytes: 64 << 10,
+        keyframe_cache_bytes: CACHE_BYTES,
     };
     engine.add_track(publisher, config).unwrap()
 }
@@ -102,12 +103,18 @@ fn subscribe(engine: &mut Engine, track: u64, port: u16) -> u64 {
 
 /// Send `count` packets and take what comes out.
 fn stream(engine: &mut Engine, sender: &SrtpContext, from: i64, count: i64) {
+    stream_of(engine, sender, from, count, &[]);
+}
+
+/// The payloads begin with `head`.
+fn stream_of(engine: &mut Engine, sender: &SrtpContext, from: i64, count: i64, head: &[u8]) {
     let mut out = Vec::new();
     for number in from..from + count {
         let mut data = vec![0x80, 96];
         data.extend_from_slice(&(number as u16).to_be_bytes());
         data.extend_from_slice(&(number as u32).to_be_bytes());
         data.extend_from_slice(&1000_u32.to_be_bytes());
+        data.extend_from_slice(head);
         data.resize(PACKET_BYTES + sender.rtp_overhead(), 0);
         sender.protect_rtp(&mut data, 12, 1000, EXT_SEQ_START + number).unwrap();
         engine.handle_datagram(1_000_000 * number as u64, &path(1), &data);
@@ -130,7 +137,7 @@ fn subscriptions_are_small() {
     const SUBSCRIBERS: u16 = 30;
     let sender = sender();
     let mut engine = Engine::new(1);
-    let track = publish(&mut engine);
+    let track = publish(&mut engine, Codec::Other);
     subscribe(&mut engine, track, 999);
     stream(&mut engine, &sender, 0, 2_000);
     let before = heap_bytes();
@@ -154,7 +161,7 @@ fn joining_and_leaving_leaves_nothing() {
     let mut engine = Engine::new(1);
     let mut after = Vec::new();
     for turn in 0..60 {
-        let track = publish(&mut engine);
+        let track = publish(&mut engine, Codec::Other);
         let mut transports: Vec<u64> = (0..5).map(|one| subscribe(&mut engine, track, 1000 + one)).collect();
         stream(&mut engine, &sender, 20 * turn, 20);
         engine.handle_timeout(20_000_000 * turn as u64 + 20_000_000);
@@ -171,9 +178,32 @@ fn joining_and_leaving_leaves_nothing() {
     assert!(last <= warm + 1024, "{warm} {last}");
 }
 
+fn keyframe_caches_are_bounded_and_given_back() {
+    let sender = sender();
+    let mut engine = Engine::new(1);
+    publish(&mut engine, Codec::Vp8);
+    // No keyframe yet: nothing is kept.
+    stream_of(&mut engine, &sender, 0, 100, &[0]);
+    let before = heap_bytes();
+    let mut highest = 0;
+    for group in 1..20 {
+        let from = 1_000 * group;
+        stream_of(&mut engine, &sender, from, 1, &[0x10, 0, 0, 0, 0x9D, 0x01, 0x2A]);
+        for number in 1..100 {
+            stream_of(&mut engine, &sender, from + number, 1, &[0]);
+            highest = highest.max(heap_bytes() - before);
+        }
+        // Far more than the cache holds, so that it is void.
+        assert!(heap_bytes() <= before + 1024, "{} {before}", heap_bytes());
+    }
+    println!("bytes of heap of a keyframe cache of {CACHE_BYTES}: {highest}");
+    assert!(highest > CACHE_BYTES as usize && highest < CACHE_BYTES as usize * 3 / 2, "{highest}");
+}
+
 /// One test for all: the heap is counted for the whole process.
 #[test]
 fn heap() {
     subscriptions_are_small();
     joining_and_leaving_leaves_nothing();
+    keyframe_caches_are_bounded_and_given_back();
 }

@@ -1,0 +1,52 @@
+"""Messages for many connections are made once, and never the wrong one."""
+
+from dataclasses import replace
+
+from livekit.protocol import rtc
+
+from sfu.api import ParticipantInfo, ParticipantState, ParticipantsUpdated, Permissions
+from sfu.ids import Identity, ParticipantId
+from signaling.livekit import convert, frames
+
+INFO = ParticipantInfo(
+    participant_id=ParticipantId("PA_1"),
+    identity=Identity("ada"),
+    name="Ada",
+    state=ParticipantState.JOINED,
+    joined_at_ms=1,
+    version=1,
+    permissions=Permissions(),
+)
+
+
+def test_a_frame_is_made_once_per_event_and_encoding() -> None:
+    cache, made = frames.Frames(), 0
+
+    def make() -> rtc.SignalResponse:
+        nonlocal made
+        made += 1
+        return rtc.SignalResponse(pong=made)
+
+    first, second = ParticipantsUpdated([INFO]), ParticipantsUpdated([INFO])
+    assert cache.frame(first, make, text=False) is cache.frame(first, make, text=False)
+    assert cache.frame(first, make, text=True) == '{"pong": "2"}'
+    # Equal is not the same.
+    assert cache.frame(second, make, text=False) != cache.frame(first, make, text=False)
+    assert made == 4
+
+
+def test_a_participant_that_changed_is_converted_anew() -> None:
+    cache = frames.Frames()
+    assert cache.participants([INFO]) == [convert.participant(INFO)]
+    # Even where somebody forgot the version.
+    renamed = replace(INFO, name="Ada L.")
+    assert cache.participants([renamed])[0].name == "Ada L."
+    assert cache.participants([INFO])[0].name == "Ada"
+
+
+def test_the_cache_is_bounded() -> None:
+    cache = frames.Frames()
+    cache.participants(
+        replace(INFO, participant_id=ParticipantId(f"PA_{index}")) for index in range(frames.MAX_PARTICIPANTS + 10)
+    )
+    assert len(cache._participants) == frames.MAX_PARTICIPANTS
