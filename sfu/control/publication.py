@@ -84,10 +84,6 @@ class Encoding:
         payloads = self.received.track.payloads
         return payloads[0].codec if payloads else None
 
-    def end_subscriptions(self) -> None:
-        for subscription in list(self.subscriptions.values()):
-            subscription.subscriber.subscriber.unsubscribe(self.track_id)
-
     def handle_stream_started(self, payload_type: int) -> bool:
         """Note the codec that really arrives. True if subscribers were offered something else."""
         before = self.codec
@@ -147,6 +143,10 @@ class Publication:
     @property
     def track_id(self) -> TrackId:
         return self.info.track_id
+
+    def end_subscriptions(self) -> None:
+        for subscription in list(self.subscriptions.values()):
+            subscription.subscriber.subscriber.unsubscribe(self.track_id)
 
     @property
     def encodings(self) -> list[Encoding]:
