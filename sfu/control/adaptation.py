@@ -24,8 +24,8 @@ from sfu.control.participant import Participant
 from sfu.control.publication import Encoding
 from sfu.control.room import Room
 from sfu.control.subscription import Subscription
-from sfu.engine.api import HIGHEST_LAYER, EngineStats, LayerStats, SubscriptionStats
-from sfu.ids import ParticipantId, SubscriptionHandle, TrackHandle, TransportHandle
+from sfu.engine.api import HIGHEST_LAYER, EngineStats, LayerStats
+from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 
 INTERVAL_S = 1.0
 LOST_S = 10.0
@@ -43,7 +43,9 @@ class _Flow:
 
     packets: int
     bitrate_bps: float
-    stats: SubscriptionStats
+    loss: float
+    """Share that was lost on the way from here: what was lost before leaves gaps too, and is not counted."""
+    rtt_ms: float
 
 
 class _Figures:
@@ -57,14 +59,18 @@ class _Figures:
         if before is not None:
             before._before = None
 
-    def flow(self, handle: SubscriptionHandle) -> _Flow | None:
-        now, before = self._subscriptions.get(handle), self._before
+    def flow(self, subscription: Subscription) -> _Flow | None:
+        handle, encoding, before = subscription.handle, subscription.encoding, self._before
+        if handle is None or encoding is None:
+            return None
+        now = self._subscriptions.get(handle)
         earlier = before._subscriptions.get(handle) if before is not None else None
         if now is None or earlier is None or before is None or self._at_s <= before._at_s:
             return None
         elapsed_s = self._at_s - before._at_s
         bitrate_bps = 8 * (now.bytes_sent - earlier.bytes_sent) / elapsed_s
-        return _Flow(now.packets_sent - earlier.packets_sent, bitrate_bps, now)
+        loss = max(0.0, now.fraction_lost - (self.loss_of(encoding.track) or 0.0))
+        return _Flow(now.packets_sent - earlier.packets_sent, bitrate_bps, loss, now.rtt_ms or 0.0)
 
     def loss_of(self, track: TrackHandle) -> float | None:
         """Share of a track's packets that was lost for good; None while it sends nothing."""
@@ -180,9 +186,9 @@ def _priority(subscription: Subscription, speakers: set[ParticipantId]) -> tuple
 
 def _sent_and_lost(videos: Sequence[Subscription], figures: _Figures) -> tuple[float, float]:
     """Bits per second sent, and the share of them that is lost."""
-    flows = [flow for one in videos if one.handle is not None and (flow := figures.flow(one.handle)) is not None]
+    flows = [flow for one in videos if (flow := figures.flow(one)) is not None]
     sent_bps = sum(flow.bitrate_bps for flow in flows)
-    lost_bps = sum(flow.bitrate_bps * flow.stats.fraction_lost for flow in flows)
+    lost_bps = sum(flow.bitrate_bps * flow.loss for flow in flows)
     return sent_bps, lost_bps / sent_bps if sent_bps > 0 else 0.0
 
 
@@ -290,11 +296,11 @@ def _missing_layers(encoding: Encoding, streams: Sequence[LayerStats], wanted: i
 
 def _receiving(participant: Participant, figures: _Figures) -> Iterable[float]:
     for subscription in participant.subscriber.subscriptions.values():
-        flow = figures.flow(subscription.handle) if subscription.handle is not None else None
+        flow = figures.flow(subscription)
         if subscription.paused:
             yield quality.points(0.0, paused=True)
         elif flow is not None and flow.packets > 0:
             layers = len(subscription.target_layers())
             wanted = min(subscription.desired_spatial, layers - 1)
             missing = wanted - min(wanted, subscription.allowed_spatial)
-            yield quality.points(flow.stats.fraction_lost, rtt_ms=flow.stats.rtt_ms or 0.0, missing_layers=missing)
+            yield quality.points(flow.loss, rtt_ms=flow.rtt_ms, missing_layers=missing)
