@@ -179,7 +179,7 @@ class Node:
             if not request.permissions.may_publish(sources[media.kind]):
                 raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
         participant = self._enter(request, sink)
-        return participant, participant.publish_all(offer, received, sources)
+        return participant, participant.publish_all(description, received, sources)
 
     async def play(
         self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
