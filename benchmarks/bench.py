@@ -35,6 +35,7 @@ RESULTS = HERE / "results.json"
 SERVERS: dict[str, Callable[[], PeerServer]] = {
     "ting": TingServer,
     "ting-reference": lambda: TingServer("reference"),
+    "ting-without-cache": lambda: TingServer(TING_KEYFRAME_CACHE_BYTES="0"),
     "janus": JanusServer,
     "livekit": LiveKitServer,
 }
@@ -92,6 +93,8 @@ def _options() -> argparse.Namespace:
 
 
 def _servers_of(scenario: dict[str, Any], servers: Sequence[str]) -> list[str]:
+    if "servers" in scenario:
+        return list(scenario["servers"])
     return [name for name in servers if name == "ting" or scenario.get("peers")]
 
 
@@ -106,8 +109,14 @@ class Bench:
     async def run(self, scenario: dict[str, Any], servers: Sequence[str]) -> dict[str, list[Run]]:
         """The runs of each server, in the order in which they were made."""
         kind = scenario.get("kind", "plain")
-        work = {"plain": self._plain, "storm": self._storm, "churn": self._churn, "largest": self._largest}[kind]
-        repeats = self._repeats if kind in ("plain", "storm") else 1
+        work = {
+            "plain": self._plain,
+            "storm": self._storm,
+            "first-frame": self._plain,
+            "churn": self._churn,
+            "largest": self._largest,
+        }[kind]
+        repeats = self._repeats if kind in ("plain", "storm", "first-frame") else 1
         runs: dict[str, list[Run]] = {name: [] for name in servers}
         for repeat in range(repeats):
             for name in servers if repeat % 2 == 0 else list(reversed(servers)):
