@@ -362,6 +362,17 @@ class RoomUpdated:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomMoved:
+    """The participant is in another room now, under another id. Its transports and its publications are the same;
+    what it received has ended, and what the new room has for it follows."""
+
+    room: RoomInfo
+    participant: ParticipantInfo
+    others: Sequence[ParticipantInfo]
+    former_id: ParticipantId
+
+
+@dataclass(frozen=True, slots=True)
 class SessionEnded:
     """The last event of a session: it was kicked, replaced, timed out, or the room ended."""
 
@@ -380,6 +391,7 @@ SessionEvent = (
     | TrackSubscribed
     | PlaybackChanged
     | RoomUpdated
+    | RoomMoved
     | SessionEnded
 )
 
@@ -464,6 +476,11 @@ class ParticipantSession(Protocol):
     @property
     def single_connection(self) -> bool:
         """As in the `JoinRequest`."""
+        ...
+
+    @property
+    def former_ids(self) -> frozenset[ParticipantId]:
+        """The ids that it had in rooms which it was moved out of."""
         ...
 
     def others(self) -> list[ParticipantInfo]:
@@ -562,7 +579,7 @@ class ParticipantSession(Protocol):
         ...
 
     def signal_lost(self) -> None:
-        """The WebSocket broke without a leave: media goes on, and the departure timeout runs."""
+        """The WebSocket broke without a leave: media goes on, and the time to resume runs."""
         ...
 
     def resume(self, sink: SessionSink) -> None:
@@ -642,6 +659,18 @@ class Sfu(Protocol):
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
         """Kick. Raises unknown_participant."""
+        ...
+
+    def move_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        """Take the participant into another room, which is created if it may be; see `RoomMoved`. A participant of the
+        same identity there goes, and what was forwarded of the participant is not any more. Raises
+        unknown_participant, unknown_room, limit_exceeded, or not_connected while its client is away."""
+        ...
+
+    def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        """Show the participant and its publications in another room, too, until it leaves or `remove_participant` is
+        called there. It neither hears nor sees that room. Raises unknown_participant, unknown_room, limit_exceeded, or
+        duplicate when its identity is there already."""
         ...
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:

@@ -156,7 +156,7 @@ class Node:
 
     def participants(self, room: RoomName) -> list[ParticipantInfo]:
         found = self._rooms.get(room)
-        return [] if found is None else [participant.info for participant in found.participants()]
+        return [] if found is None else found.infos()
 
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
         return self._enter(request, sink)
@@ -173,7 +173,7 @@ class Node:
             if not request.permissions.may_publish(sources[media.kind]):
                 raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
         participant = self._enter(request, sink)
-        return participant, participant.publish_all(offer, received, sources)
+        return participant, participant.publish_all(description, received, sources)
 
     async def play(
         self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
@@ -246,7 +246,28 @@ class Node:
         return participant
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
-        self._require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
+        found = self._rooms.get(room)
+        if found is not None and identity in found.forwarded:
+            found.forwarded.remove(identity)
+        else:
+            self._require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
+
+    def move_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        participant = self._require_participant(room, identity)
+        participant.move_to(self._destination(room, destination, create))
+
+    def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        participant = self._require_participant(room, identity)
+        self._destination(room, destination, create).forward(participant)
+
+    def _destination(self, room: RoomName, destination: RoomName, create: bool) -> Room:
+        self._require_room(room)
+        if destination == room:
+            raise RequestError("destination room cannot be the same as source room")
+        found = self._rooms.get(destination)
+        if found is None and create:
+            found = self._add_room(destination, RoomOptions())
+        return found or self._require_room(destination)
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
         self._require_participant(room, identity).mute_by_server(track_id, muted)
@@ -317,11 +338,12 @@ class Node:
             if publication is None:
                 continue
             publisher = publication.publisher
-            of_room = heard.get(publisher.room_name)
-            if of_room is None:
-                continue
-            before = of_room.get(publisher.info.participant_id, (127, 0))
-            of_room[publisher.info.participant_id] = min(before, (level.level_dbov, level.active_ms))
+            speaker = publisher.info.participant_id
+            for room_name in (publisher.room_name, *(elsewhere.room_name for elsewhere in publisher.shown_in)):
+                of_room = heard.get(room_name)
+                if of_room is not None:
+                    before = of_room.get(speaker, (127, 0))
+                    of_room[speaker] = min(before, (level.level_dbov, level.active_ms))
         for name, levels in heard.items():
             self._rooms[name].update_speakers(levels)
 

@@ -23,7 +23,7 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.errors import RequestError
-from sfu.ids import Identity, ParticipantId, RoomName, TrackId
+from sfu.ids import Identity, RoomName, TrackId
 from signaling.config import Settings
 from signaling.errors import ApiError, TokenError
 from signaling.revocations import Revocations
@@ -126,9 +126,10 @@ class RoomService:
         )
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
-        """The session that the bearer of `grants` had, if it is still there and really the bearer's."""
-        session = self._sfu.find_session(RoomName(grants.room), ParticipantId(participant_id))
-        if session is None or session.info.identity != grants.identity:
+        """The session that the bearer of `grants` had, if it is still there. A client that was moved to another room
+        may know the participant by its former id."""
+        session = self._sfu.find_participant(RoomName(grants.room), Identity(grants.identity))
+        if session is None or participant_id not in {session.info.participant_id, *session.former_ids}:
             return None
         return session
 

@@ -29,6 +29,7 @@ from sfu.api import (
     PublicationEnded,
     PublicationStarted,
     RoomInfo,
+    RoomMoved,
     SessionEnded,
     SessionEvent,
     SessionSink,
@@ -41,6 +42,7 @@ from sfu.api import (
 )
 from sfu.control.answering import AnsweringNegotiator
 from sfu.control.context import ControlContext
+from sfu.control.forwarding import ForwardedParticipants, ended
 from sfu.control.limits import TokenBucket
 from sfu.control.offering import OfferingNegotiator
 from sfu.control.player import Player
@@ -74,6 +76,9 @@ class Participant:
         self._sink: SessionSink | None = sink
         self._auto_subscribe = request.auto_subscribe
         self._departure: asyncio.TimerHandle | None = None
+        self.shown_in: list[ForwardedParticipants] = []
+        """Of the rooms that this participant is forwarded to."""
+        self.former_ids: frozenset[ParticipantId] = frozenset()
         self._announced_subscribed: set[TrackId] = set()
         rate = context.config.max_data_messages_per_s
         self._data_bucket = TokenBucket(rate, rate)
@@ -131,7 +136,7 @@ class Participant:
         return self._info.state is ParticipantState.DISCONNECTED
 
     def others(self) -> list[ParticipantInfo]:
-        return [other.info for other in self._room.participants() if other is not self]
+        return [info for info in self._room.infos() if info.participant_id != self._info.participant_id]
 
     def emit(self, event: SessionEvent) -> None:
         """To the client. Before `start` the join response is the news, so only the end is told."""
@@ -151,6 +156,8 @@ class Participant:
             **changes,  # type: ignore[arg-type]
         )
         self._room.broadcast_info(self)
+        for elsewhere in self.shown_in:
+            elsewhere.handle_changed(self)
 
     def _change_and_tell(self, **changes: object) -> None:
         """As `_change`, and the participant itself hears of it: clients wait for that."""
@@ -174,13 +181,15 @@ class Participant:
         if speakers:
             self.emit(SpeakersChanged(speakers))
 
-    def publish_all(self, sdp: str, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> str:
+    def publish_all(
+        self, offer: RemoteDescription, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]
+    ) -> str:
         """Instead of `start`, for a client that sends and does nothing else: offer in, answer out. `received` is what
         the offer will send. A failure ends the session."""
         self._change(state=ParticipantState.JOINED)
         try:
             self.publisher.announce_received(received, sources)
-            return self.publisher.handle_offer(sdp).sdp
+            return self.publisher.answer(offer).sdp
         except SfuError:
             self.leave(LeaveReason.MEDIA_FAILURE)
             raise
@@ -299,9 +308,8 @@ class Participant:
             self._subscribe_to_all()
 
     def _subscribe_to_all(self) -> None:
-        for other in self._room.participants():
-            for publication in other.publisher.publications:
-                self.offer_publication(publication)
+        for publication in self._room.publications():
+            self.offer_publication(publication)
 
     def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
         self._check_open()
@@ -381,11 +389,52 @@ class Participant:
         self.publisher.close()
         self.subscriber.close()
         self._change(state=ParticipantState.DISCONNECTED, leave_reason=reason)
+        self._stop_forwarding()
         self._room.remove(self)
         event = ParticipantLeft if had_joined else ParticipantAborted
         self._context.notify(event(self._room.info, self._info))
         self.emit(SessionEnded(reason))
         self._sink = None
+
+    def move_to(self, room: Room) -> None:
+        """Go on in another room, with the same transports and publications. Raises not_connected or limit_exceeded."""
+        self._check_open()
+        if self._info.state is not ParticipantState.ACTIVE or self._departure is not None:
+            raise RequestError("the participant is not connected now", code="not_connected")
+        room.make_place(self._info.identity, self._info.kind)
+        before, publications = self._info, self.publisher.publications
+        self._leave_room(self._room, publications)
+        self._room = room
+        self._announced_subscribed.clear()
+        self.former_ids |= {before.participant_id}
+        self._info = replace(before, participant_id=new_participant_id(), version=before.version + 1)
+        room.add(self)
+        self.emit(RoomMoved(room.info, self._info, self.others(), before.participant_id))
+        room.broadcast_info(self)
+        self._context.notify(ParticipantJoined(room.info, self._info))
+        for publication in publications:
+            self._context.notify(PublicationStarted(room.info, self._info, publication.info))
+            room.announce(publication)
+        self._subscribe_to_all()
+
+    def _leave_room(self, room: Room, publications: Sequence[Publication]) -> None:
+        """As if it had left, for everyone but itself, who sees everyone else leave."""
+        self.subscriber.unsubscribe_all()
+        self._stop_forwarding()
+        for publication in publications:
+            publication.end_subscriptions()
+            self._context.notify(PublicationEnded(room.info, self._info, publication.info))
+        others = [ended(info, LeaveReason.MIGRATION) for info in self.others()]
+        self._info = ended(self._info, LeaveReason.MIGRATION)
+        room.broadcast_info(self)
+        room.remove(self)
+        self._context.notify(ParticipantLeft(room.info, self._info))
+        # Not every client forgets them when it hears that it was moved.
+        self.emit(ParticipantsUpdated(others))
+
+    def _stop_forwarding(self) -> None:
+        for elsewhere in list(self.shown_in):
+            elsewhere.remove(self._info.identity)
 
     # --- what the transports tell ------------------------------------------------------------------------------
 
@@ -435,10 +484,11 @@ class Participant:
         self._change()
         self._context.notify(PublicationStarted(self._room.info, self._info, publication.info))
         self._room.announce(publication)
+        for elsewhere in self.shown_in:
+            elsewhere.handle_published(publication)
 
     def handle_unpublished(self, publication: Publication) -> None:
-        for subscription in list(publication.subscriptions.values()):
-            subscription.subscriber.subscriber.unsubscribe(publication.track_id)
+        publication.end_subscriptions()
         self._change()
         self._context.notify(PublicationEnded(self._room.info, self._info, publication.info))
 

@@ -83,6 +83,10 @@ class Publication:
         payloads = self.received.track.payloads
         return payloads[0].codec if payloads else None
 
+    def end_subscriptions(self) -> None:
+        for subscription in list(self.subscriptions.values()):
+            subscription.subscriber.subscriber.unsubscribe(self.track_id)
+
     def handle_stream_started(self, payload_type: int) -> bool:
         """Note the codec that really arrives. True if subscribers were offered something else."""
         before = self.codec

@@ -23,6 +23,7 @@ from sfu.api import (
     SpeakersChanged,
 )
 from sfu.control.context import ControlContext
+from sfu.control.forwarding import ForwardedParticipants
 from sfu.control.participant import Participant
 from sfu.control.publication import Publication
 from sfu.control.speakers import SpeakerDetector
@@ -40,6 +41,7 @@ class Room:
         self.name = name
         self._participants: dict[ParticipantId, Participant] = {}
         self._by_identity: dict[Identity, Participant] = {}
+        self.forwarded = ForwardedParticipants(self)
         self._speakers = SpeakerDetector(round(config.speaker_interval_s * 1000))
         self._info = RoomInfo(
             room_id=new_room_id(),
@@ -110,6 +112,14 @@ class Room:
     def participants(self) -> list[Participant]:
         return list(self._participants.values())
 
+    def infos(self) -> list[ParticipantInfo]:
+        """Everyone who is seen in the room."""
+        return [*(participant.info for participant in self._participants.values()), *self.forwarded.infos()]
+
+    def publications(self) -> list[Publication]:
+        own = [one for participant in self._participants.values() for one in participant.publisher.publications]
+        return [*own, *self.forwarded.publications()]
+
     def find(self, participant_id: ParticipantId) -> Participant | None:
         return self._participants.get(participant_id)
 
@@ -121,7 +131,7 @@ class Room:
             publication = participant.publisher.find(track_id)
             if publication is not None:
                 return publication
-        return None
+        return self.forwarded.find_publication(track_id)
 
     # --- coming and going ---------------------------------------------------------------------------------
 
@@ -136,11 +146,21 @@ class Room:
         older = self._by_identity.get(identity)
         if older is not None:
             older.leave(LeaveReason.DUPLICATE_IDENTITY)
-        full = len(self._participants) >= self._context.config.max_participants_per_room
+        self.forwarded.remove(identity)
+        full = len(self._participants) + len(self.forwarded) >= self._context.config.max_participants_per_room
         if kind not in DEPENDENT_KINDS:
             full = full or self._head_count()[0] >= self._info.max_participants
         if full:
             raise RequestError("the room is full", code="limit_exceeded")
+
+    def forward(self, original: Participant) -> None:
+        """Raises duplicate or limit_exceeded."""
+        identity = original.info.identity
+        if identity in self._by_identity or identity in self.forwarded:
+            raise RequestError("there is a participant of this identity", code="duplicate")
+        if len(self._participants) + len(self.forwarded) >= self._context.config.max_participants_per_room:
+            raise RequestError("the room is full", code="limit_exceeded")
+        self.forwarded.add(original)
 
     def add(self, participant: Participant) -> None:
         self._participants[participant.info.participant_id] = participant
@@ -150,7 +170,7 @@ class Room:
             self._empty_since_s = None
 
     def remove(self, participant: Participant) -> None:
-        """Called by the participant when it has ended."""
+        """Called by the participant when it has ended, or goes on in another room."""
         info = participant.info
         self._participants.pop(info.participant_id, None)
         if self._by_identity.get(info.identity) is participant:
@@ -159,7 +179,11 @@ class Room:
         if self._empty_since_s is None and self._head_count()[0] == 0:
             self._empty_since_s = self._context.loop.time()
 
+    def forget_speaker(self, participant_id: ParticipantId) -> None:
+        self._speakers.remove(participant_id)
+
     def close(self, reason: LeaveReason) -> None:
+        self.forwarded.close()
         for participant in self.participants():
             participant.leave(reason)
         if self._flush_timer is not None:

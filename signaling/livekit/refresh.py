@@ -44,12 +44,19 @@ class TokenRefresher:
             self._grants = grants
             self._refresh()
 
+    def move_to(self, room: str) -> str:
+        """A token for another room, to be sent by the caller."""
+        self._grants = dataclasses.replace(self._grants, room=room)
+        token = self._issue()
+        self._schedule()
+        return token
+
     def stop(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
 
-    def issue(self) -> str:
+    def _issue(self) -> str:
         ttl_s = max(self._ttl_s, self._grants.expires_at - self._clock())
         self._expires_at = self._clock() + ttl_s
         token = self._tokens.issue(self._grants, ttl_s)
@@ -59,7 +66,7 @@ class TokenRefresher:
         return token
 
     def _refresh(self) -> None:
-        self._send(self.issue())
+        self._send(self._issue())
         self._schedule()
 
     def _schedule(self) -> None:

@@ -174,6 +174,34 @@ async def _update_subscriptions(
     return room.UpdateSubscriptionsResponse()
 
 
+async def _move_participant(
+    services: Services, grants: Grants, message: room.MoveParticipantRequest
+) -> room.MoveParticipantResponse:
+    source, destination = _require_destination(grants, message.room, message.destination_room)
+    services.sfu.move_participant(source, Identity(message.identity), destination, create=services.settings.auto_create)
+    return room.MoveParticipantResponse()
+
+
+async def _forward_participant(
+    services: Services, grants: Grants, message: room.ForwardParticipantRequest
+) -> room.ForwardParticipantResponse:
+    source, destination = _require_destination(grants, message.room, message.destination_room)
+    services.sfu.forward_participant(
+        source, Identity(message.identity), destination, create=services.settings.auto_create
+    )
+    return room.ForwardParticipantResponse()
+
+
+def _require_destination(grants: Grants, source: str, destination: str) -> tuple[RoomName, RoomName]:
+    name = _require_admin(grants, source)
+    _require(bool(destination) and grants.destination_room == destination)
+    if source == destination:
+        raise TwirpError("invalid_argument", "destination room cannot be the same as source room")
+    if not is_clean(destination, MAX_ROOM_NAME_LENGTH):
+        raise TwirpError("invalid_argument", f"a room name has 1 to {MAX_ROOM_NAME_LENGTH} ordinary characters")
+    return name, RoomName(destination)
+
+
 # --- data -----------------------------------------------------------------------------------------------
 
 
@@ -228,6 +256,8 @@ METHODS: dict[str, Method] = {
     "UpdateParticipant": Method(room.UpdateParticipantRequest, _update_participant),
     "UpdateSubscriptions": Method(room.UpdateSubscriptionsRequest, _update_subscriptions),
     "SendData": Method(room.SendDataRequest, _send_data),
+    "ForwardParticipant": Method(room.ForwardParticipantRequest, _forward_participant),
+    "MoveParticipant": Method(room.MoveParticipantRequest, _move_participant),
     "PerformRpc": Method(room.PerformRpcRequest, _perform_rpc),
     "UpdateRoomMetadata": Method(room.UpdateRoomMetadataRequest, _update_room_metadata),
 }

@@ -8,6 +8,7 @@ are routed all the while.
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
@@ -22,6 +23,7 @@ from sfu.api import (
     ParticipantSession,
     ParticipantsUpdated,
     RequestError,
+    RoomMoved,
     RoomUpdated,
     SessionEnded,
     SessionEvent,
@@ -328,6 +330,8 @@ class SignalConnection:
                 self._say_goodbye(convert.leave(event.reason, self._options.client.protocol))
             elif isinstance(event, DataReceived):
                 self._route(session, event)
+            elif isinstance(event, RoomMoved):
+                self._move(event)
             elif not self._outbox.is_closing:
                 services = self._services
                 self._put(services.frames.frame(event, lambda: _response(event, services), text=self._text))
@@ -336,6 +340,24 @@ class SignalConnection:
         except Exception:
             _log.exception("an event could not be sent")
             self.close(WSCloseCode.INTERNAL_ERROR, "internal")
+
+    def _move(self, event: RoomMoved) -> None:
+        """The client gets a token for the new room with the news, so that it can come back there."""
+        connections = self._services.connection_of
+        if connections.get(event.former_id) is self:
+            del connections[event.former_id]
+            connections[event.participant.participant_id] = self
+        self._services.rpc.handle_left(event.former_id)
+        self._grants = dataclasses.replace(self._grants, room=event.room.name)
+        moved = rtc.RoomMovedResponse(
+            room=convert.room(event.room, self._services.settings.sfu),
+            token=self._refresher.move_to(event.room.name),
+            participant=convert.participant(event.participant),
+            other_participants=[convert.participant(info) for info in event.others],
+        )
+        self.send(rtc.SignalResponse(room_moved=moved))
+        # The Rust SDK takes its next token only from this message.
+        self._send_token(moved.token)
 
     def _note_own_state(self, session: ParticipantSession, event: ParticipantsUpdated) -> None:
         own = session.info

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import warnings
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,7 @@ import pytest_asyncio
 from livekit import api, rtc
 from livekit.api import ServerError
 
+from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
 from tests.harness.server import API_KEY, API_SECRET, ServerProcess, make_token
 
@@ -128,6 +130,55 @@ async def test_data(rooms: api.RoomService, server: ServerProcess, join: Join, r
         assert [packet.topic for packet in packets] == topics
         assert packets[0].data == b"hello"
         assert packets[0].participant is None
+
+
+async def test_moved_to_another_room(rooms: api.RoomService, server: ServerProcess, join: Join, room: str) -> None:
+    """What alice publishes goes on, for those of the new room; after a reconnect she is still there."""
+    alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
+    await alice.publish_tone(600)
+    await (await bob.listen("alice")).assert_tone(600)
+    cleo = Caller(server.url, f"{room}-2", "cleo")
+    await cleo.join()
+    try:
+        await cleo.publish_tone(800)
+        await rooms.move_participant(
+            api.MoveParticipantRequest(room=room, identity="alice", destination_room=f"{room}-2")
+        )
+        await alice.wait_for("moved")
+        assert alice.room.name == f"{room}-2"
+        await bob.wait_for("participant_disconnected", lambda who: who.identity == "alice")
+        await alice.until(lambda: list(alice.room.remote_participants) == ["cleo"], "cleo alone to be there")
+        await asyncio.gather(
+            (await cleo.listen("alice")).assert_tone(600), (await alice.listen("cleo")).assert_tone(800)
+        )
+        begin = len(cleo.events)
+        await alice.room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
+        await cleo.wait_for("track_subscribed", after=begin, timeout=20)
+        await (await cleo.listen("alice")).assert_tone(600)
+    finally:
+        await cleo.leave()
+
+
+async def test_forwarded_to_another_room(rooms: api.RoomService, server: ServerProcess, join: Join, room: str) -> None:
+    alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
+    await alice.publish_tone(600)
+    await alice.publish_pattern(5)
+    cleo = Caller(server.url, f"{room}-2", "cleo")
+    await cleo.join()
+    try:
+        await rooms.forward_participant(
+            api.ForwardParticipantRequest(room=room, identity="alice", destination_room=f"{room}-2")
+        )
+        await asyncio.gather(
+            (await cleo.listen("alice")).assert_tone(600), (await cleo.watch("alice")).assert_advances(5),
+            (await bob.listen("alice")).assert_tone(600),
+        )  # fmt: skip
+        assert list(alice.room.remote_participants) == ["bob"]
+        await rooms.remove_participant(api.RoomParticipantIdentity(room=f"{room}-2", identity="alice"))
+        await cleo.wait_for("participant_disconnected", lambda who: who.identity == "alice")
+        assert "alice" in bob.room.remote_participants
+    finally:
+        await cleo.leave()
 
 
 async def test_remote_procedures(server: ServerProcess, join: Join, room: str) -> None:

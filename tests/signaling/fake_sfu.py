@@ -27,6 +27,7 @@ from sfu.api import (
     PublicationInfo,
     RequestError,
     RoomInfo,
+    RoomMoved,
     RoomOptions,
     RoomUpdated,
     SdpError,
@@ -51,6 +52,7 @@ class FakeSession:
         self.request = request
         self.sink = sink
         self.calls: list[tuple[Any, ...]] = []
+        self.former_ids: frozenset[ParticipantId] = frozenset()
         self.data: list[tuple[DataKind, bytes]] = []
         self.last_sequence = 0
         self.ended: LeaveReason | None = None
@@ -86,6 +88,12 @@ class FakeSession:
 
     def emit(self, event: SessionEvent) -> None:
         self.sink(event)
+
+    def move_to(self, room: RoomName) -> None:
+        self._note("moved", room)
+        self.request = dataclasses.replace(self.request, room=room)
+        self.former_ids |= {self._participant_id}
+        self._participant_id = new_participant_id()
 
     def receive_data(self, kind: DataKind, payload: bytes) -> None:
         """As if it had arrived on the participant's data channel."""
@@ -323,6 +331,28 @@ class FakeSfu:
 
     def remove_participant(self, room: RoomName, identity: Identity) -> None:
         self._find(room, identity).end(LeaveReason.PARTICIPANT_REMOVED)
+
+    def move_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        """A move within the fake: the session is in the other room, and that is all."""
+        self._require_destination(room, destination, create)
+        session = self._find(room, identity)
+        former = session.info.participant_id
+        self._sessions[room].remove(session)
+        session.move_to(destination)
+        self._sessions[destination].append(session)
+        moved_to = self.find_room(destination)
+        assert moved_to is not None
+        session.emit(RoomMoved(moved_to, session.info, session.others(), former))
+
+    def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
+        self._require_destination(room, destination, create)
+        self._find(room, identity)._note("forwarded", destination)
+
+    def _require_destination(self, room: RoomName, destination: RoomName, create: bool) -> None:
+        self._require_room(room)
+        if create:
+            self.create_room(destination, RoomOptions())
+        self._require_room(destination)
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
         session = self._find(room, identity)

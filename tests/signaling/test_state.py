@@ -10,10 +10,11 @@ import pytest
 from livekit.protocol import models, rtc
 
 from sfu.api import ParticipantChanges, Permissions, RoomOptions
-from sfu.ids import ParticipantId
+from sfu.ids import ParticipantId, RoomName
 from signaling.livekit.simulate import MAX_RESUME_FAULTS, RESUME_FAULT_S, ResumeFaults
 from signaling.tokens import Grants, TokenService
 from tests.signaling.harness import KEY, SECRET, Client, Server, eventually, running
+from tests.signaling.test_twirp import call
 
 Response = rtc.RequestResponse
 OWN = {"can_update_own_metadata": True}
@@ -170,6 +171,58 @@ def _token_with(server: Server, config: Any) -> str:
     return jwt.encode({**claims, "roomConfig": config}, SECRET, "HS256")
 
 
+# --- moved to another room --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("knows_its_new_id", [True, False])
+async def test_who_is_moved_comes_back_to_the_new_room(server: Server, knows_its_new_id: bool) -> None:
+    client = await server.join(grants=OWN)
+    token = server.tokens.issue(Grants(room="lobby", room_admin=True, destination_room="attic"), 60)
+    body = {"room": "lobby", "identity": "alice", "destinationRoom": "attic"}
+    assert (await call(server, "MoveParticipant", body, token))[0] == 200
+    moved = (await client.expect("room_moved")).room_moved
+    assert (moved.room.name, moved.participant.identity) == ("attic", "alice")
+    assert moved.participant.sid != client.sid
+    grants = server.tokens.verify(moved.token)
+    assert (grants.room, grants.identity, grants.can_update_own_metadata) == ("attic", "alice", True)
+    await client.ping()
+    await client.ws.close()
+    sid = moved.participant.sid if knows_its_new_id else client.sid
+    again = await server.connect(moved.token, reconnect="1", sid=sid)
+    await again.expect("reconnect")
+    old = await server.connect(reconnect="1", sid=client.sid)
+    assert (await old.expect("leave")).leave.action == rtc.LeaveRequest.RECONNECT
+
+
+@pytest.mark.parametrize("method", ["MoveParticipant", "ForwardParticipant"])
+async def test_only_to_the_room_that_the_token_names(server: Server, method: str) -> None:
+    await server.join()
+    body = {"room": "lobby", "identity": "alice", "destinationRoom": "attic"}
+
+    def token(**grants: Any) -> str:
+        return server.tokens.issue(Grants(**{"room": "lobby", "room_admin": True, **grants}), 60)
+
+    for wrong in (token(), token(destination_room="cellar"), token(destination_room="attic", room_admin=False),
+                  token(destination_room="attic", room="attic")):  # fmt: skip
+        assert (await call(server, method, body, wrong))[0] == 401
+    same = {**body, "destinationRoom": "lobby"}
+    assert (await call(server, method, same, token(destination_room="lobby")))[0] == 400
+    unclean = {**body, "destinationRoom": "a\nb"}
+    assert (await call(server, method, unclean, token(destination_room="a\nb")))[0] == 400
+    assert (await call(server, method, body, token(destination_room="attic")))[0] == 200
+
+
+async def test_without_auto_create_the_destination_must_be_there() -> None:
+    async with running(auto_create=False) as server:
+        server.sfu.create_room(RoomName("lobby"), RoomOptions())
+        await server.join()
+        token = server.tokens.issue(Grants(room="lobby", room_admin=True, destination_room="attic"), 60)
+        body = {"room": "lobby", "identity": "alice", "destinationRoom": "attic"}
+        for method in ("MoveParticipant", "ForwardParticipant"):
+            status, answer, _ = await call(server, method, body, token)
+            assert (status, answer["msg"]) == (404, "requested room does not exist")
+
+
 # --- rooms that must be created first ---------------------------------------------------------------------
 
 
@@ -180,7 +233,7 @@ async def test_without_auto_create_a_room_must_be_there() -> None:
                 assert (response.status, await response.text()) == (404, "requested room does not exist")
         async with server.http.post(f"{server.url}/api/v1/rooms/lobby/tokens", json={"name": "Ada"}) as response:
             assert (response.status, (await response.json())["error"]["code"]) == (404, "room_not_found")
-        server.sfu.create_room("lobby", RoomOptions())  # type: ignore[arg-type]
+        server.sfu.create_room(RoomName("lobby"), RoomOptions())
         await server.join()
 
 
