@@ -579,7 +579,7 @@ class ParticipantSession(Protocol):
         ...
 
     def signal_lost(self) -> None:
-        """The WebSocket broke without a leave: media goes on, and the departure timeout runs."""
+        """The WebSocket broke without a leave: media goes on, and the time to resume runs."""
         ...
 
     def resume(self, sink: SessionSink) -> None:

@@ -132,6 +132,11 @@ class Participant:
         return self._room.name
 
     @property
+    def room_group(self) -> int:
+        """The engine's group of this participant's transports."""
+        return self._room.group
+
+    @property
     def ended(self) -> bool:
         return self._info.state is ParticipantState.DISCONNECTED
 
@@ -181,13 +186,15 @@ class Participant:
         if speakers:
             self.emit(SpeakersChanged(speakers))
 
-    def publish_all(self, sdp: str, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> str:
+    def publish_all(
+        self, offer: RemoteDescription, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]
+    ) -> str:
         """Instead of `start`, for a client that sends and does nothing else: offer in, answer out. `received` is what
         the offer will send. A failure ends the session."""
         self._change(state=ParticipantState.JOINED)
         try:
             self.publisher.announce_received(received, sources)
-            return self.publisher.handle_offer(sdp).sdp
+            return self.publisher.answer(offer).sdp
         except SfuError:
             self.leave(LeaveReason.MEDIA_FAILURE)
             raise

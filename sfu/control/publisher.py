@@ -166,6 +166,11 @@ class Publisher:
         if not self._offers.take(self._context.loop.time()):
             raise SdpError("too many offers", code="rate_limited")
         offer = parse_description(sdp, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections)
+        return self.answer(offer)
+
+    def answer(self, offer: RemoteDescription) -> Answer:
+        """As `handle_offer`, for an offer that has been read already."""
+        config = self._context.config
         negotiation = negotiate_publish(
             offer, hints=self._hints(), video_codecs=config.video_codecs, audio_codecs=config.audio_codecs
         )
@@ -178,7 +183,7 @@ class Publisher:
         self._reconcile(transport, negotiation)
         negotiation = self._complete_answer(transport, offer, negotiation)
         self._version += 1
-        answer = render_answer(
+        text = render_answer(
             negotiation,
             transport.local(),
             session_id=self._session_id,
@@ -187,7 +192,7 @@ class Publisher:
             max_message_size=config.max_data_message_bytes,
         )
         sent = {section.mid: section.sent.track_id for section in negotiation.answer if section.sent is not None}
-        return Answer(answer, sent)
+        return Answer(text, sent)
 
     def _hints(self) -> dict[str, PublishHint]:
         infos = {pending.cid: pending.info for pending in self._pending.values()}
@@ -204,7 +209,7 @@ class Publisher:
 
     def _ensure_transport(self) -> Transport:
         if self.transport is None:
-            transport = self._context.make_transport(TransportRole.PUBLISH)
+            transport = self._context.make_transport(TransportRole.PUBLISH, self._participant.room_group)
             transport.events.on(TransportEvents.DATA, self._on_data)
             transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
             transport.events.on(TransportEvents.DATA_READY, self._handle_data_ready)

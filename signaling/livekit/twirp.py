@@ -8,6 +8,7 @@ are in `room_service`.
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -76,7 +77,7 @@ async def _answer(request: web.Request, services: Services) -> web.Response:
         _parse_json(body, message)
         answer = await method.handle(services, grants, message)
         text = json_format.MessageToJson(answer, preserving_proto_field_name=True, indent=None)
-        return web.Response(text=text, content_type=_JSON)
+        return web.Response(body=text.encode(), content_type=_JSON)
     try:
         message.ParseFromString(body)
     except DecodeError:
@@ -139,7 +140,8 @@ def _error_response(error: TwirpError) -> web.Response:
     body: dict[str, str | Mapping[str, str]] = {"code": error.code, "msg": str(error)}
     if error.meta:
         body["meta"] = error.meta
-    response = web.json_response(body, status=STATUS[error.code])
+    # Without a charset: a client that finds one does not read the code of an error.
+    response = web.Response(body=json.dumps(body).encode(), status=STATUS[error.code], content_type=_JSON)
     if error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     return response

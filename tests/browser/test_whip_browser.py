@@ -195,6 +195,13 @@ async def test_publish_play_restart_and_end_across_origins(
 
     assert await studio.evaluate("() => session.end()") == 200
     await viewer.wait_for_function("() => events.at(-1)[0] === 'inactive'")
+    # The same sections and SSRCs go on with whoever comes next.
+    ssrc = "async () => (await session.stat('inbound-rtp', 'video')).ssrc"
+    before = await viewer.evaluate(ssrc)
+    await run(studio, "publish", whip_url(server.url, room), make_token(room, "studio"))
+    await viewer.wait_for_function("() => events.at(-1)[0] === 'active'")
+    await frames_after(viewer, DECODED, 10)
+    assert await viewer.evaluate(ssrc) == before
     await viewer.evaluate("() => source.close()")
     assert await viewer.evaluate("() => session.end()") == 200
 

@@ -45,8 +45,9 @@ async def call(server: Server, method: str, body: Any = None, token: str | None 
 
 async def error(server: Server, method: str, body: Any = None, token: str | None = None, **options: Any) -> Any:
     """Status and code of an error, whose body has nothing else but a sentence."""
-    status, answer, _ = await call(server, method, body, token, **options)
+    status, answer, headers = await call(server, method, body, token, **options)
     assert set(answer) == {"code", "msg"}, answer
+    assert headers["Content-Type"] == "application/json"
     assert isinstance(answer["msg"], str)
     return status, answer["code"]
 
@@ -58,7 +59,7 @@ async def test_json_in_both_spellings_and_json_out_in_one(server: Server) -> Non
     for body in ({"name": "a", "emptyTimeout": 77, "later": 1}, {"name": "b", "empty_timeout": 77}):
         status, answer, headers = await call(server, "CreateRoom", body)
         assert (status, answer["empty_timeout"], headers["Content-Type"]) == (
-            200, 77, "application/json; charset=utf-8",
+            200, 77, "application/json",
         )  # fmt: skip
         assert "num_participants" not in answer, "defaults are left out"
 
