@@ -56,7 +56,7 @@ class OfferingNegotiator:
 
     def start(self) -> None:
         """Open the transport and send the first offer, which has at least the data section."""
-        transport = self._context.make_transport(TransportRole.SUBSCRIBE)
+        transport = self._context.make_transport(TransportRole.SUBSCRIBE, self._participant.room_group)
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
         transport.events.on(TransportEvents.DATA_READY, self._participant.handle_data_ready)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)

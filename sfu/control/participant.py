@@ -132,6 +132,11 @@ class Participant:
         return self._room.name
 
     @property
+    def room_group(self) -> int:
+        """The engine's group of this participant's transports."""
+        return self._room.group
+
+    @property
     def ended(self) -> bool:
         return self._info.state is ParticipantState.DISCONNECTED
 

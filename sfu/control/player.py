@@ -133,7 +133,9 @@ class Player:
         return place.ssrc, place.rtx_ssrc
 
     def _open(self) -> Transport:
-        transport = self._transport = self._context.make_transport(TransportRole.SUBSCRIBE)
+        transport = self._transport = self._context.make_transport(
+            TransportRole.SUBSCRIBE, self._participant.room_group
+        )
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)
         return transport

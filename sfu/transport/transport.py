@@ -41,7 +41,7 @@ class TransportEvents(StrEnum):
     """(): DTLS finished and the SRTP keys are in the engine; again after a new DTLS association."""
     CLOSED = "closed"
     """(reason: str), exactly once, the last event: closed (by us), peer_closed, setup_timeout, consent_lost,
-    fingerprint_mismatch, dtls_failed."""
+    fingerprint_mismatch, dtls_failed, engine_fault."""
     DATA = "data"
     """(kind: DataKind, payload: bytes): a message of the peer."""
     DATA_READY = "data_ready"
@@ -245,6 +245,11 @@ class Transport:
     def _handle_data_ready(self) -> None:
         self._emit(TransportEvents.DATA_READY)
 
+    def handle_fault(self) -> None:
+        """The engine failed while it worked for this transport: its media has ended."""
+        self.counters["engine_faults"] += 1
+        self._fail("engine_fault")
+
     # --- end ----------------------------------------------------------------------------------------------------
 
     def poll(self, now_ns: int) -> None:
@@ -253,7 +258,7 @@ class Transport:
             return
         if not self.connected and now_ns - self._setup_began_ns >= self._config.transport_setup_timeout_s * 1e9:
             self._fail("setup_timeout")
-        elif self._agent.consent_expired(now_ns, int(self._config.consent_timeout_s * 1e9)):
+        elif self._registry.consent_expired(self._agent, now_ns, int(self._config.consent_timeout_s * 1e9)):
             self._fail("consent_lost")
 
     async def close(self) -> None:

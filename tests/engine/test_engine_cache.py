@@ -138,7 +138,9 @@ class TestReplay:
     def test_abs_send_time_and_transport_cc_are_those_of_the_replay(self, net: Net) -> None:
         call = Call(net, pli=False)
         call.pictures(10, key=True)
-        first, second = call.viewer(), call.viewer()
+        first = call.viewer()
+        net.advance(30 * MS)
+        second = call.viewer()
         call.pictures(10)
         for viewer in (first, second):
             times = [int.from_bytes(packet.extensions[6], "big") for packet in viewer.rtp]
@@ -146,6 +148,41 @@ class TestReplay:
             assert times == expected
             numbers = [int.from_bytes(packet.extensions[5], "big") for packet in viewer.rtp]
             assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+
+    def test_first_picture_leaves_whole_however_slowly_it_came(self, net: Net) -> None:
+        call = Call(net, pli=False)
+        for packet in call.source.make_frame(key=True, packets=6):
+            call.publisher.send(packet)
+            net.advance(50 * MS)
+        call.pictures(2)
+        viewer = call.viewer()
+        net.advance(10 * MS)
+        assert len(viewer.rtp) == 6
+        net.advance(SECOND)
+        assert_same_pictures(viewer.rtp, call.source.sent)
+
+    def test_straggler_from_before_the_keyframe_is_not_of_its_pictures(self, net: Net) -> None:
+        call = Call(net, pli=False)
+        (straggler,) = call.source.make_frame()
+        call.pictures(3, key=True)
+        call.publisher.send(straggler)
+        viewer = call.viewer()
+        net.advance(SECOND)
+        assert len(viewer.rtp) == 6
+        assert net.drops == {}
+
+    def test_restart_of_the_sequence_in_a_replay_ends_it(self, net: Net) -> None:
+        call = Call(net, pli=False)
+        call.pictures(50, key=True)
+        viewer = call.viewer()
+        net.advance(50 * MS)
+        before = len(viewer.rtp)
+        assert 2 <= before < 100
+        call.source.skip(600)
+        call.pictures(10)
+        assert len(viewer.rtp) == before
+        call.pictures(1, key=True)
+        assert len(viewer.rtp) == before + 2
 
     @pytest.mark.parametrize("rtx", [True, False])
     def test_replayed_packets_are_resent_like_others(self, net: Net, rtx: bool) -> None:

@@ -271,14 +271,13 @@ def _fan_out(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket
         stream.top_temporal = max(stream.top_temporal, info.temporal)
         stream.top_spatial = max(stream.top_spatial, info.spatial)
     if info.is_keyframe and is_newest:
-        is_new = packet.timestamp != stream.keyframe_timestamp
-        if is_new:
+        if packet.timestamp != stream.keyframe_timestamp:
             stream.keyframe_timestamp = packet.timestamp
             stream.keyframes += 1
             stream.cache.begin()
         core.keyframes_wanted.pop(stream, None)
         if stream.waiting or stream.replaying:
-            routing.begin_waiting(core, now_ns, stream, packet, is_new=is_new)
+            routing.begin_waiting(core, now_ns, stream, packet)
     if stream.cache.limit_bytes or stream.replaying:
         _remember(stream, CachedPacket(now_ns, packet.ext_seq, packet, is_newest))
     temporal, spatial, ext_seq = info.temporal, info.spatial, packet.ext_seq

@@ -66,10 +66,9 @@ def restart(core: Core, stream: InboundStream) -> None:
     stream.track.refresh_routes()
 
 
-def begin_waiting(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket, *, is_new: bool) -> None:
-    """`packet` begins a keyframe of `stream`: everyone who waits for that goes over now, and who is still catching up
-    when the keyframe is a new one, and not another part of that which the cache begins with."""
-    for forwarder in stream.waiting + (stream.replaying if is_new else []):
+def begin_waiting(core: Core, now_ns: int, stream: InboundStream, packet: MediaPacket) -> None:
+    """`packet` begins a keyframe of `stream`: everyone who waits for that goes over now, or is still catching up."""
+    for forwarder in stream.waiting + stream.replaying:
         if packet.payload_type in forwarder.payloads:
             forwarder.begin(now_ns, stream, packet)
             report(core, forwarder)

@@ -372,8 +372,7 @@ fn fan_out(state: &mut State, slot: u32, packet: Arc<MediaPacket>, is_newest: bo
     stream.top_temporal = stream.top_temporal.max(temporal);
     stream.top_spatial = stream.top_spatial.max(spatial);
     if info.is_keyframe && is_newest {
-        let is_new = stream.keyframe_timestamp != Some(packet.timestamp);
-        if is_new {
+        if stream.keyframe_timestamp != Some(packet.timestamp) {
             stream.keyframe_timestamp = Some(packet.timestamp);
             stream.keyframes += 1;
             stream.cache.begin();
@@ -381,7 +380,7 @@ fn fan_out(state: &mut State, slot: u32, packet: Arc<MediaPacket>, is_newest: bo
         let is_awaited = !stream.waiting.is_empty() || !stream.replaying.is_empty();
         state.core.keyframes_wanted.shift_remove(&slot);
         if is_awaited {
-            routing::begin_waiting(state, slot, &packet, is_new);
+            routing::begin_waiting(state, slot, &packet);
         }
     }
     remember(state, slot, || CachedPacket::Media { packet: Arc::clone(&packet), is_newest });

@@ -110,16 +110,11 @@ pub(crate) fn restart(state: &mut State, slot: u32) {
     refresh_routes(state, track);
 }
 
-/// `packet` begins a keyframe of the stream in `slot`: everyone who waits for that goes over now, and who is still
-/// catching up when the keyframe is a new one, and not another part of that which the cache begins with.
-pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket, is_new: bool) {
+/// `packet` begins a keyframe of the stream in `slot`: everyone who waits for that goes over now, or is still catching up.
+pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket) {
     let Some(stream) = state.streams.get(slot) else { return };
     let track = stream.track;
-    let mut beginning = stream.waiting.clone();
-    if is_new {
-        beginning.extend_from_slice(&stream.replaying);
-    }
-    for forwarder in beginning {
+    for forwarder in [&stream.waiting[..], &stream.replaying].concat() {
         if state.forwarders.get(forwarder).is_some_and(|forwarder| forwarder.knows(packet.payload_type)) {
             begin(state, packet.now_ns, forwarder, slot, packet);
         } else {
