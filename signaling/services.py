@@ -14,6 +14,7 @@ from signaling.config import Settings
 from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
+from signaling.jwks import KeySets
 from signaling.limits import AddressLimiter
 from signaling.livekit.frames import Frames
 from signaling.livekit.rpc import RpcCalls
@@ -46,6 +47,7 @@ class Services:
     rooms: RoomService
     database: Database
     revocations: Revocations
+    key_sets: KeySets
     webhooks: Webhooks
     metrics: Metrics
     token_limiter: AddressLimiter
@@ -77,12 +79,14 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         limit=settings.max_revocations,
         keep_s=settings.max_token_ttl_s + settings.guest_renewal_s + 2 * settings.token_leeway_s,
     )
+    key_sets = KeySets(settings, metrics)
     tokens = TokenService(
         settings.keys,
         leeway_s=settings.token_leeway_s,
         max_ttl_s=settings.max_token_ttl_s,
         max_token_bytes=settings.max_token_bytes,
         max_metadata_bytes=settings.max_metadata_bytes,
+        key_sets=key_sets,
     )
     return Services(
         settings=settings,
@@ -91,6 +95,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         rooms=RoomService(settings, sfu, tokens, revocations),
         database=database,
         revocations=revocations,
+        key_sets=key_sets,
         webhooks=Webhooks(settings, repository, tokens, metrics),
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
