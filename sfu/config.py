@@ -24,6 +24,14 @@ class SfuConfig:
     """Addresses to put into candidates instead of the local ones (NAT, Docker): IPv4 or IPv6, no names."""
     engine: str = "auto"
     """"auto", "rust" or "reference"."""
+    engine_threads: int = 0
+    """Threads of the Rust engine; 0 is one per core. The reference engine has one."""
+    spread_rooms: bool = False
+    """Give every room to one of the Rust engine's threads, so that rooms wait for nothing in common: for many cores.
+    Then nobody can be moved or forwarded from one room to another. Without it threads share the reading, encrypting
+    and sending, and decide one after the other."""
+    max_queued_packets: int = 16_384
+    """Packets that may wait for a thread to send them, in each of the Rust engine's send queues; more are dropped."""
 
     # --- limits ---------------------------------------------------------------------------------------
     max_rooms: int = 1000
@@ -89,7 +97,19 @@ class SfuConfig:
     speaker_interval_s: float = 0.3
     """How often active speakers are worked out."""
 
+    dynacast_pause_delay_s: float = 2.0
+    """How long nobody must want a video layer or codec before its publisher is told to stop it."""
+    connection_quality_interval_s: float = 4.0
+    """How often connection quality is worked out."""
+
     # --- media ---------------------------------------------------------------------------------------
     video_codecs: tuple[str, ...] = ("vp8", "vp9", "h264", "av1")
     """Codecs that publishers may send, in no order; the client chooses."""
     audio_codecs: tuple[str, ...] = ("opus", "red")
+    codec_regression_participants: int = 5
+    """In a room of at least this size, a video whose publisher prefers it falls back to its backup codec for everyone
+    as soon as one subscriber needs that; in a smaller one it is sent in both codecs."""
+    downlink_probe_interval_s: float = 4.0
+    """How long a downlink must be free of congestion before more is tried."""
+    downlink_probe_backoff_s: float = 30.0
+    """The longest wait before the next try after tries that congested the downlink."""

@@ -25,6 +25,8 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.config import SfuConfig
+from sfu.control.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
+from sfu.control.adaptation import Adaptation
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
 from sfu.control.room import Room
@@ -34,9 +36,11 @@ from sfu.engine.api import (
     Event,
     Kind,
     ListenConfig,
+    RembReceived,
     StreamStarted,
     StunReceived,
     TransportConfig,
+    TransportFailed,
 )
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, random_id
@@ -62,13 +66,14 @@ class Node:
     def __init__(self, config: SfuConfig) -> None:
         self._config = config
         self._node_id = random_id("ND_")
-        self._runtime = create_runtime(config.engine, seed=secrets.randbits(64))
+        self._runtime = create_runtime(config.engine, seed=secrets.randbits(64), threads=config.engine_threads)
         self._registry = IceRegistry(self._runtime)
         self._certificate = Certificate.generate()
         self._candidates: list[LocalCandidate] = []
         self._transports: dict[TransportHandle, Transport] = {}
         self._rooms: dict[RoomName, Room] = {}
         self._context: ControlContext | None = None
+        self._adaptation: Adaptation | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._listeners: list[NodeListener] = []
         self._closing = False
@@ -89,7 +94,12 @@ class Node:
         config = self._config
         loop = asyncio.get_running_loop()
         addresses = local_addresses(config)
-        listen = ListenConfig(addresses=addresses, udp_port=config.rtc_udp_port, tcp_port=config.rtc_tcp_port)
+        listen = ListenConfig(
+            addresses=addresses,
+            udp_port=config.rtc_udp_port,
+            tcp_port=config.rtc_tcp_port,
+            max_queued_packets=config.max_queued_packets,
+        )
         await self._runtime.open(listen, self._handle_event)
         self._candidates = local_candidates(config, addresses)
         self._context = ControlContext(
@@ -99,7 +109,9 @@ class Node:
             make_transport=self._make_transport,
             notify=self._notify,
         )
+        self._adaptation = Adaptation(self._context, self._rooms.values)
         self._every(POLL_INTERVAL_S, self._poll)
+        self._every(ADAPTATION_INTERVAL_S, self._adaptation.run)
         self._every(config.speaker_interval_s, self._update_speakers)
         logger.info("media on UDP port %d, TCP port %d, engine %s", config.rtc_udp_port, config.rtc_tcp_port,
                     self._runtime.name)  # fmt: skip
@@ -262,6 +274,8 @@ class Node:
 
     def _destination(self, room: RoomName, destination: RoomName, create: bool) -> Room:
         self._require_room(room)
+        if self._config.spread_rooms:
+            raise RequestError("rooms of this server are apart (spread_rooms)", code="not_supported")
         if destination == room:
             raise RequestError("destination room cannot be the same as source room")
         found = self._rooms.get(destination)
@@ -281,12 +295,13 @@ class Node:
 
     # --- transports and engine events -------------------------------------------------------------------------
 
-    def _make_transport(self, role: TransportRole) -> Transport:
+    def _make_transport(self, role: TransportRole, group: int) -> Transport:
         half_open = sum(1 for transport in self._transports.values() if not transport.connected)
         if half_open >= self._config.max_half_open_transports:
             raise RequestError("too many calls are being set up", code="limit_exceeded")
         publishing = role is TransportRole.PUBLISH
         limits = TransportConfig(
+            group=group,
             max_ssrcs=self._config.max_ssrcs_per_transport,
             max_packets_per_s=self._config.max_packets_per_s,
             max_bitrate_bps=self._config.max_bitrate_bps if publishing else 0,
@@ -311,9 +326,17 @@ class Node:
             transport = self._transports.get(event.transport)
             if transport is not None:
                 transport.handle_dtls(self._runtime.now_ns(), event.path, event.data)
+        elif isinstance(event, RembReceived):
+            if self._adaptation is not None:
+                self._adaptation.handle_estimate(event.transport, event.bitrate_bps)
+        elif isinstance(event, TransportFailed):
+            failed = self._transports.get(event.transport)
+            if failed is not None:
+                failed.handle_fault()
         elif isinstance(event, StreamStarted):
             publication = self._control.publications.get(event.track)
-            if publication is not None and publication.handle_stream_started(event.payload_type):
+            encoding = publication and next((one for one in publication.encodings if one.track == event.track), None)
+            if publication and encoding and encoding.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
                     subscription.subscriber.subscriber.negotiator.mark_changed()
 
@@ -358,6 +381,8 @@ class Node:
             "ting_publications": len(self._control.publications),
             "ting_subscriptions": len(self._control.subscriptions),
             "ting_transports": len(self._transports),
+            "ting_consent_checks_answered_total": stats.checks_answered,
+            "ting_engine_faults_total": stats.faults,
             "ting_rtp_packets_received_total": stats.packets_received,
             "ting_rtp_packets_sent_total": stats.packets_sent,
             "ting_rtp_bytes_received_total": stats.bytes_received,

@@ -37,7 +37,7 @@ _CLIENT_GONE = 499
 
 def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     """The application around an SFU that is not started yet."""
-    app = web.Application(middlewares=[_answer_errors], client_max_size=settings.max_body_bytes)
+    app = web.Application(middlewares=[_answer_errors, _fetch_keys], client_max_size=settings.max_body_bytes)
     app[SERVICES] = create_services(settings, sfu)
     endpoint.add_routes(app)
     twirp.add_routes(app)
@@ -56,6 +56,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
 
 async def _start(app: web.Application) -> None:
     services = app[SERVICES]
+    await services.key_sets.start()
     await services.database.open()
     await services.revocations.start()
     await services.webhooks.start()
@@ -90,6 +91,7 @@ async def _shut_down(app: web.Application) -> None:
 async def _release(app: web.Application) -> None:
     """Also after a start that failed half-way."""
     services = app[SERVICES]
+    await services.key_sets.close()
     await services.webhooks.close()
     await services.revocations.close()
     await services.database.close()
@@ -122,6 +124,15 @@ async def _answer_errors(request: web.Request, handler: _Handler) -> web.StreamR
         response = _error_response(request, ApiError("internal", "Something went wrong here."))
     services.metrics.requests.labels(logs.route_of(request), str(response.status)).inc()
     return response
+
+
+@web.middleware
+async def _fetch_keys(request: web.Request, handler: _Handler) -> web.StreamResponse:
+    """A token may name a key that its issuer has just made."""
+    services = request.app[SERVICES]
+    if services.key_sets.configured and (token := endpoint.request_token(request)):
+        await services.tokens.prepare(token)
+    return await handler(request)
 
 
 def _error_response(request: web.Request, error: ApiError) -> web.Response:

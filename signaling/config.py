@@ -18,8 +18,10 @@ from urllib.parse import urlsplit
 
 from sfu.api import SfuConfig
 from signaling.config_values import (
+    TokenIssuer,
     TurnServer,
     WebhookTarget,
+    check_issuers,
     check_stun,
     check_webhooks,
     from_text,
@@ -107,6 +109,20 @@ class Settings:
     """Whether the first who comes creates the room. Off, the server API must have created it."""
     remote_unmute: bool = False
     """Whether the server API may unmute a track. Off, only the publisher itself can."""
+
+    # --- issuers of tokens --------------------------------------------------------------------------
+    issuers: tuple[TokenIssuer, ...] = ()
+    """Who may issue tokens with RS256, ES256 or EdDSA; each has issuer and jwks, and may have audience."""
+    jwks_refresh_s: float = 60.0
+    """How often key sets are fetched; a key that was taken out of one is refused after this time."""
+    jwks_min_refresh_s: float = 10.0
+    """A token with an unknown key makes its issuer's key set be fetched at once, but not more often than this."""
+    jwks_stale_s: float = 86_400.0
+    """How long the last good key set is used while no newer one can be fetched."""
+    jwks_timeout_s: float = 5.0
+    """How long fetching a key set may take."""
+    jwks_max_bytes: int = 65_536
+    """A larger key set is refused."""
 
     # --- limits -------------------------------------------------------------------------------------
     guest_tokens_per_minute: float = 60.0
@@ -218,7 +234,7 @@ _TYPES: dict[str, Any] = {**get_type_hints(SfuConfig), **get_type_hints(Settings
 
 _MINIMUM = {
     # Everything numeric that is not named here must be above zero.
-    "port": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
+    "port": 0, "engine_threads": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
     "departure_timeout_s": 0, "resume_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0,
     "shutdown_timeout_s": 0, "keyframe_cache_bytes": 0, "keyframe_cache_bytes_without_pli": 0,
 }  # fmt: skip
@@ -294,6 +310,7 @@ def _build(values: dict[str, Any]) -> Settings:
     settings = dataclasses.replace(settings, keys=_collect_keys(settings), turn=resolve_turn(settings.turn), sfu=sfu)
     _check_keys(settings)
     check_webhooks(settings.webhooks, settings.keys)
+    check_issuers(settings.issuers, settings.keys)
     return settings
 
 

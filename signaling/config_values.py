@@ -26,6 +26,8 @@ WEBHOOK_EVENTS = frozenset(
     }
 )  # fmt: skip
 MAX_WEBHOOKS = 16
+MAX_ISSUERS = 16
+MAX_ISSUER_LENGTH = 256
 MAX_URL_LENGTH = 2048
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::[0-9]{1,5})?"
 _TURN_URL = re.compile(rf"turns?:{_HOST}(?:\?transport=(?:udp|tcp))?")
@@ -50,6 +52,16 @@ class WebhookTarget:
     format: str = "livekit"
     events: tuple[str, ...] = ()
     api_key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Tokens whose `iss` is `issuer` are checked with the keys of `jwks`, an https URL or a file. With `audience`
+    their `aud` must be exactly that; without it they must have none."""
+
+    issuer: str = ""
+    jwks: str = ""
+    audience: str = ""
 
 
 def from_toml(wanted: Any, value: Any, shown: str) -> Any:
@@ -197,3 +209,26 @@ def check_webhooks(targets: Sequence[WebhookTarget], keys: Mapping[str, str]) ->
                 raise ConfigError(f"{place}: {one_line(name)} is no event; there are {known}")
         if target.api_key and target.api_key not in keys:
             raise ConfigError(f"{place}: {one_line(target.api_key)} is no API key of this server")
+
+
+def check_issuers(issuers: Sequence[TokenIssuer], keys: Mapping[str, str]) -> None:
+    if len(issuers) > MAX_ISSUERS:
+        raise ConfigError(f"issuers: at most {MAX_ISSUERS} tables")
+    if len({entry.issuer for entry in issuers}) < len(issuers):
+        raise ConfigError("issuers: an issuer stands there twice")
+    for number, entry in enumerate(issuers, start=1):
+        place = f"issuers, table {number}"
+        if not 0 < len(entry.issuer) <= MAX_ISSUER_LENGTH:
+            raise ConfigError(f"{place}: issuer has 1 to {MAX_ISSUER_LENGTH} characters")
+        if entry.issuer in keys:
+            raise ConfigError(f"{place}: issuer is the name of an API key too")
+        if not entry.jwks:
+            raise ConfigError(f"{place}: jwks is needed, an https URL or a file")
+        if "://" in entry.jwks and not _is_key_url(entry.jwks):
+            raise ConfigError(f"{place}: jwks must be an https URL without a password (http on loopback), or a file")
+
+
+def _is_key_url(text: str) -> bool:
+    if is_url(text, ("https",)):
+        return True
+    return is_url(text, ("http",)) and urlsplit(text).hostname in ("127.0.0.1", "::1", "localhost")

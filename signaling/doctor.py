@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 import ssl
 import time
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from cryptography import x509
 
@@ -14,6 +16,10 @@ from sfu.api import Check, diagnose
 from signaling.api.web import web_root
 from signaling.app import tls_context
 from signaling.config import Settings, is_loopback
+from signaling.config_values import is_url
+from signaling.db.database import Database
+from signaling.errors import DatabaseError
+from signaling.jwks import FetchError, parse_key_set, read_file
 
 _EXPIRY_WARNING_DAYS = 14
 
@@ -26,6 +32,10 @@ def run_checks(settings: Settings) -> list[Check]:
         _check_keys(settings),
         _check_clock(),
         _check_web_app(settings),
+        _check_database(settings),
+        *_check_webhooks(settings),
+        *_check_issuers(settings),
+        *_check_turn(settings),
         *diagnose(settings.sfu),
     ]
 
@@ -90,3 +100,66 @@ def _check_web_app(settings: Settings) -> Check:
     if root is None:
         return Check("web app", None, "not built; `make run` builds it")
     return Check("web app", True, "built")
+
+
+def _check_database(settings: Settings) -> Check:
+    database = Database(settings.resolved_database_url, timeout_s=settings.database_timeout_s)
+    name = "database (SQLite)" if database.is_sqlite else "database (PostgreSQL)"
+    try:
+        return Check(name, True, asyncio.run(database.probe()))
+    except DatabaseError as error:
+        return Check(name, False, str(error))
+
+
+def _check_webhooks(settings: Settings) -> list[Check]:
+    """Their form was checked with the settings; a delivery would be an event, so none is made."""
+    open_hosts = []
+    for target in settings.webhooks:
+        parts = urlsplit(target.url)
+        if parts.scheme == "http" and not is_loopback(parts.hostname or ""):
+            open_hosts.append(parts.hostname or "")
+    if open_hosts:
+        return [Check("webhooks", None, f"http without TLS, readable on the way: {', '.join(open_hosts)}")]
+    count = len(settings.webhooks)
+    return [Check("webhooks", True, f"{count} URL{'s' if count > 1 else ''}")] if count else []
+
+
+def _check_issuers(settings: Settings) -> list[Check]:
+    checks = []
+    for entry in settings.issuers:
+        name = f"keys of the issuer {entry.issuer}"
+        if is_url(entry.jwks, ("http", "https")):
+            checks.append(Check(name, True, "fetched at the start"))
+            continue
+        try:
+            count = len(parse_key_set(read_file(entry.jwks, settings.jwks_max_bytes)))
+        except FetchError as error:
+            checks.append(Check(name, False, str(error)))
+        else:
+            checks.append(Check(name, count > 0, f"{count} usable"))
+    return checks
+
+
+def _check_turn(settings: Settings) -> list[Check]:
+    if not settings.turn:
+        return [Check("TURN", None, "none: callers whose network lets only TCP port 443 through will not connect")]
+    unknown = []
+    hosts = {turn_host(url) for server in settings.turn for url in server.urls}
+    for host in sorted(hosts):
+        try:
+            socket.getaddrinfo(host, None)
+        except (OSError, UnicodeError):
+            unknown.append(host)
+    if unknown:
+        return [Check("TURN", False, f"no address is known for {', '.join(unknown)}")]
+    if not any(url.startswith("turns:") for server in settings.turn for url in server.urls):
+        return [Check("TURN", None, "no turns: URL; only TLS passes the strictest networks")]
+    return [Check("TURN", True, f"{len(hosts)} host{'s' if len(hosts) > 1 else ''}, credentials of their own")]
+
+
+def turn_host(url: str) -> str:
+    """The host of a turn: or turns: URL (RFC 7065)."""
+    rest = url.partition(":")[2].partition("?")[0]
+    if rest.startswith("["):
+        return rest[1:].partition("]")[0]
+    return rest.partition(":")[0]

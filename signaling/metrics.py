@@ -28,6 +28,7 @@ class Metrics:
         self.http_sessions = Gauge(
             "ting_http_sessions", "Sessions of WHIP and WHEP", ["protocol"], registry=self.registry
         )
+        self.key_sets = self._counter("ting_key_sets", "Key sets of token issuers that were asked for", "result")
         self.database_errors = self._counter("ting_database_errors", "Transactions that failed, by their use", "use")
         self.webhook_deliveries = self._counter("ting_webhook_deliveries", "Webhook deliveries by their end", "result")
         self.webhook_failures = self._counter(

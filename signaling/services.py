@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -13,6 +14,7 @@ from signaling.config import Settings
 from signaling.db.database import Database
 from signaling.db.repository import Repository
 from signaling.gate import Gate
+from signaling.jwks import KeySets
 from signaling.limits import AddressLimiter
 from signaling.livekit.frames import Frames
 from signaling.livekit.rpc import RpcCalls
@@ -26,6 +28,9 @@ from signaling.tokens import TokenService
 if TYPE_CHECKING:
     from sfu.ids import ParticipantId
     from signaling.livekit.session import SignalConnection
+
+
+SIF_TRAILER_BYTES = 16
 
 
 class Phase(StrEnum):
@@ -42,6 +47,7 @@ class Services:
     rooms: RoomService
     database: Database
     revocations: Revocations
+    key_sets: KeySets
     webhooks: Webhooks
     metrics: Metrics
     token_limiter: AddressLimiter
@@ -53,6 +59,9 @@ class Services:
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""
+    sif_trailer: bytes = field(default_factory=lambda: secrets.token_bytes(SIF_TRAILER_BYTES))
+    """Marks frames that a server makes itself, which clients with end-to-end encryption then show as they are. Ting
+    makes none, and nobody can guess the mark."""
     connections: set[SignalConnection] = field(default_factory=set)
     connection_of: dict[ParticipantId, SignalConnection] = field(default_factory=dict)
 
@@ -70,12 +79,14 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         limit=settings.max_revocations,
         keep_s=settings.max_token_ttl_s + settings.guest_renewal_s + 2 * settings.token_leeway_s,
     )
+    key_sets = KeySets(settings, metrics)
     tokens = TokenService(
         settings.keys,
         leeway_s=settings.token_leeway_s,
         max_ttl_s=settings.max_token_ttl_s,
         max_token_bytes=settings.max_token_bytes,
         max_metadata_bytes=settings.max_metadata_bytes,
+        key_sets=key_sets,
     )
     return Services(
         settings=settings,
@@ -84,6 +95,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         rooms=RoomService(settings, sfu, tokens, revocations),
         database=database,
         revocations=revocations,
+        key_sets=key_sets,
         webhooks=Webhooks(settings, repository, tokens, metrics),
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),

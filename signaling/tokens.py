@@ -1,8 +1,10 @@
-"""Room tokens: JSON Web Tokens (RFC 7519) with LiveKit's claims, signed with HS256 by an API key's secret.
+"""Room tokens: JSON Web Tokens (RFC 7519) with LiveKit's claims, signed with HS256 by an API key's secret, or with
+RS256, ES256 or EdDSA by an issuer of the settings, whose public keys `jwks` has.
 
 The claims: `iss` API key, `sub` identity, `exp` (required), `nbf`, `iat`, `name`, `metadata`, `attributes`, `kind`,
 and `video` with the grants. Our guest tokens carry `guest: true` besides. The algorithm is pinned, the key is looked up
-by `iss` in the settings and nowhere else, and the claims are read by the strict JSON reader.
+by `iss` (and among an issuer's keys by `kid`) in the settings and nowhere else, and the claims are read by the strict
+JSON reader.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import jwt
@@ -22,8 +24,10 @@ import jwt
 from sfu.api import RoomOptions, TrackSource
 from signaling import strict_json
 from signaling.errors import TokenError
+from signaling.jwks import IssuerKeys, KeySets, PublicKey
 
 ALGORITHM = "HS256"
+ASYMMETRIC_ALGORITHMS = ("RS256", "ES256", "EdDSA")
 KINDS: Mapping[str, int] = {
     "standard": 0, "ingress": 1, "egress": 2, "sip": 3, "agent": 4, "connector": 7, "bridge": 8,
 }  # fmt: skip
@@ -81,6 +85,7 @@ class TokenService:
         max_ttl_s: float = 86_400.0,
         max_token_bytes: int = 16_384,
         max_metadata_bytes: int = 8_192,
+        key_sets: KeySets | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         if not keys:
@@ -91,8 +96,9 @@ class TokenService:
         self._max_ttl_s = max_ttl_s
         self.max_token_bytes = max_token_bytes
         self._max_metadata_bytes = max_metadata_bytes
+        self._key_sets = key_sets
         self._clock = clock
-        self._jws = jwt.PyJWS(algorithms=[ALGORITHM])
+        self._jws = jwt.PyJWS(algorithms=[ALGORITHM, *ASYMMETRIC_ALGORITHMS])
 
     def issue(self, grants: Grants, ttl_s: float, *, api_key: str | None = None) -> str:
         """A signed token. `api_key` None means the first one."""
@@ -115,17 +121,60 @@ class TokenService:
     def verify(self, token: str, *, grace_s: float = 0.0) -> Grants:
         """The grants of a token that is signed by one of our keys and valid now; `grace_s` forgives a past `exp`.
         Raises `TokenError`."""
-        claims = self._authenticate(token)
+        header, claims = self._parse(token)
+        keys = self._issuer_keys(claims)
+        if keys is None:
+            self._check_own_signature(token, header, claims)
+        else:
+            self._check_issuer_signature(token, header, keys)
+        self._check_audience(claims, keys)
         issued_at, expires_at = self._check_times(claims, grace_s)
-        return self._grants(claims, issued_at, expires_at)
+        grants = self._grants(claims, issued_at, expires_at)
+        # Guest tokens are ours alone: they can be renewed.
+        return grants if keys is None else replace(grants, guest=False)
 
-    def _authenticate(self, token: str) -> dict[str, Any]:
+    async def prepare(self, token: str) -> None:
+        """Before `verify`, where one can wait: when the token's issuer may have a key that is not here yet, ask."""
+        try:
+            header, claims = self._parse(token)
+        except TokenError:
+            return
+        keys = self._issuer_keys(claims)
+        if keys is not None and self._public_key(header, keys) is None:
+            await keys.refresh()
+
+    def _parse(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
+        """Header and claims, of which nothing is true yet."""
         if not token or len(token) > self.max_token_bytes or not token.isascii():
             raise TokenError("malformed", "the token is missing, too long or not a token")
         parts = token.split(".")
         if len(parts) != 3:
             raise TokenError("malformed", "the token does not have three parts")
-        header, claims = _segment(parts[0]), _segment(parts[1])
+        return _segment(parts[0]), _segment(parts[1])
+
+    def _issuer_keys(self, claims: Mapping[str, Any]) -> IssuerKeys | None:
+        issuer = claims.get("iss")
+        return self._key_sets.of(issuer) if self._key_sets is not None and isinstance(issuer, str) else None
+
+    def _public_key(self, header: Mapping[str, Any], keys: IssuerKeys) -> PublicKey | None:
+        key_id, algorithm = header.get("kid", ""), header.get("alg")
+        if algorithm not in ASYMMETRIC_ALGORITHMS or not isinstance(key_id, str) or len(key_id) > _MAX_KEY_LENGTH:
+            return None
+        return keys.find(key_id, algorithm)
+
+    def _check_issuer_signature(self, token: str, header: Mapping[str, Any], keys: IssuerKeys) -> None:
+        """The algorithm comes from the key; the header may only repeat it."""
+        if header.get("typ", "JWT") != "JWT" or not _HEADER_FIELDS.issuperset(header):
+            raise TokenError("malformed", "the token's header is not acceptable")
+        key = self._public_key(header, keys)
+        if key is None:
+            raise TokenError("unknown_key", "the token's key is unknown")
+        try:
+            self._jws.decode(token, key.key, algorithms=[key.algorithm])
+        except (jwt.PyJWTError, ValueError, RecursionError):
+            raise TokenError("bad_signature", "the token's signature does not verify") from None
+
+    def _check_own_signature(self, token: str, header: Mapping[str, Any], claims: Mapping[str, Any]) -> None:
         issuer = claims.get("iss")
         if not isinstance(issuer, str) or not 0 < len(issuer) <= _MAX_KEY_LENGTH or issuer not in self._keys:
             raise TokenError("unknown_key", "the token's API key is unknown")
@@ -141,7 +190,13 @@ class TokenService:
             self._jws.decode(token, self._keys[issuer], algorithms=[ALGORITHM])
         except (jwt.PyJWTError, ValueError, RecursionError):
             raise TokenError("bad_signature", "the token's signature does not verify") from None
-        return claims
+
+    def _check_audience(self, claims: Mapping[str, Any], keys: IssuerKeys | None) -> None:
+        wanted = keys.issuer.audience if keys is not None else ""
+        if wanted and claims.get("aud") != wanted:
+            raise TokenError("invalid_claims", "the token is for another audience")
+        if not wanted and "aud" in claims:
+            raise TokenError("invalid_claims", "the token is for an audience")
 
     def _check_times(self, claims: Mapping[str, Any], grace_s: float) -> tuple[float, float]:
         now = self._clock()
@@ -156,8 +211,6 @@ class TokenService:
         for moment in (not_before, issued_at):
             if moment is not None and moment > now + self._leeway_s:
                 raise TokenError("not_yet_valid", "the token is not valid yet")
-        if "aud" in claims:
-            raise TokenError("invalid_claims", "the token is for another audience")
         return issued_at or not_before or 0.0, expires_at
 
     def _grants(self, claims: Mapping[str, Any], issued_at: float, expires_at: float) -> Grants:

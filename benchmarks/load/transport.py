@@ -18,10 +18,10 @@ from typing import Any
 
 from benchmarks.load.errors import LoadError
 from benchmarks.load.media import Clip
+from sfu.engine import stun
 from sfu.engine.api import SrtpKeys
 from sfu.engine.native import load as load_extension
 from sfu.sdp.model import RemoteTransport, Setup
-from sfu.transport import stun
 from sfu.transport.certificate import Certificate
 from sfu.transport.dtls import DtlsAssociation, DtlsRole, SctpAssociation
 

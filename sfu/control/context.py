@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
 from sfu.api import NodeEvent
@@ -23,12 +24,14 @@ class ControlContext:
     config: SfuConfig
     engine: EngineCommands
     loop: asyncio.AbstractEventLoop
-    make_transport: Callable[[TransportRole], Transport]
-    """Raises RequestError (limit_exceeded) when too many transports are half open."""
+    make_transport: Callable[[TransportRole, int], Transport]
+    """For a room's group (`Room.group`). Raises RequestError (limit_exceeded): too many transports are half open."""
     notify: Callable[[NodeEvent], None]
     """Tell the node's listeners. Never raises."""
     publications: dict[TrackHandle, Publication] = field(default_factory=dict)
     subscriptions: dict[SubscriptionHandle, Subscription] = field(default_factory=dict)
+    groups: Iterator[int] = field(default_factory=lambda: itertools.count(1))
+    """One for each room."""
     counters: Counter[str] = field(default_factory=Counter)
     """Events worth a metric, by name."""
     closing: set[asyncio.Task[None]] = field(default_factory=set)

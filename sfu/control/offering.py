@@ -56,7 +56,7 @@ class OfferingNegotiator:
 
     def start(self) -> None:
         """Open the transport and send the first offer, which has at least the data section."""
-        transport = self._context.make_transport(TransportRole.SUBSCRIBE)
+        transport = self._context.make_transport(TransportRole.SUBSCRIBE, self._participant.room_group)
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
         transport.events.on(TransportEvents.DATA_READY, self._participant.handle_data_ready)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)
@@ -115,6 +115,9 @@ class OfferingNegotiator:
         placed = {id(slot.subscription) for slot in self._slots if slot.subscription is not None}
         for subscription in self._participant.subscriber.subscriptions.values():
             if id(subscription) in placed or subscription.refused:
+                continue
+            if not subscription.variants():
+                self._participant.subscriber.refuse(subscription)
                 continue
             kind = subscription.publication.info.kind
             slot = next((s for s in self._slots if s.reusable and s.kind is kind), None)

@@ -39,6 +39,8 @@ class Room:
         config = context.config
         self._context = context
         self.name = name
+        self.group = next(context.groups) if config.spread_rooms else 0
+        """The engine's group of everyone's transports here."""
         self._participants: dict[ParticipantId, Participant] = {}
         self._by_identity: dict[Identity, Participant] = {}
         self.forwarded = ForwardedParticipants(self)

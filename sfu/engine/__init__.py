@@ -36,15 +36,16 @@ def create_engine(kind: str, *, seed: int) -> PacketEngine:
     return ReferenceEngine(seed=seed)
 
 
-def create_runtime(kind: str, *, seed: int) -> EngineRuntime:
-    """An engine with sockets and a clock around it. Raises `EngineError` like `engine_name`."""
+def create_runtime(kind: str, *, seed: int, threads: int = 0) -> EngineRuntime:
+    """An engine with sockets and a clock around it. `threads` of the Rust engine: 0 is one per core; the reference
+    engine always runs in the event loop's one. Raises `EngineError` like `engine_name`."""
     name, note = _choose(kind)
     if note:
         logger.warning(note)
     if name == "rust":
         from sfu.engine.native import RustRuntime
 
-        return RustRuntime(seed=seed)
+        return RustRuntime(seed=seed, threads=threads)
     from sfu.engine.driver import AsyncioRuntime
 
     return AsyncioRuntime(create_engine(name, seed=seed))

@@ -22,10 +22,26 @@ Input never raises. Whatever a datagram holds, the engine forwards it or counts 
 Demultiplexing (RFC 7983)
 -------------------------
 First byte 0..3 STUN, 20..63 DTLS, 128..191 RTP or RTCP (RTCP when the second byte is 192..223, RFC 5761),
-anything else or an empty datagram: drop `not_rtc`. STUN is handed up as `StunReceived` from any path. DTLS is
+anything else or an empty datagram: drop `not_rtc`. STUN is handed up as `StunReceived` from any path, but for consent
+checks that are answered here. DTLS is
 handed up as `DtlsReceived` only from a path that `allow_path` bound to a transport, else drop `unknown_path`.
 RTP and RTCP before `set_srtp`: drop `no_keys`. A path belongs to one transport; a transport has at most
 `MAX_PATHS` of them, the oldest that is not the current one is forgotten. `set_path` says where output goes.
+
+Consent (RFC 7675, RFC 8445 §7.3)
+---------------------------------
+After `set_ice` a binding request that comes on the current path of a transport which has keys is answered at once:
+success, XOR-MAPPED-ADDRESS, MESSAGE-INTEGRITY, FINGERPRINT. It must name exactly these ufrags, carry the right
+MESSAGE-INTEGRITY (and FINGERPRINT, if any), and at most 48 attributes, none of which needs another answer: no
+ICE-CONTROLLED, no unknown comprehension-required one. USE-CANDIDATE says nothing new on that path. Other STUN goes up.
+`last_check_ns` and `has_answered` (the last 512 transactions) tell of them.
+
+Faults
+------
+A fault of the engine itself (an exception or a panic that no input should cause) while it works on a datagram or on a
+timer ends that transport and nothing else: its paths are forgotten, nothing is sent to it and it gets no new paths;
+commands on it work as before, so that its owner can remove it. `EngineStats.faults` counts it, `TransportFailed` tells
+it, and the call returns as ever.
 
 SRTP (RFC 3711, RFC 7714)
 -------------------------
@@ -201,8 +217,13 @@ class SrtpKeys:
 
 @dataclass(frozen=True, slots=True)
 class TransportConfig:
-    """Limits of one transport. Rates of 0 mean no limit."""
+    """Limits of one transport. Rates of 0 mean no limit.
 
+    `group`: transports can subscribe to tracks of their own group only (code `other_group`). A runtime that works on
+    several cores keeps each group in one place.
+    """
+
+    group: int = 0
     max_ssrcs: int = 64
     max_packets_per_s: int = 20_000
     max_bitrate_bps: int = 0
@@ -314,7 +335,14 @@ class RembReceived:
     bitrate_bps: int
 
 
-Event = StunReceived | DtlsReceived | StreamStarted | LayerChanged | RembReceived
+@dataclass(frozen=True, slots=True)
+class TransportFailed:
+    """The engine itself failed while it worked for this transport, whose input and output have ended."""
+
+    transport: TransportHandle
+
+
+Event = TransportFailed | StunReceived | DtlsReceived | StreamStarted | LayerChanged | RembReceived
 
 DROP_REASONS = (
     "not_rtc",
@@ -404,6 +432,8 @@ class EngineStats:
     tracks: Sequence[TrackStats]
     subscriptions: Sequence[SubscriptionStats]
     drops: Mapping[str, int]
+    checks_answered: int
+    faults: int
     packets_received: int
     packets_sent: int
     bytes_received: int
@@ -429,6 +459,18 @@ class EngineCommands(Protocol):
 
     def forget_path(self, path: Path) -> None:
         """A TCP connection closed. Unknown paths are ignored."""
+        ...
+
+    def set_ice(self, transport: TransportHandle, local_ufrag: str, local_pwd: str, remote_ufrag: str) -> None:
+        """Answer consent checks with these credentials from now on."""
+        ...
+
+    def last_check_ns(self, transport: TransportHandle) -> int | None:
+        """When the last consent check was answered here, in the time of `handle_datagram`; None before the first."""
+        ...
+
+    def has_answered(self, transport: TransportHandle, transaction_id: bytes) -> bool:
+        """Whether a consent check with this transaction id was answered here: on another path it is a replay."""
         ...
 
     def remove_transport(self, transport: TransportHandle) -> None:
@@ -492,6 +534,8 @@ class ListenConfig:
     max_tcp_connections: int = 1000
     max_unauthenticated_tcp: int = 100
     socket_buffer_bytes: int = 4 * 1024 * 1024
+    max_queued_packets: int = 16_384
+    """Decided packets that may wait for a thread to send them, in each send queue of a runtime that has such."""
 
 
 class EngineRuntime(Protocol):

@@ -22,6 +22,7 @@ from sfu.engine.api import (
     PacketEngine,
     Path,
     TransportConfig,
+    TransportFailed,
 )
 from sfu.engine.tcp import TcpPorts
 from sfu.errors import BindError
@@ -59,6 +60,9 @@ class WatchedCommands:
         self._engine = engine
         self._runtime = runtime
         self.set_srtp = engine.set_srtp
+        self.set_ice = engine.set_ice
+        self.last_check_ns = engine.last_check_ns
+        self.has_answered = engine.has_answered
         self.forget_path = engine.forget_path
         self.add_track = engine.add_track
         self.set_track_config = engine.set_track_config
@@ -289,6 +293,8 @@ class AsyncioRuntime:
     def _dispatch(self) -> None:
         poll = self.engine.poll_event
         while (event := poll()) is not None:
+            if isinstance(event, TransportFailed):
+                self._count_fault("engine_faults", getattr(self.engine, "last_fault", None))
             try:
                 self._on_event(event)
             except Exception as error:
@@ -330,7 +336,7 @@ class AsyncioRuntime:
             "tcp_connections": self._tcp.connections,
         }
 
-    def _count_fault(self, reason: str, error: Exception) -> None:
+    def _count_fault(self, reason: str, error: Exception | None) -> None:
         """A fault in our own code: counted always, logged once a second per reason."""
         self._counters[reason] += 1
         now_s = time.monotonic()
@@ -343,14 +349,17 @@ def _ignore_event(_event: Event) -> None:
     """Before `open` nothing listens."""
 
 
-def bound_socket(address: str, port: int, kind: socket.SocketKind) -> socket.socket:
-    """A non-blocking socket on `address`. Raises `BindError`."""
+def bound_socket(address: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
+    """A non-blocking socket on `address`; `shared`: beside others of this user that share the port (SO_REUSEPORT).
+    Raises `BindError`."""
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     sock = socket.socket(family, kind)
     try:
         sock.setblocking(False)
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if shared:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if kind == socket.SOCK_STREAM:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.bind((address, port))

@@ -1,6 +1,6 @@
 """The Rust engine under asyncio: its extension, refused when it is stale, and the Python half of its runtime.
 
-The extension's thread owns the UDP sockets and moves media without the interpreter. What reaches Python are events,
+The extension's threads own the UDP sockets and move media without the interpreter. What reaches Python are events,
 through a bounded queue and one file descriptor; ICE-TCP connections live here, and their frames cross over.
 """
 
@@ -10,6 +10,7 @@ import asyncio
 import functools
 import hashlib
 import logging
+import os
 import socket
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from typing import Any, Protocol
 from sfu.engine.api import Address, EngineCommands, Event, ListenConfig, PacketEngine, Path, Transmit
 from sfu.engine.driver import LOG_INTERVAL_S, WatchedCommands, bind_error, bound_socket
 from sfu.engine.tcp import TcpPorts
-from sfu.errors import EngineError
+from sfu.errors import BindError, EngineError
 
 logger = logging.getLogger(__name__)
 
@@ -88,12 +89,14 @@ def _files(sources: FilePath, top: str) -> Iterator[str]:
 
 
 class RustRuntime:
-    """`EngineRuntime` whose packets stay in the extension's thread. Raises `EngineError` like `load`."""
+    """`EngineRuntime` whose packets stay in the extension's threads (0: one per core that this process may use), with
+    an engine for each. Raises `EngineError` like `load`."""
 
-    def __init__(self, *, seed: int) -> None:
+    def __init__(self, *, seed: int, threads: int = 0) -> None:
         module = load()
         self.name = "rust"
-        self.engine: PacketEngine = module.PacketEngine(seed)
+        self.threads = threads or len(os.sched_getaffinity(0))
+        self.engine: PacketEngine = module.PacketEngine(seed, self.threads)
         self.commands: EngineCommands = WatchedCommands(self.engine, self)
         self._make_native: Callable[..., NativeRuntime] = module.Runtime
         self._native: NativeRuntime | None = None
@@ -111,22 +114,25 @@ class RustRuntime:
         """Bind every address. Raises `BindError` (nothing stays open then)."""
         self._loop = asyncio.get_running_loop()
         self._on_event = on_event
-        sockets: list[socket.socket] = []
+        first: list[socket.socket] = []
+        more: list[list[socket.socket]] = []
         try:
             for address in listen.addresses:
-                sockets.append(_udp_socket(address, listen))
+                first.append(_udp_socket(address, listen.udp_port, listen))
+            more += [_more_sockets(first, listen) for _ in range(self.threads - 1)]
             if listen.tcp_port:
                 for address in listen.addresses:
                     await self._open_tcp(address, listen)
         except BaseException:
-            for sock in sockets:
+            for sock in [*first, *(one for sockets in more for one in sockets)]:
                 sock.close()
             await self.close()
             raise
-        names = [sock.getsockname() for sock in sockets]
-        self._udp_addresses = [(address, name[1]) for address, name in zip(listen.addresses, names, strict=True)]
-        handed_over = [(sock.detach(), *name) for sock, name in zip(sockets, self._udp_addresses, strict=True)]
-        self._native = self._make_native(self.engine, handed_over)
+        self._udp_addresses = [_name(sock) for sock in first]
+        handed_over = [[(sock.fileno(), *_name(sock)) for sock in sockets] for sockets in (first, *more)]
+        for sock in [*first, *(one for sockets in more for one in sockets)]:
+            sock.detach()
+        self._native = self._make_native(self.engine, handed_over, listen.max_queued_packets)
         self._loop.add_reader(self._native.event_fd(), self._dispatch)
 
     @property
@@ -236,11 +242,33 @@ class RustRuntime:
             logger.error("%s: %d so far: %s", reason, self.io_stats()[reason], words, exc_info=error)
 
 
-def _udp_socket(address: str, listen: ListenConfig) -> socket.socket:
-    sock = bound_socket(address, listen.udp_port, socket.SOCK_DGRAM)
+def _udp_socket(address: str, port: int, listen: ListenConfig, *, shared: bool = False) -> socket.socket:
+    sock = bound_socket(address, port, socket.SOCK_DGRAM, shared=shared)
+    # On the first one only now: so a port that another process has, sharing or not, is found out.
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     for option in (socket.SO_RCVBUF, socket.SO_SNDBUF):
         sock.setsockopt(socket.SOL_SOCKET, option, listen.socket_buffer_bytes)
     return sock
+
+
+def _more_sockets(first: list[socket.socket], listen: ListenConfig) -> list[socket.socket]:
+    """The same ports once more for another thread; the kernel spreads the peers over them (SO_REUSEPORT). Where it does
+    not let us, none: then that thread only helps with sending."""
+    sockets: list[socket.socket] = []
+    try:
+        for sock in first:
+            sockets.append(_udp_socket(*_name(sock), listen, shared=True))
+    except (BindError, OSError) as error:
+        for sock in sockets:
+            sock.close()
+        logger.warning("the UDP port cannot be shared, one thread reads it: %s", error)
+        return []
+    return sockets
+
+
+def _name(sock: socket.socket) -> Address:
+    name = sock.getsockname()
+    return str(name[0]), int(name[1])
 
 
 def _nothing(*_arguments: object) -> None:

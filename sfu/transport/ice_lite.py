@@ -12,10 +12,10 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from sfu.engine import stun
 from sfu.engine.api import MAX_PATHS, EngineRuntime, Path
 from sfu.ids import TransportHandle
 from sfu.sdp.model import IceCredentials
-from sfu.transport import stun
 
 UFRAG_LENGTH = 8
 """48 random bits; RFC 8839 §5.4 asks for 24."""
@@ -57,11 +57,15 @@ class IceAgent:
         self.path: Path | None = None
         """Where media goes: the path of the last fresh authenticated nomination."""
         self.last_check_ns: int | None = None
-        """Time of the last fresh authenticated request (RFC 7675 consent)."""
+        """Time of the last fresh authenticated request that was not the engine's to answer."""
         self.established = False
         """DTLS is up: the agent no longer counts as half open."""
         self._on_nominated = on_nominated
         self._generations = [_Generation(new_credentials())]
+        self.nominated: _Generation | None = None
+        """The credentials of the last nomination."""
+        self.lent: _Generation | None = None
+        """Those that the engine answers with."""
         self._paths: dict[Path, None] = {}
         self._transactions: dict[bytes, Path] = {}
 
@@ -86,10 +90,6 @@ class IceAgent:
 
     def set_remote_ufrag(self, ufrag: str) -> None:
         self._generations[-1].remote_ufrag = ufrag
-
-    def consent_expired(self, now_ns: int, timeout_ns: int) -> bool:
-        """Whether the peer was last heard `timeout_ns` ago or longer (RFC 7675 §5.1). False before the first check."""
-        return self.last_check_ns is not None and now_ns - self.last_check_ns >= timeout_ns
 
     def find_password(self, local_ufrag: str, remote_ufrag: str) -> str | None:
         for generation in self._generations:
@@ -123,6 +123,7 @@ class IceAgent:
         if local_ufrag == self._generations[-1].local.ufrag:
             ended = self.ufrags[:-1]
             self._generations = self._generations[-1:]
+        self.nominated = next(one for one in self._generations if one.local.ufrag == local_ufrag)
         self.path = path
         return ended
 
@@ -186,6 +187,15 @@ class IceRegistry:
         if established:
             self._release_half_open(agent)
 
+    def consent_expired(self, agent: IceAgent, now_ns: int, timeout_ns: int) -> bool:
+        """Whether the peer was last heard `timeout_ns` ago or longer (RFC 7675 §5.1). False before the first check."""
+        heard_ns = agent.last_check_ns
+        if heard_ns is None or now_ns - heard_ns < timeout_ns:
+            return False
+        # The engine has answered since, most of the time: it takes the checks on the path of the media.
+        answered_ns = self._runtime.commands.last_check_ns(agent.handle)
+        return answered_ns is None or now_ns - answered_ns >= timeout_ns
+
     def remove(self, agent: IceAgent) -> None:
         for ufrag in agent.ufrags:
             self._agents.pop(ufrag, None)
@@ -220,7 +230,7 @@ class IceRegistry:
         if request.controlled:
             # RFC 8445 §7.3.1.1: a lite agent cannot control, so the peer has to.
             return stun.build_error(request.transaction_id, stun.ROLE_CONFLICT, pwd)
-        if agent.is_replay(request.transaction_id, path):
+        if self._is_replay(agent, request.transaction_id, path):
             self.drops["replayed"] += 1
             return None
         if not self._admit_half_open(agent, path):
@@ -229,7 +239,16 @@ class IceRegistry:
         self._validate(now_ns, agent, path)
         if request.use_candidate:
             self._nominate(agent, local_ufrag, path)
+        if path == agent.path:
+            self._lend_credentials(agent)
         return stun.build_success(request.transaction_id, path.remote, pwd)
+
+    def _is_replay(self, agent: IceAgent, transaction_id: bytes, path: Path) -> bool:
+        """Also of what the engine answered, which it does on the current path only."""
+        has_answered = self._runtime.commands.has_answered
+        return (path != agent.path and has_answered(agent.handle, transaction_id)) or agent.is_replay(
+            transaction_id, path
+        )
 
     def _validate(self, now_ns: int, agent: IceAgent, path: Path) -> None:
         agent.last_check_ns = now_ns
@@ -244,6 +263,15 @@ class IceRegistry:
         if moved:
             self._runtime.commands.set_path(agent.handle, path)
             agent.notify_nominated()
+
+    def _lend_credentials(self, agent: IceAgent) -> None:
+        """From now on the engine answers the checks that say nothing new (RFC 7675)."""
+        nominated = agent.nominated
+        if nominated is None or nominated.remote_ufrag is None or agent.lent is nominated:
+            return
+        agent.lent = nominated
+        local = nominated.local
+        self._runtime.commands.set_ice(agent.handle, local.ufrag, local.pwd, nominated.remote_ufrag)
 
     # --- half-open agents ---------------------------------------------------------------------------------------
 

@@ -41,7 +41,7 @@ class TransportEvents(StrEnum):
     """(): DTLS finished and the SRTP keys are in the engine; again after a new DTLS association."""
     CLOSED = "closed"
     """(reason: str), exactly once, the last event: closed (by us), peer_closed, setup_timeout, consent_lost,
-    fingerprint_mismatch, dtls_failed."""
+    fingerprint_mismatch, dtls_failed, engine_fault."""
     DATA = "data"
     """(kind: DataKind, payload: bytes): a message of the peer."""
     DATA_READY = "data_ready"
@@ -135,6 +135,11 @@ class Transport:
         if self._remote is None or ice == self._remote.ice:
             raise SdpError("an ICE restart needs new credentials", code="not_acceptable")
         self.set_remote(replace(self._remote, ice=ice), we_are=self._we_are)
+
+    def silent_for_s(self, now_s: float) -> float:
+        """How long ago the peer last checked its path; `now_s` is monotonic. 0 before its first check."""
+        checked_at_ns = self._agent.last_check_ns
+        return 0.0 if checked_at_ns is None else max(0.0, now_s - checked_at_ns / 1e9)
 
     def restart_ice(self) -> None:
         """New local credentials, in `local()` from now on. The old ones end when the peer nominates with the new."""
@@ -245,6 +250,11 @@ class Transport:
     def _handle_data_ready(self) -> None:
         self._emit(TransportEvents.DATA_READY)
 
+    def handle_fault(self) -> None:
+        """The engine failed while it worked for this transport: its media has ended."""
+        self.counters["engine_faults"] += 1
+        self._fail("engine_fault")
+
     # --- end ----------------------------------------------------------------------------------------------------
 
     def poll(self, now_ns: int) -> None:
@@ -253,7 +263,7 @@ class Transport:
             return
         if not self.connected and now_ns - self._setup_began_ns >= self._config.transport_setup_timeout_s * 1e9:
             self._fail("setup_timeout")
-        elif self._agent.consent_expired(now_ns, int(self._config.consent_timeout_s * 1e9)):
+        elif self._registry.consent_expired(self._agent, now_ns, int(self._config.consent_timeout_s * 1e9)):
             self._fail("consent_lost")
 
     async def close(self) -> None:

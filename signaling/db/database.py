@@ -66,6 +66,21 @@ class Database:
             await self.close()
             raise DatabaseError(f"the database cannot be opened: {_reason(error)}") from None
 
+    async def probe(self) -> str:
+        """For `ting doctor`: whether the database could be opened, without making or migrating one. Raises
+        `DatabaseError`."""
+        if self.is_sqlite and not _is_there(Path(self._url.database or "")):
+            return "made at the first start"
+        try:
+            self._engine = self._create_engine()
+            async with self.reading() as connection:
+                await connection.execute(text("SELECT 1"))
+        except ImportError as error:
+            raise DatabaseError(f"the database cannot be opened: {error.name} is not installed") from None
+        finally:
+            await self.close()
+        return "answers"
+
     async def close(self) -> None:
         engine, self._engine = self._engine, None
         if engine is not None:
@@ -128,6 +143,16 @@ class Database:
             connection.exec_driver_sql(connection.get_execution_options()["sqlite_begin"])
 
         return engine
+
+
+def _is_there(path: Path) -> bool:
+    """Whether the file exists. Raises `DatabaseError` when it does not and could not be made."""
+    if path.exists():
+        return True
+    folder = next(parent for parent in path.absolute().parents if parent.exists())
+    if not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise DatabaseError("the folder of the database cannot be written to")
+    return False
 
 
 def _migrate(connection: Connection) -> None:

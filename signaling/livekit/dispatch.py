@@ -150,14 +150,20 @@ async def _trickle(context: Context, message: rtc.TrickleRequest) -> None:
 
 
 async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
-    if message.sid:
-        await _unsupported("add_track")(context, message)  # a second codec for a track that is there
-        return
     try:
         request = convert.add_track_request(message)
     except ValueError as error:
         raise Violation(str(error)) from None
     context.session.add_track(request)
+
+
+async def _update_layers(context: Context, message: rtc.UpdateVideoLayers) -> None:
+    """Deprecated in the protocol, and still what says that a video changed its sizes."""
+    try:
+        layers = convert.video_layers(message)
+    except ValueError as error:
+        raise Violation(str(error)) from None
+    context.session.update_video_layers(TrackId(message.track_sid), layers)
 
 
 async def _mute(context: Context, message: rtc.MuteTrackRequest) -> None:
@@ -259,7 +265,7 @@ ROUTES: dict[str, Handler] = {
     "sync_state": _sync_state,
     "simulate": simulate,
     # Nothing depends on them, and the protocol has no answer for them.
-    "update_layers": _ignore,
+    "update_layers": _update_layers,
     "subscription_permission": _ignore,
     "update_data_subscription": _ignore,
     # Answered with "unsupported".

@@ -116,12 +116,17 @@ def _options(request: rtc.JoinRequest) -> JoinOptions:
     return JoinOptions(
         auto_subscribe=settings.auto_subscribe,
         adaptive_stream=settings.adaptive_stream,
+        allow_pause=settings.subscriber_allow_pause
+        if settings.HasField("subscriber_allow_pause")
+        else settings.adaptive_stream,
         client=ClientDescription(
             sdk=_sdk_name(client.sdk),
             version=client.version[:_MAX_PARAMETER_LENGTH],
             protocol=client.protocol if 0 <= client.protocol <= _MAX_PROTOCOL else 0,
             browser=client.browser[:_MAX_PARAMETER_LENGTH],
+            browser_version=client.browser_version[:_MAX_PARAMETER_LENGTH],
             os=client.os[:_MAX_PARAMETER_LENGTH],
+            device_model=client.device_model[:_MAX_PARAMETER_LENGTH],
         ),
         single_connection=True,
     )

@@ -12,7 +12,8 @@ from sfu.errors import EngineError
 from tests.engine.golden import encode, output_text, result_text
 
 COMMANDS = (
-    "add_transport", "set_srtp", "allow_path", "set_path", "forget_path", "remove_transport", "add_track",
+    "add_transport", "set_srtp", "set_ice", "last_check_ns", "has_answered", "inject_fault",
+    "allow_path", "set_path", "forget_path", "remove_transport", "add_track",
     "set_track_config", "set_track_muted", "remove_track", "request_keyframe", "add_subscription", "set_target_layer",
     "set_subscription_paused", "remove_subscription",
 )  # fmt: skip

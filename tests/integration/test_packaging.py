@@ -32,6 +32,13 @@ def test_wheel_carries_the_built_web_app(wheel: zipfile.ZipFile) -> None:
     assert {f"signaling/webapp/{name}" for name in used} <= names
 
 
+def test_wheel_carries_the_migrations(wheel: zipfile.ZipFile) -> None:
+    folder = Path("signaling/db/migrations")
+    there = {path.relative_to(ROOT).as_posix() for path in (ROOT / folder).rglob("*.py")}
+    assert f"{folder}/env.py" in there
+    assert there <= set(wheel.namelist())
+
+
 def test_wheel_runs_without_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     code = (

@@ -11,8 +11,8 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 import pytest_asyncio
 
+from sfu.engine import stun
 from sfu.engine.api import Path
-from sfu.transport import stun
 from sfu.transport.ice_lite import IceRegistry
 from tests.sfu.transport_rig import Call, Server, UdpPeer, until
 

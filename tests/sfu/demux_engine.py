@@ -32,6 +32,9 @@ class DemuxEngine:
         self.outbox: deque[Transmit] = deque()
         self.keys: dict[TransportHandle, SrtpKeys] = {}
         self.current: dict[TransportHandle, Path] = {}
+        self.ice: dict[TransportHandle, tuple[str, str, str]] = {}
+        self.checked_ns: dict[TransportHandle, int] = {}
+        self.answered: set[bytes] = set()
         self.ticks = 0
         self.drops: Counter[str] = Counter()
         self._paths: dict[Path, TransportHandle] = {}
@@ -89,6 +92,16 @@ class DemuxEngine:
         self.allow_path(transport, path)
         self.current[transport] = path
 
+    def set_ice(self, transport: TransportHandle, local_ufrag: str, local_pwd: str, remote_ufrag: str) -> None:
+        self._known(transport)
+        self.ice[transport] = (local_ufrag, local_pwd, remote_ufrag)
+
+    def last_check_ns(self, transport: TransportHandle) -> int | None:
+        return self.checked_ns.get(transport)
+
+    def has_answered(self, transport: TransportHandle, transaction_id: bytes) -> bool:
+        return transaction_id in self.answered
+
     def forget_path(self, path: Path) -> None:
         self.forgotten.append(path)
         self._paths.pop(path, None)
@@ -136,4 +149,4 @@ class DemuxEngine:
         return []
 
     def stats(self) -> EngineStats:
-        return EngineStats((), (), (), self.drops, len(self.datagrams), 0, 0, 0)
+        return EngineStats((), (), (), self.drops, 0, 0, len(self.datagrams), 0, 0, 0)

@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 from sfu.engine import driver, tcp
 from sfu.engine.api import Event, ListenConfig, Path, StunReceived, Transmit, TransportConfig
 from sfu.engine.driver import AsyncioRuntime
+from sfu.engine.stun import build_binding_request
 from sfu.engine.tcp_framing import Deframer, FramingError, frame
 from sfu.errors import BindError
-from sfu.transport.stun import build_binding_request
 from tests.sfu.demux_engine import DemuxEngine
 from tests.sfu.transport_rig import LOOPBACK, free_tcp_port, until
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from sfu.engine import stun
 from sfu.engine.api import EngineCommands, Path
 from sfu.ids import TransportHandle
-from sfu.transport import stun
 from sfu.transport.ice_lite import (
     MAX_REMEMBERED_TRANSACTIONS,
     PWD_LENGTH,
@@ -239,12 +239,49 @@ def test_many_restarts_leave_two_credentials_at_most() -> None:
 
 def test_consent() -> None:
     rig = Rig()
-    assert not rig.agent.consent_expired(10**12, 30)
+    assert not rig.registry.consent_expired(rig.agent, 10**12, 30)
     rig.check(path(1), now_ns=100)
-    assert not rig.agent.consent_expired(129, 30)
-    assert rig.agent.consent_expired(130, 30)
+    assert not rig.registry.consent_expired(rig.agent, 129, 30)
+    assert rig.registry.consent_expired(rig.agent, 130, 30)
     rig.check(path(1), now_ns=130)
-    assert not rig.agent.consent_expired(159, 30)
+    assert not rig.registry.consent_expired(rig.agent, 159, 30)
+    # The engine has heard the peer since.
+    rig.runtime.engine.checked_ns[rig.agent.handle] = 190
+    assert not rig.registry.consent_expired(rig.agent, 219, 30)
+    assert rig.registry.consent_expired(rig.agent, 220, 30)
+
+
+def test_the_engine_gets_the_credentials_of_the_path_that_media_takes() -> None:
+    rig = Rig()
+    handle, lent = rig.agent.handle, rig.runtime.engine.ice
+    rig.check(path(1))
+    rig.check(path(1), nominate=True)
+    assert lent == {}, "nobody knows yet whose checks these are"
+    rig.agent.set_remote_ufrag("peer")
+    rig.check(path(2))
+    assert lent == {}
+    rig.check(path(1))
+    first = rig.agent.local
+    assert lent == {handle: (first.ufrag, first.pwd, "peer")}
+    # A restart counts when it is nominated.
+    second = rig.registry.restart(rig.agent)
+    rig.agent.set_remote_ufrag("other")
+    rig.check(path(1), credentials=first)
+    assert lent == {handle: (first.ufrag, first.pwd, "peer")}
+    rig.check(path(1), credentials=second, remote="other", nominate=True)
+    assert lent == {handle: (second.ufrag, second.pwd, "other")}
+
+
+def test_what_the_engine_answered_is_a_replay_from_elsewhere() -> None:
+    """ST5: the engine has seen it on the current path, the agent has not."""
+    rig = Rig()
+    rig.check(path(1), nominate=True)
+    recorded = os.urandom(12)
+    rig.runtime.engine.answered.add(recorded)
+    assert rig.check(path(2), nominate=True, transaction_id=recorded) is None
+    assert rig.registry.drops["replayed"] == 1
+    assert rig.agent.path == path(1)
+    assert is_success(rig.check(path(1), transaction_id=recorded))
 
 
 def test_consent_is_not_renewed_by_what_is_not_authenticated_or_replayed() -> None:

@@ -34,9 +34,9 @@ from sfu.engine.native import RustRuntime
 from sfu.engine.reference.rtp import build_header
 from sfu.engine.reference.seqnum import EXT_SEQ_START
 from sfu.engine.reference.srtp import SrtpContext
+from sfu.engine.stun import build_binding_request
 from sfu.engine.tcp_framing import frame
 from sfu.errors import BindError, EngineError
-from sfu.transport.stun import build_binding_request
 from tests.engine.harness import make_keys
 from tests.sfu.transport_rig import LOOPBACK, free_tcp_port, until
 

@@ -11,7 +11,7 @@ from aioice import stun as aioice_stun
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.transport import stun
+from sfu.engine import stun
 
 PWD = "p" * 24
 

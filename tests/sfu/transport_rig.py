@@ -18,13 +18,12 @@ from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 
 from sfu.api import DataKind
 from sfu.config import SfuConfig
-from sfu.engine import create_engine, engine_name
+from sfu.engine import create_engine, engine_name, stun
 from sfu.engine.api import DtlsReceived, Event, ListenConfig, PacketEngine, SrtpKeys, StunReceived, TransportConfig
 from sfu.engine.driver import AsyncioRuntime
 from sfu.engine.native import RustRuntime
 from sfu.ids import TransportHandle
 from sfu.sdp.model import Fingerprint, IceCredentials, LocalTransport, RemoteTransport, Setup
-from sfu.transport import stun
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
 from sfu.transport.transport import Transport, TransportEvents, TransportRole

@@ -20,12 +20,13 @@ class Core:
     The queues are bounded by what one call of `handle_*` can make: the caller drains them after each.
     """
 
-    __slots__ = ("drops", "events", "keyframes_wanted", "pacer", "random", "replays")
+    __slots__ = ("checks_answered", "drops", "events", "keyframes_wanted", "pacer", "random", "replays")
 
     def __init__(self, seed: int) -> None:
         self.random = SplitMix64(seed)
         self.pacer = Pacer()
         self.events: deque[Event] = deque()
+        self.checks_answered = 0
         self.drops = dict.fromkeys(DROP_REASONS, 0)
         self.keyframes_wanted: dict[InboundStream, bool] = {}
         """True where the keyframe was asked for, and not only waited for."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TypeVar
 
 from sfu.engine.api import (
@@ -18,8 +19,10 @@ from sfu.engine.api import (
     TrackConfig,
     Transmit,
     TransportConfig,
+    TransportFailed,
 )
 from sfu.engine.reference import routing
+from sfu.engine.reference.consent import Ice
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.demux import DatagramKind, classify
 from sfu.engine.reference.feedback import handle_rtcp
@@ -57,6 +60,11 @@ class ReferenceEngine:
         self._last_transport = 0
         self._last_track = 0
         self._last_subscription = 0
+        self._working_for: Transport | None = None
+        """The transport that `handle_datagram` or `handle_timeout` works for."""
+        self._faults = 0
+        self.last_fault: Exception | None = None
+        """What was contained last: for whoever logs it."""
         self._last_timeout_ns: int | None = None
         self._removed_counters = [0, 0, 0, 0]
 
@@ -87,7 +95,7 @@ class ReferenceEngine:
     def allow_path(self, transport: TransportHandle, path: Path) -> None:
         state = self._transport(transport)
         owner = self._paths.get(path)
-        if owner is state:
+        if owner is state or state.is_failed:
             return
         if owner is not None:
             self.forget_path(path)
@@ -99,6 +107,8 @@ class ReferenceEngine:
     def set_path(self, transport: TransportHandle, path: Path) -> None:
         state = self._transport(transport)
         self.allow_path(transport, path)
+        if state.is_failed:
+            return
         was_ready = state.is_ready
         state.path = path
         if not was_ready:
@@ -112,6 +122,22 @@ class ReferenceEngine:
             if was_ready and not state.is_ready:
                 self._refresh_transport(state)
 
+    def set_ice(self, transport: TransportHandle, local_ufrag: str, local_pwd: str, remote_ufrag: str) -> None:
+        state = self._transport(transport)
+        state.ice = Ice(local_ufrag, local_pwd, remote_ufrag, state.ice)
+
+    def last_check_ns(self, transport: TransportHandle) -> int | None:
+        ice = self._transport(transport).ice
+        return None if ice is None else ice.checked_at_ns
+
+    def has_answered(self, transport: TransportHandle, transaction_id: bytes) -> bool:
+        ice = self._transport(transport).ice
+        return ice is not None and transaction_id in ice.answered
+
+    def inject_fault(self, transport: TransportHandle) -> None:
+        """Work for this transport fails from now on, as by a defect. For tests of what happens then."""
+        self._transport(transport).is_faulty = True
+
     def remove_transport(self, transport: TransportHandle) -> None:
         state = self._transport(transport)
         for track in list(state.tracks):
@@ -119,7 +145,9 @@ class ReferenceEngine:
         for subscription in list(state.forwarders):
             self.remove_subscription(subscription)
         for path in state.paths:
-            del self._paths[path]
+            # That of a failed transport may be another one's by now.
+            if self._paths.get(path) is state:
+                del self._paths[path]
         self._removed_counters = [before + more for before, more in zip(
             self._removed_counters, state.counters(), strict=True)]  # fmt: skip
         del self._transports[transport]
@@ -178,6 +206,8 @@ class ReferenceEngine:
     ) -> SubscriptionHandle:
         to = self._transport(transport)
         source = self._track(track)
+        if to.config.group != source.transport.config.group:
+            raise EngineError(f"transport {transport} is of another group than track {track}", code="other_group")
         check_subscription(to, config)
         self._last_subscription += 1
         handle = SubscriptionHandle(self._last_subscription)
@@ -224,6 +254,8 @@ class ReferenceEngine:
             tracks=[track_stats(track) for track in self._tracks.values()],
             subscriptions=subscription_stats(self._forwarders.values()),
             drops=dict(self._core.drops),
+            checks_answered=self._core.checks_answered,
+            faults=self._faults,
             packets_received=totals[0],
             packets_sent=totals[1],
             bytes_received=totals[2],
@@ -233,6 +265,37 @@ class ReferenceEngine:
     # --- packets and time -------------------------------------------------------------------------------------
 
     def handle_datagram(self, now_ns: int, path: Path, data: bytes) -> None:
+        self._working_for = None
+        try:
+            self._work_on_datagram(now_ns, path, data)
+        except Exception as error:
+            self._contain(error)
+
+    def handle_timeout(self, now_ns: int) -> None:
+        self._working_for = None
+        try:
+            self._work_on_time(now_ns)
+        except Exception as error:
+            self._contain(error)
+
+    def _contain(self, error: Exception) -> None:
+        """A fault of ours ends the transport that it happened for, and nothing else."""
+        self._faults += 1
+        self.last_fault = error
+        transport = self._working_for
+        if transport is None:
+            return
+        transport.is_failed = True
+        transport.path = None
+        for path in transport.paths:
+            if self._paths.get(path) is transport:
+                del self._paths[path]
+        self._core.events.append(TransportFailed(transport.handle))
+        # What the fault left may be such that this fails too; then the subscriptions stop with their transport.
+        with contextlib.suppress(Exception):
+            self._refresh_transport(transport)
+
+    def _work_on_datagram(self, now_ns: int, path: Path, data: bytes) -> None:
         core = self._core
         size = len(data)
         if size > MAX_DATAGRAM_BYTES:
@@ -240,6 +303,9 @@ class ReferenceEngine:
             return
         kind = classify(data)
         if kind is DatagramKind.STUN:
+            self._working_for = transport = self._paths.get(path)
+            if transport is not None and transport.answer_check(now_ns, path, data):
+                return
             core.events.append(StunReceived(path, data))
             return
         if kind is DatagramKind.NOT_RTC:
@@ -249,11 +315,13 @@ class ReferenceEngine:
         if transport is None:
             core.drops["unknown_path"] += 1
             return
+        self._working_for = transport
         if kind is DatagramKind.DTLS:
             core.events.append(DtlsReceived(transport.handle, path, data))
             return
         transport.packets_received += 1
         transport.bytes_received += size
+        transport.work()
         if kind is DatagramKind.RTP:
             handle_rtp(core, now_ns, transport, data)
         else:
@@ -261,21 +329,30 @@ class ReferenceEngine:
         if core.keyframes_wanted:
             routing.send_keyframe_requests(core, now_ns)
 
-    def handle_timeout(self, now_ns: int) -> None:
+    def _work_on_time(self, now_ns: int) -> None:
         self._last_timeout_ns = now_ns
         core = self._core
         for track in self._tracks.values():
+            if track.transport.is_failed:
+                continue
+            self._working_for = track.transport
             if len(track.streams) > 1:
                 routing.refresh_activity(core, now_ns, track)
             for stream in track.streams:
                 if stream.nack:
                     send_nack(stream, stream.nack.due(now_ns, packet_followed=False))
+        self._working_for = None
         run_replays(core, now_ns)
         for transport in self._transports.values():
+            if transport.is_failed:
+                continue
+            self._working_for = transport
+            transport.work()
             if transport.arrivals.is_due(now_ns):
                 for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
                     transport.send_rtcp(feedback)
             run_reports(now_ns, transport)
+        self._working_for = None
         routing.send_keyframe_requests(core, now_ns)
 
     def next_timeout_ns(self) -> int | None:

@@ -6,6 +6,7 @@ from collections import deque
 from typing import TYPE_CHECKING, NamedTuple
 
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
+from sfu.engine.reference.consent import Ice
 from sfu.engine.reference.policing import TokenBucket
 from sfu.engine.reference.seqnum import ReplayWindow, SeqExtender
 from sfu.engine.reference.srtp import SrtpContext
@@ -69,6 +70,9 @@ class Transport:
         "forwarders_by_ssrc",
         "handle",
         "has_mid",
+        "ice",
+        "is_failed",
+        "is_faulty",
         "keys",
         "last_media_ssrc",
         "local_ssrc",
@@ -96,6 +100,11 @@ class Transport:
         self.rx: SrtpContext | None = None
         self.tx: SrtpContext | None = None
         self.path: Path | None = None
+        self.ice: Ice | None = None
+        self.is_failed = False
+        """The engine failed while it worked for this transport: it has no paths any more and gets none."""
+        self.is_faulty = False
+        """A test asked for a fault."""
         self.paths: dict[Path, None] = {}
         self.queue: deque[Transmit] = deque()
         """Datagrams that wait for `poll_transmit`."""
@@ -192,10 +201,28 @@ class Transport:
         if path is not None:
             self.packets_sent += 1
             self.bytes_sent += len(data)
-            queue = self.queue
-            if not queue:
-                self.core.pacer.add(queue)
-            queue.append(Transmit(path, data))
+            self._queue(Transmit(path, data))
+
+    def _queue(self, transmit: Transmit) -> None:
+        if not self.queue:
+            self.core.pacer.add(self.queue)
+        self.queue.append(transmit)
+
+    def work(self) -> None:
+        """Something is about to be done for this transport."""
+        if self.is_faulty:
+            raise RuntimeError("a fault that a test asked for")
+
+    def answer_check(self, now_ns: int, path: Path, data: bytes) -> bool:
+        """Answer a binding request on the path that media takes; False: the control plane has to look at it."""
+        if self.ice is None or self.tx is None or path != self.path:
+            return False
+        reply = self.ice.answer(now_ns, path.remote, data)
+        if reply is None:
+            return False
+        self.core.checks_answered += 1
+        self._queue(Transmit(path, reply))
+        return True
 
     def send_rtcp(self, compound: bytes) -> None:
         """Protect and queue a compound RTCP packet; nothing happens before keys and path are there."""

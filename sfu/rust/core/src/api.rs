@@ -172,6 +172,8 @@ impl fmt::Debug for SrtpKeys {
 /// Limits of one transport. Rates of 0 mean no limit.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TransportConfig {
+    /// Transports of one group may subscribe to each other.
+    pub group: u64,
     /// SSRCs that may be bound; at least 1.
     pub max_ssrcs: u32,
     /// Packets per second.
@@ -182,7 +184,7 @@ pub struct TransportConfig {
 
 impl Default for TransportConfig {
     fn default() -> Self {
-        Self { max_ssrcs: 64, max_packets_per_s: 20_000, max_bitrate_bps: 0 }
+        Self { group: 0, max_ssrcs: 64, max_packets_per_s: 20_000, max_bitrate_bps: 0 }
     }
 }
 
@@ -302,6 +304,11 @@ pub enum Event {
         /// The layer.
         layer: Option<(u32, u32)>,
     },
+    /// The engine itself failed while it worked for this transport, whose input and output have ended.
+    TransportFailed {
+        /// The transport.
+        transport: TransportHandle,
+    },
     /// The subscriber's bandwidth estimate (draft-alvestrand-rmcat-remb-03).
     RembReceived {
         /// The subscriber's transport.
@@ -387,6 +394,13 @@ impl Drops {
         DROP_REASONS.iter().map(|(reason, name)| (*name, self.get(*reason)))
     }
 
+    /// Count what another engine counted as well.
+    pub fn merge(&mut self, other: &Self) {
+        for (reason, _) in DROP_REASONS {
+            self.add(reason, other.get(reason));
+        }
+    }
+
     pub(crate) fn add(&mut self, reason: DropReason, count: u64) {
         if let Some(counter) = self.0.get_mut(reason as usize) {
             *counter = counter.wrapping_add(count);
@@ -467,6 +481,8 @@ pub struct EngineStats {
     pub tracks: Vec<TrackStats>,
     pub subscriptions: Vec<SubscriptionStats>,
     pub drops: Drops,
+    pub checks_answered: u64,
+    pub faults: u64,
     pub packets_received: u64,
     pub packets_sent: u64,
     pub bytes_received: u64,
@@ -484,6 +500,8 @@ pub enum Error {
     UnknownSubscription(SubscriptionHandle),
     /// The track has fewer layers.
     UnknownLayer(TrackHandle, u32),
+    /// The track belongs to a transport of another group.
+    OtherGroup(TransportHandle, TrackHandle),
     /// A configuration that cannot be.
     InvalidConfig(&'static str),
     /// Keys or salts of the wrong length for the profile.
@@ -499,6 +517,7 @@ impl Error {
             Self::UnknownTrack(_) => "unknown_track",
             Self::UnknownSubscription(_) => "unknown_subscription",
             Self::UnknownLayer(..) => "unknown_layer",
+            Self::OtherGroup(..) => "other_group",
             Self::InvalidConfig(_) => "invalid_config",
             Self::InvalidKeys(_) => "engine_error",
         }
@@ -512,6 +531,9 @@ impl fmt::Display for Error {
             Self::UnknownTrack(handle) => write!(f, "unknown track {handle}"),
             Self::UnknownSubscription(handle) => write!(f, "unknown subscription {handle}"),
             Self::UnknownLayer(track, layer) => write!(f, "track {track} has no layer {layer}"),
+            Self::OtherGroup(transport, track) => {
+                write!(f, "transport {transport} is of another group than track {track}")
+            }
             Self::InvalidConfig(what) => f.write_str(what),
             Self::InvalidKeys(profile) => write!(f, "key or salt of the wrong length for {profile:?}"),
         }

@@ -1,6 +1,7 @@
 //! The engine: the contract of `sfu/engine/api.py` in Rust, sans-IO.
 
 use std::collections::{BTreeMap, HashMap};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::api::{
     AudioLevel, DropReason, EngineStats, Error, Event, MAX_DATAGRAM_BYTES, Path, SrtpKeys, SubscriptionConfig,
@@ -15,6 +16,7 @@ use crate::reports::run_reports;
 use crate::routing;
 use crate::state::State;
 use crate::statistics::{subscription_stats, track_stats, transport_stats};
+use crate::stun::Ice;
 use crate::track::{Track, configure, refresh_routes};
 use crate::transmit::Transmit;
 use crate::transport::{Binding, Transport};
@@ -34,9 +36,13 @@ pub struct Engine {
     tracks: Handles,
     subscriptions: Handles,
     paths: HashMap<Path, u32>,
-    last_transport: TransportHandle,
-    last_track: TrackHandle,
-    last_subscription: SubscriptionHandle,
+    next_transport: TransportHandle,
+    next_track: TrackHandle,
+    next_subscription: SubscriptionHandle,
+    handle_step: u64,
+    /// Slot of the transport that `handle_datagram` or `handle_timeout` works for.
+    working_for: Option<u32>,
+    faults: u64,
     last_timeout_ns: Option<u64>,
     removed: Totals,
 }
@@ -63,15 +69,24 @@ impl Engine {
     /// Equal seeds and equal calls give equal bytes.
     #[must_use]
     pub fn new(seed: u64) -> Self {
+        Self::with_handles(seed, 1, 1)
+    }
+
+    /// An engine whose handles begin with `first` and grow by `step`: so that those of several engines are different.
+    #[must_use]
+    pub fn with_handles(seed: u64, first: u64, step: u64) -> Self {
         Self {
             state: State::new(seed),
             transports: Handles::new(),
             tracks: Handles::new(),
             subscriptions: Handles::new(),
             paths: HashMap::new(),
-            last_transport: 0,
-            last_track: 0,
-            last_subscription: 0,
+            next_transport: first,
+            next_track: first,
+            next_subscription: first,
+            handle_step: step,
+            working_for: None,
+            faults: 0,
             last_timeout_ns: None,
             removed: Totals::default(),
         }
@@ -82,14 +97,15 @@ impl Engine {
     /// A transport without keys and paths.
     pub fn add_transport(&mut self, config: TransportConfig) -> Result<TransportHandle, Error> {
         check_transport(&config)?;
-        self.last_transport += 1;
+        let handle = self.next_transport;
+        self.next_transport += self.handle_step;
         let local_ssrc = self.state.core.random.next_u32();
-        let slot = self.state.transports.insert(Transport::new(self.last_transport, config, local_ssrc));
+        let slot = self.state.transports.insert(Transport::new(handle, config, local_ssrc));
         if let Some(transport) = self.state.transports.get_mut(slot) {
             transport.set_slot(slot);
         }
-        self.transports.insert(self.last_transport, slot);
-        Ok(self.last_transport)
+        self.transports.insert(handle, slot);
+        Ok(handle)
     }
 
     /// Install keys. Other keys than before (DTLS restarted) start fresh replay windows.
@@ -128,6 +144,9 @@ impl Engine {
     }
 
     fn allow_path_of(&mut self, slot: u32, path: Path) {
+        if self.state.transports.get(slot).is_none_or(|one| one.is_failed) {
+            return;
+        }
         match self.paths.get(&path) {
             Some(owner) if *owner == slot => return,
             Some(_) => self.forget_path(&path),
@@ -145,7 +164,7 @@ impl Engine {
     pub fn set_path(&mut self, transport: TransportHandle, path: Path) -> Result<(), Error> {
         let slot = self.transport_slot(transport)?;
         self.allow_path_of(slot, path);
-        if let Some(state) = self.state.transports.get_mut(slot) {
+        if let Some(state) = self.state.transports.get_mut(slot).filter(|one| !one.is_failed) {
             let was_ready = state.is_ready();
             state.set_path(path);
             if !was_ready {
@@ -164,6 +183,63 @@ impl Engine {
         if was_ready && !transport.is_ready() {
             self.refresh_transport(slot);
         }
+    }
+
+    /// The paths of a transport, oldest first.
+    pub fn paths(&self, transport: TransportHandle) -> Result<&[Path], Error> {
+        let slot = self.transport_slot(transport)?;
+        Ok(self.state.transports.get(slot).map_or(&[], |one| &one.paths))
+    }
+
+    /// Whether a transport has this path.
+    #[must_use]
+    pub fn has_path(&self, path: &Path) -> bool {
+        self.paths.contains_key(path)
+    }
+
+    /// The group that a transport was added with.
+    pub fn group_of(&self, transport: TransportHandle) -> Result<u64, Error> {
+        let slot = self.transport_slot(transport)?;
+        Ok(self.state.transports.get(slot).map_or(0, |one| one.config.group))
+    }
+
+    /// Whether there is a track with this handle.
+    #[must_use]
+    pub fn has_track(&self, track: TrackHandle) -> bool {
+        self.tracks.contains_key(&track)
+    }
+
+    /// Answer the peer's binding requests on the current path.
+    pub fn set_ice(&mut self, transport: TransportHandle, ufrag: &str, pwd: &str, remote: &str) -> Result<(), Error> {
+        let slot = self.transport_slot(transport)?;
+        if let Some(state) = self.state.transports.get_mut(slot) {
+            state.set_ice(Ice::new(ufrag, pwd, remote));
+        }
+        Ok(())
+    }
+
+    /// When the last binding request was answered here; None before the first one.
+    pub fn last_check_ns(&self, transport: TransportHandle) -> Result<Option<i64>, Error> {
+        Ok(self.ice(transport)?.and_then(|ice| ice.checked_at_ns))
+    }
+
+    /// Whether a binding request with this transaction id was answered here.
+    pub fn has_answered(&self, transport: TransportHandle, transaction_id: &[u8]) -> Result<bool, Error> {
+        Ok(self.ice(transport)?.is_some_and(|ice| ice.has_answered(transaction_id)))
+    }
+
+    fn ice(&self, transport: TransportHandle) -> Result<Option<&Ice>, Error> {
+        let slot = self.transport_slot(transport)?;
+        Ok(self.state.transports.get(slot).and_then(Transport::ice))
+    }
+
+    /// Work for this transport fails from now on, as by a defect. For tests of what happens then.
+    pub fn inject_fault(&mut self, transport: TransportHandle) -> Result<(), Error> {
+        let slot = self.transport_slot(transport)?;
+        if let Some(state) = self.state.transports.get_mut(slot) {
+            state.is_faulty = true;
+        }
+        Ok(())
     }
 
     /// Forget it with its tracks and subscriptions, and the subscriptions of those tracks.
@@ -186,7 +262,10 @@ impl Engine {
         }
         if let Some(state) = self.state.transports.remove(slot) {
             for path in &state.paths {
-                self.paths.remove(path);
+                // That of a failed transport may be another one's by now.
+                if self.paths.get(path) == Some(&slot) {
+                    self.paths.remove(path);
+                }
             }
             self.removed.add(&state);
         }
@@ -200,15 +279,16 @@ impl Engine {
     pub fn add_track(&mut self, transport: TransportHandle, config: TrackConfig) -> Result<TrackHandle, Error> {
         let slot = self.transport_slot(transport)?;
         check_track(&config)?;
-        self.last_track += 1;
-        let track = self.state.tracks.insert(Track::new(slot, self.last_track, config.clone()));
+        let handle = self.next_track;
+        self.next_track += self.handle_step;
+        let track = self.state.tracks.insert(Track::new(slot, handle, config.clone()));
         configure(&mut self.state, track, config);
         if let Some(state) = self.state.transports.get_mut(slot) {
             state.tracks.push(track);
         }
-        self.tracks.insert(self.last_track, track);
+        self.tracks.insert(handle, track);
         self.refresh_declared(slot);
-        Ok(self.last_track)
+        Ok(handle)
     }
 
     /// New payloads, SSRCs or extensions after renegotiation; streams whose SSRC or RID stays keep their state.
@@ -291,14 +371,18 @@ impl Engine {
     ) -> Result<SubscriptionHandle, Error> {
         let slots = (self.transport_slot(transport)?, self.track_slot(track)?);
         let State { core, transports, tracks, forwarders, .. } = &mut self.state;
+        let group_of = |slot| transports.get(slot).map(|one| one.config.group);
+        if group_of(slots.0) != tracks.get(slots.1).and_then(|one| group_of(one.transport)) {
+            return Err(Error::OtherGroup(transport, track));
+        }
         let to = transports.get_mut(slots.0).ok_or(Error::UnknownTransport(transport))?;
         let source = tracks.get_mut(slots.1).ok_or(Error::UnknownTrack(track))?;
         check_subscription(&config, |ssrc| {
             let others = to.forwarders.iter().filter_map(|slot| forwarders.get(*slot)).map(|one| &one.config);
             to.forwarders_by_ssrc.contains_key(&ssrc) || others.clone().any(|other| other.rtx_ssrc == Some(ssrc))
         })?;
-        self.last_subscription += 1;
-        let handle = self.last_subscription;
+        let handle = self.next_subscription;
+        self.next_subscription += self.handle_step;
         let ssrc = config.ssrc;
         let plan = source.plan(&config.extensions);
         let slot = forwarders.insert(Forwarder::new(core, handle, to, slots, config, plan));
@@ -385,6 +469,8 @@ impl Engine {
             tracks: tracks.map(|track| track_stats(state, track)).collect(),
             subscriptions: forwarders.map(subscription_stats).collect(),
             drops: state.core.drops.clone(),
+            checks_answered: state.core.checks_answered,
+            faults: self.faults,
             packets_received: totals.packets_received,
             packets_sent: totals.packets_sent,
             bytes_received: totals.bytes_received,
@@ -394,8 +480,34 @@ impl Engine {
 
     // --- packets and time ---------------------------------------------------------------------------------------
 
-    /// One datagram as it came in, whatever it holds.
+    /// One datagram as it came in, whatever it holds. Never panics.
     pub fn handle_datagram(&mut self, now_ns: u64, path: &Path, data: &[u8]) {
+        self.contain(|engine| engine.work_on_datagram(now_ns, path, data));
+    }
+
+    /// Due at least every `TICK_NS` while transports exist. Never panics.
+    pub fn handle_timeout(&mut self, now_ns: u64) {
+        self.contain(|engine| engine.work_on_time(now_ns));
+    }
+
+    /// A panic ends the transport that `work` was for, and nothing else.
+    fn contain(&mut self, work: impl FnOnce(&mut Self)) {
+        self.working_for = None;
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
+            return;
+        }
+        self.faults += 1;
+        let Some(slot) = self.working_for else { return };
+        let Some(transport) = self.state.transports.get_mut(slot) else { return };
+        transport.fail();
+        self.paths.retain(|_, owner| *owner != slot);
+        let event = Event::TransportFailed { transport: transport.handle };
+        self.state.core.events.push_back(event);
+        // What the panic left may be such that this panics too; then the subscriptions stop with their transport.
+        let _ = catch_unwind(AssertUnwindSafe(|| self.refresh_transport(slot)));
+    }
+
+    fn work_on_datagram(&mut self, now_ns: u64, path: &Path, data: &[u8]) {
         let now_ns = now_ns.min(MAX_NOW_NS) as i64;
         let state = &mut self.state;
         if data.len() > MAX_DATAGRAM_BYTES {
@@ -405,6 +517,11 @@ impl Engine {
         let kind = classify(data);
         match kind {
             DatagramKind::Stun => {
+                self.working_for = self.paths.get(path).copied();
+                let transport = self.working_for.and_then(|slot| state.transports.get_mut(slot));
+                if transport.is_some_and(|one| one.answer_check(&mut state.core, now_ns, path, data)) {
+                    return;
+                }
                 state.core.events.push_back(Event::StunReceived { path: *path, data: data.to_vec() });
                 return;
             }
@@ -419,6 +536,7 @@ impl Engine {
             state.core.drop_one(DropReason::UnknownPath);
             return;
         };
+        self.working_for = Some(slot);
         if kind == DatagramKind::Dtls {
             let event = Event::DtlsReceived { transport: transport.handle, path: *path, data: data.to_vec() };
             state.core.events.push_back(event);
@@ -426,6 +544,7 @@ impl Engine {
         }
         transport.packets_received += 1;
         transport.bytes_received += data.len() as u64;
+        assert!(!transport.is_faulty, "a fault that a test asked for");
         if kind == DatagramKind::Rtp {
             handle_rtp(state, now_ns, slot, data);
         } else {
@@ -436,12 +555,16 @@ impl Engine {
         }
     }
 
-    /// Due at least every `TICK_NS` while transports exist.
-    pub fn handle_timeout(&mut self, now_ns: u64) {
+    fn work_on_time(&mut self, now_ns: u64) {
         self.last_timeout_ns = Some(now_ns);
         let now_ns = now_ns.min(MAX_NOW_NS) as i64;
         let state = &mut self.state;
         for slot in self.tracks.values() {
+            let Some(owner) = state.tracks.get(*slot).map(|track| track.transport) else { continue };
+            if state.transports.get(owner).is_none_or(|one| one.is_failed) {
+                continue;
+            }
+            self.working_for = Some(owner);
             let streams = |state: &State| state.tracks.get(*slot).map_or(0, |track| track.streams.len());
             if streams(state) > 1 {
                 routing::refresh_activity(state, now_ns, *slot);
@@ -455,11 +578,13 @@ impl Engine {
                 }
             }
         }
+        self.working_for = None;
         run_replays(state, now_ns);
         for slot in self.transports.values() {
-            if let Some(transport) = state.transports.get_mut(*slot)
-                && transport.arrivals.is_due(now_ns)
-            {
+            let Some(transport) = state.transports.get_mut(*slot).filter(|one| !one.is_failed) else { continue };
+            self.working_for = Some(*slot);
+            assert!(!transport.is_faulty, "a fault that a test asked for");
+            if transport.arrivals.is_due(now_ns) {
                 let (ours, theirs) = (transport.local_ssrc, transport.last_media_ssrc);
                 for feedback in transport.arrivals.build(now_ns, ours, theirs) {
                     transport.send_rtcp(&mut state.core, feedback);
@@ -467,6 +592,7 @@ impl Engine {
             }
             run_reports(state, now_ns, *slot);
         }
+        self.working_for = None;
         routing::send_keyframe_requests(state, now_ns);
     }
 
@@ -488,6 +614,12 @@ impl Engine {
     /// whoever sends sorts by `Transmit::destination`.
     pub fn drain_transmits(&mut self, out: &mut Vec<Transmit>) {
         self.state.core.pacer.drain_into(out);
+    }
+
+    /// How many datagrams wait to be sent.
+    #[must_use]
+    pub fn waiting_transmits(&self) -> usize {
+        self.state.core.pacer.len()
     }
 
     /// The next event.

@@ -46,6 +46,7 @@ pub mod srtp_transforms;
 mod state;
 mod statistics;
 mod stream;
+mod stun;
 mod subscriber_reports;
 mod timeline;
 mod track;

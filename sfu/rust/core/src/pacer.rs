@@ -19,6 +19,10 @@ impl Pacer {
         self.waiting.push_back(transmit);
     }
 
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len()
+    }
+
     /// The next datagram: all of one transport, then all of the one that has waited longest.
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
         let current = self.current.or_else(|| self.waiting.front().map(Transmit::destination))?;

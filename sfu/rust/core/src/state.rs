@@ -23,6 +23,8 @@ pub(crate) struct Core {
     pub(crate) pacer: Pacer,
     pub(crate) events: VecDeque<Event>,
     pub(crate) drops: Drops,
+    /// Binding requests that were answered here.
+    pub(crate) checks_answered: u64,
     /// By slot of the stream: true where the keyframe was asked for, and not only waited for.
     pub(crate) keyframes_wanted: IndexMap<u32, bool>,
     /// Slots of the subscriptions that begin, or have begun, with a cached keyframe.
@@ -55,6 +57,7 @@ impl State {
                 pacer: Pacer::default(),
                 events: VecDeque::new(),
                 drops: Drops::default(),
+                checks_answered: 0,
                 keyframes_wanted: IndexMap::new(),
                 replays: IndexSet::new(),
             },

@@ -43,7 +43,7 @@ pub(crate) struct RtpOut {
 #[derive(Debug)]
 enum Body {
     Rtp(RtpOut),
-    Rtcp(Vec<u8>),
+    Sealed(Vec<u8>),
 }
 
 /// A datagram to send. Everything about it is fixed; only the encryption of media, which is the greater part of the work,
@@ -59,9 +59,9 @@ impl Transmit {
         Self { outlet: Arc::clone(outlet), body: Body::Rtp(rtp) }
     }
 
-    /// `sealed` is protected already.
-    pub(crate) fn rtcp(outlet: &Arc<Outlet>, sealed: Vec<u8>) -> Self {
-        Self { outlet: Arc::clone(outlet), body: Body::Rtcp(sealed) }
+    /// `sealed` leaves as it is: RTCP that is protected already, STUN.
+    pub(crate) fn sealed(outlet: &Arc<Outlet>, sealed: Vec<u8>) -> Self {
+        Self { outlet: Arc::clone(outlet), body: Body::Sealed(sealed) }
     }
 
     /// Where to send it.
@@ -81,7 +81,7 @@ impl Transmit {
     #[must_use]
     pub fn size(&self) -> usize {
         match &self.body {
-            Body::Rtcp(sealed) => sealed.len(),
+            Body::Sealed(sealed) => sealed.len(),
             Body::Rtp(rtp) => {
                 let payload = if rtp.packet.is_some() { rtp.payload.len() } else { PADDING_PAYLOAD.len() };
                 let original_seq = if rtp.original_seq.is_some() { 2 } else { 0 };
@@ -93,7 +93,7 @@ impl Transmit {
     /// Append the sealed datagram (exactly `size` bytes) to `out`.
     pub fn seal_into(&self, out: &mut Vec<u8>) {
         match &self.body {
-            Body::Rtcp(sealed) => out.extend_from_slice(sealed),
+            Body::Sealed(sealed) => out.extend_from_slice(sealed),
             Body::Rtp(rtp) => self.seal_rtp(rtp, out),
         }
     }

@@ -9,6 +9,7 @@ use crate::policing::TokenBucket;
 use crate::seqnum::{ReplayWindow, SeqExtender};
 use crate::srtp::SrtpContext;
 use crate::state::Core;
+use crate::stun::Ice;
 use crate::transmit::{Outlet, RtpOut, Transmit};
 use crate::twcc::ArrivalRecorder;
 
@@ -57,6 +58,11 @@ pub(crate) struct Transport {
     security: Option<Security>,
     pub(crate) rx: Option<SrtpContext>,
     path: Option<Path>,
+    ice: Option<Ice>,
+    /// The engine failed while it worked for this transport: it has no paths any more and gets none.
+    pub(crate) is_failed: bool,
+    /// A test asked for a fault.
+    pub(crate) is_faulty: bool,
     /// Keys and path, when both are there: only then anything leaves.
     outlet: Option<Arc<Outlet>>,
     /// Oldest first.
@@ -96,6 +102,9 @@ impl Transport {
             security: None,
             rx: None,
             path: None,
+            ice: None,
+            is_failed: false,
+            is_faulty: false,
             outlet: None,
             paths: Vec::new(),
             tracks: Vec::new(),
@@ -185,6 +194,36 @@ impl Transport {
         }
     }
 
+    /// No output from now on, and no new paths.
+    pub(crate) fn fail(&mut self) {
+        self.is_failed = true;
+        self.path = None;
+        self.refresh_outlet();
+    }
+
+    pub(crate) fn set_ice(&mut self, mut ice: Ice) {
+        if let Some(before) = self.ice.take() {
+            ice.take_over(before);
+        }
+        self.ice = Some(ice);
+    }
+
+    pub(crate) fn ice(&self) -> Option<&Ice> {
+        self.ice.as_ref()
+    }
+
+    /// Answers a binding request on the path that media takes; false: the control plane has to look at it.
+    pub(crate) fn answer_check(&mut self, core: &mut Core, now_ns: i64, path: &Path, data: &[u8]) -> bool {
+        let (Some(outlet), Some(ice)) = (&self.outlet, &mut self.ice) else { return false };
+        if outlet.path != *path {
+            return false;
+        }
+        let Some(reply) = ice.answer(now_ns, path.remote, data) else { return false };
+        core.checks_answered += 1;
+        core.pacer.push(Transmit::sealed(outlet, reply));
+        true
+    }
+
     /// `ssrc` has proved to be what `binding` says; its SRTP state is `context` from now on.
     pub(crate) fn bind(&mut self, ssrc: u32, binding: Binding) {
         self.bindings.insert(ssrc, binding);
@@ -238,7 +277,7 @@ impl Transport {
         if let (Some(outlet), Some(security)) = (&self.outlet, &mut self.security)
             && security.tx_rtcp.protect_rtcp(&mut compound)
         {
-            let transmit = Transmit::rtcp(outlet, compound);
+            let transmit = Transmit::sealed(outlet, compound);
             self.queue(core, transmit);
         }
     }

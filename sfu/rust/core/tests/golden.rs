@@ -46,6 +46,7 @@ fn path(value: &Value) -> Path {
 
 fn transport(value: &Value) -> TransportConfig {
     TransportConfig {
+        group: maybe(&value["group"]).unwrap_or(0),
         max_ssrcs: int(&value["max_ssrcs"]),
         max_packets_per_s: int(&value["max_packets_per_s"]),
         max_bitrate_bps: int(&value["max_bitrate_bps"]),
@@ -168,6 +169,7 @@ fn event_text(event: &Event) -> String {
             format!("started {track} {layer} {ssrc} {payload_type}")
         }
         Event::LayerChanged { subscription, layer } => format!("layer {subscription} {}", layer_text(*layer)),
+        Event::TransportFailed { transport } => format!("failed {transport}"),
         Event::RembReceived { transport, bitrate_bps } => format!("remb {transport} {bitrate_bps}"),
     }
 }

@@ -83,6 +83,7 @@ pub(crate) fn path(value: &Bound<'_, PyAny>) -> PyResult<Path> {
 /// A `TransportConfig`.
 pub(crate) fn transport_config(config: &Bound<'_, PyAny>) -> PyResult<TransportConfig> {
     Ok(TransportConfig {
+        group: field(config, "group")?,
         max_ssrcs: field(config, "max_ssrcs")?,
         max_packets_per_s: field(config, "max_packets_per_s")?,
         max_bitrate_bps: field(config, "max_bitrate_bps")?,
@@ -262,6 +263,7 @@ pub(crate) fn event_object<'py>(py: Python<'py>, event: &Event) -> PyResult<Boun
         Event::LayerChanged { subscription, layer } => {
             class!(py, "LayerChanged").call1((*subscription, layer.map(|one| one.0), layer.map(|one| one.1)))
         }
+        Event::TransportFailed { transport } => class!(py, "TransportFailed").call1((*transport,)),
         Event::RembReceived { transport, bitrate_bps } => class!(py, "RembReceived").call1((*transport, *bitrate_bps)),
     }
 }
@@ -283,6 +285,8 @@ pub(crate) fn stats_object<'py>(py: Python<'py>, stats: &EngineStats) -> PyResul
         list_of(py, &stats.tracks, |one| track_stats(py, one))?,
         list_of(py, &stats.subscriptions, |one| subscription_stats(py, one))?,
         drops,
+        stats.checks_answered,
+        stats.faults,
         stats.packets_received,
         stats.packets_sent,
         stats.bytes_received,

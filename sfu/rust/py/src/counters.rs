@@ -17,8 +17,9 @@ impl Counter {
     }
 }
 
-/// What `io_stats` tells, with the names of `sfu.engine.driver`.
+/// What one thread counts for `io_stats`, with the names of `sfu.engine.driver`.
 #[derive(Default)]
+#[repr(align(128))]
 pub(crate) struct Counters {
     /// Datagrams that arrived over UDP.
     pub(crate) datagrams_received: Counter,
@@ -38,6 +39,10 @@ pub(crate) struct Counters {
     pub(crate) gso_refused: Counter,
     /// Events and frames that found the queue to the event loop full.
     pub(crate) events_dropped: Counter,
+    /// Datagrams that found their lane full.
+    pub(crate) send_queue_drops: Counter,
+    /// Lanes that were handed to another thread.
+    pub(crate) handovers: Counter,
     /// Frames from TCP that found the queue to the engine full.
     pub(crate) tcp_frames_dropped: Counter,
     /// Panics of the engine.
@@ -46,7 +51,7 @@ pub(crate) struct Counters {
 
 impl Counters {
     /// All of them by name.
-    pub(crate) fn all(&self) -> [(&'static str, u64); 11] {
+    pub(crate) fn all(&self) -> [(&'static str, u64); 13] {
         [
             ("datagrams_received", self.datagrams_received.get()),
             ("bytes_received", self.bytes_received.get()),
@@ -57,6 +62,8 @@ impl Counters {
             ("gso_sends", self.gso_sends.get()),
             ("gso_refused", self.gso_refused.get()),
             ("events_dropped", self.events_dropped.get()),
+            ("send_queue_drops", self.send_queue_drops.get()),
+            ("handovers", self.handovers.get()),
             ("tcp_frames_dropped", self.tcp_frames_dropped.get()),
             ("engine_faults", self.engine_faults.get()),
         ]

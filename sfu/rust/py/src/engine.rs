@@ -1,9 +1,9 @@
 //! `PacketEngine`: the sans-IO engine and its commands for Python.
 
+use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
-use parking_lot::Mutex;
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 use ting_core::api::Error;
@@ -11,114 +11,166 @@ use ting_core::engine::Engine;
 
 use crate::convert;
 use crate::faults;
+use crate::shards::Shards;
 
-/// An engine that Python and the threads of a runtime share.
-pub(crate) type SharedEngine = Arc<Mutex<Engine>>;
-
-/// A sans-IO engine: `sfu.engine.api.PacketEngine`. A `Runtime` can drive it from its own thread; then only the
+/// A sans-IO engine: `sfu.engine.api.PacketEngine`. A `Runtime` can drive it from its own threads; then only the
 /// commands are for Python.
 #[pyclass(frozen, module = "ting_engine")]
 pub(crate) struct PacketEngine {
-    engine: SharedEngine,
+    shards: Arc<Shards>,
 }
 
 impl PacketEngine {
-    /// The engine itself, to share.
-    pub(crate) fn share(&self) -> SharedEngine {
-        Arc::clone(&self.engine)
+    /// The engines themselves, to share.
+    pub(crate) fn share(&self) -> Arc<Shards> {
+        Arc::clone(&self.shards)
     }
 
-    /// Runs `call` on the engine. While a runtime's thread has it, the interpreter is free for others.
-    /// A panic becomes an `EngineError`: it must not end the event loop that called.
-    fn with<R: Send>(&self, py: Python<'_>, call: impl FnOnce(&mut Engine) -> R + Send) -> PyResult<R> {
-        let done = if let Some(mut engine) = self.engine.try_lock() {
-            catch_unwind(AssertUnwindSafe(|| call(&mut engine)))
-        } else {
-            py.detach(|| catch_unwind(AssertUnwindSafe(|| call(&mut self.engine.lock()))))
-        };
-        done.map_err(|panic| convert::engine_error(py, &faults::message(panic.as_ref()), "engine_fault"))
+    /// Runs `call` on the engine with this number. While a runtime's thread has it, the interpreter is free for others.
+    fn with<R: Send>(&self, py: Python<'_>, index: usize, call: impl FnOnce(&mut Engine) -> R + Send) -> PyResult<R> {
+        if let Some(mut engine) = self.shards.try_lock(index) {
+            return caught(py, || call(&mut engine));
+        }
+        self.with_all(py, |shards| call(&mut shards.lock(index)))
+    }
+
+    /// Runs what needs more than one engine.
+    fn with_all<R: Send>(&self, py: Python<'_>, call: impl FnOnce(&Shards) -> R + Send) -> PyResult<R> {
+        let done = py.detach(|| catch_unwind(AssertUnwindSafe(|| call(&self.shards))));
+        done.map_err(|panic| fault(py, panic.as_ref()))
     }
 
     fn command<R: Send>(
         &self,
         py: Python<'_>,
+        handle: u64,
         call: impl FnOnce(&mut Engine) -> Result<R, Error> + Send,
     ) -> PyResult<R> {
-        self.with(py, call)?.map_err(|error| convert::misuse(py, &error))
+        self.with(py, self.shards.of_handle(handle), call)?.map_err(|error| convert::misuse(py, &error))
     }
+
+    fn command_to_all<R: Send>(
+        &self,
+        py: Python<'_>,
+        call: impl FnOnce(&Shards) -> Result<R, Error> + Send,
+    ) -> PyResult<R> {
+        self.with_all(py, call)?.map_err(|error| convert::misuse(py, &error))
+    }
+}
+
+/// A panic of a command becomes an `EngineError`: it must not end the event loop that called.
+fn caught<R>(py: Python<'_>, call: impl FnOnce() -> R) -> PyResult<R> {
+    catch_unwind(AssertUnwindSafe(call)).map_err(|panic| fault(py, panic.as_ref()))
+}
+
+fn fault(py: Python<'_>, panic: &(dyn Any + Send)) -> PyErr {
+    convert::engine_error(py, &faults::message(panic), "engine_fault")
 }
 
 #[pymethods]
 impl PacketEngine {
+    /// `shards` engines that look like one: groups of transports are spread over them.
     #[new]
-    #[pyo3(signature = (seed))]
-    fn new(seed: &Bound<'_, PyAny>) -> PyResult<Self> {
+    #[pyo3(signature = (seed, shards=1))]
+    fn new(seed: &Bound<'_, PyAny>, shards: usize) -> PyResult<Self> {
         let seed = seed.call_method1("__and__", (u64::MAX,))?.extract()?;
-        Ok(Self { engine: Arc::new(Mutex::new(Engine::new(seed))) })
+        Ok(Self { shards: Arc::new(Shards::new(seed, shards)) })
     }
 
     fn add_transport(&self, config: &Bound<'_, PyAny>) -> PyResult<u64> {
         let py = config.py();
         let config = convert::transport_config(config)?;
-        self.command(py, |engine| engine.add_transport(config))
+        self.command_to_all(py, |shards| shards.add_transport(config))
+    }
+
+    fn set_ice(
+        &self,
+        transport: &Bound<'_, PyAny>,
+        local_ufrag: &str,
+        local_pwd: &str,
+        remote_ufrag: &str,
+    ) -> PyResult<()> {
+        let handle = convert::handle(transport, "transport")?;
+        self.command(transport.py(), handle, |engine| engine.set_ice(handle, local_ufrag, local_pwd, remote_ufrag))
+    }
+
+    fn last_check_ns(&self, transport: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
+        let handle = convert::handle(transport, "transport")?;
+        self.command(transport.py(), handle, |engine| engine.last_check_ns(handle))
+    }
+
+    fn has_answered(&self, transport: &Bound<'_, PyAny>, transaction_id: &[u8]) -> PyResult<bool> {
+        let handle = convert::handle(transport, "transport")?;
+        self.command(transport.py(), handle, |engine| engine.has_answered(handle, transaction_id))
+    }
+
+    fn inject_fault(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
+        let handle = convert::handle(transport, "transport")?;
+        self.command(transport.py(), handle, |engine| engine.inject_fault(handle))
     }
 
     fn set_srtp(&self, transport: &Bound<'_, PyAny>, keys: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
         let keys = convert::srtp_keys(keys)?;
-        self.command(transport.py(), |engine| engine.set_srtp(handle, keys))
+        self.command(transport.py(), handle, |engine| engine.set_srtp(handle, keys))
     }
 
     fn allow_path(&self, transport: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
         let path = convert::path(path)?;
-        self.command(transport.py(), |engine| engine.allow_path(handle, path))
+        self.command_to_all(transport.py(), |shards| {
+            shards.claim_path(handle, &path);
+            shards.change_paths(handle, |engine| engine.allow_path(handle, path))
+        })
     }
 
     fn set_path(&self, transport: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
         let path = convert::path(path)?;
-        self.command(transport.py(), |engine| engine.set_path(handle, path))
+        self.command_to_all(transport.py(), |shards| {
+            shards.claim_path(handle, &path);
+            shards.change_paths(handle, |engine| engine.set_path(handle, path))
+        })
     }
 
     fn forget_path(&self, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let py = path.py();
         let path = convert::path(path)?;
-        self.with(py, |engine| engine.forget_path(&path))
+        self.with_all(py, |shards| shards.forget_path(&path))
     }
 
     fn remove_transport(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
-        self.command(transport.py(), |engine| engine.remove_transport(handle))
+        self.command_to_all(transport.py(), |shards| shards.remove_transport(handle))
     }
 
     fn add_track(&self, transport: &Bound<'_, PyAny>, config: &Bound<'_, PyAny>) -> PyResult<u64> {
         let handle = convert::handle(transport, "transport")?;
         let config = convert::track_config(config)?;
-        self.command(transport.py(), |engine| engine.add_track(handle, config))
+        self.command(transport.py(), handle, |engine| engine.add_track(handle, config))
     }
 
     fn set_track_config(&self, track: &Bound<'_, PyAny>, config: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
         let config = convert::track_config(config)?;
-        self.command(track.py(), |engine| engine.set_track_config(handle, config))
+        self.command(track.py(), handle, |engine| engine.set_track_config(handle, config))
     }
 
     fn set_track_muted(&self, track: &Bound<'_, PyAny>, muted: bool) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
-        self.command(track.py(), |engine| engine.set_track_muted(handle, muted))
+        self.command(track.py(), handle, |engine| engine.set_track_muted(handle, muted))
     }
 
     fn remove_track(&self, track: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
-        self.command(track.py(), |engine| engine.remove_track(handle))
+        self.command(track.py(), handle, |engine| engine.remove_track(handle))
     }
 
     fn request_keyframe(&self, track: &Bound<'_, PyAny>, layer: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
         // What is no layer number is the number of no layer.
         let layer = layer.extract().unwrap_or(u32::MAX);
-        self.command(track.py(), |engine| engine.request_keyframe(handle, layer))
+        self.command(track.py(), handle, |engine| engine.request_keyframe(handle, layer))
     }
 
     fn add_subscription(
@@ -130,7 +182,7 @@ impl PacketEngine {
         let to = convert::handle(transport, "transport")?;
         let source = convert::handle(track, "track")?;
         let config = convert::subscription_config(config)?;
-        self.command(transport.py(), |engine| engine.add_subscription(to, source, config))
+        self.command_to_all(transport.py(), |shards| shards.add_subscription(to, source, config))
     }
 
     fn set_target_layer(&self, subscription: &Bound<'_, PyAny>, spatial: i64, temporal: i64) -> PyResult<()> {
@@ -139,56 +191,66 @@ impl PacketEngine {
         let (Ok(spatial), Ok(temporal)) = (u32::try_from(spatial), u32::try_from(temporal)) else {
             return Err(convert::engine_error(py, "layers count from 0", "invalid_layer"));
         };
-        self.command(py, |engine| engine.set_target_layer(handle, spatial, temporal))
+        self.command(py, handle, |engine| engine.set_target_layer(handle, spatial, temporal))
     }
 
     fn set_subscription_paused(&self, subscription: &Bound<'_, PyAny>, paused: bool) -> PyResult<()> {
         let handle = convert::handle(subscription, "subscription")?;
-        self.command(subscription.py(), |engine| engine.set_subscription_paused(handle, paused))
+        self.command(subscription.py(), handle, |engine| engine.set_subscription_paused(handle, paused))
     }
 
     fn remove_subscription(&self, subscription: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(subscription, "subscription")?;
-        self.command(subscription.py(), |engine| engine.remove_subscription(handle))
+        self.command(subscription.py(), handle, |engine| engine.remove_subscription(handle))
     }
 
     fn audio_levels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
-        let levels = self.with(py, Engine::audio_levels)?;
+        let levels = self.with_all(py, Shards::audio_levels)?;
         convert::level_objects(py, &levels)
     }
 
     fn stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        let stats = self.with(py, |engine| engine.stats())?;
+        let stats = self.with_all(py, Shards::stats)?;
         convert::stats_object(py, &stats)
     }
 
     fn handle_datagram(&self, now_ns: u64, path: &Bound<'_, PyAny>, data: &[u8]) -> PyResult<()> {
         let py = path.py();
         let path = convert::path(path)?;
-        self.with(py, |engine| engine.handle_datagram(now_ns, &path, data))
+        let index = self.shards.of_path(&path).unwrap_or(0);
+        self.with(py, index, |engine| engine.handle_datagram(now_ns, &path, data))
     }
 
     fn handle_timeout(&self, py: Python<'_>, now_ns: u64) -> PyResult<()> {
-        self.with(py, |engine| engine.handle_timeout(now_ns))
+        (0..self.shards.len()).try_for_each(|index| self.with(py, index, |engine| engine.handle_timeout(now_ns)))
     }
 
     fn next_timeout_ns(&self, py: Python<'_>) -> PyResult<Option<u64>> {
-        self.with(py, |engine| engine.next_timeout_ns())
+        self.with_all(py, |shards| (0..shards.len()).filter_map(|index| shards.lock(index).next_timeout_ns()).min())
     }
 
     fn poll_transmit<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let next = self.with(py, |engine| {
-            engine.poll_transmit().map(|transmit| {
-                let mut data = Vec::with_capacity(transmit.size());
-                transmit.seal_into(&mut data);
-                (*transmit.path(), data)
-            })
-        })?;
-        next.map(|(path, data)| convert::transmit_object(py, &path, &data)).transpose()
+        for index in 0..self.shards.len() {
+            let next = self.with(py, index, |engine| {
+                engine.poll_transmit().map(|transmit| {
+                    let mut data = Vec::with_capacity(transmit.size());
+                    transmit.seal_into(&mut data);
+                    (*transmit.path(), data)
+                })
+            })?;
+            if let Some((path, data)) = next {
+                return Ok(Some(convert::transmit_object(py, &path, &data)?));
+            }
+        }
+        Ok(None)
     }
 
     fn poll_event<'py>(&self, py: Python<'py>) -> PyResult<Option<Bound<'py, PyAny>>> {
-        let event = self.with(py, Engine::poll_event)?;
-        event.map(|event| convert::event_object(py, &event)).transpose()
+        for index in 0..self.shards.len() {
+            if let Some(event) = self.with(py, index, Engine::poll_event)? {
+                return Ok(Some(convert::event_object(py, &event)?));
+            }
+        }
+        Ok(None)
     }
 }

@@ -6,7 +6,7 @@ use std::panic;
 use std::sync::Once;
 
 thread_local! {
-    static LAST: RefCell<Option<String>> = const { RefCell::new(None) };
+    static LAST: RefCell<Option<(u64, String)>> = const { RefCell::new(None) };
 }
 
 static HOOK: Once = Once::new();
@@ -19,7 +19,11 @@ pub(crate) fn install_hook() {
         panic::set_hook(Box::new(move |info| {
             let is_ours = std::thread::current().name().is_some_and(|name| name.starts_with(THREAD_NAME));
             if is_ours {
-                LAST.with(|last| *last.borrow_mut() = Some(info.to_string()));
+                LAST.with(|last| {
+                    let mut last = last.borrow_mut();
+                    let count = last.as_ref().map_or(0, |(count, _)| *count);
+                    *last = Some((count.saturating_add(1), info.to_string()));
+                });
             } else {
                 before(info);
             }
@@ -30,9 +34,9 @@ pub(crate) fn install_hook() {
 /// Names of the threads whose panics are kept begin with it.
 pub(crate) const THREAD_NAME: &str = "ting-engine";
 
-/// What the last panic of this thread said, with its place.
-pub(crate) fn take() -> String {
-    LAST.with(|last| last.borrow_mut().take()).unwrap_or_else(|| "panic".to_owned())
+/// How many panics this thread had since the last call, and what the last of them said, with its place.
+pub(crate) fn take() -> Option<(u64, String)> {
+    LAST.with(|last| last.borrow_mut().take())
 }
 
 /// The words of a caught panic.

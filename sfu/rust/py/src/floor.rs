@@ -87,7 +87,7 @@ impl Load {
             runs.map(|(data, remote)| Message { data, remote: SockName::new(*remote), segment_bytes }).collect();
         let mut done = 0;
         while done < messages.len() {
-            match socket.send_messages(messages.get(done..).unwrap_or_default()) {
+            match socket.send_messages(messages.get(done..).unwrap_or_default(), &mut true) {
                 Ok(sent) => done = done.saturating_add(sent.max(1)),
                 Err(_) => return (done.saturating_mul(self.run)) as u64,
             }

@@ -10,9 +10,11 @@ mod engine;
 mod events;
 mod faults;
 mod floor;
+mod lanes;
 mod load;
 mod outbox;
 mod runtime;
+mod shards;
 mod socket;
 mod worker;
 

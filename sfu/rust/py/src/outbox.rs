@@ -21,6 +21,20 @@ struct Run {
     segments: usize,
 }
 
+/// The sockets that a thread sends from: its own, and those of the first thread where it has none.
+pub(crate) struct Ports<'a> {
+    /// This thread's.
+    pub(crate) own: &'a [UdpSocket],
+    /// The first thread's.
+    pub(crate) first: &'a [UdpSocket],
+}
+
+impl Ports<'_> {
+    fn find(&self, local: SocketAddr) -> Option<&UdpSocket> {
+        self.own.iter().chain(self.first).find(|socket| socket.local() == local)
+    }
+}
+
 /// Buffers of one sending thread.
 pub(crate) struct Outbox {
     /// Fill it, then call `flush`.
@@ -29,6 +43,9 @@ pub(crate) struct Outbox {
     order: Vec<(u32, u32)>,
     sealed: Vec<u8>,
     runs: Vec<Run>,
+    /// Whether a full send buffer is still worth a wait: once in a flush, so that a network that takes nothing holds
+    /// nobody up for long.
+    may_wait: bool,
 }
 
 impl Outbox {
@@ -39,14 +56,16 @@ impl Outbox {
             order: Vec::new(),
             sealed: Vec::with_capacity(FLUSH_BYTES + MAX_GSO_BYTES),
             runs: Vec::with_capacity(SEND_MESSAGES),
+            may_wait: true,
         }
     }
 
     /// Sends everything. Frames for TCP go into `notices`.
-    pub(crate) fn flush(&mut self, sockets: &[UdpSocket], counters: &Counters, notices: &mut Vec<Notice>) {
+    pub(crate) fn flush(&mut self, ports: &Ports<'_>, counters: &Counters, notices: &mut Vec<Notice>) {
         if self.transmits.is_empty() {
             return;
         }
+        self.may_wait = true;
         self.sort();
         let order = std::mem::take(&mut self.order);
         let transmits = std::mem::take(&mut self.transmits);
@@ -62,7 +81,7 @@ impl Outbox {
             }
             let is_same = current.is_some_and(|(before, _)| before == *path);
             if !is_same {
-                let Some(socket) = sockets.iter().find(|socket| socket.local() == path.local) else {
+                let Some(socket) = ports.find(path.local) else {
                     counters.send_failures.add(1);
                     continue;
                 };
@@ -84,6 +103,14 @@ impl Outbox {
         self.transmits = transmits;
         self.transmits.clear();
         self.order.clear();
+    }
+
+    /// Forgets everything: a panic came between.
+    pub(crate) fn clear(&mut self) {
+        self.transmits.clear();
+        self.order.clear();
+        self.sealed.clear();
+        self.runs.clear();
     }
 
     /// By destination, and in the order of arrival within one.
@@ -121,7 +148,7 @@ impl Outbox {
             return;
         }
         let Some(open) = self.runs.pop() else { return };
-        send_runs(socket, &self.sealed, &self.runs, counters);
+        send_runs(socket, &self.sealed, &self.runs, counters, &mut self.may_wait);
         self.runs.clear();
         let size = open.range.len();
         self.sealed.drain(..open.range.start);
@@ -129,23 +156,23 @@ impl Outbox {
     }
 
     fn send(&mut self, socket: &UdpSocket, counters: &Counters) {
-        send_runs(socket, &self.sealed, &self.runs, counters);
+        send_runs(socket, &self.sealed, &self.runs, counters, &mut self.may_wait);
         self.runs.clear();
         self.sealed.clear();
     }
 }
 
-fn send_runs(socket: &UdpSocket, sealed: &[u8], runs: &[Run], counters: &Counters) {
+fn send_runs(socket: &UdpSocket, sealed: &[u8], runs: &[Run], counters: &Counters, may_wait: &mut bool) {
     let mut rest = runs;
     while !rest.is_empty() {
         if !socket.has_gso() && rest.iter().any(|run| run.segments > 1) {
             for run in rest {
-                send_singly(socket, sealed, run, counters);
+                send_singly(socket, sealed, run, counters, may_wait);
             }
             return;
         }
         let messages: Vec<Message<'_>> = rest.iter().take(SEND_MESSAGES).map(|run| message(sealed, run)).collect();
-        match socket.send_messages(&messages) {
+        match socket.send_messages(&messages, may_wait) {
             Ok(sent) => {
                 let (done, left) = rest.split_at(sent.min(rest.len()));
                 for run in done {
@@ -162,7 +189,7 @@ fn send_runs(socket: &UdpSocket, sealed: &[u8], runs: &[Run], counters: &Counter
                     // The kernel, or the device of this route, cannot: EMSGSIZE is this run's own fault.
                     socket.set_gso(error.raw_os_error() == Some(libc::EMSGSIZE));
                     counters.gso_refused.add(1);
-                    send_singly(socket, sealed, failed, counters);
+                    send_singly(socket, sealed, failed, counters, may_wait);
                 } else {
                     counters.send_failures.add(failed.segments as u64);
                 }
@@ -176,12 +203,12 @@ fn message<'a>(sealed: &'a [u8], run: &Run) -> Message<'a> {
     Message { data: sealed.get(run.range.clone()).unwrap_or_default(), remote: run.remote, segment_bytes }
 }
 
-fn send_singly(socket: &UdpSocket, sealed: &[u8], run: &Run, counters: &Counters) {
+fn send_singly(socket: &UdpSocket, sealed: &[u8], run: &Run, counters: &Counters, may_wait: &mut bool) {
     let data = sealed.get(run.range.clone()).unwrap_or_default();
     for datagram in data.chunks(run.segment_bytes.max(1)) {
         let single = [Message { data: datagram, remote: run.remote, segment_bytes: 0 }];
         // EAGAIN like the rest: a datagram that does not fit now is a lost one, and RTP knows what to do then.
-        if socket.send_messages(&single).is_ok() {
+        if socket.send_messages(&single, may_wait).is_ok() {
             counters.datagrams_sent.add(1);
             counters.bytes_sent.add(datagram.len() as u64);
         } else {

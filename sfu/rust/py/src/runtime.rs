@@ -17,33 +17,44 @@ use crate::faults;
 use crate::socket::{UdpSocket, parse_address};
 use crate::worker::{Shared, run};
 
-/// Runs a `PacketEngine` on UDP sockets in a thread of its own, from construction until `close`.
+/// A bound, non-blocking UDP socket: file descriptor, address, port.
+type BoundSocket = (RawFd, String, u16);
+
+/// Runs a `PacketEngine` on UDP sockets in threads of its own, from construction until `close`.
 #[pyclass(frozen, module = "ting_engine")]
 pub(crate) struct Runtime {
     shared: Arc<Shared>,
-    thread: Mutex<Option<JoinHandle<()>>>,
+    threads: Mutex<Vec<JoinHandle<()>>>,
 }
 
 #[pymethods]
 impl Runtime {
-    /// `sockets` are (file descriptor, address, port) of bound, non-blocking UDP sockets; they belong to the runtime
-    /// from now on.
+    /// One thread for each list of `sockets`, which belong to the runtime from now on; the first list has one for every
+    /// address. `max_queued` datagrams may wait in one send queue.
     #[new]
-    fn new(py: Python<'_>, engine: &PacketEngine, sockets: Vec<(RawFd, String, u16)>) -> PyResult<Self> {
+    fn new(py: Python<'_>, engine: &PacketEngine, sockets: Vec<Vec<BoundSocket>>, max_queued: usize) -> PyResult<Self> {
         faults::install_hook();
         let mut taken = Vec::with_capacity(sockets.len());
-        for (fd, address, port) in sockets {
-            // SAFETY: the caller detached the descriptor; nobody else closes it.
-            let fd = unsafe { OwnedFd::from_raw_fd(fd) };
-            let Some(local) = parse_address(&address, port) else {
-                return Err(convert::engine_error(py, "an address is not an IP address", "invalid_path"));
-            };
-            taken.push(UdpSocket::new(fd, local));
+        for list in sockets {
+            let mut own = Vec::with_capacity(list.len());
+            for (fd, address, port) in list {
+                // SAFETY: the caller detached the descriptor; nobody else closes it.
+                let fd = unsafe { OwnedFd::from_raw_fd(fd) };
+                let Some(local) = parse_address(&address, port) else {
+                    return Err(convert::engine_error(py, "an address is not an IP address", "invalid_path"));
+                };
+                own.push(UdpSocket::new(fd, local));
+            }
+            taken.push(own);
         }
-        let shared = Arc::new(Shared::new(engine.share(), taken)?);
-        let theirs = Arc::clone(&shared);
-        let thread = thread::Builder::new().name(faults::THREAD_NAME.to_owned()).spawn(move || run(&theirs))?;
-        Ok(Self { shared, thread: Mutex::new(Some(thread)) })
+        let shared = Arc::new(Shared::new(engine.share(), taken, max_queued)?);
+        let mut threads = Vec::with_capacity(shared.threads.len());
+        for index in 0..shared.threads.len() {
+            let theirs = Arc::clone(&shared);
+            let builder = thread::Builder::new().name(format!("{}-{index}", faults::THREAD_NAME));
+            threads.push(builder.spawn(move || run(&theirs, index))?);
+        }
+        Ok(Self { shared, threads: Mutex::new(threads) })
     }
 
     /// The descriptor that is readable while `take_notices` has something.
@@ -67,17 +78,17 @@ impl Runtime {
     /// Send one datagram over UDP now. Failures are counted.
     fn send(&self, path: &Bound<'_, PyAny>, data: &[u8]) -> PyResult<()> {
         let path = convert::path(path)?;
-        let counters = &self.shared.counters;
-        let socket = self.shared.sockets.iter().find(|socket| socket.local() == path.local);
-        let is_open = self.thread.lock().is_some();
+        let Some(first) = self.shared.first() else { return Ok(()) };
+        let socket = first.sockets.iter().find(|socket| socket.local() == path.local);
+        let is_open = !self.threads.lock().is_empty();
         let sent = socket
             .filter(|_| is_open && path.protocol == Protocol::Udp)
             .is_some_and(|socket| socket.send_to(data, path.remote).is_ok());
         if sent {
-            counters.datagrams_sent.add(1);
-            counters.bytes_sent.add(data.len() as u64);
+            first.counters.datagrams_sent.add(1);
+            first.counters.bytes_sent.add(data.len() as u64);
         } else {
-            counters.send_failures.add(1);
+            first.counters.send_failures.add(1);
         }
         Ok(())
     }
@@ -88,33 +99,47 @@ impl Runtime {
         Ok(())
     }
 
-    /// Let the thread ask the engine again when it is due: the first transport is there.
+    /// Let the threads ask the engine again when it is due: a transport is there.
     fn wake(&self) {
         self.shared.wake();
     }
 
     /// Send runs by GSO or datagram by datagram.
     fn set_gso(&self, gso: bool) {
-        for socket in &self.shared.sockets {
+        for socket in self.shared.threads.iter().flat_map(|thread| &thread.sockets) {
             socket.set_gso(gso);
         }
     }
 
-    /// Counters of the sockets by name, and how many events wait for the event loop.
+    /// Counters of the sockets by name, of all threads together; how many datagrams each thread received and sent; and
+    /// how many events wait for the event loop.
     fn io_stats<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyDict>> {
         let stats = PyDict::new(py);
-        for (name, value) in self.shared.counters.all() {
+        let mut totals: Vec<(&str, u64)> = Vec::new();
+        for (index, thread) in self.shared.threads.iter().enumerate() {
+            for (place, (name, value)) in thread.counters.all().into_iter().enumerate() {
+                match totals.get_mut(place) {
+                    Some(total) => total.1 = total.1.wrapping_add(value),
+                    None => totals.push((name, value)),
+                }
+                if matches!(name, "datagrams_received" | "datagrams_sent") {
+                    stats.set_item(format!("{name}_thread_{index}"), value)?;
+                }
+            }
+        }
+        for (name, value) in totals {
             stats.set_item(name, value)?;
         }
         stats.set_item("events_waiting", self.shared.notices.waiting())?;
         Ok(stats)
     }
 
-    /// End the thread. Idempotent. The sockets close with the object.
+    /// End the threads. Idempotent. The sockets close with the object.
     fn close(&self, py: Python<'_>) -> PyResult<()> {
-        let Some(thread) = self.thread.lock().take() else { return Ok(()) };
+        let threads = std::mem::take(&mut *self.threads.lock());
         self.shared.stop();
-        py.detach(|| thread.join()).map_err(|_| PyOSError::new_err("the engine's thread panicked"))
+        let failed = py.detach(|| threads.into_iter().map(JoinHandle::join).filter(Result::is_err).count());
+        if failed > 0 { Err(PyOSError::new_err("a thread of the engine panicked")) } else { Ok(()) }
     }
 }
 

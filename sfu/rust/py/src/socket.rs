@@ -21,7 +21,7 @@ pub(crate) const SEND_MESSAGES: usize = 32;
 pub(crate) const MAX_GSO_BYTES: usize = 65_000;
 /// Datagrams of one GSO send: `UDP_MAX_SEGMENTS` of Linux before 6.9.
 pub(crate) const MAX_GSO_SEGMENTS: usize = 64;
-/// How long a full send buffer may hold the sender up, in milliseconds, before a run is given up.
+/// How long a full send buffer may hold a sender up, in milliseconds, before what does not fit is given up.
 const SEND_WAIT_MS: c_int = 1;
 /// Room for one control message that carries an `int` or a `u16`.
 const CONTROL_WORDS: usize = 8;
@@ -75,8 +75,9 @@ impl UdpSocket {
         if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
     }
 
-    /// Sends messages, each one datagram or one GSO run. Returns how many left; an error is that of the first.
-    pub(crate) fn send_messages(&self, messages: &[Message<'_>]) -> io::Result<usize> {
+    /// Sends messages, each one datagram or one GSO run. Returns how many left; an error is that of the first. A full
+    /// send buffer is waited for only while `may_wait`, and once.
+    pub(crate) fn send_messages(&self, messages: &[Message<'_>], may_wait: &mut bool) -> io::Result<usize> {
         let count = messages.len().min(SEND_MESSAGES);
         // SAFETY: all-zero bytes are valid values of these C structures.
         let (mut headers, mut vectors, mut controls): (
@@ -108,7 +109,7 @@ impl UdpSocket {
             let error = io::Error::last_os_error();
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                io::ErrorKind::WouldBlock if self.wait_writable() => {}
+                io::ErrorKind::WouldBlock if std::mem::take(may_wait) && self.wait_writable() => {}
                 _ => return Err(error),
             }
         }
@@ -425,7 +426,7 @@ mod tests {
             Message { data: b"", remote, segment_bytes: 0 },
             Message { data: &[7; 1600], remote, segment_bytes: 0 },
         ];
-        assert_eq!(from.send_messages(&messages).expect("send"), 3);
+        assert_eq!(from.send_messages(&messages, &mut true).expect("send"), 3);
         let mut expected: Vec<(SocketAddr, Vec<u8>)> =
             run.chunks(100).map(|data| (from.local(), data.to_vec())).collect();
         expected.push((from.local(), Vec::new()));
@@ -450,7 +451,7 @@ mod tests {
         let name: SocketAddr = "[2001:db8::1]:9".parse().expect("address");
         assert!(from.send_to(b"x", name).is_err());
         let message = Message { data: b"x", remote: SockName::new(name), segment_bytes: 0 };
-        assert!(from.send_messages(&[message]).is_err());
+        assert!(from.send_messages(&[message], &mut true).is_err());
     }
 
     #[test]

@@ -1,62 +1,106 @@
-//! The engine's thread: receive a batch, let the engine work on it, send what comes out. It never takes the GIL.
+//! The engine's threads: receive a batch, let an engine work on it, send what comes out. They never take the GIL.
+//!
+//! Each thread reads its own sockets, holds one engine only while that decides, and encrypts and sends outside of its
+//! lock. A large fan-out is offered to threads that are idle, lane by lane.
 
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use ting_core::api::{Path, Protocol};
 use ting_core::engine::Engine;
+use ting_core::transmit::Transmit;
 
 use crate::counters::Counters;
-use crate::engine::SharedEngine;
 use crate::events::{Notice, Notices};
 use crate::faults;
-use crate::outbox::Outbox;
+use crate::lanes::{Lane, Lanes};
+use crate::outbox::{Outbox, Ports};
+use crate::shards::Shards;
 use crate::socket::{EventFd, RECEIVE_MESSAGES, ReceiveBatch, UdpSocket, now_ns, wait};
 
 /// Frames from TCP connections that may wait for the engine.
 const MAX_WAITING_FRAMES: usize = 4096;
 /// Transmits after which a batch is sent before the rest of it is looked at: bounds memory and delay.
 const MAX_PENDING_TRANSMITS: usize = 16_384;
+/// Transmits of one decision from which on other threads are asked to help: they take longer to send than a thread takes
+/// to wake up.
+const HANDOVER_TRANSMITS: usize = 96;
+/// Lanes for each thread that could empty one: the more, the more evenly the work is spread.
+const LANES_PER_THREAD: usize = 2;
+/// More lanes would make short runs of `sendmmsg`.
+const MAX_LANES: usize = 16;
 /// Batches taken from one socket before the others and the clock get their turn.
 const BATCHES_PER_TURN: usize = 4;
 /// Shortest time between two notices of a panic, in ns. All are counted.
 const FAULT_INTERVAL_NS: u64 = 1_000_000_000;
 
-/// What the engine's thread shares with Python.
-pub(crate) struct Shared {
-    /// The engine. Commands take it between two batches.
-    pub(crate) engine: SharedEngine,
-    /// One per local address.
+/// What one thread has of its own.
+pub(crate) struct ThreadState {
+    /// One per local address; those of the first thread at least.
     pub(crate) sockets: Vec<UdpSocket>,
-    /// To the event loop.
-    pub(crate) notices: Notices,
     /// Figures.
     pub(crate) counters: Counters,
-    frames: Mutex<VecDeque<(Path, Vec<u8>)>>,
     wake: EventFd,
+    /// It waits and would take a lane.
+    idle: AtomicBool,
+    /// (engine, lane) to look at.
+    offers: Mutex<Vec<(usize, usize)>>,
+}
+
+/// What the engine's threads share with Python.
+pub(crate) struct Shared {
+    /// The engines. Commands take one between two batches.
+    pub(crate) shards: Arc<Shards>,
+    /// At least one.
+    pub(crate) threads: Vec<ThreadState>,
+    /// To the event loop.
+    pub(crate) notices: Notices,
+    lanes: Vec<Lanes>,
+    frames: Mutex<VecDeque<(Path, Vec<u8>)>>,
     stop: AtomicBool,
+    last_fault_at_ns: AtomicU64,
 }
 
 impl Shared {
-    /// For `run` to work on.
-    pub(crate) fn new(engine: SharedEngine, sockets: Vec<UdpSocket>) -> std::io::Result<Self> {
+    /// For `run` to work on: one thread for each element of `sockets`. `max_queued` datagrams may wait in one lane.
+    pub(crate) fn new(shards: Arc<Shards>, sockets: Vec<Vec<UdpSocket>>, max_queued: usize) -> std::io::Result<Self> {
+        let count = if sockets.len() > 1 { sockets.len().saturating_mul(LANES_PER_THREAD).min(MAX_LANES) } else { 1 };
+        let lanes = (0..shards.len()).map(|_| Lanes::new(count, max_queued)).collect();
+        let mut threads = Vec::with_capacity(sockets.len());
+        for sockets in sockets {
+            threads.push(ThreadState {
+                sockets,
+                counters: Counters::default(),
+                wake: EventFd::new()?,
+                idle: AtomicBool::new(false),
+                offers: Mutex::new(Vec::new()),
+            });
+        }
         Ok(Self {
-            engine,
-            sockets,
+            shards,
+            threads,
             notices: Notices::new()?,
-            counters: Counters::default(),
+            lanes,
             frames: Mutex::new(VecDeque::new()),
-            wake: EventFd::new()?,
             stop: AtomicBool::new(false),
+            last_fault_at_ns: AtomicU64::new(0),
         })
     }
 
-    /// Look at the engine and the frames again.
+    /// The first thread: it has a socket for every address, and does what is nobody's in particular.
+    pub(crate) fn first(&self) -> Option<&ThreadState> {
+        self.threads.first()
+    }
+
+    /// Look at the engines again.
     pub(crate) fn wake(&self) {
-        self.wake.signal();
+        for thread in &self.threads {
+            thread.wake.signal();
+        }
     }
 
     /// Let `run` return.
@@ -67,32 +111,39 @@ impl Shared {
 
     /// Hand a frame of a TCP connection to the engine; it is counted and dropped when too many wait.
     pub(crate) fn push_frame(&self, path: Path, data: &[u8]) {
+        let Some(first) = self.first() else { return };
         let mut frames = self.frames.lock();
         if frames.len() >= MAX_WAITING_FRAMES {
-            self.counters.tcp_frames_dropped.add(1);
+            first.counters.tcp_frames_dropped.add(1);
             return;
         }
         frames.push_back((path, data.to_vec()));
         drop(frames);
-        self.wake();
+        first.wake.signal();
     }
 }
 
-/// The loop. Returns after `Shared::stop`.
-pub(crate) fn run(shared: &Shared) {
-    let mut worker = Worker::new(shared);
+/// The loop of thread `index`. Returns after `Shared::stop`.
+pub(crate) fn run(shared: &Shared, index: usize) {
+    let Some(mut worker) = Worker::new(shared, index) else { return };
+    let own = worker.own;
     let mut batch = ReceiveBatch::new();
-    let fds = std::iter::once(shared.wake.as_raw_fd()).chain(shared.sockets.iter().map(AsRawFd::as_raw_fd));
+    let fds = std::iter::once(own.wake.as_raw_fd()).chain(own.sockets.iter().map(AsRawFd::as_raw_fd));
     let mut entries: Vec<libc::pollfd> = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
     while !shared.stop.load(Ordering::Acquire) {
         let due_at_ns = worker.handle_timeout();
+        own.idle.store(true, Ordering::Release);
         wait(&mut entries, due_at_ns.map(|due| due.saturating_sub(now_ns())));
+        own.idle.store(false, Ordering::Release);
         let ready = |entry: &libc::pollfd| entry.revents != 0;
         if entries.first().is_some_and(ready) {
-            shared.wake.clear();
-            worker.handle_frames();
+            own.wake.clear();
+            worker.take_offers();
+            if index == 0 {
+                worker.handle_frames();
+            }
         }
-        for (entry, socket) in entries.iter().skip(1).zip(&shared.sockets) {
+        for (entry, socket) in entries.iter().skip(1).zip(&own.sockets) {
             if ready(entry) {
                 worker.read(socket, &mut batch);
             }
@@ -102,48 +153,54 @@ pub(crate) fn run(shared: &Shared) {
 
 struct Worker<'a> {
     shared: &'a Shared,
+    own: &'a ThreadState,
+    index: usize,
     outbox: Outbox,
+    transmits: Vec<Transmit>,
     notices: Vec<Notice>,
-    last_fault_at_ns: Option<u64>,
+    sending: Vec<Notice>,
 }
 
 impl<'a> Worker<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        Self { shared, outbox: Outbox::new(), notices: Vec::new(), last_fault_at_ns: None }
+    fn new(shared: &'a Shared, index: usize) -> Option<Self> {
+        Some(Self {
+            shared,
+            own: shared.threads.get(index)?,
+            index,
+            outbox: Outbox::new(),
+            transmits: Vec::new(),
+            notices: Vec::new(),
+            sending: Vec::new(),
+        })
     }
 
-    /// Gives the engine its time when that is due; returns when it is due next.
+    /// Gives the engines of this thread their time when that is due; returns when it is due next.
     fn handle_timeout(&mut self) -> Option<u64> {
-        let now = now_ns();
         let shared = self.shared;
-        let mut engine = shared.engine.lock();
-        let due_at_ns = engine.next_timeout_ns()?;
-        if due_at_ns > now {
-            return Some(due_at_ns);
+        let mut next: Option<u64> = None;
+        for shard in (self.index..shared.shards.len()).step_by(shared.threads.len().max(1)) {
+            let now = now_ns();
+            let mut engine = shared.shards.lock(shard);
+            let Some(mut due_at_ns) = engine.next_timeout_ns() else { continue };
+            if due_at_ns <= now {
+                engine.handle_timeout(now);
+                due_at_ns = engine.next_timeout_ns().unwrap_or(due_at_ns);
+                self.finish(shard, engine);
+            }
+            next = Some(next.map_or(due_at_ns, |before| before.min(due_at_ns)));
         }
-        self.guard(now, || engine.handle_timeout(now));
-        let next = engine.next_timeout_ns();
-        self.collect(&mut engine);
-        drop(engine);
-        self.flush();
-        // An engine that fails every time must not keep the thread busy.
-        next.map(|next| next.max(now.saturating_add(1_000_000)))
+        next
     }
 
     fn handle_frames(&mut self) {
         let shared = self.shared;
         let frames = std::mem::take(&mut *shared.frames.lock());
-        if frames.is_empty() {
-            return;
-        }
-        let mut engine = shared.engine.lock();
         for (path, data) in &frames {
-            let now = now_ns();
-            self.guard(now, || engine.handle_datagram(now, path, data));
-            self.collect(&mut engine);
+            let shard = shared.shards.of_path(path).unwrap_or(0);
+            let mut engine = shared.shards.lock(shard);
+            engine.handle_datagram(now_ns(), path, data);
+            self.finish(shard, engine);
         }
-        drop(engine);
-        self.flush();
     }
 
     fn read(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
@@ -157,7 +214,7 @@ impl<'a> Worker<'a> {
                     }
                 }
                 Err(_) => {
-                    self.shared.counters.receive_failures.add(1);
+                    self.own.counters.receive_failures.add(1);
                     return;
                 }
             }
@@ -165,86 +222,173 @@ impl<'a> Worker<'a> {
     }
 
     fn handle_batch(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
-        let shared = self.shared;
+        let shards = &*self.shared.shards;
         let (mut datagrams, mut bytes) = (0_u64, 0_u64);
-        let mut engine = shared.engine.lock();
         let now = now_ns();
+        let mut open: Option<(usize, MutexGuard<'_, Engine>)> = None;
+        let mut last: Option<(Path, usize)> = None;
         batch.for_each(|remote, data| {
             let path = Path { protocol: Protocol::Udp, local: socket.local(), remote };
             datagrams = datagrams.wrapping_add(1);
             bytes = bytes.wrapping_add(data.len() as u64);
-            self.guard(now, || engine.handle_datagram(now, &path, data));
-            self.collect(&mut engine);
-            if self.outbox.transmits.len() >= MAX_PENDING_TRANSMITS {
-                parking_lot::MutexGuard::unlocked(&mut engine, || self.flush());
+            let shard = match last {
+                Some((before, shard)) if before == path => shard,
+                // Nobody's path: any engine counts the drop, or hands STUN up.
+                _ => shards.of_path(&path).unwrap_or(self.index),
+            };
+            last = Some((path, shard));
+            let (_, mut engine) = match open.take() {
+                Some((before, engine)) if before == shard => (before, engine),
+                other => {
+                    if let Some((before, engine)) = other {
+                        self.finish(before, engine);
+                    }
+                    (shard, shards.lock(shard))
+                }
+            };
+            engine.handle_datagram(now, &path, data);
+            if engine.waiting_transmits() >= MAX_PENDING_TRANSMITS {
+                self.finish(shard, engine);
+            } else {
+                open = Some((shard, engine));
             }
         });
-        drop(engine);
-        self.flush();
+        if let Some((shard, engine)) = open {
+            self.finish(shard, engine);
+        }
         // Last: who sees the count finds the rest done.
-        shared.counters.datagrams_received.add(datagrams);
-        shared.counters.bytes_received.add(bytes);
+        self.own.counters.datagrams_received.add(datagrams);
+        self.own.counters.bytes_received.add(bytes);
     }
 
-    /// What the engine has made so far.
-    fn collect(&mut self, engine: &mut Engine) {
-        engine.drain_transmits(&mut self.outbox.transmits);
+    /// The engine has decided: what it made goes into its lanes and to the event loop, and is sent once it is free.
+    fn finish(&mut self, shard: usize, mut engine: MutexGuard<'_, Engine>) {
+        let shared = self.shared;
         while let Some(event) = engine.poll_event() {
             self.notices.push(Notice::Event(event));
         }
-    }
-
-    /// Sends and tells it.
-    fn flush(&mut self) {
-        let shared = self.shared;
-        self.outbox.flush(&shared.sockets, &shared.counters, &mut self.notices);
-        let lost = shared.notices.push_all(&mut self.notices);
-        shared.counters.events_dropped.add(lost);
-    }
-
-    /// A panic ends the work on this datagram and nothing else.
-    fn guard(&mut self, now: u64, call: impl FnOnce()) {
-        if catch_unwind(AssertUnwindSafe(call)).is_ok() {
+        engine.drain_transmits(&mut self.transmits);
+        let count = self.transmits.len();
+        let Some(lanes) = shared.lanes.get(shard) else { return };
+        if let ([lane], true) = (lanes.all(), count > 0)
+            && let Some(right) = lane.try_send_first()
+        {
+            drop(engine);
+            self.tell();
+            std::mem::swap(&mut self.outbox.transmits, &mut self.transmits);
+            self.flush();
+            drop(right);
+            self.send_lane(lane);
             return;
         }
-        self.shared.counters.engine_faults.add(1);
-        let words = faults::take();
-        let is_time = self.last_fault_at_ns.is_none_or(|last| now.saturating_sub(last) >= FAULT_INTERVAL_NS);
-        if is_time {
-            self.last_fault_at_ns = Some(now);
+        let lost = if count > 0 { lanes.push_all(&mut self.transmits) } else { 0 };
+        drop(engine);
+        self.tell();
+        if lost > 0 {
+            self.own.counters.send_queue_drops.add(lost);
+        }
+        if count == 0 {
+            return;
+        }
+        let all = lanes.all();
+        if all.len() > 1 && count >= HANDOVER_TRANSMITS {
+            self.offer(shard, all);
+        }
+        for lane in all {
+            self.send_lane(lane);
+        }
+    }
+
+    /// Events, and panics that were contained, go to the event loop.
+    fn tell(&mut self) {
+        if let Some((count, words)) = faults::take() {
+            self.count_fault(count, words);
+        }
+        let lost = self.shared.notices.push_all(&mut self.notices);
+        self.own.counters.events_dropped.add(lost);
+    }
+
+    fn count_fault(&mut self, count: u64, words: String) {
+        self.own.counters.engine_faults.add(count);
+        let (now, last) = (now_ns(), &self.shared.last_fault_at_ns);
+        let before = last.load(Ordering::Relaxed);
+        let is_time = before == 0 || now.saturating_sub(before) >= FAULT_INTERVAL_NS;
+        if is_time && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
             self.notices.push(Notice::Fault(words));
         }
+    }
+
+    // --- sending ------------------------------------------------------------------------------------------------
+
+    /// Asks idle threads to begin at the lanes that this one comes to last.
+    fn offer(&self, shard: usize, lanes: &[Lane]) {
+        let mut waiting = lanes.iter().enumerate().skip(1).rev().filter(|(_, lane)| !lane.is_empty());
+        for thread in &self.shared.threads {
+            if thread.idle.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_err() {
+                continue;
+            }
+            let Some((lane, _)) = waiting.next() else {
+                thread.idle.store(true, Ordering::Release);
+                return;
+            };
+            thread.offers.lock().push((shard, lane));
+            thread.wake.signal();
+            self.own.counters.handovers.add(1);
+        }
+    }
+
+    /// Sends the lanes that others offered: the offered one and those in front of it, until they meet.
+    fn take_offers(&mut self) {
+        let shared = self.shared;
+        let offers = std::mem::take(&mut *self.own.offers.lock());
+        for (shard, first) in offers {
+            let Some(lanes) = shared.lanes.get(shard) else { continue };
+            for lane in lanes.all().iter().take(first.saturating_add(1)).rev() {
+                self.send_lane(lane);
+            }
+        }
+    }
+
+    /// Sends what waits in a lane, unless another thread is at it and will.
+    fn send_lane(&mut self, lane: &Lane) {
+        while !lane.is_empty() {
+            let Some(right) = lane.try_send() else { return };
+            while lane.take(&mut self.outbox.transmits) {
+                self.flush();
+            }
+            drop(right);
+            // What came between the last look and the release is nobody's else.
+        }
+    }
+
+    fn flush(&mut self) {
+        let shared = self.shared;
+        let first = shared.first().map_or(&[][..], |first| &first.sockets);
+        let ports = Ports { own: &self.own.sockets, first };
+        let (outbox, sending, counters) = (&mut self.outbox, &mut self.sending, &self.own.counters);
+        let done = catch_unwind(AssertUnwindSafe(|| outbox.flush(&ports, counters, sending)));
+        if done.is_err() {
+            self.outbox.clear();
+            self.tell();
+        }
+        let lost = shared.notices.push_all(&mut self.sending);
+        self.own.counters.events_dropped.add(lost);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::sync::Arc;
 
     #[test]
-    fn a_panic_is_counted_told_once_a_second_and_survived() {
-        faults::install_hook();
-        let shared = Shared::new(Arc::new(Mutex::new(Engine::new(1))), Vec::new()).unwrap();
-        let told = std::thread::Builder::new().name(faults::THREAD_NAME.to_owned()).spawn(move || {
-            let mut worker = Worker::new(&shared);
-            for now in [0, 1, FAULT_INTERVAL_NS] {
-                worker.guard(now, || panic!("a fault at {now}"));
-            }
-            worker.guard(FAULT_INTERVAL_NS + 1, || ());
-            worker.flush();
-            (shared.counters.all(), shared.notices.take(10))
-        });
-        let (counters, notices) = told.unwrap().join().unwrap();
-        assert!(counters.contains(&("engine_faults", 3)));
-        let words: Vec<String> = notices
-            .into_iter()
-            .filter_map(|notice| match notice {
-                Notice::Fault(words) => Some(words),
-                _ => None,
-            })
-            .collect();
-        assert_eq!(words.len(), 2);
-        assert!(words[0].contains("a fault at 0") && words[0].contains("worker.rs"), "{words:?}");
+    fn panics_are_counted_and_told_once_a_second() {
+        let shared = Shared::new(Arc::new(Shards::new(1, 1)), vec![Vec::new()], 1).unwrap();
+        let mut worker = Worker::new(&shared, 0).unwrap();
+        worker.count_fault(2, "first".to_owned());
+        worker.count_fault(1, "second".to_owned());
+        worker.tell();
+        assert!(shared.threads[0].counters.all().contains(&("engine_faults", 3)));
+        let told = shared.notices.take(10);
+        assert!(matches!(&told[..], [Notice::Fault(words)] if words == "first"));
     }
 }
