@@ -35,9 +35,12 @@ RESULTS = HERE / "results.json"
 SERVERS: dict[str, Callable[[], PeerServer]] = {
     "ting": TingServer,
     "ting-reference": lambda: TingServer("reference"),
+    "ting-without-cache": lambda: TingServer(TING_KEYFRAME_CACHE_BYTES="0"),
     "janus": JanusServer,
     "livekit": LiveKitServer,
 }
+DEFAULT_SERVERS = "ting,janus,livekit"
+"""Without the reference engine, which would take the run over half an hour."""
 PROTOCOLS = {"janus": "janus"}
 MISSING = {
     "janus": "apt-get install janus",
@@ -53,7 +56,7 @@ def main() -> int:
     options = _options()
     document = tomllib.loads((HERE / "scenarios.toml").read_text())
     repeats = options.repeats or document["repeats"]
-    names = options.servers.split(",") if options.servers else list(SERVERS)
+    names = (options.servers or DEFAULT_SERVERS).split(",")
     installed = {name: SERVERS[name]().version() for name in names}
     servers = [name for name in names if installed[name] is not None]
     scenarios = [one for one in document["scenario"] if not options.only or one["name"] in options.only]
@@ -83,15 +86,15 @@ def _options() -> argparse.Namespace:
     parser.add_argument(
         "--without", action="append", default=[], metavar="NAME", help="scenario to leave out; repeatable"
     )
-    parser.add_argument(
-        "--servers", metavar="NAME,...", help=f"of {', '.join(SERVERS)} (default: all that are installed)"
-    )
+    parser.add_argument("--servers", metavar="NAME,...", help=f"of {', '.join(SERVERS)} (default {DEFAULT_SERVERS})")
     parser.add_argument("--repeats", type=int, metavar="N", help="instead of what scenarios.toml says")
     parser.add_argument("--no-report", action="store_true", help="print only")
     return parser.parse_args()
 
 
 def _servers_of(scenario: dict[str, Any], servers: Sequence[str]) -> list[str]:
+    if "servers" in scenario:
+        return list(scenario["servers"])
     return [name for name in servers if name == "ting" or scenario.get("peers")]
 
 
@@ -106,8 +109,14 @@ class Bench:
     async def run(self, scenario: dict[str, Any], servers: Sequence[str]) -> dict[str, list[Run]]:
         """The runs of each server, in the order in which they were made."""
         kind = scenario.get("kind", "plain")
-        work = {"plain": self._plain, "storm": self._storm, "churn": self._churn, "largest": self._largest}[kind]
-        repeats = self._repeats if kind in ("plain", "storm") else 1
+        work = {
+            "plain": self._plain,
+            "storm": self._storm,
+            "first-frame": self._plain,
+            "churn": self._churn,
+            "largest": self._largest,
+        }[kind]
+        repeats = self._repeats if kind in ("plain", "storm", "first-frame") else 1
         runs: dict[str, list[Run]] = {name: [] for name in servers}
         for repeat in range(repeats):
             for name in servers if repeat % 2 == 0 else list(reversed(servers)):

@@ -50,6 +50,8 @@ def _section(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> 
     kind = scenario.get("kind", "plain")
     if kind == "storm":
         return _storm(runs)
+    if kind == "first-frame":
+        return _first_frame(runs)
     if kind == "churn":
         return _churn(runs)
     if kind == "largest":
@@ -101,6 +103,18 @@ def _storm(runs: Mapping[str, Sequence[Run]]) -> list[str]:
             failed = sum(sum(run["join_failures"].values()) for run in good)
             joins, p50, p95 = good[0]["joins"], _range(good, "join_p50_ms", 0), _range(good, "join_p95_ms", 0)
             lines.append(f"| {name}{_limit(good)} | {joins} | {failed} | {p50} | {p95} |")
+    return lines
+
+
+def _first_frame(runs: Mapping[str, Sequence[Run]]) -> list[str]:
+    lines = [
+        "| server | first frame p50, ms | first frame p95, ms | keyframes asked of the publisher |",
+        "|---|---|---|---|",
+    ]
+    for name, all_runs in runs.items():
+        good = [run for run in all_runs if "failed" not in run]
+        p50, p95 = _range(good, "first_frame_p50_ms", 0), _range(good, "first_frame_p95_ms", 0)
+        lines.append(f"| {name} | {p50} | {p95} | {_middle(good, 'keyframe_requests', 0)} |")
     return lines
 
 

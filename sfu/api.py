@@ -107,6 +107,16 @@ class VideoLayerInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class CodecInfo:
+    """A codec that a video is sent in, or would be sent in if somebody needed it (then without mid)."""
+
+    mime_type: str
+    cid: str = ""
+    mid: str = ""
+    layers: Sequence[VideoLayerInfo] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class PublicationInfo:
     """A track offered in a room, as everyone sees it."""
 
@@ -130,6 +140,8 @@ class PublicationInfo:
     audio_features: Sequence[int] = ()
     packet_trailer_features: Sequence[int] = ()
     backup_codec_policy: int = 0
+    codecs: Sequence[CodecInfo] = ()
+    """Of a video: the primary codec, then the backup codec if one was announced."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +207,9 @@ class ClientDescription:
     version: str = ""
     protocol: int = 0
     browser: str = ""
+    browser_version: str = ""
     os: str = ""
+    device_model: str = ""
 
     @property
     def is_firefox(self) -> bool:
@@ -225,6 +239,12 @@ class JoinRequest:
     auto_subscribe: bool = True
     auto_subscribe_data_tracks: bool = False
     adaptive_stream: bool = False
+    allow_pause: bool = False
+    """Whether videos that do not fit into the downlink may be paused; else they keep their lowest layer."""
+    broken_codecs: frozenset[str] = frozenset()
+    """Names of video codecs that this client must neither publish nor receive, whatever it offers."""
+    broken_publish_codecs: frozenset[str] = frozenset()
+    """Those that it must not publish."""
     client: ClientDescription = ClientDescription()
     single_connection: bool = False
     """One transport carries both directions, and the client alone offers."""
@@ -257,6 +277,10 @@ class AddTrackRequest:
     audio_features: Sequence[int] = ()
     packet_trailer_features: Sequence[int] = ()
     backup_codec_policy: int = 0
+    backup_mime_type: str = ""
+    """A codec that the client would publish too if a subscriber cannot receive the first one."""
+    track_id: TrackId | None = None
+    """The publication that this is the backup codec of; None for a new one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,13 +293,15 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class TrackSettings:
-    """What a subscriber wants of a track. `quality` None means by size; size 0 means unknown (then the best)."""
+    """What a subscriber wants of a track. `quality` None means by size; size 0 means unknown (then the best).
+    `priority`: LiveKit's, 1 is highest and 0 not said."""
 
     disabled: bool = False
     quality: int | None = None
     width: int = 0
     height: int = 0
     fps: int = 0
+    priority: int = 0
 
 
 # --- events of a session ------------------------------------------------------------------------------
@@ -370,6 +396,51 @@ class SubscriptionRefused:
 
 
 @dataclass(frozen=True, slots=True)
+class LayersWanted:
+    """Of the participant's own video: the best quality that any subscriber wants, by codec name; -1 means nothing.
+    Layers above it need not be sent."""
+
+    track_id: TrackId
+    codecs: Mapping[str, int]
+
+
+class ConnectionGrade(StrEnum):
+    EXCELLENT = "excellent"
+    GOOD = "good"
+    POOR = "poor"
+    LOST = "lost"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionQuality:
+    participant_id: ParticipantId
+    grade: ConnectionGrade
+    score: float
+    """1 worst to 5 best, like a mean opinion score."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionQualitiesChanged:
+    """Of the participant itself and of those that it receives; only those that changed since the last one."""
+
+    qualities: Sequence[ConnectionQuality]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamState:
+    participant_id: ParticipantId
+    track_id: TrackId
+    paused: bool
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStatesChanged:
+    """Videos that the SFU paused because they do not fit into the participant's downlink, or goes on with."""
+
+    states: Sequence[StreamState]
+
+
+@dataclass(frozen=True, slots=True)
 class PlaybackSource:
     """One section of a player. `layers` are those that the present source has, lowest first; empty when it has one."""
 
@@ -423,6 +494,9 @@ SessionEvent = (
     | SubscriptionRefused
     | DataTrackHandles
     | DataTrackUnpublished
+    | LayersWanted
+    | ConnectionQualitiesChanged
+    | StreamStatesChanged
     | PlaybackChanged
     | RoomUpdated
     | RoomMoved
@@ -539,13 +613,18 @@ class ParticipantSession(Protocol):
         ...
 
     def add_track(self, request: AddTrackRequest) -> None:
-        """Announce a track; answered by `TrackPublished`. Raises not_allowed or limit_exceeded."""
+        """Announce a track, or the backup codec of one; answered by `TrackPublished`. Raises not_allowed,
+        limit_exceeded, or for a backup codec unknown_track."""
         ...
 
     def set_track_muted(self, track_id: TrackId, muted: bool) -> None: ...
 
     def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
         """Raises unknown_track, also for a video track."""
+        ...
+
+    def update_video_layers(self, track_id: TrackId, layers: Sequence[VideoLayerInfo]) -> None:
+        """Raises unknown_track, also for an audio track."""
         ...
 
     def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:

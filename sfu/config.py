@@ -108,7 +108,19 @@ class SfuConfig:
     speaker_interval_s: float = 0.3
     """How often active speakers are worked out."""
 
+    dynacast_pause_delay_s: float = 2.0
+    """How long nobody must want a video layer or codec before its publisher is told to stop it."""
+    connection_quality_interval_s: float = 4.0
+    """How often connection quality is worked out."""
+
     # --- media ---------------------------------------------------------------------------------------
     video_codecs: tuple[str, ...] = ("vp8", "vp9", "h264", "av1")
     """Codecs that publishers may send, in no order; the client chooses."""
     audio_codecs: tuple[str, ...] = ("opus", "red")
+    codec_regression_participants: int = 5
+    """In a room of at least this size, a video whose publisher prefers it falls back to its backup codec for everyone
+    as soon as one subscriber needs that; in a smaller one it is sent in both codecs."""
+    downlink_probe_interval_s: float = 4.0
+    """How long a downlink must be free of congestion before more is tried."""
+    downlink_probe_backoff_s: float = 30.0
+    """The longest wait before the next try after tries that congested the downlink."""

@@ -25,6 +25,8 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.config import SfuConfig
+from sfu.control.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
+from sfu.control.adaptation import Adaptation
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
 from sfu.control.room import Room
@@ -34,6 +36,7 @@ from sfu.engine.api import (
     Event,
     Kind,
     ListenConfig,
+    RembReceived,
     StreamStarted,
     StunReceived,
     TransportConfig,
@@ -70,6 +73,7 @@ class Node:
         self._transports: dict[TransportHandle, Transport] = {}
         self._rooms: dict[RoomName, Room] = {}
         self._context: ControlContext | None = None
+        self._adaptation: Adaptation | None = None
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._listeners: list[NodeListener] = []
         self._closing = False
@@ -105,7 +109,9 @@ class Node:
             make_transport=self._make_transport,
             notify=self._notify,
         )
+        self._adaptation = Adaptation(self._context, self._rooms.values)
         self._every(POLL_INTERVAL_S, self._poll)
+        self._every(ADAPTATION_INTERVAL_S, self._adaptation.run)
         self._every(config.speaker_interval_s, self._update_speakers)
         logger.info("media on UDP port %d, TCP port %d, engine %s", config.rtc_udp_port, config.rtc_tcp_port,
                     self._runtime.name)  # fmt: skip
@@ -320,13 +326,17 @@ class Node:
             transport = self._transports.get(event.transport)
             if transport is not None:
                 transport.handle_dtls(self._runtime.now_ns(), event.path, event.data)
+        elif isinstance(event, RembReceived):
+            if self._adaptation is not None:
+                self._adaptation.handle_estimate(event.transport, event.bitrate_bps)
         elif isinstance(event, TransportFailed):
             failed = self._transports.get(event.transport)
             if failed is not None:
                 failed.handle_fault()
         elif isinstance(event, StreamStarted):
             publication = self._control.publications.get(event.track)
-            if publication is not None and publication.handle_stream_started(event.payload_type):
+            encoding = publication and next((one for one in publication.encodings if one.track == event.track), None)
+            if publication and encoding and encoding.handle_stream_started(event.payload_type):
                 for subscription in list(publication.subscriptions.values()):
                     subscription.subscriber.subscriber.negotiator.mark_changed()
 

@@ -25,6 +25,7 @@ from sfu.api import (
 from sfu.errors import RequestError
 from sfu.ids import Identity, RoomName, TrackId
 from signaling.config import Settings
+from signaling.devices import broken_codecs
 from signaling.errors import ApiError, TokenError
 from signaling.revocations import Revocations
 from signaling.tokens import Grants, TokenService, new_guest_identity
@@ -45,6 +46,8 @@ class JoinOptions:
     auto_subscribe: bool = True
     auto_subscribe_data_tracks: bool = False
     adaptive_stream: bool = False
+    allow_pause: bool = False
+    """Whether videos may be paused that do not fit into the downlink."""
     client: ClientDescription = field(default_factory=ClientDescription)
     single_connection: bool = False
 
@@ -110,6 +113,7 @@ class RoomService:
         return await self._sfu.offer_playback(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, sink)
 
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
+        broken = broken_codecs(options.client)
         return JoinRequest(
             room=RoomName(grants.room),
             identity=Identity(grants.identity),
@@ -121,6 +125,9 @@ class RoomService:
             auto_subscribe=options.auto_subscribe,
             auto_subscribe_data_tracks=options.auto_subscribe_data_tracks,
             adaptive_stream=options.adaptive_stream,
+            allow_pause=options.allow_pause,
+            broken_codecs=broken.all,
+            broken_publish_codecs=broken.publish,
             client=options.client,
             room_options=grants.room_options,
             create_room=self._settings.auto_create,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING
@@ -27,6 +28,9 @@ from signaling.tokens import TokenService
 if TYPE_CHECKING:
     from sfu.ids import ParticipantId
     from signaling.livekit.session import SignalConnection
+
+
+SIF_TRAILER_BYTES = 16
 
 
 class Phase(StrEnum):
@@ -55,6 +59,9 @@ class Services:
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""
+    sif_trailer: bytes = field(default_factory=lambda: secrets.token_bytes(SIF_TRAILER_BYTES))
+    """Marks frames that a server makes itself, which clients with end-to-end encryption then show as they are. Ting
+    makes none, and nobody can guess the mark."""
     connections: set[SignalConnection] = field(default_factory=set)
     connection_of: dict[ParticipantId, SignalConnection] = field(default_factory=dict)
 

@@ -14,12 +14,13 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 class TingServer(PeerServer):
-    """`engine` rust or reference."""
+    """`engine` rust or reference; `settings` are environment variables as `ting --help` tells them."""
 
-    def __init__(self, engine: str = "rust") -> None:
+    name = "ting"
+
+    def __init__(self, engine: str = "rust", **settings: str) -> None:
         super().__init__()
-        self.name = "ting" if engine == "rust" else f"ting-{engine}"
-        self._engine = engine
+        self._engine, self._settings = engine, settings
 
     @classmethod
     def version(cls) -> str | None:
@@ -29,7 +30,7 @@ class TingServer(PeerServer):
         http, udp = free_port(), free_port()
         self.url = f"http://127.0.0.1:{http}"
         self.log = folder / "ting.log"
-        environment = {**os.environ, "TING_MAX_PENDING_CONNECTIONS_PER_IP": "2000"}
+        environment = {**os.environ, "TING_MAX_PENDING_CONNECTIONS_PER_IP": "2000", **self._settings}
         with self.log.open("w") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "

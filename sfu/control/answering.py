@@ -10,13 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from sfu.api import MediaSectionsRequired
 from sfu.control.context import ControlContext
 from sfu.control.subscription import Subscription
-from sfu.engine.api import Codec, Extension, Kind
+from sfu.engine.api import Kind
 from sfu.sdp.duplex import receivable_sections, send_on
 from sfu.sdp.model import AcceptedSection, PublishNegotiation, RemoteDescription
 from sfu.sdp.negotiate import KINDS
@@ -173,8 +172,7 @@ class AnsweringNegotiator:
 
     def _attach_all(self, transport: Transport) -> None:
         for mid, subscription in list(self._carried.items()):
-            accepted = for_codec(self._receivable[mid], subscription.publication.codec)
-            self._participant.subscriber.attach(subscription, transport, accepted)
+            self._participant.subscriber.attach(subscription, transport, self._receivable[mid])
             if subscription.refused:
                 del self._carried[mid]
                 self._draining.add(mid)
@@ -184,12 +182,3 @@ class AnsweringNegotiator:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-
-
-def for_codec(accepted: AcceptedSection, codec: Codec | None) -> AcceptedSection:
-    """The dependency descriptor goes out with AV1 alone (`negotiate.offered_extensions` says why)."""
-    if codec is Codec.AV1:
-        return accepted
-    extensions = dict(accepted.extensions)
-    extensions.pop(Extension.DEPENDENCY_DESCRIPTOR, None)
-    return replace(accepted, extensions=extensions)

@@ -116,6 +116,9 @@ class OfferingNegotiator:
         for subscription in self._participant.subscriber.subscriptions.values():
             if id(subscription) in placed or subscription.refused:
                 continue
+            if not subscription.variants():
+                self._participant.subscriber.refuse(subscription)
+                continue
             kind = subscription.publication.info.kind
             slot = next((s for s in self._slots if s.reusable and s.kind is kind), None)
             if slot is None:

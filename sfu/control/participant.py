@@ -43,6 +43,7 @@ from sfu.api import (
     TrackSettings,
     TrackSource,
     TrackSubscribed,
+    VideoLayerInfo,
 )
 from sfu.control.answering import AnsweringNegotiator
 from sfu.control.blobs import Blobs
@@ -95,6 +96,14 @@ class Participant:
         rate = context.config.max_data_messages_per_s
         self._data_bucket = TokenBucket(rate, rate)
         self.client: ClientDescription = request.client
+        self.allow_pause = request.allow_pause
+        self.broken_codecs = request.broken_codecs
+        self.publish_codecs = [
+            name
+            for name in context.config.video_codecs
+            if name not in request.broken_codecs | request.broken_publish_codecs
+        ]
+        """Video codecs that it may publish."""
         self._info = ParticipantInfo(
             participant_id=new_participant_id(),
             identity=request.identity,
@@ -305,6 +314,11 @@ class Participant:
         self.publisher.describe(track_id, Kind.AUDIO, audio_features=tuple(features))
         self._change_and_tell()
 
+    def update_video_layers(self, track_id: TrackId, layers: Sequence[VideoLayerInfo]) -> None:
+        self._check_open()
+        self.publisher.set_layers(track_id, layers)
+        self._change()
+
     def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
         self._check_open()
         self.publisher.describe(track_id, Kind.VIDEO, width=width, height=height)
@@ -453,6 +467,7 @@ class Participant:
         for publication in self._room.publications():
             self.wishes.repeat(publication)
         self.data_subscriber.repeat()
+        self.publisher.repeat_demand()
         self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
@@ -575,6 +590,11 @@ class Participant:
             self._context.counters["data_dropped_receivers"] += 1
             self.leave(reason)
 
+    def is_silent(self, now_s: float, timeout_s: float) -> bool:
+        """Whether a connected transport has not been heard of for that long."""
+        transports = (self.publisher.transport, self.subscriber.transport)
+        return any(one is not None and one.connected and one.silent_for_s(now_s) >= timeout_s for one in transports)
+
     # --- what the room tells -----------------------------------------------------------------------------------
 
     def handle_published(self, publication: Publication) -> None:
@@ -591,6 +611,12 @@ class Participant:
             elsewhere.handle_unpublished(publication)
         self._change()
         self._context.notify(PublicationEnded(self._room.info, self._info, publication.info))
+
+    def handle_encodings_changed(self, publication: Publication) -> None:
+        """A backup codec came or went: who should get another codec now gets it."""
+        for subscription in list(publication.subscriptions.values()):
+            subscription.subscriber.subscriber.reattach(subscription)
+        self._change()
 
     def handle_subscribed(self, subscription: Subscription) -> None:
         publisher = subscription.publication.publisher

@@ -13,7 +13,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from sfu.api import PlaybackChanged, PlaybackSource, PlaybackWish, Target, TrackSettings
-from sfu.control.answering import for_codec
 from sfu.control.casting import Casting
 from sfu.control.context import ControlContext
 from sfu.control.publication import Publication
@@ -204,7 +203,7 @@ class Player:
             subscriber.update_settings(publication.track_id, place.settings)
         subscription = subscriber.subscriptions.get(publication.track_id)
         if subscription is not None:
-            self._attach(subscription, for_codec(accepted, publication.codec), transport)
+            self._attach(subscription, accepted, transport)
 
     def _attach(self, subscription: Subscription, accepted: AcceptedSection, transport: Transport) -> None:
         """Or wait until the publisher sends something that the client can take."""
@@ -231,7 +230,7 @@ class Player:
             if subscription is not None and subscription.handle is not None and not subscription.refused:
                 publication = subscription.publication
             active = publication is not None and not publication.info.muted
-            layers = publication.target_layers() if publication is not None else ()
+            layers = publication.primary.target_layers() if publication is not None else ()
             sources.append(PlaybackSource(kind, place.accepted.mid, active, tuple(layers)))
         return PlaybackChanged(tuple(sources))
 

@@ -12,6 +12,7 @@ from sfu.api import (
     Answer,
     DataKind,
     Kind,
+    LayersWanted,
     Permissions,
     PublicationInfo,
     Target,
@@ -21,8 +22,17 @@ from sfu.api import (
     VideoLayerInfo,
 )
 from sfu.control.context import ControlContext
+from sfu.control.dynacast import OFF, Demand, LayerDemand
 from sfu.control.limits import TokenBucket
-from sfu.control.publication import Publication, announced
+from sfu.control.publication import (
+    PREFER_REGRESSION,
+    REGRESSION,
+    Encoding,
+    Publication,
+    announced,
+    codec_name,
+    sorted_layers,
+)
 from sfu.errors import RequestError, SdpError
 from sfu.ids import TrackId, new_track_id
 from sfu.sdp.model import PublishHint, PublishNegotiation, ReceivedMedia, RemoteDescription, Setup
@@ -42,6 +52,9 @@ _HIGHEST_QUALITY = 2
 class _PendingTrack:
     cid: str
     info: PublicationInfo
+    backup_of: Publication | None = None
+    layers: Sequence[VideoLayerInfo] = ()
+    """Of a backup codec."""
 
 
 def _unmeasured_layers(media: ReceivedMedia) -> list[VideoLayerInfo]:
@@ -77,6 +90,8 @@ class Publisher:
         self._complete_answer = complete_answer
         self._pending: dict[str, _PendingTrack] = {}
         self._by_mid: dict[str, Publication] = {}
+        self._backups: dict[str, Publication] = {}
+        """By the mid of their backup codec."""
         self._forbidden: set[tuple[str, str]] = set()
         """mid and cid of media that the client may still send though its publication was ended."""
         self._remote_ufrag = ""
@@ -104,10 +119,20 @@ class Publisher:
         if request.cid not in self._pending:
             if len(self._pending) >= config.max_pending_tracks:
                 raise RequestError("too many tracks wait for an offer", code="limit_exceeded")
-            if len(self._pending) + len(self._by_mid) >= config.max_tracks_per_participant:
+            if len(self._pending) + len(self._by_mid) + len(self._backups) >= config.max_tracks_per_participant:
                 raise RequestError("too many tracks", code="limit_exceeded")
-            self._pending[request.cid] = _PendingTrack(request.cid, announced(new_track_id(), request))
+            self._pending[request.cid] = self._announce(request)
         self._participant.emit(TrackPublished(request.cid, self._pending[request.cid].info))
+
+    def _announce(self, request: AddTrackRequest) -> _PendingTrack:
+        if request.track_id is None:
+            return _PendingTrack(request.cid, announced(new_track_id(), request))
+        publication = self.find(request.track_id)
+        if publication is None or publication.info.kind is not request.kind or request.kind is not Kind.VIDEO:
+            raise RequestError("no such video", code="unknown_track")
+        if publication.backup is not None or any(p.backup_of is publication for p in self._pending.values()):
+            raise RequestError("the track has two codecs already", code="limit_exceeded")
+        return _PendingTrack(request.cid, publication.info, publication, sorted_layers(request.layers))
 
     def announce_received(self, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> None:
         """In the client's place, announce what its offer will send. At most one track of a kind."""
@@ -128,7 +153,7 @@ class Publisher:
     def set_muted(self, track_id: TrackId, muted: bool) -> bool:
         """True if something changed. Raises unknown_track."""
         for pending in self._pending.values():
-            if pending.info.track_id == track_id:
+            if pending.info.track_id == track_id and pending.backup_of is None:
                 pending.info = replace(pending.info, muted=muted)
                 return False
         publication = self.find(track_id)
@@ -137,8 +162,19 @@ class Publisher:
         if publication.info.muted == muted:
             return False
         publication.info = replace(publication.info, muted=muted)
-        self._context.engine.set_track_muted(publication.track, muted)
+        for encoding in publication.encodings:
+            self._context.engine.set_track_muted(encoding.track, muted)
         return True
+
+    def set_layers(self, track_id: TrackId, layers: Sequence[VideoLayerInfo]) -> None:
+        """Raises unknown_track."""
+        publication = self.find(track_id)
+        if publication is None or publication.info.kind is not Kind.VIDEO:
+            raise RequestError("no such video", code="unknown_track")
+        publication.set_layers(layers)
+        for subscription in publication.subscriptions.values():
+            subscription.apply_settings(self._context.engine)
+            publication.note_demand(subscription)
 
     def describe(self, track_id: TrackId, kind: Kind, **changes: Any) -> None:
         """Change what a track of `kind` says of itself. Raises unknown_track."""
@@ -156,7 +192,7 @@ class Publisher:
                 del self._pending[cid]
         for publication in self.publications:
             if not permissions.may_publish(publication.info.source):
-                self._forbidden.add((publication.received.mid, publication.cid))
+                self._forbidden |= {(encoding.received.mid, encoding.cid) for encoding in publication.encodings}
                 self.unpublish(publication)
 
     # --- negotiating ------------------------------------------------------------------------------------
@@ -172,7 +208,7 @@ class Publisher:
         """As `handle_offer`, for an offer that has been read already."""
         config = self._context.config
         negotiation = negotiate_publish(
-            offer, hints=self._hints(), video_codecs=config.video_codecs, audio_codecs=config.audio_codecs
+            offer, hints=self._hints(), video_codecs=self._participant.publish_codecs, audio_codecs=config.audio_codecs
         )
         transport = self._ensure_transport()
         setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
@@ -195,17 +231,15 @@ class Publisher:
         return Answer(text, sent)
 
     def _hints(self) -> dict[str, PublishHint]:
-        infos = {pending.cid: pending.info for pending in self._pending.values()}
-        infos.update({publication.cid: publication.info for publication in self._by_mid.values()})
-        return {
-            cid: PublishHint(
-                mime_type=info.mime_type,
-                stereo=info.stereo,
-                disable_red=info.disable_red,
-                disable_dtx=info.disable_dtx,
-            )
-            for cid, info in infos.items()
-        }
+        hints = {pending.cid: _hint(pending.info) for pending in self._pending.values() if pending.backup_of is None}
+        hints.update({publication.primary.cid: _hint(publication.info) for publication in self._by_mid.values()})
+        for publication in self._backups.values():
+            if publication.backup is not None:
+                hints[publication.backup.cid] = PublishHint(mime_type=publication.info.codecs[1].mime_type)
+        for pending in self._pending.values():
+            if pending.backup_of is not None and len(pending.info.codecs) > 1:
+                hints[pending.cid] = PublishHint(mime_type=pending.info.codecs[1].mime_type)
+        return hints
 
     def _ensure_transport(self) -> Transport:
         if self.transport is None:
@@ -242,18 +276,29 @@ class Publisher:
         """Make the publications match what the offer sends: gone ones first, so that a mid can be taken over."""
         received = {media.mid: self._with_cache(media) for media in negotiation.received}
         self._forbidden &= {(media.mid, media.cid) for media in negotiation.received}
-        for mid, publication in list(self._by_mid.items()):
+        for mid, publication in [*self._by_mid.items(), *self._backups.items()]:
+            encoding = publication.primary if publication.primary.received.mid == mid else publication.backup
             media = received.get(mid)
-            replaced = media is not None and media.cid != publication.cid and media.cid in self._pending
-            if media is None or replaced:
+            if encoding is None or (
+                media is not None and (media.cid == encoding.cid or media.cid not in self._pending)
+            ):
+                continue
+            if encoding is publication.primary:
                 self.unpublish(publication)
+            else:
+                self._end_backup(publication)
         for media in received.values():
-            existing = self._by_mid.get(media.mid)
+            existing = self._find_encoding(media.mid)
             if existing is None:
                 self._publish(transport, media)
             elif existing.received.track != media.track:
                 existing.received = media
                 self._context.engine.set_track_config(existing.track, media.track)
+
+    def _find_encoding(self, mid: str) -> Encoding | None:
+        if mid in self._by_mid:
+            return self._by_mid[mid].primary
+        return self._backups[mid].backup if mid in self._backups else None
 
     def _with_cache(self, media: ReceivedMedia) -> ReceivedMedia:
         config = self._context.config
@@ -266,16 +311,62 @@ class Publisher:
             # Media that nobody announced: the engine has no track for it and drops its packets.
             self._context.counters["unannounced_tracks"] += 1
             return
-        if not self._participant.info.permissions.may_publish(pending.info.source):
+        info = pending.info
+        if not self._participant.info.permissions.may_publish(info.source):
             return
+        if pending.backup_of is not None and pending.backup_of.primary.received.mid not in self._by_mid:
+            return  # it ended meanwhile
+        muted = info.muted if pending.backup_of is None else pending.backup_of.info.muted
         track = self._context.engine.add_track(transport.handle, media.track)
-        self._context.engine.set_track_muted(track, pending.info.muted)
-        publication = Publication(
-            self._participant, pending.cid, pending.info, media, track, self._stream_label(pending.info.stream)
-        )
+        self._context.engine.set_track_muted(track, muted)
+        layers = info.layers if pending.backup_of is None else pending.layers
+        # The primary codec goes by the name that the client announced.
+        mime_type = (info.mime_type if pending.backup_of is None else "") or media.mime_type
+        encoding = Encoding(codec_name(mime_type), pending.cid, media, track, layers)
+        if pending.backup_of is not None:
+            self._add_backup(pending.backup_of, encoding)
+            return
+        publication = Publication(self._participant, info, encoding, self._stream_label(info.stream))
+        if media.kind is Kind.VIDEO:
+            publication.demand = LayerDemand(
+                encoding.name,
+                publication.measure_demand,
+                lambda wanted: self._tell_demand(publication, wanted),
+                self._context.loop,
+                self._context.config.dynacast_pause_delay_s,
+            )
         self._by_mid[media.mid] = publication
         self._context.publications[track] = publication
         self._participant.handle_published(publication)
+        if publication.demand is not None and not publication.subscriptions:
+            publication.demand.note(encoding.name, OFF)
+
+    def _tell_demand(self, publication: Publication, wanted: Demand) -> None:
+        self._participant.emit(LayersWanted(publication.track_id, dict(wanted)))
+
+    def repeat_demand(self) -> None:
+        """The client may have missed what was told while its signal connection was gone."""
+        for publication in self._by_mid.values():
+            if publication.demand is not None:
+                publication.demand.repeat()
+
+    def _add_backup(self, publication: Publication, backup: Encoding) -> None:
+        self._backups[backup.received.mid] = publication
+        self._context.publications[backup.track] = publication
+        publication.set_backup(backup)
+        policy = publication.info.backup_codec_policy
+        large = self._participant.room.num_participants >= self._context.config.codec_regression_participants
+        publication.regressed = policy == REGRESSION or (policy == PREFER_REGRESSION and large)
+        self._participant.handle_encodings_changed(publication)
+
+    def _end_backup(self, publication: Publication) -> None:
+        backup = publication.backup
+        if backup is None or self._backups.pop(backup.received.mid, None) is None:
+            return  # it ended with its publication
+        self._context.publications.pop(backup.track, None)
+        publication.set_backup(None)
+        self._participant.handle_encodings_changed(publication)
+        self._context.engine.remove_track(backup.track)
 
     def _take_pending(self, media: ReceivedMedia) -> _PendingTrack | None:
         """By msid; else the oldest of the same kind, since some clients name their tracks anew in SDP."""
@@ -300,10 +391,16 @@ class Publisher:
         self._participant.emit(TrackUnpublished(publication.track_id))
 
     def _end(self, publication: Publication) -> None:
-        self._by_mid.pop(publication.received.mid, None)
-        self._context.publications.pop(publication.track, None)
+        if publication.demand is not None:
+            publication.demand.close()
+            publication.demand = None
+        self._by_mid.pop(publication.primary.received.mid, None)
+        for encoding in publication.encodings:
+            self._context.publications.pop(encoding.track, None)
+            self._backups.pop(encoding.received.mid, None)
         self._participant.handle_unpublished(publication)
-        self._context.engine.remove_track(publication.track)
+        for encoding in publication.encodings:
+            self._context.engine.remove_track(encoding.track)
 
     def close(self) -> None:
         """The publisher itself leaves: it need not hear of each track."""
@@ -313,3 +410,9 @@ class Publisher:
         if self.transport is not None:
             self._context.close_transport(self.transport)
             self.transport = None
+
+
+def _hint(info: PublicationInfo) -> PublishHint:
+    return PublishHint(
+        mime_type=info.mime_type, stereo=info.stereo, disable_red=info.disable_red, disable_dtx=info.disable_dtx
+    )

@@ -9,7 +9,7 @@ from sfu.control.context import ControlContext
 from sfu.control.publication import Publication
 from sfu.control.subscription import Subscription, new_ssrc
 from sfu.engine.api import Kind
-from sfu.ids import TrackId
+from sfu.ids import SubscriptionHandle, TrackId
 from sfu.sdp.model import AcceptedSection
 from sfu.transport.transport import Transport
 
@@ -71,6 +71,7 @@ class Subscriber:
         subscription = Subscription(publication, self._participant, *ssrcs)
         self.subscriptions[publication.track_id] = subscription
         publication.subscriptions[self._participant.info.participant_id] = subscription
+        publication.note_demand(subscription)
         self.negotiator.mark_changed()
 
     def unsubscribe(self, track_id: TrackId) -> None:
@@ -78,6 +79,7 @@ class Subscriber:
         if subscription is None:
             return
         subscription.publication.subscriptions.pop(self._participant.info.participant_id, None)
+        subscription.publication.note_departure(subscription)
         self.detach(subscription)
         self._ssrcs.discard(subscription.ssrc)
         self._ssrcs.discard(subscription.rtx_ssrc or 0)
@@ -94,6 +96,7 @@ class Subscriber:
         if subscription is not None:
             subscription.settings = settings
             subscription.apply_settings(self._context.engine)
+            subscription.publication.note_demand(subscription)
 
     def _take_ssrc(self) -> int:
         ssrc = new_ssrc(self._ssrcs)
@@ -105,27 +108,47 @@ class Subscriber:
     def attach(self, subscription: Subscription, transport: Transport, accepted: AcceptedSection) -> None:
         """Send on the section that the client has accepted, or mark the subscription as refused (counted)."""
         before = subscription.handle
-        if subscription.attach(
-            self._context.engine, transport.handle, accepted, self._context.config.retransmission_packets
-        ):
-            if before is not None:
-                self._context.subscriptions.pop(before, None)
-            if subscription.handle is not None:
-                self._context.subscriptions[subscription.handle] = subscription
-            self._participant.handle_subscribed(subscription)
+        cache_packets = self._context.config.retransmission_packets
+        if subscription.accept(self._context.engine, transport.handle, accepted, cache_packets):
+            self._register(subscription, before)
+        elif before is not None and subscription.handle is None:
+            self._context.subscriptions.pop(before, None)
         if subscription.refused:
             self.refuse(subscription)
+        else:
+            subscription.publication.note_demand(subscription)
+
+    def _register(self, subscription: Subscription, before: SubscriptionHandle | None) -> None:
+        if before is not None:
+            self._context.subscriptions.pop(before, None)
+        if subscription.handle is not None:
+            self._context.subscriptions[subscription.handle] = subscription
+        self._participant.handle_subscribed(subscription)
+
+    def reattach(self, subscription: Subscription) -> None:
+        """The publication's encodings are others now: take the best of them."""
+        if self.transport is None or subscription.encoding is subscription.best_encoding():
+            return
+        before = subscription.handle
+        cache_packets = self._context.config.retransmission_packets
+        if subscription.attach(self._context.engine, self.transport.handle, cache_packets):
+            self._register(subscription, before)
+        elif before is not None:
+            self._context.subscriptions.pop(before, None)
+        subscription.publication.note_demand(subscription)
 
     def refuse(self, subscription: Subscription) -> None:
-        """The client cannot take it in any form."""
+        """The client cannot take it in any form: it is told so, and nobody else notices."""
         subscription.refused = True
         self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
         self._context.counters["subscriptions_refused"] += 1
+        self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
+        subscription.publication.note_departure(subscription)
 
     def detach(self, subscription: Subscription) -> None:
         if subscription.handle is not None:
             self._context.subscriptions.pop(subscription.handle, None)
-        subscription.detach(self._context.engine)
+        subscription.release(self._context.engine)
 
     @property
     def data_open(self) -> bool:

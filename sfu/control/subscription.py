@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Container
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sfu.api import TrackSettings
+from sfu.api import TrackSettings, VideoLayerInfo
 from sfu.control.allocator import target_layer
-from sfu.engine.api import EngineCommands, SubscriptionConfig
+from sfu.control.dynacast import HIGHEST_QUALITY, OFF
+from sfu.control.publication import Encoding, Publication, best_quality, codec_name
+from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TransportHandle
+from sfu.sdp.capabilities import VARIANTS
 from sfu.sdp.model import AcceptedSection, SentMedia
-from sfu.sdp.negotiate import outbound_payloads
 
 if TYPE_CHECKING:
     from sfu.control.participant import Participant
-    from sfu.control.publication import Publication
 
 MAX_SSRC = 0xFFFF_FFFE
 
@@ -38,9 +40,17 @@ class Subscription:
         self.rtx_ssrc = rtx_ssrc
         self.settings = TrackSettings()
         self.handle: SubscriptionHandle | None = None
+        self.encoding: Encoding | None = None
+        """What it receives."""
         self.refused = False
         """The client cannot receive any form of it."""
+        self.allowed_spatial = HIGHEST_LAYER
+        """The highest layer for which the downlink has room."""
+        self.paused = False
+        """The downlink has no room for it."""
         self._accepted: AcceptedSection | None = None
+        self._is_av1 = False
+        self._applied: tuple[int, int, bool] | None = None
 
     def sent_media(self) -> SentMedia:
         """What a description says of it."""
@@ -56,48 +66,119 @@ class Subscription:
             ssrc=self.ssrc,
             rtx_ssrc=self.rtx_ssrc,
             cname=participant_id,
-            stereo=publication.info.stereo or publication.received.stereo,
-            variants=publication.variants(),
+            stereo=publication.info.stereo or publication.primary.received.stereo,
+            variants=self.variants(),
         )
 
     def can_take(self, accepted: AcceptedSection) -> bool:
-        """Whether the track can go out on a section in any form."""
-        return bool(outbound_payloads(self.publication.received, accepted))
+        """Whether the track can go out on a section in any form, now or once the publisher sends its backup codec."""
+        usable, publication = self._usable(accepted), self.publication
+        if any(encoding.payloads_for(usable) for encoding in publication.encodings):
+            return True
+        return any(key in usable.payloads for key in publication.backup_variants)
 
-    def attach(
+    def _usable(self, accepted: AcceptedSection) -> AcceptedSection:
+        """Without the codecs that the client cannot do, whatever it says."""
+        broken = self.subscriber.broken_codecs
+        if not broken:
+            return accepted
+        payloads = {key: one for key, one in accepted.payloads.items() if VARIANTS[key].codec.value not in broken}
+        return replace(accepted, payloads=payloads)
+
+    @property
+    def desired_spatial(self) -> int:
+        """What the client asked for."""
+        return target_layer(self.target_layers(), self.settings)[0]
+
+    def variants(self) -> list[str]:
+        """Codec forms to offer; empty when the client cannot do any."""
+        broken = self.subscriber.broken_codecs
+        return [key for key in self.publication.variants() if VARIANTS[key].codec.value not in broken]
+
+    def target_layers(self) -> tuple[VideoLayerInfo, ...]:
+        return (self.encoding or self.publication.primary).target_layers()
+
+    def wants(self) -> tuple[str, int]:
+        """Codec and quality, for dynacast."""
+        if self.encoding is None and self._waits_for_backup():
+            return codec_name(self.publication.info.codecs[1].mime_type), HIGHEST_QUALITY
+        name = (self.encoding or self.publication.primary).name
+        if self.refused or self.settings.disabled:
+            return name, OFF
+        return name, best_quality(self.target_layers(), self.desired_spatial)
+
+    def _waits_for_backup(self) -> bool:
+        """The client can receive the backup codec only, which the publisher does not send yet."""
+        publication, accepted = self.publication, self._accepted
+        if accepted is None or publication.backup is not None:
+            return False
+        return any(key in accepted.payloads for key in publication.backup_variants)
+
+    def accept(
         self, engine: EngineCommands, transport: TransportHandle, accepted: AcceptedSection, cache_packets: int
     ) -> bool:
-        """The client takes it on that section: start sending, or start anew when it takes something else now."""
-        if self.handle is not None and accepted == self._accepted:
+        """The client takes it on that section. True when it starts, or starts anew in other codecs than before."""
+        accepted = self._usable(accepted)
+        if self.handle is not None and accepted == self._accepted and self._is_av1 is self._sends_av1():
             return False
-        payloads = outbound_payloads(self.publication.received, accepted)
-        if not payloads:
-            self.refused = True
-            return False
-        self.detach(engine)
         self._accepted = accepted
+        return self.attach(engine, transport, cache_packets)
+
+    def _sends_av1(self) -> bool:
+        return self.encoding is not None and self.encoding.codec is Codec.AV1
+
+    def best_encoding(self) -> Encoding | None:
+        """The first that the client takes; None before its answer, or when there is none."""
+        accepted = self._accepted
+        if accepted is None:
+            return None
+        return next((one for one in self.publication.encodings if one.payloads_for(accepted)), None)
+
+    def attach(self, engine: EngineCommands, transport: TransportHandle, cache_packets: int) -> bool:
+        """Start to send the best encoding. False when the client takes none that there is now."""
+        accepted, encoding = self._accepted, self.best_encoding()
+        self.detach(engine)
+        if accepted is None or encoding is None:
+            self.refused = accepted is not None and not self._waits_for_backup()
+            return False
+        self.encoding = encoding
+        self._is_av1 = self._sends_av1()
+        extensions = dict(accepted.extensions)
+        if not self._is_av1:
+            # `negotiate.offered_extensions` says why.
+            extensions.pop(Extension.DEPENDENCY_DESCRIPTOR, None)
         config = SubscriptionConfig(
             ssrc=self.ssrc,
             mid=accepted.mid,
             cname=self.publication.publisher.info.participant_id,
-            payloads=payloads,
+            payloads=encoding.payloads_for(accepted),
             rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,
-            extensions=accepted.extensions,
+            extensions=extensions,
             nack=accepted.nack,
             cache_packets=cache_packets,
         )
-        self.handle = engine.add_subscription(transport, self.publication.track, config)
+        self.handle = engine.add_subscription(transport, encoding.track, config)
         self.apply_settings(engine)
         return True
 
     def apply_settings(self, engine: EngineCommands) -> None:
         if self.handle is None:
             return
-        spatial, temporal = target_layer(self.publication.target_layers(), self.settings)
-        engine.set_target_layer(self.handle, spatial, temporal)
-        engine.set_subscription_paused(self.handle, self.settings.disabled)
+        spatial, temporal = target_layer(self.target_layers(), self.settings)
+        target = (min(spatial, self.allowed_spatial), temporal, self.settings.disabled or self.paused)
+        if target != self._applied:
+            self._applied = target
+            engine.set_target_layer(self.handle, target[0], target[1])
+            engine.set_subscription_paused(self.handle, target[2])
 
     def detach(self, engine: EngineCommands) -> None:
         if self.handle is not None:
             engine.remove_subscription(self.handle)
             self.handle = None
+        self.encoding = None
+        self._applied = None
+
+    def release(self, engine: EngineCommands) -> None:
+        """It has no section any more."""
+        self.detach(engine)
+        self._accepted = None

@@ -8,9 +8,12 @@ from livekit.protocol import models, rtc
 
 from sfu.api import (
     AddTrackRequest,
+    ConnectionGrade,
+    ConnectionQuality,
     DataTrackInfo,
     DataTrackSource,
     Kind,
+    LayersWanted,
     LeaveReason,
     ParticipantInfo,
     ParticipantState,
@@ -19,10 +22,13 @@ from sfu.api import (
     RoomInfo,
     SfuConfig,
     Speaker,
+    StreamState,
     TrackSettings,
     TrackSource,
     VideoLayerInfo,
 )
+from sfu.ids import TrackId
+from signaling.devices import BrokenCodecs
 from signaling.turn import IceServer
 
 PROTOCOL = 17
@@ -67,6 +73,13 @@ _REASONS: Mapping[LeaveReason, models.DisconnectReason] = {
 _RECONNECT_REASONS = frozenset({LeaveReason.STATE_MISMATCH, LeaveReason.MEDIA_FAILURE})
 """Reasons after which a client should come back with a full reconnect; after all others it should stay away."""
 _KINDS: Mapping[int, Kind] = {int(models.TrackType.AUDIO): Kind.AUDIO, int(models.TrackType.VIDEO): Kind.VIDEO}
+_QUALITIES = (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
+_GRADES: Mapping[ConnectionGrade, models.ConnectionQuality] = {
+    ConnectionGrade.EXCELLENT: models.ConnectionQuality.EXCELLENT,
+    ConnectionGrade.GOOD: models.ConnectionQuality.GOOD,
+    ConnectionGrade.POOR: models.ConnectionQuality.POOR,
+    ConnectionGrade.LOST: models.ConnectionQuality.LOST,
+}
 _CODEC_NAMES = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 
 
@@ -89,9 +102,9 @@ def room(info: RoomInfo, config: SfuConfig) -> models.Room:
     )
 
 
-def codecs(config: SfuConfig) -> list[models.Codec]:
+def codecs(config: SfuConfig, without: frozenset[str] = frozenset()) -> list[models.Codec]:
     """What may be published, as MIME types."""
-    names = [f"video/{_CODEC_NAMES.get(name, name)}" for name in config.video_codecs]
+    names = [f"video/{_CODEC_NAMES.get(name, name)}" for name in config.video_codecs if name not in without]
     return [models.Codec(mime=mime) for mime in [*names, *(f"audio/{name}" for name in config.audio_codecs)]]
 
 
@@ -154,8 +167,12 @@ def track(info: PublicationInfo) -> models.TrackInfo:
         audio_features=info.audio_features,  # type: ignore[arg-type]
         packet_trailer_features=info.packet_trailer_features,  # type: ignore[arg-type]
     )
-    if info.mime_type:
+    if info.mime_type and not info.codecs:
         message.codecs.add(mime_type=info.mime_type, mid=info.mid, layers=layers)
+    for codec in info.codecs:
+        message.codecs.add(
+            mime_type=codec.mime_type, mid=codec.mid, cid=codec.cid, layers=[_layer(layer) for layer in codec.layers]
+        )
     return message
 
 
@@ -190,6 +207,19 @@ def _layer(layer: VideoLayerInfo) -> models.VideoLayer:
         spatial_layer=layer.quality,
         rid=layer.rid,
     )
+
+
+def client_configuration(broken: BrokenCodecs) -> models.ClientConfiguration | None:
+    """None when there is nothing to say."""
+    if not broken.all and not broken.publish:
+        return None
+    return models.ClientConfiguration(
+        disabled_codecs=models.DisabledCodecs(codecs=_disabled(broken.all), publish=_disabled(broken.publish))
+    )
+
+
+def _disabled(names: frozenset[str]) -> list[models.Codec]:
+    return [models.Codec(mime=f"video/{name}") for name in sorted(names)]
 
 
 def speakers(changed: Sequence[Speaker]) -> rtc.SpeakersChanged:
@@ -227,6 +257,44 @@ def server_info(node_id: str) -> models.ServerInfo:
     return models.ServerInfo(version=COMPATIBLE_VERSION, protocol=PROTOCOL, node_id=node_id)
 
 
+def layers_wanted(event: LayersWanted) -> rtc.SubscribedQualityUpdate:
+    """Clients before protocol 9 know one codec only: that is the first one."""
+    codecs = [
+        rtc.SubscribedCodec(
+            codec=codec,
+            qualities=[rtc.SubscribedQuality(quality=quality, enabled=quality <= best) for quality in _QUALITIES],
+        )
+        for codec, best in event.codecs.items()
+    ]
+    return rtc.SubscribedQualityUpdate(
+        track_sid=event.track_id, subscribed_qualities=codecs[0].qualities, subscribed_codecs=codecs
+    )
+
+
+def connection_qualities(qualities: Sequence[ConnectionQuality]) -> rtc.ConnectionQualityUpdate:
+    return rtc.ConnectionQualityUpdate(
+        updates=[
+            rtc.ConnectionQualityInfo(
+                participant_sid=quality.participant_id, quality=_GRADES[quality.grade], score=quality.score
+            )
+            for quality in qualities
+        ]
+    )
+
+
+def stream_states(states: Sequence[StreamState]) -> rtc.StreamStateUpdate:
+    return rtc.StreamStateUpdate(
+        stream_states=[
+            rtc.StreamStateInfo(
+                participant_sid=state.participant_id,
+                track_sid=state.track_id,
+                state=rtc.StreamState.PAUSED if state.paused else rtc.StreamState.ACTIVE,
+            )
+            for state in states
+        ]
+    )
+
+
 # --- from the client ------------------------------------------------------------------------------------
 
 
@@ -236,9 +304,10 @@ def add_track_request(message: rtc.AddTrackRequest) -> AddTrackRequest:
     if kind is None:
         raise ValueError("the track is neither audio nor video")
     primary = message.simulcast_codecs[0] if message.simulcast_codecs else None
+    backup = message.simulcast_codecs[1].codec.lower() if len(message.simulcast_codecs) > 1 else ""
     layers = message.layers or (primary.layers if primary else [])
     codec = primary.codec.lower() if primary else ""
-    for text in (message.cid, message.name, message.stream, codec):
+    for text in (message.cid, message.sid, message.name, message.stream, codec, backup):
         if len(text) > MAX_TEXT:
             raise ValueError("a text of the track is too long")
     if not message.cid:
@@ -265,6 +334,8 @@ def add_track_request(message: rtc.AddTrackRequest) -> AddTrackRequest:
         audio_features=tuple(message.audio_features),
         packet_trailer_features=tuple(message.packet_trailer_features),
         backup_codec_policy=message.backup_codec_policy,
+        backup_mime_type=_mime_type(kind, backup) if backup.rpartition("/")[2] in _CODEC_NAMES else "",
+        track_id=TrackId(message.sid) if message.sid else None,
     )
 
 
@@ -272,6 +343,13 @@ def _mime_type(kind: Kind, codec: str) -> str:
     """LiveKit clients name a codec as "vp8" or "video/vp8"."""
     name = codec.rpartition("/")[2]
     return f"{kind}/{_CODEC_NAMES.get(name, name)}" if name else ""
+
+
+def video_layers(message: rtc.UpdateVideoLayers) -> list[VideoLayerInfo]:
+    """Raises `ValueError` for what no client of ours would send."""
+    if not 0 < len(message.layers) <= MAX_LAYERS:
+        raise ValueError("the track has no layers, or too many")
+    return [_layer_info(layer) for layer in message.layers]
 
 
 def _layer_info(layer: models.VideoLayer) -> VideoLayerInfo:
@@ -314,4 +392,5 @@ def track_settings(message: rtc.UpdateTrackSettings) -> TrackSettings:
         width=message.width,
         height=message.height,
         fps=message.fps,
+        priority=message.priority,
     )

@@ -157,14 +157,20 @@ async def _trickle(context: Context, message: rtc.TrickleRequest) -> None:
 
 
 async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
-    if message.sid:
-        await _unsupported("add_track")(context, message)  # a second codec for a track that is there
-        return
     try:
         request = convert.add_track_request(message)
     except ValueError as error:
         raise Violation(str(error)) from None
     context.session.add_track(request)
+
+
+async def _update_layers(context: Context, message: rtc.UpdateVideoLayers) -> None:
+    """Deprecated in the protocol, and still what says that a video changed its sizes."""
+    try:
+        layers = convert.video_layers(message)
+    except ValueError as error:
+        raise Violation(str(error)) from None
+    context.session.update_video_layers(TrackId(message.track_sid), layers)
 
 
 async def _mute(context: Context, message: rtc.MuteTrackRequest) -> None:
@@ -231,18 +237,6 @@ async def _sync_state(context: Context, message: rtc.SyncState) -> None:
     await data_requests.update_data_subscription(context, message.data_subscription)
 
 
-async def _ignore(context: Context, message: Any) -> None:
-    context.count_refusal("ignored_message")
-
-
-def _unsupported(name: str) -> Handler:
-    async def handle(context: Context, message: Any) -> None:
-        context.count_refusal("unsupported_message")
-        _refuse(context, name, message, _Reason.UNSUPPORTED_TYPE, "this server does not support it")
-
-    return handle
-
-
 def _now_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -269,6 +263,5 @@ ROUTES: dict[str, Handler] = {
     "update_data_subscription": data_requests.update_data_subscription,
     "store_data_blob_request": data_requests.store_data_blob,
     "get_data_blob_request": data_requests.get_data_blob,
-    # Nothing depends on it, and the protocol has no answer for it.
-    "update_layers": _ignore,
+    "update_layers": _update_layers,
 }

@@ -9,6 +9,7 @@ from dataclasses import replace
 from aiohttp import hdrs, web
 
 from sfu.api import ClientDescription, RequestError
+from signaling.devices import with_user_agent
 from signaling.errors import TokenError
 from signaling.livekit.join_request import JoinRequestError, Opening, own_state, parse_join_request
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
@@ -61,6 +62,8 @@ async def _serve(request: web.Request, read: _Reader) -> web.StreamResponse:
     if isinstance(admitted, web.Response):
         return admitted
     grants, opening = admitted
+    client = with_user_agent(opening.options.client, request.headers.get(hdrs.USER_AGENT, ""))
+    opening = replace(opening, options=replace(opening.options, client=client))
     services = request.app[SERVICES]
     settings = services.settings
     ws = web.WebSocketResponse(
@@ -121,16 +124,20 @@ def request_token(request: web.Request) -> str:
 def join_options(query: Mapping[str, str]) -> JoinOptions:
     """The client's wishes and its description of itself, cut to a sane length."""
     protocol = query.get("protocol", "")
+    adaptive_stream = _is_set(query, "adaptive_stream")
     return JoinOptions(
         auto_subscribe=_is_set(query, "auto_subscribe", default=True),
         auto_subscribe_data_tracks=_is_set(query, "auto_subscribe_data_track"),
-        adaptive_stream=_is_set(query, "adaptive_stream"),
+        adaptive_stream=adaptive_stream,
+        allow_pause=_is_set(query, "subscriber_allow_pause", default=adaptive_stream),
         client=ClientDescription(
             sdk=query.get("sdk", "")[:_MAX_PARAMETER_LENGTH],
             version=query.get("version", "")[:_MAX_PARAMETER_LENGTH],
             protocol=int(protocol) if _PROTOCOL.fullmatch(protocol) else 0,
             browser=query.get("browser", "")[:_MAX_PARAMETER_LENGTH],
+            browser_version=query.get("browser_version", "")[:_MAX_PARAMETER_LENGTH],
             os=query.get("os", "")[:_MAX_PARAMETER_LENGTH],
+            device_model=query.get("device_model", "")[:_MAX_PARAMETER_LENGTH],
         ),
     )
 

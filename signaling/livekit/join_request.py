@@ -117,12 +117,17 @@ def _options(request: rtc.JoinRequest) -> JoinOptions:
         auto_subscribe=settings.auto_subscribe,
         auto_subscribe_data_tracks=settings.auto_subscribe_data_track,
         adaptive_stream=settings.adaptive_stream,
+        allow_pause=settings.subscriber_allow_pause
+        if settings.HasField("subscriber_allow_pause")
+        else settings.adaptive_stream,
         client=ClientDescription(
             sdk=_sdk_name(client.sdk),
             version=client.version[:_MAX_PARAMETER_LENGTH],
             protocol=client.protocol if 0 <= client.protocol <= _MAX_PROTOCOL else 0,
             browser=client.browser[:_MAX_PARAMETER_LENGTH],
+            browser_version=client.browser_version[:_MAX_PARAMETER_LENGTH],
             os=client.os[:_MAX_PARAMETER_LENGTH],
+            device_model=client.device_model[:_MAX_PARAMETER_LENGTH],
         ),
         single_connection=True,
     )

@@ -17,9 +17,11 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from sfu.api import (
+    ConnectionQualitiesChanged,
     DataReceived,
     DataTrackHandles,
     DataTrackUnpublished,
+    LayersWanted,
     LeaveReason,
     MediaSectionsRequired,
     ParticipantSession,
@@ -31,6 +33,7 @@ from sfu.api import (
     SessionEvent,
     SfuError,
     SpeakersChanged,
+    StreamStatesChanged,
     SubscriberOffer,
     SubscriptionAllowed,
     SubscriptionRefused,
@@ -41,6 +44,7 @@ from sfu.api import (
 )
 from signaling import strict_json, turn
 from signaling.config import Settings
+from signaling.devices import broken_codecs
 from signaling.limits import TokenBucket
 from signaling.livekit import convert, data, data_requests
 from signaling.livekit.dispatch import dispatch
@@ -153,6 +157,7 @@ class SignalConnection:
         self._attach(session)
         settings = self._services.settings
         room = convert.room(session.room, settings.sfu)
+        broken = broken_codecs(self._options.client)
         self.send(
             rtc.SignalResponse(
                 join=rtc.JoinResponse(
@@ -164,7 +169,9 @@ class SignalConnection:
                     subscriber_primary=not self._options.single_connection,
                     ping_interval=settings.ping_interval_s,
                     ping_timeout=settings.ping_timeout_s,
-                    enabled_publish_codecs=room.enabled_codecs,
+                    enabled_publish_codecs=convert.codecs(settings.sfu, broken.all | broken.publish),
+                    client_configuration=convert.client_configuration(broken),
+                    sif_trailer=self._services.sif_trailer,
                     ice_servers=self._ice_servers(session),
                 )
             )
@@ -429,6 +436,12 @@ def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
             return rtc.SignalResponse(data_track_subscriber_handles=rtc.DataTrackSubscriberHandles(sub_handles=handles))
         case DataTrackUnpublished(info):
             return data_requests.unpublished(info)
+        case LayersWanted():
+            return rtc.SignalResponse(subscribed_quality_update=convert.layers_wanted(event))
+        case ConnectionQualitiesChanged(qualities):
+            return rtc.SignalResponse(connection_quality=convert.connection_qualities(qualities))
+        case StreamStatesChanged(states):
+            return rtc.SignalResponse(stream_state_update=convert.stream_states(states))
         case RoomUpdated(room):
             return rtc.SignalResponse(room_update=rtc.RoomUpdate(room=convert.room(room, services.settings.sfu)))
     raise AssertionError(f"no message for {type(event).__name__}")

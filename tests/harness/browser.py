@@ -48,15 +48,15 @@ async def launch(playwright: Playwright, prompts: str = ACCEPT_PROMPTS, extra: S
     return await playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, prompts, *extra])
 
 
-async def until(page: Page, condition: str, argument: object = None) -> None:
+async def until(page: Page, condition: str, argument: object = None, timeout_ms: int = TIMEOUT_MS) -> None:
     """Evaluate an async function in the page again and again until it gives something true. Playwright's own
     `wait_for_function` takes the promise for an answer, and a promise is always true."""
     try:
-        async with asyncio.timeout(TIMEOUT_MS / 1000):
+        async with asyncio.timeout(timeout_ms / 1000):
             while not await page.evaluate(condition, argument):  # noqa: ASYNC110 - pages have no event for it
                 await asyncio.sleep(POLL_S)
     except TimeoutError:
-        raise AssertionError(f"not within {TIMEOUT_MS / 1000} s: {condition}") from None
+        raise AssertionError(f"not within {timeout_ms / 1000} s: {condition} of {argument!r}") from None
 
 
 @dataclass

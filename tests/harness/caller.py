@@ -77,10 +77,11 @@ class Caller:
         codec: rtc.VideoCodec.ValueType = rtc.VideoCodec.VP8,
         simulcast: bool = False,
         bitrate_bps: int = 400_000,
+        noisy: bool = False,
         **options: Any,
     ) -> rtc.LocalTrackPublication:
         """Publish a camera that shows the pattern of `source_id`."""
-        source = PatternSource(source_id, size, fps)
+        source = PatternSource(source_id, size, fps, noisy=noisy)
         self._sources.append(source)
         track = rtc.LocalVideoTrack.create_video_track("camera", source.source)
         encoding = rtc.VideoEncoding(max_bitrate=bitrate_bps, max_framerate=fps)

@@ -10,6 +10,7 @@ import random
 from dataclasses import dataclass
 
 Address = tuple[str, int]
+MAX_QUEUE_S = 0.3
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +22,8 @@ class Conditions:
     delay_s: float = 0.0
     jitter_s: float = 0.0
     """Added to the delay: evenly spread between 0 and this, so datagrams overtake each other."""
+    rate_bps: float = 0.0
+    """Bits per second of each direction, 0 for any; what waits longer than `MAX_QUEUE_S` is lost."""
 
 
 class Link:
@@ -29,6 +32,8 @@ class Link:
         self.lost = 0
         self._server = server
         self._random = random.Random(seed)
+        self._free_at_s = {True: 0.0, False: 0.0}
+        """When the line of each direction has sent what waits there; True is towards the clients."""
         self._front: asyncio.DatagramTransport
         self._mappings: dict[Address, asyncio.DatagramTransport] = {}
         self._opening: dict[Address, asyncio.Task[None]] = {}
@@ -85,10 +90,25 @@ class Link:
             self.lost += 1
             return
         delay_s = self.conditions.delay_s + self._random.random() * self.conditions.jitter_s
+        if self.conditions.rate_bps:
+            queued_s = self._queue(transport is self._front, 8 * len(data))
+            if queued_s is None:
+                self.lost += 1
+                return
+            delay_s += queued_s
         if delay_s:
             asyncio.get_running_loop().call_later(delay_s, _send, transport, data, target)
         else:
             _send(transport, data, target)
+
+    def _queue(self, to_client: bool, bits: int) -> float | None:
+        """How long a datagram waits for its turn and its own time on the line; None when the queue is full."""
+        now_s = asyncio.get_running_loop().time()
+        begins_s = max(now_s, self._free_at_s[to_client])
+        if begins_s - now_s > MAX_QUEUE_S:
+            return None
+        self._free_at_s[to_client] = begins_s + bits / self.conditions.rate_bps
+        return self._free_at_s[to_client] - now_s
 
 
 def _send(transport: asyncio.DatagramTransport, data: bytes, target: Address) -> None:

@@ -20,8 +20,10 @@ MEDIA_TIMEOUT_S = 10.0
 class PatternSource:
     """A camera that shows the pattern, its number going up by one per frame."""
 
-    def __init__(self, source_id: int, size: tuple[int, int], fps: int) -> None:
+    def __init__(self, source_id: int, size: tuple[int, int], fps: int, *, noisy: bool = False) -> None:
+        """`noisy`: colours change so much that the encoder needs all the bitrate it may have."""
         self.source = rtc.VideoSource(*size)
+        self._noise = np.random.default_rng(source_id) if noisy else None
         self.number = 0
         self._source_id = source_id
         self._size = size
@@ -37,6 +39,9 @@ class PatternSource:
         due = time.monotonic()
         while True:
             data = pattern.draw(*self._size, pattern.Mark(self._source_id, self.number))
+            if self._noise is not None:
+                luma_bytes = self._size[0] * self._size[1]
+                data = data[:luma_bytes] + self._noise.bytes(len(data) - luma_bytes)
             self.source.capture_frame(rtc.VideoFrame(*self._size, rtc.VideoBufferType.I420, data))
             self.number = (self.number + 1) % 0x10000
             due = max(due + self._interval_s, time.monotonic())

@@ -6,6 +6,8 @@ What each parser does with bad input is tested beside it; here the question is w
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
 import os
 import random
 import secrets
@@ -254,6 +256,53 @@ async def test_bad_messages_on_the_websocket(
         while not ws.closed:
             await ws.receive()
         assert ws.close_code == 1008
+    assert await bystander.longest_gap_ms() <= MAX_GAP_MS
+    server.assert_healthy()
+
+
+def join_request(request: rtc.JoinRequest | bytes, *, compress: bool = False) -> str:
+    data = request if isinstance(request, bytes) else request.SerializeToString()
+    if compress:
+        wrapped = rtc.WrappedJoinRequest(compression=rtc.WrappedJoinRequest.GZIP, join_request=gzip.compress(data))
+    else:
+        wrapped = rtc.WrappedJoinRequest(join_request=data)
+    return base64.urlsafe_b64encode(wrapped.SerializeToString()).decode()
+
+
+async def test_bad_requests_to_join_over_one_connection(
+    http: aiohttp.ClientSession, server: ServerProcess, bystander: Bystander
+) -> None:
+    """Bombs and rubble are refused; whoever gets in with a bad offer is answered, and gone when it does not make up."""
+    await bystander.longest_gap_ms()
+    room = f"den-{secrets.token_hex(4)}"
+    refused = [
+        join_request(bytes(50_000_000), compress=True), join_request(os.urandom(500)), "!", "A" * 60_000, "A" * 70_000,
+        join_request(rtc.JoinRequest(add_track_requests=[rtc.AddTrackRequest(cid="x")] * 100)),
+    ]  # fmt: skip
+    for number in range(20):
+        query = {"access_token": make_token(room, f"eve{number}"), "join_request": refused[number % len(refused)]}
+        async with http.get(f"{server.url}/rtc/v1/validate", params=query) as response:
+            assert response.status == 400
+    for number, sdp in enumerate(bad_descriptions()):
+        if len(sdp) > 120_000:
+            continue
+        offer = rtc.SessionDescription(type="offer", sdp=sdp, id=1)
+        request = join_request(rtc.JoinRequest(publisher_offer=offer), compress=True)
+        query = {"access_token": make_token(room, f"mallory{number}"), "join_request": request}
+        async with http.ws_connect(f"{server.url}/rtc/v1", params=query) as ws:
+            kinds = []
+            while "request_response" not in kinds:
+                message = await ws.receive()
+                kinds.append(rtc.SignalResponse.FromString(message.data).WhichOneof("message"))
+            assert kinds[0] == "join"
+            assert "answer" not in kinds
+            again = rtc.SignalRequest(offer=offer).SerializeToString()
+            for _ in range(40):
+                if not ws.closed:
+                    await ws.send_bytes(again)
+            while not ws.closed:
+                await ws.receive()
+            assert ws.close_code == 1008
     assert await bystander.longest_gap_ms() <= MAX_GAP_MS
     server.assert_healthy()
 

@@ -42,6 +42,7 @@ from sfu.api import (
     TrackMuted,
     TrackPublished,
     TrackSettings,
+    VideoLayerInfo,
 )
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id, new_room_id, new_track_id
 
@@ -160,6 +161,9 @@ class FakeSession:
 
     def update_audio_features(self, track_id: TrackId, features: Sequence[int]) -> None:
         self._note("update_audio_features", track_id, tuple(features))
+
+    def update_video_layers(self, track_id: TrackId, layers: Sequence[VideoLayerInfo]) -> None:
+        self._note("update_video_layers", track_id, layers)
 
     def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
         self._note("update_video_size", track_id, width, height)

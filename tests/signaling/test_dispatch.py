@@ -74,6 +74,11 @@ def test_the_table_knows_every_message_of_the_protocol() -> None:
         {"add_track": rtc.AddTrackRequest(cid="c", type=1, layers=[models.VideoLayer()] * 9)},
         {"add_track": rtc.AddTrackRequest(cid="c", type=1, layers=[models.VideoLayer(quality=3)])},
         {"add_track": rtc.AddTrackRequest(cid="c", audio_features=[1] * 33)},
+        {"add_track": rtc.AddTrackRequest(cid="c", type=1, sid="s" * 300)},
+        {"add_track": rtc.AddTrackRequest(cid="c", type=1, simulcast_codecs=[{"codec": "vp9"}, {"codec": "x" * 300}])},
+        {"update_layers": rtc.UpdateVideoLayers(track_sid="TR_x")},
+        {"update_layers": rtc.UpdateVideoLayers(track_sid="TR_x", layers=[models.VideoLayer()] * 9)},
+        {"update_layers": rtc.UpdateVideoLayers(track_sid="TR_x", layers=[models.VideoLayer(quality=3)])},
         {"add_track": rtc.AddTrackRequest(cid="c", packet_trailer_features=[1] * 33)},
     ],
 )
@@ -95,19 +100,29 @@ async def test_an_empty_or_unknown_message_is_ignored() -> None:
     assert (context.sent, context.refusals) == ([], ["unknown_message"] * 2)
 
 
-@pytest.mark.parametrize("name", ["update_layers"])
-async def test_messages_without_effect_get_no_answer(name: str) -> None:
+async def test_a_second_codec_names_its_track() -> None:
     context = await recorder()
-    request = rtc.SignalRequest()
-    getattr(request, name).SetInParent()
-    await dispatch(context, request)
-    assert (context.sent, context.violations, context.refusals) == ([], [], ["ignored_message"])
+    message = rtc.AddTrackRequest(cid="c", sid="TR_x", type=1, simulcast_codecs=[{"codec": "vp8", "cid": "c"}])
+    await dispatch(context, rtc.SignalRequest(add_track=message))
+    (request,) = [call[1] for call in context.session.calls if call[0] == "add_track"]
+    assert (request.track_id, request.mime_type) == ("TR_x", "video/VP8")
 
 
-async def test_a_second_codec_is_not_supported() -> None:
+async def test_the_backup_codec_is_announced_with_the_track() -> None:
     context = await recorder()
-    await dispatch(context, rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="c", sid="TR_x", type=1)))
-    assert context.sent[0].request_response.reason == rtc.RequestResponse.UNSUPPORTED_TYPE
+    codecs = [{"codec": "vp9", "cid": "c"}, {"codec": "vp8"}]
+    await dispatch(context, rtc.SignalRequest(add_track=rtc.AddTrackRequest(cid="c", type=1, simulcast_codecs=codecs)))
+    (request,) = [call[1] for call in context.session.calls if call[0] == "add_track"]
+    assert (request.mime_type, request.backup_mime_type) == ("video/VP9", "video/VP8")
+
+
+async def test_new_sizes_of_layers_reach_the_session() -> None:
+    context = await recorder()
+    layers = [models.VideoLayer(quality=quality, width=100 << quality, height=50 << quality) for quality in range(3)]
+    await dispatch(context, rtc.SignalRequest(update_layers=rtc.UpdateVideoLayers(track_sid="TR_x", layers=layers)))
+    (call,) = [call for call in context.session.calls if call[0] == "update_video_layers"]
+    assert (call[1], [layer.width for layer in call[2]]) == ("TR_x", [100, 200, 400])
+    assert context.sent == []
 
 
 async def test_after_the_end_requests_are_refused() -> None:

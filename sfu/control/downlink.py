@@ -1,0 +1,146 @@
+"""How much video a subscriber's downlink takes, and which layers share it. Pure: time and figures are arguments.
+
+The estimate is the receiver's own (REMB, draft-alvestrand-rmcat-remb-03). libwebrtc raises it by about 8 % a second and
+never above 1.5 times what arrives, so a low estimate alone says nothing: it may only lag behind. It lowers it at once
+when delay grows, to 0.85 of what arrived. So a downlink counts as congested when the estimate has fallen well below
+what is sent, has fallen a little twice in short order, or when much is lost beside a low estimate. Since an estimate
+cannot rise above what is tried, more is tried after a while without congestion, and after ever longer ones when that
+failed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+FELL = 0.97
+"""An estimate below this share of the one before has fallen; libwebrtc reports such a one at once."""
+FAR_BELOW = 0.7
+"""A fallen estimate below this share of what is sent is congestion by itself."""
+LOSS = 0.1
+"""This much loss is congestion where the estimate is below what is sent."""
+MEMORY_S = 4.0
+"""How long a fall counts towards a second one."""
+SETTLE_S = 1.5
+"""After a cut the queue on the way needs this long to drain."""
+JUDGED_S = 6.0
+"""Congestion within this time after a try is the fault of the try."""
+MARGIN = 0.85
+"""Share of what gets through that is used afterwards."""
+TOLERANCE = 1.15
+"""What a subscriber has already may grow this much above the limit before it is taken away."""
+
+
+class Downlink:
+    """What one subscriber's connection takes of video. `limit_bps` None: no limit is known."""
+
+    def __init__(self, probe_interval_s: float, max_probe_interval_s: float) -> None:
+        self.limit_bps: float | None = None
+        self.estimate_bps: int | None = None
+        self._base_s = probe_interval_s
+        self._max_s = max_probe_interval_s
+        self._wait_s = probe_interval_s
+        self._fallen_at_s: list[float] = []
+        self._cut_at_s = -math.inf
+        self._tried_at_s = -math.inf
+        self._quiet_since_s = -math.inf
+
+    def handle_estimate(self, now_s: float, bitrate_bps: int) -> None:
+        before, self.estimate_bps = self.estimate_bps, bitrate_bps
+        if before is None or bitrate_bps < FELL * before:
+            self._fallen_at_s.append(now_s)
+
+    def is_suspicious(self, sent_bps: float) -> bool:
+        """Whether figures of now are worth to be looked at."""
+        return self.limit_bps is not None or (self.estimate_bps is not None and self.estimate_bps < sent_bps)
+
+    def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
+        """With what is sent now and the share of it that is lost. True when `limit_bps` went down."""
+        self._fallen_at_s = [at_s for at_s in self._fallen_at_s if now_s - at_s < MEMORY_S]
+        if now_s - self._cut_at_s < SETTLE_S or not self._is_congested(sent_bps, loss):
+            return False
+        arriving = sent_bps * (1 - loss)
+        if self.estimate_bps is not None and self._fallen_at_s:
+            # A fallen estimate is 0.85 of what arrived already.
+            arriving = min(arriving, self.estimate_bps / MARGIN)
+        self.limit_bps = min(MARGIN * arriving, self.limit_bps or math.inf)
+        self._wait_s = min(2 * self._wait_s, self._max_s) if now_s - self._tried_at_s < JUDGED_S else self._base_s
+        self._cut_at_s = self._quiet_since_s = now_s
+        self._fallen_at_s.clear()
+        return True
+
+    def _is_congested(self, sent_bps: float, loss: float) -> bool:
+        estimate = self.estimate_bps
+        if estimate is None or estimate >= sent_bps:
+            return False
+        fallen = len(self._fallen_at_s)
+        return loss >= LOSS or fallen > 1 or (fallen == 1 and estimate < FAR_BELOW * sent_bps)
+
+    def may_try(self, now_s: float) -> bool:
+        """Whether it has been free of congestion for long enough to try more."""
+        return self.limit_bps is not None and now_s - self._quiet_since_s >= self._wait_s
+
+    def try_more(self, now_s: float, needed_bps: float | None) -> None:
+        """Allow `needed_bps`; None when everything that is wanted is sent already: then there is no limit any more."""
+        self._quiet_since_s = now_s
+        if needed_bps is None:
+            self.limit_bps = None
+            self._wait_s = self._base_s
+        else:
+            self.limit_bps = needed_bps
+            self._tried_at_s = now_s
+
+
+@dataclass(frozen=True, slots=True)
+class Want:
+    """One video that a subscriber wants. `costs_bps` are those of its layers up to the one wanted, lowest first."""
+
+    costs_bps: Sequence[float]
+    held: int | None
+    """Index of the layer that it has now, None while it is paused."""
+    may_pause: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    layers: Sequence[int | None]
+    """By want: index into its costs, None to pause it."""
+    next_bps: float | None
+    """What everything would cost with the next layer that is missing; None when nothing is missing."""
+
+
+def allocate(wants: Sequence[Want], limit_bps: float) -> Allocation:
+    """Share `limit_bps`. `wants` come in order of priority: everyone gets the lowest layer first, then each as much as
+    is left. What cannot be paused keeps its lowest layer beyond the limit."""
+    total = 0.0
+    layers: list[int | None] = []
+    for want in wants:
+        cost = _cost(want, 0)
+        fits = total + cost <= limit_bps
+        layers.append(0 if fits or not want.may_pause else None)
+        total += cost if layers[-1] is not None else 0.0
+    for index, want in enumerate(wants):
+        for layer in range(len(want.costs_bps) - 1, 0, -1):
+            more = _cost(want, layer) - _cost(want, 0)
+            if layers[index] is not None and total + more <= limit_bps:
+                layers[index] = layer
+                total += more
+                break
+    return Allocation(layers, _next_total(wants, layers))
+
+
+def _cost(want: Want, layer: int) -> float:
+    has_it = want.held is not None and layer <= want.held
+    return want.costs_bps[layer] / TOLERANCE if has_it else want.costs_bps[layer]
+
+
+def _next_total(wants: Sequence[Want], layers: Sequence[int | None]) -> float | None:
+    total = sum(want.costs_bps[layer] for want, layer in zip(wants, layers, strict=True) if layer is not None)
+    for want, layer in zip(wants, layers, strict=True):
+        if layer is None:
+            return total + want.costs_bps[0]
+    for want, layer in zip(wants, layers, strict=True):
+        if layer is not None and layer + 1 < len(want.costs_bps):
+            return total - want.costs_bps[layer] + want.costs_bps[layer + 1]
+    return None

@@ -1,0 +1,148 @@
+"""Downlinks and connection quality, without a network: policy on figures."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pytest
+
+from sfu.api import ConnectionGrade
+from sfu.control import quality
+from sfu.control.downlink import SETTLE_S, TOLERANCE, Allocation, Downlink, Want, allocate
+
+PROBE_S, MAX_PROBE_S = 4.0, 30.0
+COSTS = (100.0, 400.0, 1500.0)
+
+
+def downlink(*estimates_bps: int, at_s: float = 0.0) -> Downlink:
+    link = Downlink(PROBE_S, MAX_PROBE_S)
+    for estimate_bps in estimates_bps:
+        link.handle_estimate(at_s, estimate_bps)
+    return link
+
+
+@pytest.mark.parametrize(
+    ("estimates_bps", "sent_bps", "loss"),
+    [
+        ((), 1500, 0.9),  # nothing is known of the other end
+        ((2000,), 1500, 0.3),  # loss that has nothing to do with the amount
+        ((300, 320, 340), 1500, 0.0),  # it only lags behind: no fall since the first
+        ((2000, 1900), 1950, 0.0),  # one small fall
+        ((2000, 1200), 1100, 0.0),  # still more than what is sent
+    ],
+)
+def test_what_is_no_congestion(estimates_bps: Sequence[int], sent_bps: float, loss: float) -> None:
+    link = downlink(*estimates_bps[:1], at_s=-10.0)
+    for estimate_bps in estimates_bps[1:]:
+        link.handle_estimate(0.0, estimate_bps)
+    assert not link.update(1.0, sent_bps, loss)
+    assert link.limit_bps is None
+
+
+@pytest.mark.parametrize(
+    ("estimates_bps", "loss", "limit_bps"),
+    [
+        ((340,), 0.0, 340),  # the first estimate is far below
+        ((2000, 900), 0.0, 900),
+        ((2000, 1400, 1300), 0.0, 0.85 * 1500),  # twice a little
+        ((300, 320), 0.5, 0.85 * 750),  # it lags behind, and half is lost
+    ],
+)
+def test_what_is_congestion(estimates_bps: Sequence[int], loss: float, limit_bps: float) -> None:
+    link = Downlink(PROBE_S, MAX_PROBE_S)
+    link.handle_estimate(-10.0 if len(estimates_bps) > 1 else 0.0, estimates_bps[0])
+    for estimate_bps in estimates_bps[1:]:
+        link.handle_estimate(0.0, estimate_bps)
+    assert link.update(1.0, 1500, loss)
+    assert link.limit_bps == pytest.approx(limit_bps)
+
+
+def test_more_is_tried_later_each_time_that_it_failed() -> None:
+    link = downlink(340)
+    assert link.update(0.0, 1500, 0.0)
+    now_s = 0.0
+    waits = []
+    for _ in range(5):
+        began_s = now_s
+        while not link.may_try(now_s):
+            now_s += 0.25
+        waits.append(now_s - began_s)
+        link.try_more(now_s, 500)
+        assert link.limit_bps == 500
+        now_s += SETTLE_S
+        link.handle_estimate(now_s, 1000)
+        link.handle_estimate(now_s, 200)
+        assert link.update(now_s, 500, 0.0)
+    assert waits == [PROBE_S, 8.0, 16.0, MAX_PROBE_S, MAX_PROBE_S]
+
+
+def test_when_everything_fits_there_is_no_limit() -> None:
+    link = downlink(340)
+    link.update(0.0, 1500, 0.0)
+    assert link.may_try(PROBE_S)
+    link.try_more(PROBE_S, None)
+    assert link.limit_bps is None
+    assert not link.may_try(1e9)
+
+
+def test_the_queue_may_drain_after_a_cut() -> None:
+    link = downlink(340)
+    assert link.update(0.0, 1500, 0.0)
+    link.handle_estimate(0.5, 90)
+    assert not link.update(1.0, 300, 0.9)
+    assert link.update(SETTLE_S, 300, 0.9)
+
+
+def want(held: int | None = 2, *, may_pause: bool = False, costs: Sequence[float] = COSTS) -> Want:
+    return Want(costs, held, may_pause)
+
+
+@pytest.mark.parametrize(
+    ("wants", "limit_bps", "allocation"),
+    [
+        ([], 100, Allocation([], None)),
+        ([want(None)], 5000, Allocation([2], None)),
+        ([want(None)], 500, Allocation([1], 1500)),
+        ([want(None)], 50, Allocation([0], 400)),
+        ([want(None, may_pause=True)], 50, Allocation([None], 100)),
+        # Everyone is seen before anyone is seen better; then the first.
+        ([want(None), want(None)], 600, Allocation([1, 0], 1600)),
+        ([want(None), want(None)], 2000, Allocation([2, 1], 3000)),
+        ([want(None, may_pause=True)] * 3, 250, Allocation([0, 0, None], 300)),
+        # What one has is not taken away for a little more than the limit.
+        ([want(1)], 400 / TOLERANCE + 1, Allocation([1], 1500)),
+        ([want(0)], 400 / TOLERANCE + 1, Allocation([0], 400)),
+        ([want(255, costs=(700.0,))], 500, Allocation([0], None)),
+    ],
+)
+def test_sharing(wants: list[Want], limit_bps: float, allocation: Allocation) -> None:
+    assert allocate(wants, limit_bps) == allocation
+
+
+@pytest.mark.parametrize(
+    ("loss", "rtt_ms", "jitter_ms", "missing", "paused", "grade"),
+    [
+        (0.0, 0.0, 0.0, 0, False, ConnectionGrade.EXCELLENT),
+        (0.02, 200.0, 5.0, 0, False, ConnectionGrade.EXCELLENT),
+        (0.06, 50.0, 5.0, 0, False, ConnectionGrade.GOOD),
+        (0.2, 50.0, 5.0, 0, False, ConnectionGrade.POOR),
+        (0.0, 600.0, 10.0, 0, False, ConnectionGrade.GOOD),
+        (0.0, 1000.0, 10.0, 0, False, ConnectionGrade.POOR),
+        (0.0, 0.0, 200.0, 0, False, ConnectionGrade.GOOD),
+        (0.0, 0.0, 0.0, 1, False, ConnectionGrade.GOOD),
+        (0.0, 0.0, 0.0, 3, False, ConnectionGrade.POOR),
+        (0.0, 0.0, 0.0, 0, True, ConnectionGrade.POOR),
+    ],
+)
+def test_grades(
+    loss: float, rtt_ms: float, jitter_ms: float, missing: int, paused: bool, grade: ConnectionGrade
+) -> None:
+    points = quality.points(loss, rtt_ms=rtt_ms, jitter_ms=jitter_ms, missing_layers=missing, paused=paused)
+    assert 0 <= points <= quality.BEST
+    assert quality.grade(points) is grade
+    assert 1 <= quality.mean_opinion_score(points) <= 5
+
+
+def test_worse_is_believed_at_once_and_better_slowly() -> None:
+    assert quality.smoothed(90, 20) == 20
+    assert quality.smoothed(20, 100) == 60
