@@ -140,7 +140,6 @@ class Subscriber:
     def refuse(self, subscription: Subscription) -> None:
         """The client cannot take it in any form: it is told so, and nobody else notices."""
         subscription.refused = True
-        self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
         self._context.counters["subscriptions_refused"] += 1
         self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
         subscription.publication.note_departure(subscription)
