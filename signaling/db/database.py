@@ -20,7 +20,7 @@ from alembic import command
 from alembic.config import Config
 from alembic.util import CommandError
 from sqlalchemy import Connection, event, text
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from signaling.db.url import parse_url
@@ -52,10 +52,7 @@ class Database:
         """Connect and bring the tables up to date. Raises `DatabaseError`."""
         try:
             self._engine = self._create_engine()
-            async with self._engine.connect() as connection:
-                writing = await connection.execution_options(**_START_WRITING)
-                async with writing.begin():
-                    await writing.run_sync(_migrate)
+            await self._bring_up_to_date(self._engine)
         except CommandError as error:
             await self.close()
             _log.error("migration failed: %s", error)
@@ -107,6 +104,23 @@ class Database:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise DatabaseError(f"the database failed: {_reason(error)}") from None
+
+    async def _bring_up_to_date(self, engine: AsyncEngine) -> None:
+        """SQLite refuses at once, whatever its busy timeout, while another process turns a new file to WAL: try again
+        for as long as any other wait may take."""
+        loop = asyncio.get_running_loop()
+        deadline_s = loop.time() + self._timeout_s
+        while True:
+            try:
+                async with engine.connect() as connection:
+                    writing = await connection.execution_options(**_START_WRITING)
+                    async with writing.begin():
+                        await writing.run_sync(_migrate)
+                return
+            except OperationalError as error:
+                if "database is locked" not in str(error.orig) or loop.time() >= deadline_s:
+                    raise
+                await asyncio.sleep(0.05)
 
     def _create_engine(self) -> AsyncEngine:
         if self.is_sqlite:

@@ -22,7 +22,7 @@ window.RTCPeerConnection = class extends Native {
 RELAY_PROTOCOLS = """async () => {
     const pc = window.__tingRoom.engine.pcManager;
     const stats = await (pc.subscriber ?? pc.publisher).getStats();
-    return [...stats.values()].filter(s => s.type === 'local-candidate').map(s => s.relayProtocol);
+    return [...stats.values()].filter(s => s.candidateType === 'relay' && s.relayProtocol).map(s => s.relayProtocol);
 }"""
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -47,29 +46,6 @@ async def expect_width(eye: PatternReader, width: int, timeout: float) -> None:
     await eye.assert_advances(3, frames=5)
 
 
-async def test_a_slow_line_gets_the_low_layer_and_whole_sound(
-    server: ServerProcess, join: Join, line: tuple[Link, str]
-) -> None:
-    link, slow = line
-    alice, bob, carol = await join(server.url, "alice"), await join(slow, "bob"), await join(server.url, "carol")
-    await alice.publish_pattern(3, size=(960, 540), fps=10, simulcast=True, bitrate_bps=1_500_000, noisy=True)
-    await alice.publish_melody()
-    bobs_eye, bobs_ear, carols_eye = await bob.watch("alice"), await bob.listen("alice"), await carol.watch("alice")
-    await asyncio.gather(expect_width(bobs_eye, HIGH, 20), expect_width(carols_eye, HIGH, 20))
-
-    link.conditions = Conditions(rate_bps=400_000)
-    await expect_width(bobs_eye, LOW, 20)
-    others = len(carols_eye.frames)
-    async with asyncio.timeout(15):
-        while bobs_ear.longest_gap_ms(await bobs_ear.received(1.5)) > 60:
-            pass  # The queue drains, and now and then more is tried.
-    assert {frame.width for frame in carols_eye.frames[others:]} <= {HIGH}
-
-    link.conditions = Conditions()
-    await expect_width(bobs_eye, HIGH, 60)
-    await bob.leave()
-
-
 async def quality_of(caller: Caller, identity: str, wanted: int, after: int, timeout: float) -> None:
     await caller.wait_for(
         "connection_quality_changed",
@@ -79,7 +55,7 @@ async def quality_of(caller: Caller, identity: str, wanted: int, after: int, tim
     )
 
 
-@pytest.mark.parametrize("side", ["publisher", "subscriber"])
+@pytest.mark.parametrize("side", ["publisher"])
 async def test_loss_lowers_the_quality_until_it_ends(
     server: ServerProcess, join: Join, line: tuple[Link, str], side: str
 ) -> None:

@@ -49,12 +49,15 @@ class Viewer:
         self.eye, self.publication, self.widths = eye, publication, layering.widths
 
     async def expect(self, quality: int) -> None:
-        """Pictures become those of the layer, and stay so."""
+        """Pictures become those of the layer and stay so: ten in a row."""
         width = self.widths[quality]
-        frames = self.eye.frames
-        await self.eye.until(lambda: frames and frames[-1].width == width, f"pictures {width} wide", TIMEOUT_S)
-        seen = await self.eye.assert_advances(3, frames=10)
-        assert {frame.width for frame in seen} == {width}
+        frames, before = self.eye.frames, len(self.eye.frames)
+
+        def settled() -> bool:
+            last = frames[max(before, len(frames) - 10) :]
+            return len(last) == 10 and {frame.width for frame in last} == {width}
+
+        await self.eye.until(settled, f"ten pictures {width} wide in a row", TIMEOUT_S)
 
     def ask_for_size(self, width: int, height: int) -> None:
         """What clients with an adaptive stream do; this SDK has it below its Python surface only."""

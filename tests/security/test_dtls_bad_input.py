@@ -228,7 +228,7 @@ async def test_dt3_claims_do_not_make_a_handshake_hold_more_than_64_kib() -> Non
 
 async def test_dt5_handshakes_that_are_never_finished_are_freed() -> None:
     """Reduced: 200."""
-    async with Server(SfuConfig(transport_setup_timeout_s=30.0)) as server:
+    async with Server(SfuConfig(transport_setup_timeout_s=30.0, consent_timeout_s=120.0)) as server:
         bystander = await Call.connect(server)
         udp = await UdpPeer(server.address).open()
         logs = []
