@@ -17,6 +17,8 @@ RELAY_ONLY = """
 const Native = RTCPeerConnection;
 window.RTCPeerConnection = class extends Native {
     constructor(config, ...rest) { super({...config, iceTransportPolicy: 'relay'}, ...rest); }
+    // The SDK hands over the ICE servers once it has them, and the default policy with them.
+    setConfiguration(config) { super.setConfiguration({...config, iceTransportPolicy: 'relay'}); }
 };
 """
 RELAY_PROTOCOLS = """async () => {
