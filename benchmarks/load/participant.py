@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -47,7 +48,7 @@ class Figures:
     link_drops: int = 0
 
 
-class MediaParticipant:
+class MediaParticipant(ABC):
     """Transports, streams and figures; a subclass signals."""
 
     def __init__(self, generator: Generator, *, nack: bool, sample: bool) -> None:
@@ -59,12 +60,13 @@ class MediaParticipant:
         self._nack, self._sample = nack, sample
         self._receivers: dict[tuple[int, int], int] = {}
 
+    @abstractmethod
     async def join(self) -> None:
         """Raises `LoadError`."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def leave(self) -> None:
-        raise NotImplementedError
+        """Idempotent; also after a join that failed."""
 
     def mark_started(self) -> None:
         self.timings.started_s = time.monotonic()

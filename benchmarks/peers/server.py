@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import socket
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +14,7 @@ START_TIMEOUT_S = 20.0
 STOP_TIMEOUT_S = 10.0
 
 
-class PeerServer:
+class PeerServer(ABC):
     """A subclass knows how its server is installed, started and joined."""
 
     name = ""
@@ -24,17 +25,17 @@ class PeerServer:
         self.process: asyncio.subprocess.Process | None = None
 
     @classmethod
+    @abstractmethod
     def version(cls) -> str | None:
         """How the report calls it; None when it is not installed."""
-        raise NotImplementedError
 
+    @abstractmethod
     async def start(self, folder: Path, cpus: set[int]) -> None:
         """Returns when it takes connections. `folder` is empty and its own."""
-        raise NotImplementedError
 
+    @abstractmethod
     def load_arguments(self) -> list[str]:
         """For the load generator."""
-        raise NotImplementedError
 
     @property
     def pid(self) -> int:

@@ -69,8 +69,12 @@ class _Figures:
             return None
         elapsed_s = self._at_s - before._at_s
         bitrate_bps = 8 * (now.bytes_sent - earlier.bytes_sent) / elapsed_s
+        packets = now.packets_sent - earlier.packets_sent
         loss = max(0.0, now.fraction_lost - (self.loss_of(encoding.track) or 0.0))
-        return _Flow(now.packets_sent - earlier.packets_sent, bitrate_bps, loss, now.rtt_ms or 0.0)
+        if packets > 0:
+            # What a resend without RTX mends is no loss in receiver reports, yet it was lost on the way.
+            loss = max(loss, (now.retransmitted_packets_sent - earlier.retransmitted_packets_sent) / packets)
+        return _Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0)
 
     def loss_of(self, track: TrackHandle) -> float | None:
         """Share of a track's packets that was lost for good; None while it sends nothing."""
