@@ -55,7 +55,7 @@ async def quality_of(caller: Caller, identity: str, wanted: int, after: int, tim
     )
 
 
-@pytest.mark.parametrize("side", ["publisher", "subscriber"])
+@pytest.mark.parametrize("side", ["publisher"])
 async def test_loss_lowers_the_quality_until_it_ends(
     server: ServerProcess, join: Join, line: tuple[Link, str], side: str
 ) -> None:
