@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sfu.api import DataKind, SubscriptionRefused, TrackSettings
+from sfu.api import DataKind, StreamStatesChanged, SubscriptionRefused, TrackSettings
 from sfu.control.context import ControlContext
 from sfu.control.publication import Publication
 from sfu.control.subscription import Subscription, new_ssrc
@@ -97,6 +97,12 @@ class Subscriber:
             subscription.settings = settings
             subscription.apply_settings(self._context.engine)
             subscription.publication.note_demand(subscription)
+
+    def repeat_states(self) -> None:
+        """The client was away: it may have missed which videos were paused for want of room, or go on."""
+        states = [one.stream_state() for one in self.subscriptions.values() if one.was_paused]
+        if states:
+            self._participant.emit(StreamStatesChanged(states))
 
     def _take_ssrc(self) -> int:
         ssrc = new_ssrc(self._ssrcs)

@@ -7,7 +7,7 @@ from collections.abc import Container
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sfu.api import TrackSettings, VideoLayerInfo
+from sfu.api import StreamState, TrackSettings, VideoLayerInfo
 from sfu.control.allocator import target_layer
 from sfu.control.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publication import Encoding, Publication, best_quality, codec_name
@@ -48,6 +48,8 @@ class Subscription:
         """The highest layer for which the downlink has room."""
         self.paused = False
         """The downlink has no room for it."""
+        self.was_paused = False
+        """That was ever so."""
         self._accepted: AcceptedSection | None = None
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
@@ -160,6 +162,15 @@ class Subscription:
         self.handle = engine.add_subscription(transport, encoding.track, config)
         self.apply_settings(engine)
         return True
+
+    def set_paused(self, paused: bool) -> None:
+        """For want of room in the downlink, from the next `apply_settings` on."""
+        self.paused = paused
+        self.was_paused = self.was_paused or paused
+
+    def stream_state(self) -> StreamState:
+        publication = self.publication
+        return StreamState(publication.publisher.info.participant_id, publication.track_id, self.paused)
 
     def apply_settings(self, engine: EngineCommands) -> None:
         if self.handle is None:
