@@ -161,9 +161,6 @@ class IceRegistry:
         """Agents whose peer proved a path and has not finished DTLS."""
         return len(self._half_open)
 
-    def half_open_from(self, address: str) -> int:
-        return self._half_open_by_address[address]
-
     # --- agents -----------------------------------------------------------------------------------------------
 
     def add(self, handle: TransportHandle, on_nominated: Callable[[Path], None]) -> IceAgent:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -21,7 +22,6 @@ from sfu.api import (
     SubscriptionRights,
     TrackGrant,
     TrackSource,
-    replace,
 )
 from sfu.control.data_tracks import DataPublisher, DataSubscription
 from sfu.ids import Identity, TrackId
