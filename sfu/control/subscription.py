@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Container
 from dataclasses import replace
@@ -50,6 +51,10 @@ class Subscription:
         """The downlink has no room for it."""
         self.was_paused = False
         """That was ever so."""
+        self.patience: asyncio.TimerHandle | None = None
+        """Runs while it waits for the backup codec."""
+        self.gave_up = False
+        """It has waited in vain."""
         self._accepted: AcceptedSection | None = None
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
@@ -102,17 +107,18 @@ class Subscription:
 
     def wants(self) -> tuple[str, int]:
         """Codec and quality, for dynacast."""
-        if self.encoding is None and self._waits_for_backup():
+        if self.encoding is None and self.waits_for_backup:
             return codec_name(self.publication.info.codecs[1].mime_type), HIGHEST_QUALITY
         name = (self.encoding or self.publication.primary).name
         if self.refused or self.settings.disabled:
             return name, OFF
         return name, best_quality(self.target_layers(), self.desired_spatial)
 
-    def _waits_for_backup(self) -> bool:
+    @property
+    def waits_for_backup(self) -> bool:
         """The client can receive the backup codec only, which the publisher does not send yet."""
         publication, accepted = self.publication, self._accepted
-        if accepted is None or publication.backup is not None:
+        if accepted is None or publication.backup is not None or self.gave_up:
             return False
         return any(key in accepted.payloads for key in publication.backup_variants)
 
@@ -141,9 +147,10 @@ class Subscription:
         accepted, encoding = self._accepted, self.best_encoding()
         self.detach(engine)
         if accepted is None or encoding is None:
-            self.refused = accepted is not None and not self._waits_for_backup()
+            self.refused = accepted is not None and not self.waits_for_backup
             return False
         self.encoding = encoding
+        self.refused = False
         self._is_av1 = self._sends_av1()
         extensions = dict(accepted.extensions)
         if not self._is_av1:
@@ -189,7 +196,13 @@ class Subscription:
         self.encoding = None
         self._applied = None
 
+    def stop_waiting(self) -> None:
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+
     def release(self, engine: EngineCommands) -> None:
         """It has no section any more."""
+        self.stop_waiting()
         self.detach(engine)
         self._accepted = None
