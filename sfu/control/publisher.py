@@ -259,7 +259,7 @@ class Publisher:
     def _handle_data_ready(self) -> None:
         self._participant.handle_connected()
         if self._participant.single_connection:
-            self._participant.handle_data_ready()
+            self._participant.messages.handle_open()
 
     def _handle_connected(self) -> None:
         # Whoever is active can be reached with data. On a single connection the channels are the client's to open.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -23,7 +24,6 @@ from sfu.api import (
     TrackGrant,
     TrackPublished,
     TrackSource,
-    replace,
 )
 from sfu.control.data_tracks import DataPublisher, DataSubscription
 from sfu.ids import Identity, TrackId
