@@ -429,7 +429,7 @@ def test_deframer_gives_the_frames_back_however_the_stream_is_cut(frames: list[b
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += deframer.feed(stream[start:end])
     assert got == [item for item in frames if item]
-    assert deframer.held_bytes == 0
+    assert len(deframer._buffer) == 0
 
 
 @given(st.lists(st.binary(max_size=400), max_size=20))
@@ -441,4 +441,4 @@ def test_deframer_on_anything_holds_less_than_a_frame(chunks: list[bytes]) -> No
         except FramingError:
             return
         assert all(0 < len(item) <= 256 for item in frames)
-        assert deframer.held_bytes < 256 + 2
+        assert len(deframer._buffer) < 256 + 2
