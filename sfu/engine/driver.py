@@ -41,6 +41,7 @@ LOG_INTERVAL_S = 1.0
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
+_GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE)
 _RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1
 """One more than allowed, so that the engine sees (and counts) what is too long."""
 
@@ -263,12 +264,12 @@ class AsyncioRuntime:
             segment = struct.pack("=H", len(run[0]))
             try:
                 port.sock.sendmsg(run, [(_SOL_UDP, _UDP_SEGMENT, segment)], 0, path.remote)
-            except BlockingIOError:
-                self._counters["send_failures"] += len(run)
-                return
             except OSError as error:
-                # The kernel, or the device of this route, cannot: EMSGSIZE is this run's own fault.
-                port.gso = error.errno == errno.EMSGSIZE
+                if error.errno not in _GSO_REFUSED:
+                    self._counters["send_failures"] += len(run)
+                    return
+                # EIO: the device cannot. The others say that a datagram does not fit this peer's path (udp(7)).
+                port.gso = error.errno != errno.EIO
                 self._counters["gso_refused"] += 1
             else:
                 self._counters["datagrams_sent"] += len(run)
