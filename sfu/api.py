@@ -7,15 +7,73 @@ A sink must not block and must not raise.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from enum import StrEnum
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.config import SfuConfig
 from sfu.engine.api import Kind
 from sfu.errors import BindError, RequestError, SdpError, SfuError
-from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
+from sfu.events import (
+    ConnectionGrade,
+    ConnectionQualitiesChanged,
+    ConnectionQuality,
+    DataReceived,
+    LayersWanted,
+    MediaSectionsRequired,
+    NodeEvent,
+    NodeListener,
+    ParticipantAborted,
+    ParticipantJoined,
+    ParticipantLeft,
+    ParticipantsUpdated,
+    PlaybackChanged,
+    PlaybackSource,
+    PublicationEnded,
+    PublicationStarted,
+    RoomFinished,
+    RoomMoved,
+    RoomStarted,
+    RoomUpdated,
+    SessionEnded,
+    SessionEvent,
+    SessionSink,
+    Speaker,
+    SpeakersChanged,
+    StreamState,
+    StreamStatesChanged,
+    SubscriberOffer,
+    SubscriptionAllowed,
+    SubscriptionRefused,
+    TrackMuted,
+    TrackPublished,
+    TrackSubscribed,
+    TrackUnpublished,
+)
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId
+from sfu.records import (
+    CodecInfo,
+    DataKind,
+    LeaveReason,
+    ParticipantInfo,
+    ParticipantState,
+    Permissions,
+    PublicationInfo,
+    RoomInfo,
+    Target,
+    TrackSource,
+    VideoLayerInfo,
+)
+from sfu.requests import (
+    AddTrackRequest,
+    Answer,
+    ClientDescription,
+    JoinRequest,
+    ParticipantChanges,
+    PlaybackWish,
+    RoomOptions,
+    TrackSettings,
+)
 from sfu.sharing import (
     DataTrackHandles,
     DataTrackInfo,
@@ -27,549 +85,18 @@ from sfu.sharing import (
 )
 
 __all__ = [
-    "BindError", "DataTrackHandles", "DataTrackInfo", "DataTrackRequest", "DataTrackSource", "DataTrackUnpublished",
-    "Kind", "RequestError", "SdpError", "SfuConfig", "SfuError", "SubscriptionRights", "TrackGrant",
-    "create_sfu", "diagnose", "replace",
+    "AddTrackRequest", "Answer", "BindError", "Check", "ClientDescription", "CodecInfo", "ConnectionGrade",
+    "ConnectionQualitiesChanged", "ConnectionQuality", "DataKind", "DataReceived", "DataTrackHandles", "DataTrackInfo",
+    "DataTrackRequest", "DataTrackSource", "DataTrackUnpublished", "JoinRequest", "Kind", "LayersWanted", "LeaveReason",
+    "MediaSectionsRequired", "NodeEvent", "NodeListener", "ParticipantAborted", "ParticipantChanges", "ParticipantInfo",
+    "ParticipantJoined", "ParticipantLeft", "ParticipantSession", "ParticipantState", "ParticipantsUpdated",
+    "Permissions", "PlaybackChanged", "PlaybackSource", "PlaybackWish", "PublicationEnded", "PublicationInfo",
+    "PublicationStarted", "RequestError", "RoomFinished", "RoomInfo", "RoomMoved", "RoomOptions", "RoomStarted",
+    "RoomUpdated", "SdpError", "SessionEnded", "SessionEvent", "SessionSink", "Sfu", "SfuConfig", "SfuError", "Speaker",
+    "SpeakersChanged", "StreamState", "StreamStatesChanged", "SubscriberOffer", "SubscriptionAllowed",
+    "SubscriptionRefused", "SubscriptionRights", "Target", "TrackGrant", "TrackMuted", "TrackPublished",
+    "TrackSettings", "TrackSource", "TrackSubscribed", "TrackUnpublished", "VideoLayerInfo", "create_sfu", "diagnose",
 ]  # fmt: skip
-
-
-class TrackSource(StrEnum):
-    UNKNOWN = "unknown"
-    CAMERA = "camera"
-    MICROPHONE = "microphone"
-    SCREEN_SHARE = "screen_share"
-    SCREEN_SHARE_AUDIO = "screen_share_audio"
-
-
-class ParticipantState(StrEnum):
-    JOINING = "joining"  # signal connection open
-    JOINED = "joined"  # join response sent
-    ACTIVE = "active"  # a transport is connected
-    DISCONNECTED = "disconnected"
-
-
-class LeaveReason(StrEnum):
-    CLIENT_INITIATED = "client_initiated"
-    DUPLICATE_IDENTITY = "duplicate_identity"
-    SERVER_SHUTDOWN = "server_shutdown"
-    PARTICIPANT_REMOVED = "participant_removed"
-    ROOM_DELETED = "room_deleted"
-    STATE_MISMATCH = "state_mismatch"
-    SIGNAL_CLOSE = "signal_close"
-    CONNECTION_TIMEOUT = "connection_timeout"
-    MEDIA_FAILURE = "media_failure"
-    LIMIT_EXCEEDED = "limit_exceeded"
-    ROOM_CLOSED = "room_closed"  # only helpers were left in it
-    MIGRATION = "migration"  # moved to another room
-
-
-class Target(StrEnum):
-    """The transport that a message is about, by what the client does on it."""
-
-    PUBLISHER = "publisher"
-    SUBSCRIBER = "subscriber"
-
-
-class DataKind(StrEnum):
-    RELIABLE = "reliable"
-    LOSSY = "lossy"
-    TRACK = "track"
-    """Packets of data tracks, which the SFU forwards by itself."""
-
-
-@dataclass(frozen=True, slots=True)
-class Permissions:
-    can_publish: bool = True
-    can_subscribe: bool = True
-    can_publish_data: bool = True
-    can_publish_sources: frozenset[TrackSource] = frozenset()
-    """Empty: every source."""
-    can_update_metadata: bool = False
-    can_subscribe_metrics: bool = False
-    can_manage_agent_session: bool = False
-    recorder: bool = False
-    agent: bool = False
-    """These last two only tell others what the participant is."""
-
-    def may_publish(self, source: TrackSource) -> bool:
-        return self.can_publish and (not self.can_publish_sources or source in self.can_publish_sources)
-
-
-@dataclass(frozen=True, slots=True)
-class VideoLayerInfo:
-    """One layer as its publisher announced it. `quality` 0 low, 1 medium, 2 high."""
-
-    quality: int
-    width: int
-    height: int
-    bitrate_bps: int = 0
-    rid: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class CodecInfo:
-    """A codec that a video is sent in, or would be sent in if somebody needed it (then without mid)."""
-
-    mime_type: str
-    cid: str = ""
-    mid: str = ""
-    layers: Sequence[VideoLayerInfo] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PublicationInfo:
-    """A track offered in a room, as everyone sees it."""
-
-    track_id: TrackId
-    kind: Kind
-    source: TrackSource
-    name: str = ""
-    muted: bool = False
-    width: int = 0
-    height: int = 0
-    simulcast: bool = False
-    layers: Sequence[VideoLayerInfo] = ()
-    mime_type: str = ""
-    mid: str = ""
-    stream: str = ""
-    disable_dtx: bool = False
-    stereo: bool = False
-    disable_red: bool = False
-    encryption: int = 0
-    """LiveKit's Encryption.Type; the SFU only passes it on."""
-    audio_features: Sequence[int] = ()
-    packet_trailer_features: Sequence[int] = ()
-    backup_codec_policy: int = 0
-    codecs: Sequence[CodecInfo] = ()
-    """Of a video: the primary codec, then the backup codec if one was announced."""
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantInfo:
-    participant_id: ParticipantId
-    identity: Identity
-    name: str
-    state: ParticipantState
-    joined_at_ms: int
-    """Unix time in milliseconds."""
-    version: int
-    """Goes up with each change, so that a client can drop what arrives late."""
-    permissions: Permissions
-    metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    kind: int = 0
-    """LiveKit's ParticipantInfo.Kind."""
-    kind_details: Sequence[int] = ()
-    """LiveKit's ParticipantInfo.KindDetail."""
-    is_publisher: bool = False
-    tracks: Sequence[PublicationInfo] = ()
-    data_tracks: Sequence[DataTrackInfo] = ()
-    leave_reason: LeaveReason | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class RoomInfo:
-    room_id: RoomId
-    name: RoomName
-    created_at_ms: int
-    metadata: str = ""
-    empty_timeout_s: int = 0
-    departure_timeout_s: int = 0
-    max_participants: int = 0
-    num_participants: int = 0
-    num_publishers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class RoomOptions:
-    """What a room is created with. Zero and empty mean the default of the configuration."""
-
-    metadata: str = ""
-    empty_timeout_s: int = 0
-    departure_timeout_s: int = 0
-    max_participants: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantChanges:
-    """What to change of a participant. Empty means unchanged; an attribute with an empty value is deleted."""
-
-    name: str = ""
-    metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class ClientDescription:
-    """What a client says of itself; used for quirks only, never for rights."""
-
-    sdk: str = ""
-    version: str = ""
-    protocol: int = 0
-    browser: str = ""
-    browser_version: str = ""
-    os: str = ""
-    device_model: str = ""
-
-    @property
-    def is_firefox(self) -> bool:
-        return self.browser.lower() == "firefox"
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackWish:
-    """What a player shows: one participant's picture and sound, or one source of it; without an identity the room's
-    main picture (a shared screen, else who speaks) and sound (who speaks)."""
-
-    identity: Identity | None = None
-    source: TrackSource | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JoinRequest:
-    """Who joins, already authenticated and admitted by signaling."""
-
-    room: RoomName
-    identity: Identity
-    name: str = ""
-    metadata: str = ""
-    attributes: Mapping[str, str] = field(default_factory=dict)
-    kind: int = 0
-    permissions: Permissions = Permissions()
-    auto_subscribe: bool = True
-    auto_subscribe_data_tracks: bool = False
-    adaptive_stream: bool = False
-    allow_pause: bool = False
-    """Whether videos that do not fit into the downlink may be paused; else they keep their lowest layer."""
-    broken_codecs: frozenset[str] = frozenset()
-    """Names of video codecs that this client must neither publish nor receive, whatever it offers."""
-    broken_publish_codecs: frozenset[str] = frozenset()
-    """Those that it must not publish."""
-    client: ClientDescription = ClientDescription()
-    single_connection: bool = False
-    """One transport carries both directions, and the client alone offers."""
-    playback: PlaybackWish | None = None
-    """Set by `Sfu.play` and `Sfu.offer_playback`."""
-    room_options: RoomOptions = RoomOptions()
-    """For the room if this join creates it."""
-    create_room: bool = True
-    """Whether this join may create the room."""
-
-
-@dataclass(frozen=True, slots=True)
-class AddTrackRequest:
-    """`cid` is the client's own id of the track; the publisher offer names it in msid."""
-
-    cid: str
-    kind: Kind
-    source: TrackSource
-    name: str = ""
-    muted: bool = False
-    width: int = 0
-    height: int = 0
-    layers: Sequence[VideoLayerInfo] = ()
-    mime_type: str = ""
-    stream: str = ""
-    disable_dtx: bool = False
-    stereo: bool = False
-    disable_red: bool = False
-    encryption: int = 0
-    audio_features: Sequence[int] = ()
-    packet_trailer_features: Sequence[int] = ()
-    backup_codec_policy: int = 0
-    backup_mime_type: str = ""
-    """A codec that the client would publish too if a subscriber cannot receive the first one."""
-    track_id: TrackId | None = None
-    """The publication that this is the backup codec of; None for a new one."""
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """To an offer of the client. `mid_to_track_id` names what we send on its sections."""
-
-    sdp: str
-    mid_to_track_id: Mapping[str, TrackId] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class TrackSettings:
-    """What a subscriber wants of a track. `quality` None means by size; size 0 means unknown (then the best).
-    `priority`: LiveKit's, 1 is highest and 0 not said."""
-
-    disabled: bool = False
-    quality: int | None = None
-    width: int = 0
-    height: int = 0
-    fps: int = 0
-    priority: int = 0
-
-
-# --- events of a session ------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantsUpdated:
-    participants: Sequence[ParticipantInfo]
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriberOffer:
-    """An offer for the client's subscriber connection; answer with `handle_answer(sdp, offer_id)`."""
-
-    sdp: str
-    offer_id: int
-    mid_to_track_id: Mapping[str, TrackId]
-
-
-@dataclass(frozen=True, slots=True)
-class MediaSectionsRequired:
-    """With a single connection: the client must offer again, with so many more sections to receive on; 0 of both is
-    possible."""
-
-    num_audios: int
-    num_videos: int
-
-
-@dataclass(frozen=True, slots=True)
-class TrackPublished:
-    cid: str
-    publication: PublicationInfo
-
-
-@dataclass(frozen=True, slots=True)
-class TrackUnpublished:
-    track_id: TrackId
-
-
-@dataclass(frozen=True, slots=True)
-class TrackMuted:
-    """The server muted the participant's own track."""
-
-    track_id: TrackId
-    muted: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Speaker:
-    participant_id: ParticipantId
-    level: float
-    """0 silent to 1 loudest."""
-    active: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SpeakersChanged:
-    """Only those that changed since the last one."""
-
-    speakers: Sequence[Speaker]
-
-
-@dataclass(frozen=True, slots=True)
-class DataReceived:
-    """A message that arrived on this participant's own publisher data channel. Signaling stamps and routes it."""
-
-    kind: DataKind
-    payload: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class TrackSubscribed:
-    """The first of the participant's subscribers has this track."""
-
-    track_id: TrackId
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionAllowed:
-    """The publisher lets this participant have the track, or no longer."""
-
-    publisher_id: ParticipantId
-    track_id: TrackId
-    allowed: bool
-
-
-@dataclass(frozen=True, slots=True)
-class SubscriptionRefused:
-    """The client can take none of the codecs in which the track comes."""
-
-    track_id: TrackId
-
-
-@dataclass(frozen=True, slots=True)
-class LayersWanted:
-    """Of the participant's own video: the best quality that any subscriber wants, by codec name; -1 means nothing.
-    Layers above it need not be sent."""
-
-    track_id: TrackId
-    codecs: Mapping[str, int]
-
-
-class ConnectionGrade(StrEnum):
-    EXCELLENT = "excellent"
-    GOOD = "good"
-    POOR = "poor"
-    LOST = "lost"
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionQuality:
-    participant_id: ParticipantId
-    grade: ConnectionGrade
-    score: float
-    """1 worst to 5 best, like a mean opinion score."""
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectionQualitiesChanged:
-    """Of the participant itself and of those that it receives; only those that changed since the last one."""
-
-    qualities: Sequence[ConnectionQuality]
-
-
-@dataclass(frozen=True, slots=True)
-class StreamState:
-    participant_id: ParticipantId
-    track_id: TrackId
-    paused: bool
-
-
-@dataclass(frozen=True, slots=True)
-class StreamStatesChanged:
-    """Videos that the SFU paused because they do not fit into the participant's downlink, or goes on with."""
-
-    states: Sequence[StreamState]
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackSource:
-    """One section of a player. `layers` are those that the present source has, lowest first; empty when it has one."""
-
-    kind: Kind
-    mid: str
-    active: bool
-    layers: Sequence[VideoLayerInfo] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class PlaybackChanged:
-    """What a player is sent now."""
-
-    sources: Sequence[PlaybackSource]
-
-
-@dataclass(frozen=True, slots=True)
-class RoomUpdated:
-    room: RoomInfo
-
-
-@dataclass(frozen=True, slots=True)
-class RoomMoved:
-    """The participant is in another room now, under another id. Its transports and its publications are the same;
-    what it received has ended, and what the new room has for it follows."""
-
-    room: RoomInfo
-    participant: ParticipantInfo
-    others: Sequence[ParticipantInfo]
-    former_id: ParticipantId
-
-
-@dataclass(frozen=True, slots=True)
-class SessionEnded:
-    """The last event of a session: it was kicked, replaced, timed out, or the room ended."""
-
-    reason: LeaveReason
-
-
-SessionEvent = (
-    ParticipantsUpdated
-    | SubscriberOffer
-    | MediaSectionsRequired
-    | TrackPublished
-    | TrackUnpublished
-    | TrackMuted
-    | SpeakersChanged
-    | DataReceived
-    | TrackSubscribed
-    | SubscriptionAllowed
-    | SubscriptionRefused
-    | DataTrackHandles
-    | DataTrackUnpublished
-    | LayersWanted
-    | ConnectionQualitiesChanged
-    | StreamStatesChanged
-    | PlaybackChanged
-    | RoomUpdated
-    | RoomMoved
-    | SessionEnded
-)
-
-SessionSink = Callable[[SessionEvent], None]
-
-
-# --- events of the node -------------------------------------------------------------------------------
-# What happens in all rooms, for webhooks, metrics and records. Within one room they come in order: a room starts before
-# anyone joins it, a participant's tracks end before it leaves, and everyone leaves before the room finishes.
-
-
-@dataclass(frozen=True, slots=True)
-class RoomStarted:
-    room: RoomInfo
-
-
-@dataclass(frozen=True, slots=True)
-class RoomFinished:
-    room: RoomInfo
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantJoined:
-    """Its first transport is connected: the participant is really there."""
-
-    room: RoomInfo
-    participant: ParticipantInfo
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantLeft:
-    """One that had joined; `participant.leave_reason` says why it left."""
-
-    room: RoomInfo
-    participant: ParticipantInfo
-
-
-@dataclass(frozen=True, slots=True)
-class ParticipantAborted:
-    """Left before any of its transports was connected."""
-
-    room: RoomInfo
-    participant: ParticipantInfo
-
-
-@dataclass(frozen=True, slots=True)
-class PublicationStarted:
-    room: RoomInfo
-    participant: ParticipantInfo
-    publication: PublicationInfo
-
-
-@dataclass(frozen=True, slots=True)
-class PublicationEnded:
-    room: RoomInfo
-    participant: ParticipantInfo
-    publication: PublicationInfo
-
-
-NodeEvent = (
-    RoomStarted
-    | RoomFinished
-    | ParticipantJoined
-    | ParticipantLeft
-    | ParticipantAborted
-    | PublicationStarted
-    | PublicationEnded
-)
-
-NodeListener = Callable[[NodeEvent], None]
 
 
 class ParticipantSession(Protocol):

@@ -25,6 +25,7 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.config import SfuConfig
+from sfu.control import http_clients
 from sfu.control.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
 from sfu.control.adaptation import Adaptation
 from sfu.control.context import ControlContext
@@ -185,7 +186,7 @@ class Node:
             if not request.permissions.may_publish(sources[media.kind]):
                 raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
         participant = self._enter(request, sink)
-        return participant, participant.publish_all(description, received, sources)
+        return participant, http_clients.publish_all(participant, description, received, sources)
 
     async def play(
         self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
@@ -197,13 +198,13 @@ class Node:
         description = as_receiver(description)
         read_playback(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
         participant = self._enter(replace(request, playback=wish), sink)
-        return participant, participant.play(description)
+        return participant, http_clients.play(participant, description)
 
     async def offer_playback(
         self, request: JoinRequest, wish: PlaybackWish, sink: SessionSink
     ) -> tuple[ParticipantSession, str]:
         participant = self._enter(replace(request, playback=wish), sink)
-        return participant, participant.offer_playback()
+        return participant, http_clients.offer_playback(participant)
 
     def _enter(self, request: JoinRequest, sink: SessionSink) -> Participant:
         if self._closing:

@@ -19,7 +19,7 @@ from benchmarks.load import report
 from benchmarks.load.errors import LoadError, UsageError
 from benchmarks.load.livekit import LiveKitParticipant
 from benchmarks.load.media import Clip, audio_clip, video_clips
-from benchmarks.load.participant import MediaParticipant
+from benchmarks.load.participant import MediaParticipant, Seat
 from benchmarks.load.run import LoadPlan, LoadResult, LoadTest
 from benchmarks.load.transport import Generator, LinkConditions
 from benchmarks.load.view import make_view
@@ -174,11 +174,11 @@ def make_clips(video: str | None, codec: str, audio: str | None) -> list[list[Cl
     return [*tracks, [audio_clip(audio)]] if audio else tracks
 
 
-def _unmade(*_arguments: object, **_more: object) -> MediaParticipant:
+def _unmade(_generator: Generator, _seat: Seat) -> MediaParticipant:
     raise AssertionError("the plan was not finished")
 
 
-Make = Callable[..., MediaParticipant]
+Make = Callable[[Generator, Seat], MediaParticipant]
 Protocol = Callable[[argparse.Namespace, float], AbstractAsyncContextManager[Make]]
 """Options and the tokens' lifetime in seconds to what makes participants."""
 
@@ -197,34 +197,22 @@ async def livekit_protocol(options: argparse.Namespace, ttl_s: float) -> AsyncIt
     tokens = TokenService({key: secret})
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
 
-        def make(
-            generator: Generator,
-            *,
-            room: int,
-            seat: int,
-            publish: Sequence[Sequence[Clip]],
-            subscribe: bool,
-            sample: bool,
-            start_in_s: float,
-        ) -> LiveKitParticipant:
+        def make(generator: Generator, seat: Seat) -> LiveKitParticipant:
             grants = Grants(
-                identity=f"load-{room + 1}-{seat + 1}",
-                name=f"Load {seat + 1}",
-                room=f"{options.room_prefix}-{room + 1}",
+                identity=f"load-{seat.room + 1}-{seat.number + 1}",
+                name=f"Load {seat.number + 1}",
+                room=f"{options.room_prefix}-{seat.room + 1}",
                 room_join=True,
-                can_publish=bool(publish),
-                can_subscribe=subscribe,
+                can_publish=bool(seat.publish),
+                can_subscribe=seat.subscribe,
             )
             return LiveKitParticipant(
                 generator,
                 http,
                 options.url,
                 tokens.issue(grants, ttl_s),
-                publish=publish,
-                subscribe=subscribe,
+                seat,
                 nack=not options.no_nack,
-                sample=sample,
-                start_in_s=start_in_s,
                 timeout_s=options.join_timeout,
             )
 

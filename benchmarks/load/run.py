@@ -15,7 +15,7 @@ from benchmarks.load import process
 from benchmarks.load.decode import decode_sample
 from benchmarks.load.errors import LoadError
 from benchmarks.load.media import Clip
-from benchmarks.load.participant import Figures, MediaParticipant
+from benchmarks.load.participant import Figures, MediaParticipant, Seat
 from benchmarks.load.statistics import Latencies, percentile
 from benchmarks.load.transport import Generator, LinkConditions
 
@@ -28,7 +28,7 @@ MAX_LATE_MS = 100.0
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What to do. `join` makes a participant: (generator, room number, seat, publish, subscribe, sample)."""
+    """What to do."""
 
     rooms: int
     publishers: int
@@ -42,7 +42,7 @@ class LoadPlan:
     uplink: LinkConditions
     downlink: LinkConditions
     server_pids: Sequence[int]
-    make: Callable[..., MediaParticipant]
+    make: Callable[[Generator, Seat], MediaParticipant]
 
 
 @dataclass(slots=True)
@@ -176,15 +176,15 @@ class LoadTest:
         publishes = number < plan.publishers
         # Frames of the publishers are spread over their period, as those of people are.
         start_in_s = self._random.random() * 0.05
-        participant = plan.make(
-            self._generator,
+        taken = Seat(
             room=room,
-            seat=number,
+            number=number,
             publish=plan.clips if publishes else (),
             subscribe=plan.publishers_receive or not publishes,
             sample=number == plan.publishers + plan.subscribers - 1 and room == 0,
             start_in_s=start_in_s,
         )
+        participant = plan.make(self._generator, taken)
         self._result.joins += 1
         try:
             await participant.join()

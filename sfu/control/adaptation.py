@@ -19,7 +19,7 @@ from sfu.api import (
 )
 from sfu.control import quality
 from sfu.control.context import ControlContext
-from sfu.control.downlink import Downlink, Want, allocate
+from sfu.control.downlink import Downlink, SteadyBitrates, Want, allocate
 from sfu.control.participant import Participant
 from sfu.control.publication import Encoding
 from sfu.control.room import Room
@@ -92,6 +92,7 @@ class Adaptation:
         self._rooms = rooms
         self._downlinks: dict[TransportHandle, Downlink] = {}
         self._sent_bps: dict[TransportHandle, float] = {}
+        self._bitrates = SteadyBitrates()
         self._figures: _Figures | None = None
         self._quality = QualityWatch(context)
         self._quality_due_s = 0.0
@@ -118,6 +119,9 @@ class Adaptation:
         if not quality_due and not suspicious:
             return
         self._figures = figures = _Figures(self._context.engine.stats(), now_s, self._figures)
+        self._bitrates.update(
+            now_s, {track: [one.bitrate_bps for one in layers] for track, layers in figures.layers.items()}
+        )
         for room in rooms:
             speakers = {speaker.participant_id for speaker in room.active_speakers()}
             for participant in room.participants():
@@ -149,7 +153,11 @@ class Adaptation:
         if downlink.update(now_s, sent_bps, loss):
             self._context.counters["downlink_cuts"] += 1
         wants = [
-            Want(layer_costs(one, figures.layers), None if one.paused else one.allowed_spatial, participant.allow_pause)
+            Want(
+                layer_costs(one, figures.layers, self._bitrates),
+                None if one.paused else one.allowed_spatial,
+                participant.allow_pause,
+            )
             for one in videos
         ]
         if downlink.limit_bps is not None and downlink.may_try(now_s):
@@ -161,11 +169,8 @@ class Adaptation:
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
             if subscription.paused != (layer is None):
-                subscription.paused = layer is None
-                publication = subscription.publication
-                states.append(
-                    StreamState(publication.publisher.info.participant_id, publication.track_id, subscription.paused)
-                )
+                subscription.set_paused(layer is None)
+                states.append(subscription.stream_state())
             subscription.apply_settings(self._context.engine)
         if states:
             participant.emit(StreamStatesChanged(states))
@@ -196,20 +201,22 @@ def _sent_and_lost(videos: Sequence[Subscription], figures: _Figures) -> tuple[f
     return sent_bps, lost_bps / sent_bps if sent_bps > 0 else 0.0
 
 
-def layer_costs(subscription: Subscription, layers: Mapping[TrackHandle, Sequence[LayerStats]]) -> list[float]:
+def layer_costs(
+    subscription: Subscription, layers: Mapping[TrackHandle, Sequence[LayerStats]], bitrates: SteadyBitrates
+) -> list[float]:
     """Bitrates of the layers up to the wanted one, lowest first: measured where they are sent, else announced."""
     encoding = subscription.encoding or subscription.publication.primary
-    streams = layers.get(encoding.track, ())
+    streams, measured = layers.get(encoding.track, ()), bitrates.of(encoding.track)
     announced = encoding.target_layers()
     if len(streams) > 1:
         costs: list[float] = []
         for index, stream in enumerate(streams):
-            bitrate_bps: float = stream.bitrate_bps if stream.active else 0
+            bitrate_bps = measured[index] if stream.active else 0
             if not bitrate_bps and index < len(announced):
                 bitrate_bps = announced[index].bitrate_bps
             costs.append(bitrate_bps or (UNKNOWN_RATIO * costs[-1] if costs else UNKNOWN_LOWEST_BPS))
     else:
-        total = float(streams[0].bitrate_bps if streams else 0)
+        total = measured[0] if measured else 0.0
         costs = [total * share for share in _shares(encoding)]
     return costs[: subscription.desired_spatial + 1]
 
@@ -231,12 +238,10 @@ class QualityWatch:
     def __init__(self, context: ControlContext) -> None:
         self._context = context
         self._points: dict[ParticipantId, float] = {}
-        self._told: dict[ParticipantId, dict[ParticipantId, ConnectionGrade]] = {}
         self._missing: dict[TrackHandle, int] = {}
 
     def run(self, rooms: Sequence[Room], figures: _Figures, now_s: float) -> None:
         points: dict[ParticipantId, float] = {}
-        told: dict[ParticipantId, dict[ParticipantId, ConnectionGrade]] = {}
         missing: dict[TrackHandle, int] = {}
         for room in rooms:
             grades: dict[ParticipantId, ConnectionQuality] = {}
@@ -251,8 +256,8 @@ class QualityWatch:
                     grade, smoothed = ConnectionGrade.LOST, 0.0
                 grades[participant_id] = ConnectionQuality(participant_id, grade, quality.mean_opinion_score(smoothed))
             for participant in room.participants():
-                told[participant.info.participant_id] = self._tell(participant, grades)
-        self._points, self._told, self._missing = points, told, missing
+                _tell(participant, grades)
+        self._points, self._missing = points, missing
 
     def _sending(
         self, participant: Participant, figures: _Figures, missing_now: dict[TrackHandle, int]
@@ -274,18 +279,16 @@ class QualityWatch:
                 lasting = min(missing, self._missing.get(encoding.track, 0))
                 yield quality.points(loss, jitter_ms=jitter_ms, missing_layers=lasting)
 
-    def _tell(
-        self, viewer: Participant, grades: Mapping[ParticipantId, ConnectionQuality]
-    ) -> dict[ParticipantId, ConnectionGrade]:
-        subscriptions = viewer.subscriber.subscriptions.values()
-        seen = {viewer.info.participant_id: None}
-        seen |= dict.fromkeys(one.publication.publisher.info.participant_id for one in subscriptions)
-        before = self._told.get(viewer.info.participant_id, {})
-        qualities = [grades[participant_id] for participant_id in seen if participant_id in grades]
-        changed = [one for one in qualities if before.get(one.participant_id) is not one.grade]
-        if changed:
-            viewer.emit(ConnectionQualitiesChanged(changed))
-        return {one.participant_id: one.grade for one in qualities}
+
+def _tell(viewer: Participant, grades: Mapping[ParticipantId, ConnectionQuality]) -> None:
+    subscriptions = viewer.subscriber.subscriptions.values()
+    seen = {viewer.info.participant_id: None}
+    seen |= dict.fromkeys(one.publication.publisher.info.participant_id for one in subscriptions)
+    qualities = [grades[participant_id] for participant_id in seen if participant_id in grades]
+    changed = [one for one in qualities if viewer.told_grades.get(one.participant_id) is not one.grade]
+    if changed:
+        viewer.emit(ConnectionQualitiesChanged(changed))
+    viewer.told_grades = {one.participant_id: one.grade for one in qualities}
 
 
 def _missing_layers(encoding: Encoding, streams: Sequence[LayerStats], wanted: int) -> int:

@@ -58,7 +58,7 @@ class OfferingNegotiator:
         """Open the transport and send the first offer, which has at least the data section."""
         transport = self._context.make_transport(TransportRole.SUBSCRIBE, self._participant.room_group)
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
-        transport.events.on(TransportEvents.DATA_READY, self._participant.handle_data_ready)
+        transport.events.on(TransportEvents.DATA_READY, self._participant.messages.handle_open)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)
         self._transport = transport
         self._dirty = True

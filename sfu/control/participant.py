@@ -5,15 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from sfu.api import (
     AddTrackRequest,
     Answer,
     ClientDescription,
+    ConnectionGrade,
     DataKind,
-    DataReceived,
     DataTrackInfo,
     DataTrackRequest,
     DataTrackUnpublished,
@@ -41,7 +40,6 @@ from sfu.api import (
     Target,
     TrackMuted,
     TrackSettings,
-    TrackSource,
     TrackSubscribed,
     VideoLayerInfo,
 )
@@ -50,27 +48,22 @@ from sfu.control.blobs import Blobs
 from sfu.control.context import ControlContext
 from sfu.control.data_tracks import DataPublisher, DataSubscriber
 from sfu.control.forwarding import ForwardedParticipants, ended
-from sfu.control.limits import TokenBucket
+from sfu.control.http_clients import check_fragment, restart_ice
+from sfu.control.messages import Messages
 from sfu.control.offering import OfferingNegotiator
 from sfu.control.player import Player
 from sfu.control.publication import Publication
 from sfu.control.publisher import Publisher, receive_only
-from sfu.control.reliable import ReliableOutbox
 from sfu.control.subscriber import Negotiator, Subscriber
 from sfu.control.subscription import Subscription
 from sfu.control.wishes import Wishes
-from sfu.errors import RequestError, SdpError, SfuError
+from sfu.errors import RequestError, SdpError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_participant_id
-from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
-from sfu.sdp.model import ReceivedMedia, RemoteDescription
-from sfu.transport.transport import Transport
 
 if TYPE_CHECKING:
     from sfu.control.room import Room
 
 MAX_CANDIDATE_BYTES = 1024
-SERVER = ParticipantId("")
-"""Who sends data that is no participant's."""
 
 
 class Participant:
@@ -93,8 +86,9 @@ class Participant:
         """Of the rooms that this participant is forwarded to."""
         self.former_ids: frozenset[ParticipantId] = frozenset()
         self._announced_subscribed: set[TrackId] = set()
-        rate = context.config.max_data_messages_per_s
-        self._data_bucket = TokenBucket(rate, rate)
+        self.told_grades: Mapping[ParticipantId, ConnectionGrade] = {}
+        """How good the client believes the connections are: its own and those of whom it receives."""
+        self.messages = Messages(self, context)
         self.client: ClientDescription = request.client
         self.allow_pause = request.allow_pause
         self.broken_codecs = request.broken_codecs
@@ -121,22 +115,14 @@ class Participant:
         self._player = None if request.playback is None else Player(self, context, request.playback)
         if self._player is not None:
             negotiator = self._player
-            self.publisher = Publisher(self, context, self._handle_data, receive_only)
+            self.publisher = Publisher(self, context, self.messages.handle_received, receive_only)
         elif request.single_connection:
             negotiator = AnsweringNegotiator(self, context)
-            self.publisher = Publisher(self, context, self._handle_data, negotiator.complete_answer)
+            self.publisher = Publisher(self, context, self.messages.handle_received, negotiator.complete_answer)
         else:
             negotiator = OfferingNegotiator(self, context)
-            self.publisher = Publisher(self, context, self._handle_data, receive_only)
+            self.publisher = Publisher(self, context, self.messages.handle_received, receive_only)
         self.subscriber = Subscriber(self, context, negotiator)
-        self._last_sequence = 0
-        self._reliable = ReliableOutbox(
-            context.config,
-            send=partial(self.subscriber.send_data, DataKind.RELIABLE),
-            is_open=lambda: self.subscriber.data_open,
-            clock=context.loop.time,
-            counters=context.counters,
-        )
 
     # --- state -------------------------------------------------------------------------------------------
 
@@ -201,63 +187,37 @@ class Participant:
         self._check_open()
         if self._info.state is not ParticipantState.JOINING:
             return
-        self._change(state=ParticipantState.JOINED)
+        self.mark_joined()
         self._review_all()
         self.subscriber.negotiator.start()
         speakers = self._room.active_speakers()
         if speakers:
             self.emit(SpeakersChanged(speakers))
 
-    def publish_all(
-        self, offer: RemoteDescription, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]
-    ) -> str:
-        """Instead of `start`, for a client that sends and does nothing else: offer in, answer out. `received` is what
-        the offer will send. A failure ends the session."""
+    def mark_joined(self) -> None:
+        """The client has what it joined with: the join response or, over HTTP, its answer."""
         self._change(state=ParticipantState.JOINED)
-        try:
-            self.publisher.announce_received(received, sources)
-            return self.publisher.answer(offer).sdp
-        except SfuError:
-            self.leave(LeaveReason.MEDIA_FAILURE)
-            raise
-
-    def play(self, offer: RemoteDescription) -> str:
-        """Instead of `start`, for a client that plays and does nothing else: offer in, answer out. A failure ends the
-        session."""
-        player = self._require_player()
-        self._change(state=ParticipantState.JOINED)
-        try:
-            return player.answer(offer)
-        except SfuError:
-            self.leave(LeaveReason.MEDIA_FAILURE)
-            raise
-
-    def offer_playback(self) -> str:
-        """An offer for such a client; `accept_playback` takes its answer."""
-        try:
-            return self._require_player().offer()
-        except SfuError:
-            self.leave(LeaveReason.MEDIA_FAILURE)
-            raise
 
     def accept_playback(self, sdp: str) -> None:
         self._check_open()
-        self._require_player().handle_answer(sdp, 0)
-        self._change(state=ParticipantState.JOINED)
+        self.player.handle_answer(sdp, 0)
+        self.mark_joined()
 
     def set_layer(self, settings: TrackSettings) -> None:
         self._check_open()
-        self._require_player().set_layer(settings)
+        self.player.set_layer(settings)
 
     def playback(self) -> PlaybackChanged:
-        return self._require_player().state()
+        return self.player.state()
 
     @property
     def plays(self) -> bool:
         """Whether it is sent what its player shows (WHEP), not what it subscribes to."""
         return self._player is not None
 
-    def _require_player(self) -> Player:
+    @property
+    def player(self) -> Player:
+        """Raises not_allowed when the participant has none."""
         if self._player is None:
             raise RequestError("the participant does not play", code="not_allowed")
         return self._player
@@ -270,22 +230,11 @@ class Participant:
 
     def handle_fragment(self, text: str) -> None:
         self._check_open()
-        fragment, transport = self._read_fragment(text)
-        if fragment.ice != transport.remote_ice:
-            raise SdpError("the fragment is about another ICE session", code="ice_mismatch")
+        check_fragment(self, text, self._context.config.max_sdp_bytes)
 
     def restart_ice(self, text: str) -> str:
         self._check_open()
-        fragment, transport = self._read_fragment(text)
-        transport.restart_by_peer(fragment.ice)
-        return render_fragment(fragment, transport.local())
-
-    def _read_fragment(self, text: str) -> tuple[Fragment, Transport]:
-        fragment = parse_fragment(text, max_bytes=self._context.config.max_sdp_bytes)
-        transport = self.publisher.transport or self.subscriber.transport
-        if transport is None:
-            raise RequestError("nothing has been negotiated yet", code="not_negotiated")
-        return fragment, transport
+        return restart_ice(self, text, self._context.config.max_sdp_bytes)
 
     async def handle_offer(self, sdp: str) -> Answer:
         self._check_open()
@@ -428,26 +377,18 @@ class Participant:
         self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = (), sequence: int = 0
     ) -> None:
         self._check_open()
-        if not self._info.permissions.can_publish_data:
-            raise RequestError("not allowed to send data", code="not_allowed")
-        if kind is DataKind.RELIABLE and sequence:
-            if sequence <= self._last_sequence:
-                # After a resume a client repeats what it cannot know to have arrived.
-                self._context.counters["data_duplicates"] += 1
-                return
-            self._last_sequence = sequence
         wanted = set(destinations)
-        for other in self._room.participants():
-            if other is not self and (not wanted or other.info.identity in wanted):
-                other.deliver_data(kind, payload, self._info.participant_id, sequence)
+        others = [other for other in self._room.participants() if other is not self]
+        receivers = [other for other in others if not wanted or other.info.identity in wanted]
+        self.messages.send(kind, payload, sequence, receivers)
 
     @property
     def last_sequence(self) -> int:
-        return self._last_sequence
+        return self.messages.last_sequence
 
     def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
         self._check_open()
-        self._leave_for(self._reliable.replay(received))
+        self.messages.replay(received)
 
     # --- the signal connection -------------------------------------------------------------------------------
 
@@ -462,12 +403,14 @@ class Participant:
         self._check_open()
         self._cancel_departure()
         self._sink = sink
-        self._reliable.handle_resumed()
+        self.messages.handle_resumed()
         self.emit(ParticipantsUpdated([*self._room.departed(), self._info, *self.others()]))
         for publication in self._room.publications():
             self.wishes.repeat(publication)
+        self.told_grades = {}
         self.data_subscriber.repeat()
         self.publisher.repeat_demand()
+        self.subscriber.repeat_states()
         self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
@@ -563,32 +506,6 @@ class Participant:
         """The client did not answer our offer, or did not offer when it had to."""
         if self._departure is None:
             self.leave(LeaveReason.STATE_MISMATCH)
-
-    def _handle_data(self, kind: DataKind, payload: bytes) -> None:
-        if kind is DataKind.TRACK:
-            self.data_publisher.handle_packet(payload)
-            return
-        if not self._data_bucket.take(self._context.loop.time()):
-            self._context.counters["data_rate_limited"] += 1
-            if kind is DataKind.RELIABLE:
-                self.leave(LeaveReason.LIMIT_EXCEEDED)
-            return
-        self.emit(DataReceived(kind, payload))
-
-    def handle_data_ready(self) -> None:
-        self._leave_for(self._reliable.handle_open())
-
-    def deliver_data(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
-        """Reliable data with a sequence number of its sender comes whole through a resume."""
-        if kind is DataKind.RELIABLE:
-            self._leave_for(self._reliable.push(sender, sequence, payload))
-        elif not self.subscriber.send_data(kind, payload):
-            self._context.counters[f"data_dropped_{kind}"] += 1
-
-    def _leave_for(self, reason: LeaveReason | None) -> None:
-        if reason is not None:
-            self._context.counters["data_dropped_receivers"] += 1
-            self.leave(reason)
 
     def is_silent(self, now_s: float, timeout_s: float) -> bool:
         """Whether a connected transport has not been heard of for that long."""

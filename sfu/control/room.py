@@ -252,7 +252,7 @@ class Room:
         wanted = set(destinations)
         for participant in self.participants():
             if not wanted or participant.info.identity in wanted:
-                participant.deliver_data(kind, payload)
+                participant.messages.deliver(kind, payload)
 
     def announce(self, publication: Publication) -> None:
         self._publications[publication.track_id] = publication

@@ -1,0 +1,84 @@
+"""The data messages of one participant: those that its client sends, and those that it is to get."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from sfu.api import DataKind, DataReceived, LeaveReason
+from sfu.control.context import ControlContext
+from sfu.control.limits import TokenBucket
+from sfu.control.reliable import ReliableOutbox
+from sfu.errors import RequestError
+from sfu.ids import ParticipantId
+
+if TYPE_CHECKING:
+    from sfu.control.participant import Participant
+
+SERVER = ParticipantId("")
+"""Who sends data that is no participant's."""
+
+
+class Messages:
+    def __init__(self, participant: Participant, context: ControlContext) -> None:
+        self._participant = participant
+        self._context = context
+        rate = context.config.max_data_messages_per_s
+        self._bucket = TokenBucket(rate, rate)
+        self.last_sequence = 0
+        """Of the newest reliable message that was taken from the client."""
+        self._outbox = ReliableOutbox(
+            context.config,
+            send=lambda payload: participant.subscriber.send_data(DataKind.RELIABLE, payload),
+            is_open=lambda: participant.subscriber.data_open,
+            clock=context.loop.time,
+            counters=context.counters,
+        )
+
+    def handle_received(self, kind: DataKind, payload: bytes) -> None:
+        """From the client, on its own data channels."""
+        if kind is DataKind.TRACK:
+            self._participant.data_publisher.handle_packet(payload)
+            return
+        if not self._bucket.take(self._context.loop.time()):
+            self._context.counters["data_rate_limited"] += 1
+            if kind is DataKind.RELIABLE:
+                self._participant.leave(LeaveReason.LIMIT_EXCEEDED)
+            return
+        self._participant.emit(DataReceived(kind, payload))
+
+    def send(self, kind: DataKind, payload: bytes, sequence: int, receivers: Sequence[Participant]) -> None:
+        """Raises not_allowed."""
+        if not self._participant.info.permissions.can_publish_data:
+            raise RequestError("not allowed to send data", code="not_allowed")
+        if kind is DataKind.RELIABLE and sequence:
+            if sequence <= self.last_sequence:
+                # After a resume a client repeats what it cannot know to have arrived.
+                self._context.counters["data_duplicates"] += 1
+                return
+            self.last_sequence = sequence
+        for receiver in receivers:
+            receiver.messages.deliver(kind, payload, self._participant.info.participant_id, sequence)
+
+    def deliver(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
+        """Reliable data with a sequence number of its sender comes whole through a resume."""
+        if kind is DataKind.RELIABLE:
+            self._leave_for(self._outbox.push(sender, sequence, payload))
+        elif not self._participant.subscriber.send_data(kind, payload):
+            self._context.counters[f"data_dropped_{kind}"] += 1
+
+    def handle_open(self) -> None:
+        """The client's reliable channel takes messages now."""
+        self._leave_for(self._outbox.handle_open())
+
+    def handle_resumed(self) -> None:
+        self._outbox.handle_resumed()
+
+    def replay(self, received: Mapping[ParticipantId, int]) -> None:
+        """As `sfu.api.ParticipantSession.replay_data`."""
+        self._leave_for(self._outbox.replay(received))
+
+    def _leave_for(self, reason: LeaveReason | None) -> None:
+        if reason is not None:
+            self._context.counters["data_dropped_receivers"] += 1
+            self._participant.leave(reason)
