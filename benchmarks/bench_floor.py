@@ -30,7 +30,7 @@ from benchmarks.bench_forward import (
 from sfu.engine.native import load
 
 
-def measure(shape: str, subscribers: int, run: int, seconds: float, peer_cpu: int) -> str:
+def measure(shape: str, subscribers: int, run: int, frames_per_s: float, seconds: float, peer_cpu: int) -> str:
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=run_receivers, args=(theirs, peer_cpu, subscribers), daemon=True)
@@ -40,7 +40,7 @@ def measure(shape: str, subscribers: int, run: int, seconds: float, peer_cpu: in
     sender.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER_BYTES)
     sender.setblocking(False)
     sender.bind((HOST, 0))
-    frames_per_s = max(30 if shape == "video" else 50, OUT_PACKETS_PER_S / subscribers / run)
+    frames_per_s = frames_per_s or max(30 if shape == "video" else 50, OUT_PACKETS_PER_S / subscribers / run)
     size = VIDEO_PAYLOAD_BYTES if shape == "video" else AUDIO_PAYLOAD_BYTES
     frames, interval_ns = int(frames_per_s * seconds), int(1e9 / frames_per_s)
     begin = time.process_time()
@@ -64,6 +64,9 @@ def main() -> None:
     parser.add_argument(
         "--run", type=int, default=0, help="packets of one GSO send (default: 6 for video, 1 for audio)"
     )
+    parser.add_argument(
+        "--frames-per-s", type=float, default=0.0, help="pace (default: such that the core is well used)"
+    )
     parser.add_argument("--seconds", type=float, default=3.0)
     options = parser.parse_args()
     server_cpu, peer_cpu = choose_cpus()
@@ -71,7 +74,7 @@ def main() -> None:
     run = options.run or (PACKETS_PER_FRAME if options.shape == "video" else 1)
     print(f"{'':>10} {'shape':>6} {'N':>4} {'run':>4} {'us/packet':>10} {'packets/CPU-s':>14} {'lost':>5}")
     for subscribers in map(int, options.subscribers.split(",")):
-        print(measure(options.shape, subscribers, run, options.seconds, peer_cpu), flush=True)
+        print(measure(options.shape, subscribers, run, options.frames_per_s, options.seconds, peer_cpu), flush=True)
 
 
 if __name__ == "__main__":
