@@ -37,6 +37,9 @@ MAX_KNOWN_PATHS = 16_384
 MAX_GSO_BYTES = 65_000
 MAX_GSO_SEGMENTS = 64
 """Linux: UDP_MAX_SEGMENTS is 64 before 6.9; the total is bounded by the IP length field."""
+GSO_REFUSALS = frozenset((errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT, errno.EMSGSIZE))
+"""Errors after which the datagrams of a run are tried one by one: what the kernel, or the device of the route, cannot,
+and EMSGSIZE, which is the run's own. Others (nobody there, no way there, no room) are those of one destination."""
 LOG_INTERVAL_S = 1.0
 
 _SOL_UDP = 17
@@ -263,13 +266,18 @@ class AsyncioRuntime:
             segment = struct.pack("=H", len(run[0]))
             try:
                 port.sock.sendmsg(run, [(_SOL_UDP, _UDP_SEGMENT, segment)], 0, path.remote)
-            except BlockingIOError:
-                self._counters["send_failures"] += len(run)
-                return
             except OSError as error:
-                # The kernel, or the device of this route, cannot: EMSGSIZE is this run's own fault.
-                port.gso = error.errno == errno.EMSGSIZE
+                if error.errno not in GSO_REFUSALS:
+                    self._counters["send_failures"] += len(run)
+                    return
                 self._counters["gso_refused"] += 1
+                sent_before = self._counters["datagrams_sent"]
+                for data in run:
+                    self.send(path, data)
+                # Where nothing leaves singly either, GSO is not to blame.
+                if self._counters["datagrams_sent"] > sent_before and error.errno != errno.EMSGSIZE:
+                    port.gso = False
+                return
             else:
                 self._counters["datagrams_sent"] += len(run)
                 self._counters["bytes_sent"] += total_bytes

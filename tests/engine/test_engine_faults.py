@@ -8,7 +8,7 @@ import pytest
 
 from sfu.engine.api import PacketEngine, TransportConfig, TransportFailed
 from sfu.errors import EngineError
-from tests.engine.harness import AUDIO_TYPE, MS, SECOND, Bystanders, Net, Peer, Source
+from tests.engine.harness import AUDIO_TYPE, MS, SECOND, Bystanders, Net, Peer, Source, Vp8Source
 from tests.engine.test_engine_consent import PWD, UFRAG, request
 
 
@@ -47,6 +47,25 @@ def test_only_the_transport_ends(net: Net, by_time: bool) -> None:
     others.talk(3)
     assert call.subscriber.take_rtp() == []
     assert net.drops == {"unknown_path": 1}
+    assert (net.engine.stats().faults, net.take_events(TransportFailed)) == (1, [])
+
+
+def test_a_fault_in_a_replay_ends_that_viewer_only(net: Net) -> None:
+    publisher, faulty, healthy = net.peer(), net.peer(), net.peer()
+    track = publisher.publish_video(keyframe_cache_bytes=1 << 20)
+    source = Vp8Source(publisher, 1000)
+    source.frame(key=True, packets=3)
+    for viewer in (faulty, healthy):
+        viewer.subscribe(track)
+    engine: Any = net.engine
+    engine.inject_fault(faulty.transport)
+    net.advance(SECOND)
+    assert net.take_events(TransportFailed) == [TransportFailed(faulty.transport)]
+    assert faulty.take_rtp() == [], "it failed before its replay, not in the timers that follow"
+    assert len(healthy.take_rtp()) == 3
+    source.frame(packets=2)
+    net.advance(SECOND)
+    assert (len(faulty.take_rtp()), len(healthy.take_rtp())) == (0, 2)
     assert (net.engine.stats().faults, net.take_events(TransportFailed)) == (1, [])
 
 

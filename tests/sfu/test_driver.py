@@ -214,6 +214,19 @@ async def test_a_kernel_that_refuses_gso_is_not_asked_again(rig: Rig) -> None:
     assert rig.count("gso_refused") == 1
 
 
+async def test_a_destination_that_fails_costs_the_others_nothing(rig: Rig) -> None:
+    """From a loopback address EINVAL, as GSO refused; from IPv4 to IPv6 EAFNOSUPPORT. Nothing leaves for either."""
+    await rig.open()
+    [local] = rig.runtime.udp_addresses
+    with client() as sock:
+        remotes = [sock.getsockname(), ("192.0.2.1", 9), sock.getsockname(), ("2001:db8::1", 9), sock.getsockname()]
+        for index, remote in enumerate(remotes):
+            rig.engine.outbox.extend(Transmit(Path("udp", local, remote), bytes([index]) * 10) for _ in range(2))
+        rig.runtime._drain()
+        assert [(await receive(sock))[0] for _ in range(6)] == [0, 0, 2, 2, 4, 4]
+    assert (rig.count("datagrams_sent"), rig.count("send_failures"), rig.count("gso_sends")) == (6, 4, 3)
+
+
 async def test_what_cannot_be_sent_is_counted_and_not_raised(rig: Rig) -> None:
     await rig.open()
     [local] = rig.runtime.udp_addresses

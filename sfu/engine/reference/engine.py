@@ -28,7 +28,7 @@ from sfu.engine.reference.demux import DatagramKind, classify
 from sfu.engine.reference.feedback import handle_rtcp
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.inbound import handle_rtp, send_nack
-from sfu.engine.reference.replay import run_replays
+from sfu.engine.reference.replay import run_replay
 from sfu.engine.reference.reports import run_reports
 from sfu.engine.reference.statistics import subscription_stats, track_stats, transport_stats
 from sfu.engine.reference.stream import InboundStream
@@ -341,8 +341,13 @@ class ReferenceEngine:
             for stream in track.streams:
                 if stream.nack:
                     send_nack(stream, stream.nack.due(now_ns, packet_followed=False))
-        self._working_for = None
-        run_replays(core, now_ns)
+        for forwarder in list(core.replays):
+            if forwarder.transport.is_failed:
+                del core.replays[forwarder]
+                continue
+            self._working_for = forwarder.transport
+            forwarder.transport.work()
+            run_replay(core, now_ns, forwarder)
         for transport in self._transports.values():
             if transport.is_failed:
                 continue

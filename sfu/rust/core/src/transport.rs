@@ -194,6 +194,11 @@ impl Transport {
         }
     }
 
+    /// Something is about to be done for this transport.
+    pub(crate) fn work(&self) {
+        assert!(!self.is_faulty, "a fault that a test asked for");
+    }
+
     /// No output from now on, and no new paths.
     pub(crate) fn fail(&mut self) {
         self.is_failed = true;
