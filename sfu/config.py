@@ -116,6 +116,9 @@ class SfuConfig:
     codec_regression_participants: int = 5
     """In a room of at least this size, a video whose publisher prefers it falls back to its backup codec for everyone
     as soon as one subscriber needs that; in a smaller one it is sent in both codecs."""
+    backup_codec_timeout_s: float = 15.0
+    """How long a subscriber that can receive the backup codec only waits for its publisher to send it, before it is
+    told that it cannot have the track. When the codec comes later it gets it all the same."""
     downlink_probe_interval_s: float = 4.0
     """How long a downlink must be free of congestion before more is tried."""
     downlink_probe_backoff_s: float = 30.0

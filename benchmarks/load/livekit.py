@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -14,8 +14,7 @@ from livekit.protocol import models, rtc
 
 from benchmarks.load import sdp
 from benchmarks.load.errors import LoadError
-from benchmarks.load.media import Clip
-from benchmarks.load.participant import MediaParticipant
+from benchmarks.load.participant import MediaParticipant, Seat
 from benchmarks.load.transport import Address, Generator, MediaTransport, choose_address, dtls_client
 from sfu.sdp.model import RemoteDescription
 
@@ -34,20 +33,17 @@ class LiveKitParticipant(MediaParticipant):
         http: aiohttp.ClientSession,
         url: str,
         token: str,
+        seat: Seat,
         *,
-        publish: Sequence[Sequence[Clip]],
-        subscribe: bool,
         nack: bool,
-        sample: bool,
-        start_in_s: float,
         timeout_s: float,
     ) -> None:
-        super().__init__(generator, nack=nack, sample=sample)
+        super().__init__(generator, nack=nack, sample=seat.sample)
         self._http, self._url, self._token = http, url, token
         self._host = urlsplit(url).hostname or "127.0.0.1"
-        self._tracks = [sdp.OutgoingTrack(f"track{index}", clips) for index, clips in enumerate(publish)]
-        self._subscribe = subscribe
-        self._start_in_s, self._timeout_s = start_in_s, timeout_s
+        self._tracks = [sdp.OutgoingTrack(f"track{index}", clips) for index, clips in enumerate(seat.publish)]
+        self._subscribe = seat.subscribe
+        self._start_in_s, self._timeout_s = seat.start_in_s, timeout_s
         self._publisher: MediaTransport | None = None
         self._subscriber: MediaTransport | None = None
         self._candidates: dict[int, list[str]] = {_PUBLISHER: [], _SUBSCRIBER: []}

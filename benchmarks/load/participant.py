@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from benchmarks.load.media import Clip
 from benchmarks.load.sdp import (
     AUDIO_EXTENSIONS,
     PAYLOAD_TYPES,
@@ -46,6 +47,21 @@ class Figures:
     auth_failures: int = 0
     unknown_ssrc: int = 0
     link_drops: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Seat:
+    """Who joins. `room` and `number` count from 0."""
+
+    room: int
+    number: int
+    publish: Sequence[Sequence[Clip]]
+    """Tracks, each the clips of its layers."""
+    subscribe: bool
+    sample: bool
+    """Whether a video that it receives is kept, to be decoded."""
+    start_in_s: float
+    """From the connection to the first packet."""
 
 
 class MediaParticipant(ABC):

@@ -15,7 +15,7 @@ from benchmarks.load import process
 from benchmarks.load.decode import decode_sample
 from benchmarks.load.errors import LoadError
 from benchmarks.load.media import Clip
-from benchmarks.load.participant import Figures, MediaParticipant
+from benchmarks.load.participant import Figures, MediaParticipant, Seat
 from benchmarks.load.statistics import Latencies, percentile
 from benchmarks.load.transport import Generator, LinkConditions
 
@@ -28,7 +28,7 @@ MAX_LATE_MS = 100.0
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
-    """What to do. `join` makes a participant: (generator, room number, seat, publish, subscribe, sample)."""
+    """What to do."""
 
     rooms: int
     publishers: int
@@ -42,7 +42,7 @@ class LoadPlan:
     uplink: LinkConditions
     downlink: LinkConditions
     server_pids: Sequence[int]
-    make: Callable[..., MediaParticipant]
+    make: Callable[[Generator, Seat], MediaParticipant]
 
 
 @dataclass(slots=True)
@@ -108,6 +108,8 @@ class LoadResult:
     server_mbit_per_cpu_s: float | None = None
     server_cpu_us_per_packet: float | None = None
     server_rss_bytes: int | None = None
+    server_idle_rss_bytes: int | None = None
+    """Before the first join."""
     series: list[Second] = field(default_factory=list)
 
 
@@ -126,11 +128,14 @@ class LoadTest:
         self._latencies = Latencies()
         self._max_late_ns = 0
         self._random = random.Random(1)
+        self._server_cpu = process.CpuMeter(plan.server_pids)
         self._generator: Generator
 
     async def run(self) -> LoadResult:
         self._generator = Generator(self._plan.uplink, self._plan.downlink)
         raise_file_limit()
+        if self._plan.server_pids:
+            self._result.server_idle_rss_bytes = self._server_rss()
         try:
             await self._join_everyone()
             await self._measure()
@@ -171,15 +176,15 @@ class LoadTest:
         publishes = number < plan.publishers
         # Frames of the publishers are spread over their period, as those of people are.
         start_in_s = self._random.random() * 0.05
-        participant = plan.make(
-            self._generator,
+        taken = Seat(
             room=room,
-            seat=number,
+            number=number,
             publish=plan.clips if publishes else (),
             subscribe=plan.publishers_receive or not publishes,
             sample=number == plan.publishers + plan.subscribers - 1 and room == 0,
             start_in_s=start_in_s,
         )
+        participant = plan.make(self._generator, taken)
         self._result.joins += 1
         try:
             await participant.join()
@@ -211,7 +216,6 @@ class LoadTest:
 
     def _totals(self) -> dict[str, float]:
         packets, size, sent, lost = self._generator.native.totals()
-        pids = process.tree(self._plan.server_pids)
         return {
             "at_s": time.monotonic(),
             "packets": packets,
@@ -220,9 +224,12 @@ class LoadTest:
             "lost": lost,
             "cpu_s": time.process_time(),
             "media_cpu_s": self._generator.native.cpu_ns() / 1e9,
-            "server_cpu_s": process.cpu_seconds(pids),
-            "server_rss": process.resident_bytes(pids),
+            "server_cpu_s": self._server_cpu.read(),
+            "server_rss": self._server_rss(),
         }
+
+    def _server_rss(self) -> int:
+        return process.resident_bytes(process.tree(self._plan.server_pids))
 
     def _rates(self, before: dict[str, float], after: dict[str, float]) -> None:
         result = self._result

@@ -23,8 +23,7 @@ import aiohttp
 from benchmarks.load import sdp
 from benchmarks.load.cli import Make
 from benchmarks.load.errors import LoadError
-from benchmarks.load.media import Clip
-from benchmarks.load.participant import MediaParticipant
+from benchmarks.load.participant import MediaParticipant, Seat
 from benchmarks.load.transport import Generator, MediaTransport, choose_address, dtls_client
 from benchmarks.peers.server import PeerServer, free_port, own_address, pin_to
 
@@ -113,21 +112,12 @@ async def janus_protocol(options: argparse.Namespace, _ttl_s: float) -> AsyncIte
     rooms: dict[int, asyncio.Task[None]] = {}
     async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
 
-        def make(
-            generator: Generator,
-            *,
-            room: int,
-            seat: int,
-            publish: Sequence[Sequence[Clip]],
-            subscribe: bool,
-            sample: bool,
-            start_in_s: float,
-        ) -> JanusParticipant:
-            if room not in rooms:
-                rooms[room] = asyncio.create_task(_create_room(http, options.url, room + 1))
+        def make(generator: Generator, seat: Seat) -> JanusParticipant:
+            if seat.room not in rooms:
+                rooms[seat.room] = asyncio.create_task(_create_room(http, options.url, seat.room + 1))
             return JanusParticipant(
-                generator, http, options.url, room + 1, rooms[room], publish=publish, subscribe=subscribe,
-                nack=not options.no_nack, sample=sample, start_in_s=start_in_s, timeout_s=options.join_timeout,
+                generator, http, options.url, rooms[seat.room], seat,
+                nack=not options.no_nack, timeout_s=options.join_timeout,
             )  # fmt: skip
 
         yield make
@@ -221,21 +211,17 @@ class JanusParticipant(MediaParticipant):
         generator: Generator,
         http: aiohttp.ClientSession,
         url: str,
-        room: int,
         created: asyncio.Task[None],
+        seat: Seat,
         *,
-        publish: Sequence[Sequence[Clip]],
-        subscribe: bool,
         nack: bool,
-        sample: bool,
-        start_in_s: float,
         timeout_s: float,
     ) -> None:
-        super().__init__(generator, nack=nack, sample=sample)
-        self._http, self._url, self._room, self._created = http, url, room, created
+        super().__init__(generator, nack=nack, sample=seat.sample)
+        self._http, self._url, self._room, self._created = http, url, seat.room + 1, created
         self._host = own_address()
-        self._tracks = [sdp.OutgoingTrack(f"track{index}", clips) for index, clips in enumerate(publish)]
-        self._subscribe, self._start_in_s, self._timeout_s = subscribe, start_in_s, timeout_s
+        self._tracks = [sdp.OutgoingTrack(f"track{index}", clips) for index, clips in enumerate(seat.publish)]
+        self._subscribe, self._start_in_s, self._timeout_s = seat.subscribe, seat.start_in_s, timeout_s
         self._session = Session()
         self._feeds: set[int] = set()
         self._subscriber: MediaTransport | None = None

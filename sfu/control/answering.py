@@ -102,7 +102,6 @@ class AnsweringNegotiator:
 
     def _missing(self, lacking: Counter[Kind]) -> Counter[Kind]:
         """As many of the `lacking` sections as a description of the client still has room for."""
-        # One section is the data section.
         room = max(0, self._context.config.max_media_sections - self._sections - self._requested.total())
         missing = Counter[Kind]()
         for kind in Kind:

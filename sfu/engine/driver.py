@@ -24,8 +24,8 @@ from sfu.engine.api import (
     TransportConfig,
     TransportFailed,
 )
+from sfu.engine.sockets import bound_socket
 from sfu.engine.tcp import TcpPorts
-from sfu.errors import BindError
 from sfu.ids import TransportHandle
 
 logger = logging.getLogger(__name__)
@@ -41,6 +41,7 @@ LOG_INTERVAL_S = 1.0
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
+_GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE)
 _RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1
 """One more than allowed, so that the engine sees (and counts) what is too long."""
 
@@ -131,7 +132,6 @@ class AsyncioRuntime:
         self.commands: EngineCommands = WatchedCommands(engine, self)
         self.engine = engine
         self._ports: dict[Address, _UdpPort] = {}
-        self._tcp_addresses: list[Address] = []
         self._counters: Counter[str] = Counter()
         self._tcp = TcpPorts(self._handle_frame, self._drain, engine.forget_path, self._counters)
         self._on_event: Callable[[Event], None] = _ignore_event
@@ -150,8 +150,7 @@ class AsyncioRuntime:
             for address in listen.addresses:
                 self._open_udp(address, listen)
             if listen.tcp_port:
-                for address in listen.addresses:
-                    await self._open_tcp(address, listen)
+                await self._tcp.open(listen)
         except BaseException:
             await self.close()
             raise
@@ -164,7 +163,7 @@ class AsyncioRuntime:
 
     @property
     def tcp_addresses(self) -> list[Address]:
-        return list(self._tcp_addresses)
+        return list(self._tcp.addresses)
 
     async def close(self) -> None:
         """Release the ports. Idempotent; nothing is sent or received afterwards."""
@@ -176,7 +175,6 @@ class AsyncioRuntime:
             if self._loop is not None:
                 self._loop.remove_reader(port.sock)
             port.sock.close()
-        self._tcp_addresses.clear()
         await self._tcp.close()
         self._loop = None
 
@@ -188,15 +186,6 @@ class AsyncioRuntime:
         self._ports[port.local] = port
         assert self._loop is not None
         self._loop.add_reader(sock, self._read, port)
-
-    async def _open_tcp(self, address: str, listen: ListenConfig) -> None:
-        sock = bound_socket(address, listen.tcp_port, socket.SOCK_STREAM)
-        try:
-            await self._tcp.open(sock, listen)
-        except OSError as error:
-            sock.close()
-            raise bind_error("TCP", address, listen.tcp_port, error) from error
-        self._tcp_addresses.append((address, sock.getsockname()[1]))
 
     # --- in -----------------------------------------------------------------------------------------------------
 
@@ -284,12 +273,12 @@ class AsyncioRuntime:
             segment = struct.pack("=H", len(run[0]))
             try:
                 port.sock.sendmsg(run, [(_SOL_UDP, _UDP_SEGMENT, segment)], 0, path.remote)
-            except BlockingIOError:
-                self._counters["send_failures"] += len(run)
-                return
             except OSError as error:
-                # The kernel, or the device of this route, cannot: EMSGSIZE is this run's own fault.
-                port.gso = error.errno == errno.EMSGSIZE
+                if error.errno not in _GSO_REFUSED:
+                    self._counters["send_failures"] += len(run)
+                    return
+                # EIO: the device cannot. The others say that a datagram does not fit this peer's path (udp(7)).
+                port.gso = error.errno != errno.EIO
                 self._counters["gso_refused"] += 1
             else:
                 self._counters["datagrams_sent"] += len(run)
@@ -359,27 +348,3 @@ class AsyncioRuntime:
 
 def _ignore_event(_event: Event) -> None:
     """Before `open` nothing listens."""
-
-
-def bound_socket(address: str, port: int, kind: socket.SocketKind, *, shared: bool = False) -> socket.socket:
-    """A non-blocking socket on `address`; `shared`: beside others of this user that share the port (SO_REUSEPORT).
-    Raises `BindError`."""
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    sock = socket.socket(family, kind)
-    try:
-        sock.setblocking(False)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if shared:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if kind == socket.SOCK_STREAM:
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.bind((address, port))
-    except OSError as error:
-        sock.close()
-        raise bind_error("UDP" if kind == socket.SOCK_DGRAM else "TCP", address, port, error) from error
-    return sock
-
-
-def bind_error(protocol: str, address: str, port: int, error: OSError) -> BindError:
-    return BindError(f"cannot open {protocol} port {port} on {address}: {error.strerror}")

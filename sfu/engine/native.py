@@ -19,7 +19,8 @@ from pathlib import Path as FilePath
 from typing import Any, Protocol
 
 from sfu.engine.api import Address, EngineCommands, Event, ListenConfig, PacketEngine, Path, Transmit
-from sfu.engine.driver import LOG_INTERVAL_S, WatchedCommands, bind_error, bound_socket
+from sfu.engine.driver import LOG_INTERVAL_S, WatchedCommands
+from sfu.engine.sockets import bound_socket
 from sfu.engine.tcp import TcpPorts
 from sfu.errors import BindError, EngineError
 
@@ -101,7 +102,6 @@ class RustRuntime:
         self._make_native: Callable[..., NativeRuntime] = module.Runtime
         self._native: NativeRuntime | None = None
         self._udp_addresses: list[Address] = []
-        self._tcp_addresses: list[Address] = []
         self._counters: Counter[str] = Counter()
         self._tcp = TcpPorts(self._handle_frame, _nothing, self.engine.forget_path, self._counters)
         self._on_event: Callable[[Event], None] = _nothing
@@ -121,8 +121,7 @@ class RustRuntime:
                 first.append(_udp_socket(address, listen.udp_port, listen))
             more += [_more_sockets(first, listen) for _ in range(self.threads - 1)]
             if listen.tcp_port:
-                for address in listen.addresses:
-                    await self._open_tcp(address, listen)
+                await self._tcp.open(listen)
         except BaseException:
             for sock in [*first, *(one for sockets in more for one in sockets)]:
                 sock.close()
@@ -142,7 +141,7 @@ class RustRuntime:
 
     @property
     def tcp_addresses(self) -> list[Address]:
-        return list(self._tcp_addresses)
+        return list(self._tcp.addresses)
 
     async def close(self) -> None:
         """Release the ports. Idempotent; nothing is sent or received afterwards."""
@@ -155,18 +154,8 @@ class RustRuntime:
             # The sockets close with their owner.
             del native
         self._udp_addresses.clear()
-        self._tcp_addresses.clear()
         await self._tcp.close()
         self._loop = None
-
-    async def _open_tcp(self, address: str, listen: ListenConfig) -> None:
-        sock = bound_socket(address, listen.tcp_port, socket.SOCK_STREAM)
-        try:
-            await self._tcp.open(sock, listen)
-        except OSError as error:
-            sock.close()
-            raise bind_error("TCP", address, listen.tcp_port, error) from error
-        self._tcp_addresses.append((address, sock.getsockname()[1]))
 
     # --- datagrams ------------------------------------------------------------------------------------------------
 

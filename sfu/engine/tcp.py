@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import cast
 
 from sfu.engine.api import MAX_DATAGRAM_BYTES, Address, ListenConfig, Path
+from sfu.engine.sockets import bind_error, bound_socket
 from sfu.engine.tcp_framing import Deframer, FramingError, frame
 
 AUTHENTICATION_TIMEOUT_S = 10.0
@@ -112,6 +113,8 @@ class TcpPorts:
         self._handle_closed = handle_closed
         self._listen = ListenConfig((), 0, 0)
         self._servers: list[asyncio.Server] = []
+        self.addresses: list[Address] = []
+        """What is bound, with the real port where 0 was asked for."""
         self._connections: dict[Path, TcpConnection] = {}
         self._unauthenticated: Counter[str] = Counter()
 
@@ -119,11 +122,19 @@ class TcpPorts:
     def connections(self) -> int:
         return len(self._connections)
 
-    async def open(self, sock: socket.socket, listen: ListenConfig) -> None:
-        """Accept on a bound socket."""
+    async def open(self, listen: ListenConfig) -> None:
+        """Listen on every address. Raises `BindError`; `close` ends what was opened by then."""
         self._listen = listen
         loop = asyncio.get_running_loop()
-        self._servers.append(await loop.create_server(lambda: TcpConnection(self), sock=sock, backlog=BACKLOG))
+        for address in listen.addresses:
+            sock = bound_socket(address, listen.tcp_port, socket.SOCK_STREAM)
+            try:
+                server = await loop.create_server(lambda: TcpConnection(self), sock=sock, backlog=BACKLOG)
+            except OSError as error:
+                sock.close()
+                raise bind_error("TCP", address, listen.tcp_port, error) from error
+            self._servers.append(server)
+            self.addresses.append((address, sock.getsockname()[1]))
 
     def admit(self, connection: TcpConnection, path: Path) -> bool:
         """Count a new connection in, or refuse it (`tcp_refused`)."""
@@ -162,6 +173,7 @@ class TcpPorts:
 
     async def close(self) -> None:
         servers, self._servers = self._servers, []
+        self.addresses.clear()
         for server in servers:
             server.close()
         for connection in list(self._connections.values()):

@@ -19,10 +19,6 @@ class Deframer:
         self._max_frame_bytes = max_frame_bytes
         self._buffer = bytearray()
 
-    @property
-    def held_bytes(self) -> int:
-        return len(self._buffer)
-
     def feed(self, data: bytes) -> list[bytes]:
         """The frames that `data` completes, in order; empty frames are skipped. Raises `FramingError`."""
         buffer = self._buffer

@@ -29,6 +29,11 @@ from signaling.tokens import Grants
 _log = logging.getLogger("ting.twirp")
 
 SERVICE = "livekit.RoomService"
+ABSENT_SERVICES = frozenset(
+    f"livekit.{name}"
+    for name in ("AgentDispatchService", "Connector", "Egress", "Ingress", "PhoneNumberService", "SIP")
+)
+"""Of the same protocol. LiveKit's SDKs have clients for them, which want to know why there is no answer."""
 _PROTOBUF, _JSON = "application/protobuf", "application/json"
 _CORS = {
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
@@ -88,6 +93,8 @@ async def _answer(request: web.Request, services: Services) -> web.Response:
 
 def _method(request: web.Request) -> room_service.Method:
     service, _, name = request.match_info["path"].partition("/")
+    if service in ABSENT_SERVICES:
+        raise TwirpError("unimplemented", f"{service} is not part of this server")
     method = room_service.METHODS.get(name) if service == SERVICE else None
     if method is None:
         raise TwirpError("bad_route", f"no handler for path {_printable(request.path)}")

@@ -31,8 +31,9 @@ from sfu.engine.api import (
     TransportConfig,
 )
 from sfu.engine.reference import rtcp
-from sfu.engine.reference.rtp import RtpPacket, parse_header, parse_packet, serialize
+from sfu.engine.reference.rtp import RtpPacket, parse_header
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
+from tests.engine.rtp_wire import parse_packet, serialize
 
 MS = 1_000_000
 SECOND = 1_000_000_000

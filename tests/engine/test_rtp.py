@@ -12,13 +12,14 @@ from hypothesis import strategies as st
 
 from sfu.engine.reference import rtp
 from sfu.engine.reference.rtp import RtpPacket
+from tests.engine.rtp_wire import parse_packet, serialize
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "rtp.json").read_text())["packets"]
 
 
 @pytest.mark.parametrize("vector", VECTORS, ids=[vector["name"] for vector in VECTORS])
 def test_vector(vector: dict[str, Any]) -> None:
-    packet = rtp.parse_packet(bytes.fromhex(vector["hex"]))
+    packet = parse_packet(bytes.fromhex(vector["hex"]))
     expected = vector["packet"]
     if expected is None:
         assert packet is None
@@ -54,8 +55,8 @@ def packets(draw: st.DrawFn) -> RtpPacket:
 
 @given(packets())
 def test_what_is_built_is_parsed_again(packet: RtpPacket) -> None:
-    data = rtp.serialize(packet)
-    parsed = rtp.parse_packet(data)
+    data = serialize(packet)
+    parsed = parse_packet(data)
     assert parsed is not None
     for name in (
         "payload_type",
@@ -70,12 +71,12 @@ def test_what_is_built_is_parsed_again(packet: RtpPacket) -> None:
     ):
         assert getattr(parsed, name) == getattr(packet, name), name
     assert len(data) == parsed.header_len + len(packet.payload) + packet.padding_bytes
-    assert rtp.serialize(parsed) == data
+    assert serialize(parsed) == data
 
 
 @given(packets())
 def test_header_is_parsed_in_place_before_decryption(packet: RtpPacket) -> None:
-    data = rtp.serialize(packet)
+    data = serialize(packet)
     header = rtp.parse_header(data)
     assert header is not None
     assert header.payload == b""
@@ -89,7 +90,7 @@ def test_header_is_parsed_in_place_before_decryption(packet: RtpPacket) -> None:
 
 @given(packets())
 def test_every_truncation_is_refused_or_sound(packet: RtpPacket) -> None:
-    data = rtp.serialize(packet)
+    data = serialize(packet)
     full = rtp.parse_header(data)
     assert full is not None
     for size in range(len(data)):
@@ -99,7 +100,7 @@ def test_every_truncation_is_refused_or_sound(packet: RtpPacket) -> None:
 
 @given(st.binary(max_size=120))
 def test_any_bytes(data: bytes) -> None:
-    packet = rtp.parse_packet(data)
+    packet = parse_packet(data)
     if packet is not None:
         assert packet.header_len + len(packet.payload) + packet.padding_bytes == len(data)
         assert sum(map(len, packet.extensions.values())) + len(packet.csrc) <= len(data)

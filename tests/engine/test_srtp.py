@@ -24,6 +24,7 @@ from sfu.engine.reference.srtp import (
     derive_key,
 )
 from sfu.errors import EngineError
+from tests.engine.rtp_wire import serialize
 
 VECTORS = json.loads((Path(__file__).parent.parent / "vectors" / "srtp.json").read_text())
 PROFILES = list(SrtpProfile)
@@ -59,7 +60,7 @@ def packet_bytes(seq: int, payload: bytes = b"payload", *, rich: bool = False, s
     if rich:
         packet.csrc = bytes(range(12))
         packet.extensions = {1: b"0", 5: b"abc", 14: bytes(16)}
-    return rtp.serialize(packet)
+    return serialize(packet)
 
 
 def protect(ours: SrtpContext, packet: bytes, ext_seq: int) -> bytes:

@@ -214,6 +214,18 @@ async def test_a_kernel_that_refuses_gso_is_not_asked_again(rig: Rig) -> None:
     assert rig.count("gso_refused") == 1
 
 
+async def test_a_peer_that_cannot_be_reached_takes_gso_from_nobody(rig: Rig) -> None:
+    await rig.open()
+    [port] = rig.runtime._ports.values()
+    with client() as sock:
+        for remote in (("2001:db8::1", 9), sock.getsockname()):
+            path = Path("udp", port.local, remote)
+            rig.engine.outbox.extend(Transmit(path, bytes([index]) * 10) for index in range(3))
+        rig.runtime._drain()
+        assert [await receive(sock) for _ in range(3)] == [bytes([index]) * 10 for index in range(3)]
+    assert (rig.count("send_failures"), rig.count("gso_refused"), rig.count("gso_sends")) == (3, 0, 1)
+
+
 async def test_what_cannot_be_sent_is_counted_and_not_raised(rig: Rig) -> None:
     await rig.open()
     [local] = rig.runtime.udp_addresses
@@ -417,7 +429,7 @@ def test_deframer_gives_the_frames_back_however_the_stream_is_cut(frames: list[b
     for start, end in zip([0, *cuts], [*cuts, len(stream)], strict=True):
         got += deframer.feed(stream[start:end])
     assert got == [item for item in frames if item]
-    assert deframer.held_bytes == 0
+    assert len(deframer._buffer) == 0
 
 
 @given(st.lists(st.binary(max_size=400), max_size=20))
@@ -429,4 +441,4 @@ def test_deframer_on_anything_holds_less_than_a_frame(chunks: list[bytes]) -> No
         except FramingError:
             return
         assert all(0 < len(item) <= 256 for item in frames)
-        assert deframer.held_bytes < 256 + 2
+        assert len(deframer._buffer) < 256 + 2

@@ -56,6 +56,8 @@ async def test_consent_is_kept_by_the_engine_alone(
     agents = [transport._agent for transport in node._transports.values()]
     now_ns = node._runtime.now_ns()
     assert any(now_ns - (agent.last_check_ns or 0) > 1_000_000_000 for agent in agents), "Python has not heard of them"
+    # Nor does it call them lost.
+    assert all(transport.silent_for_s(now_ns / 1e9) < 1.0 for transport in node._transports.values())
     await hears(bob)
     assert not [event for caller in (ada, bob) for event in caller.events if isinstance(event, SessionEnded)]
     await asyncio.gather(ada.close(), bob.close())

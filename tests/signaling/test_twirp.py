@@ -76,6 +76,11 @@ async def test_protobuf_in_protobuf_out(server: Server) -> None:
     assert info.sid.startswith("RM_")
 
 
+@pytest.mark.parametrize("path", ["Egress/ListEgress", "SIP/ListSIPTrunk", "AgentDispatchService/ListDispatch"])
+async def test_services_that_are_not_there_say_so(server: Server, path: str) -> None:
+    assert await error(server, "", path=f"/twirp/livekit.{path}") == (501, "unimplemented")
+
+
 @pytest.mark.parametrize("path", ["//twirp/livekit.RoomService/ListRooms", "///twirp/livekit.RoomService/ListRooms"])
 async def test_double_slashes_are_tolerated(server: Server, path: str) -> None:
     url = server.url + path
@@ -90,7 +95,7 @@ async def test_double_slashes_are_tolerated(server: Server, path: str) -> None:
         ("/twirp/livekit.RoomService/Nothing", "POST", "application/json"),
         ("/twirp/livekit.RoomService/", "POST", "application/json"),
         ("/twirp/livekit.RoomService/ListRooms/x", "POST", "application/json"),
-        ("/twirp/livekit.Egress/ListEgress", "POST", "application/json"),
+        ("/twirp/livekit.Nothing/ListEgress", "POST", "application/json"),
         ("/twirp/", "POST", "application/json"),
         (PATH + "ListRooms", "GET", "application/json"),
         (PATH + "ListRooms", "DELETE", "application/json"),

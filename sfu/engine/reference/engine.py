@@ -63,7 +63,6 @@ class ReferenceEngine:
         self._last_transport = 0
         self._last_track = 0
         self._last_subscription = 0
-        self._working_for: Transport | None = None
         """The transport that `handle_datagram` or `handle_timeout` works for."""
         self._faults = 0
         self.last_fault: Exception | None = None
@@ -295,14 +294,14 @@ class ReferenceEngine:
     # --- packets and time -------------------------------------------------------------------------------------
 
     def handle_datagram(self, now_ns: int, path: Path, data: bytes) -> None:
-        self._working_for = None
+        self._core.working_for = None
         try:
             self._work_on_datagram(now_ns, path, data)
         except Exception as error:
             self._contain(error)
 
     def handle_timeout(self, now_ns: int) -> None:
-        self._working_for = None
+        self._core.working_for = None
         try:
             self._work_on_time(now_ns)
         except Exception as error:
@@ -312,7 +311,7 @@ class ReferenceEngine:
         """A fault of ours ends the transport that it happened for, and nothing else."""
         self._faults += 1
         self.last_fault = error
-        transport = self._working_for
+        transport = self._core.working_for
         if transport is None:
             return
         transport.is_failed = True
@@ -333,7 +332,7 @@ class ReferenceEngine:
             return
         kind = classify(data)
         if kind is DatagramKind.STUN:
-            self._working_for = transport = self._paths.get(path)
+            core.working_for = transport = self._paths.get(path)
             if transport is not None and transport.answer_check(now_ns, path, data):
                 return
             core.events.append(StunReceived(path, data))
@@ -345,7 +344,7 @@ class ReferenceEngine:
         if transport is None:
             core.drops["unknown_path"] += 1
             return
-        self._working_for = transport
+        core.working_for = transport
         if kind is DatagramKind.DTLS:
             core.events.append(DtlsReceived(transport.handle, path, data))
             return
@@ -365,24 +364,22 @@ class ReferenceEngine:
         for track in self._tracks.values():
             if track.transport.is_failed:
                 continue
-            self._working_for = track.transport
+            core.working_for = track.transport
             if len(track.streams) > 1:
                 routing.refresh_activity(core, now_ns, track)
             for stream in track.streams:
                 if stream.nack:
                     send_nack(stream, stream.nack.due(now_ns, packet_followed=False))
-        self._working_for = None
         run_replays(core, now_ns)
         for transport in self._transports.values():
             if transport.is_failed:
                 continue
-            self._working_for = transport
+            core.working_for = transport
             transport.work()
             if transport.arrivals.is_due(now_ns):
                 for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
                     transport.send_rtcp(feedback)
             run_reports(now_ns, transport)
-        self._working_for = None
         routing.send_keyframe_requests(core, now_ns)
 
     def next_timeout_ns(self) -> int | None:

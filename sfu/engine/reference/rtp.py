@@ -111,14 +111,6 @@ def parse_header(data: bytes) -> RtpPacket | None:
     return packet
 
 
-def parse_packet(data: bytes) -> RtpPacket | None:
-    """A whole unprotected packet. None when malformed."""
-    packet = parse_header(data)
-    if packet is None or not packet.set_payload(data[packet.header_len :]):
-        return None
-    return packet
-
-
 def parse_extensions(profile: int, data: bytes, start: int, end: int) -> dict[int, bytes] | None:
     """The extension elements in `data[start:end]` (RFC 8285 §4.2, §4.3), the last of equal ids.
 
@@ -204,24 +196,6 @@ def build_header(
         first |= 0x20
     second = payload_type | 0x80 if marker else payload_type
     return _FIXED.pack(first, second, seq, timestamp, ssrc) + csrc + extension_block
-
-
-def serialize(packet: RtpPacket) -> bytes:
-    """The unprotected packet, with `padding_bytes` bytes of padding when that is not 0."""
-    padding = packet.padding_bytes
-    header = build_header(
-        packet.payload_type,
-        packet.marker,
-        packet.seq,
-        packet.timestamp,
-        packet.ssrc,
-        csrc=packet.csrc,
-        extension_block=build_extensions(packet.extensions.items()),
-        padding=padding > 0,
-    )
-    if padding:
-        return header + packet.payload + bytes(padding - 1) + bytes((padding,))
-    return header + packet.payload
 
 
 def abs_send_time(now_ns: int) -> bytes:

@@ -15,11 +15,6 @@ REPLAYED = "replayed"
 TOO_OLD = "too_old"
 
 
-def seq_diff(a: int, b: int) -> int:
-    """`a - b` on the 16-bit circle, in -32768..32767: positive when `a` is newer (RFC 1982)."""
-    return ((a - b + 0x8000) & 0xFFFF) - 0x8000
-
-
 def timestamp_diff(a: int, b: int) -> int:
     """`a - b` on the 32-bit circle, in -2^31..2^31-1: positive when `a` is newer."""
     return ((a - b + 0x8000_0000) & 0xFFFF_FFFF) - 0x8000_0000

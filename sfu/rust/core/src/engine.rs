@@ -41,8 +41,6 @@ pub struct Engine {
     next_track: TrackHandle,
     next_subscription: SubscriptionHandle,
     handle_step: u64,
-    /// Slot of the transport that `handle_datagram` or `handle_timeout` works for.
-    working_for: Option<u32>,
     faults: u64,
     last_timeout_ns: Option<u64>,
     removed: Totals,
@@ -86,7 +84,6 @@ impl Engine {
             next_track: first,
             next_subscription: first,
             handle_step: step,
-            working_for: None,
             faults: 0,
             last_timeout_ns: None,
             removed: Totals::default(),
@@ -576,12 +573,12 @@ impl Engine {
 
     /// A panic ends the transport that `work` was for, and nothing else.
     fn contain(&mut self, work: impl FnOnce(&mut Self)) {
-        self.working_for = None;
+        self.state.core.working_for = None;
         if catch_unwind(AssertUnwindSafe(|| work(self))).is_ok() {
             return;
         }
         self.faults += 1;
-        let Some(slot) = self.working_for else { return };
+        let Some(slot) = self.state.core.working_for else { return };
         let Some(transport) = self.state.transports.get_mut(slot) else { return };
         transport.fail();
         self.paths.retain(|_, owner| *owner != slot);
@@ -601,8 +598,8 @@ impl Engine {
         let kind = classify(data);
         match kind {
             DatagramKind::Stun => {
-                self.working_for = self.paths.get(path).copied();
-                let transport = self.working_for.and_then(|slot| state.transports.get_mut(slot));
+                state.core.working_for = self.paths.get(path).copied();
+                let transport = state.core.working_for.and_then(|slot| state.transports.get_mut(slot));
                 if transport.is_some_and(|one| one.answer_check(&mut state.core, now_ns, path, data)) {
                     return;
                 }
@@ -620,7 +617,7 @@ impl Engine {
             state.core.drop_one(DropReason::UnknownPath);
             return;
         };
-        self.working_for = Some(slot);
+        state.core.working_for = Some(slot);
         if kind == DatagramKind::Dtls {
             let event = Event::DtlsReceived { transport: transport.handle, path: *path, data: data.to_vec() };
             state.core.events.push_back(event);
@@ -628,7 +625,7 @@ impl Engine {
         }
         transport.packets_received += 1;
         transport.bytes_received += data.len() as u64;
-        assert!(!transport.is_faulty, "a fault that a test asked for");
+        transport.work();
         if kind == DatagramKind::Rtp {
             handle_rtp(state, now_ns, slot, data);
         } else {
@@ -648,7 +645,7 @@ impl Engine {
             if state.transports.get(owner).is_none_or(|one| one.is_failed) {
                 continue;
             }
-            self.working_for = Some(owner);
+            state.core.working_for = Some(owner);
             let streams = |state: &State| state.tracks.get(*slot).map_or(0, |track| track.streams.len());
             if streams(state) > 1 {
                 routing::refresh_activity(state, now_ns, *slot);
@@ -662,12 +659,11 @@ impl Engine {
                 }
             }
         }
-        self.working_for = None;
         run_replays(state, now_ns);
         for slot in self.transports.values() {
             let Some(transport) = state.transports.get_mut(*slot).filter(|one| !one.is_failed) else { continue };
-            self.working_for = Some(*slot);
-            assert!(!transport.is_faulty, "a fault that a test asked for");
+            state.core.working_for = Some(*slot);
+            transport.work();
             if transport.arrivals.is_due(now_ns) {
                 let (ours, theirs) = (transport.local_ssrc, transport.last_media_ssrc);
                 for feedback in transport.arrivals.build(now_ns, ours, theirs) {
@@ -676,7 +672,6 @@ impl Engine {
             }
             run_reports(state, now_ns, *slot);
         }
-        self.working_for = None;
         routing::send_keyframe_requests(state, now_ns);
     }
 

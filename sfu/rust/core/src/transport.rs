@@ -94,6 +94,11 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
+    /// Something is about to be done for this transport.
+    pub(crate) fn work(&self) {
+        assert!(!self.is_faulty, "a fault that a test asked for");
+    }
+
     pub(crate) fn new(handle: TransportHandle, config: TransportConfig, local_ssrc: u32) -> Self {
         Self {
             handle,
