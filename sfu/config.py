@@ -26,10 +26,6 @@ class SfuConfig:
     """"auto", "rust" or "reference"."""
     engine_threads: int = 0
     """Threads of the Rust engine; 0 is one per core. The reference engine has one."""
-    spread_rooms: bool = False
-    """Give every room to one of the Rust engine's threads, so that rooms wait for nothing in common: for many cores.
-    Then nobody can be moved or forwarded from one room to another. Without it threads share the reading, encrypting
-    and sending, and decide one after the other."""
     max_queued_packets: int = 16_384
     """Packets that may wait for a thread to send them, in each of the Rust engine's send queues; more are dropped."""
 
@@ -120,6 +116,9 @@ class SfuConfig:
     codec_regression_participants: int = 5
     """In a room of at least this size, a video whose publisher prefers it falls back to its backup codec for everyone
     as soon as one subscriber needs that; in a smaller one it is sent in both codecs."""
+    backup_codec_timeout_s: float = 15.0
+    """How long a subscriber that can receive the backup codec only waits for its publisher to send it, before it is
+    told that it cannot have the track. When the codec comes later it gets it all the same."""
     downlink_probe_interval_s: float = 4.0
     """How long a downlink must be free of congestion before more is tried."""
     downlink_probe_backoff_s: float = 30.0

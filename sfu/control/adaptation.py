@@ -19,7 +19,7 @@ from sfu.api import (
 )
 from sfu.control import quality
 from sfu.control.context import ControlContext
-from sfu.control.downlink import Downlink, Want, allocate
+from sfu.control.downlink import Downlink, SteadyBitrates, Want, allocate
 from sfu.control.participant import Participant
 from sfu.control.publication import Encoding
 from sfu.control.room import Room
@@ -30,6 +30,9 @@ from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 INTERVAL_S = 1.0
 LOST_S = 10.0
 """A peer that has not checked its path for this long is lost; libwebrtc checks every 2.5 s at least."""
+REPORTED_AFTER_S = 12.0
+"""What a publisher lost may still be in its receivers' reports: those of sound come every five seconds or so, are of
+the time since the one before, and stand until the next."""
 UNKNOWN_LOWEST_BPS, UNKNOWN_RATIO = 100_000, 3
 """Costs of a layer that is not sent now and whose bitrate its publisher did not announce."""
 SVC_SHARES = (0.15, 0.4, 1.0)
@@ -38,7 +41,7 @@ LAST_PRIORITY = 1 << 32
 
 
 @dataclass(slots=True)
-class _Flow:
+class Flow:
     """What one subscription sent since the figures before."""
 
     packets: int
@@ -48,18 +51,24 @@ class _Flow:
     rtt_ms: float
 
 
-class _Figures:
-    """The engine's figures and what has changed since those before."""
+class Figures:
+    """The engine's figures at one time, and what has changed since those before."""
 
-    def __init__(self, stats: EngineStats, now_s: float, before: _Figures | None) -> None:
+    def __init__(self, stats: EngineStats, now_s: float, before: Figures | None) -> None:
         self._at_s = now_s
         self._subscriptions = {one.subscription: one for one in stats.subscriptions}
         self.layers: dict[TrackHandle, Sequence[LayerStats]] = {one.track: one.layers for one in stats.tracks}
         self._before = before
+        self._lost: dict[TrackHandle, list[tuple[float, float]]] = {}
+        """By track, when and which share of it was lost before it came here."""
         if before is not None:
             before._before = None
+        for track in self.layers:
+            earlier = before._lost.get(track, []) if before is not None else []
+            lost = [*earlier, (now_s, self.loss_of(track) or 0.0)]
+            self._lost[track] = [one for one in lost if now_s - one[0] < REPORTED_AFTER_S]
 
-    def flow(self, subscription: Subscription) -> _Flow | None:
+    def flow(self, subscription: Subscription) -> Flow | None:
         handle, encoding, before = subscription.handle, subscription.encoding, self._before
         if handle is None or encoding is None:
             return None
@@ -70,11 +79,12 @@ class _Figures:
         elapsed_s = self._at_s - before._at_s
         bitrate_bps = 8 * (now.bytes_sent - earlier.bytes_sent) / elapsed_s
         packets = now.packets_sent - earlier.packets_sent
-        loss = max(0.0, now.fraction_lost - (self.loss_of(encoding.track) or 0.0))
+        lost_before = max((share for _, share in self._lost.get(encoding.track, ())), default=0.0)
+        loss = max(0.0, now.fraction_lost - lost_before)
         if packets > 0:
             # What a resend without RTX mends is no loss in receiver reports, yet it was lost on the way.
             loss = max(loss, (now.retransmitted_packets_sent - earlier.retransmitted_packets_sent) / packets)
-        return _Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0)
+        return Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0)
 
     def loss_of(self, track: TrackHandle) -> float | None:
         """Share of a track's packets that was lost for good; None while it sends nothing."""
@@ -92,7 +102,8 @@ class Adaptation:
         self._rooms = rooms
         self._downlinks: dict[TransportHandle, Downlink] = {}
         self._sent_bps: dict[TransportHandle, float] = {}
-        self._figures: _Figures | None = None
+        self._bitrates = SteadyBitrates()
+        self._figures: Figures | None = None
         self._quality = QualityWatch(context)
         self._quality_due_s = 0.0
 
@@ -117,7 +128,10 @@ class Adaptation:
         )
         if not quality_due and not suspicious:
             return
-        self._figures = figures = _Figures(self._context.engine.stats(), now_s, self._figures)
+        self._figures = figures = Figures(self._context.engine.stats(), now_s, self._figures)
+        self._bitrates.update(
+            now_s, {track: [one.bitrate_bps for one in layers] for track, layers in figures.layers.items()}
+        )
         for room in rooms:
             speakers = {speaker.participant_id for speaker in room.active_speakers()}
             for participant in room.participants():
@@ -137,7 +151,7 @@ class Adaptation:
 
     # --- one downlink -----------------------------------------------------------------------------------------
 
-    def _fit(self, participant: Participant, speakers: set[ParticipantId], figures: _Figures, now_s: float) -> None:
+    def _fit(self, participant: Participant, speakers: set[ParticipantId], figures: Figures, now_s: float) -> None:
         transport = participant.subscriber.transport
         downlink = self._downlinks.get(transport.handle) if transport is not None else None
         if transport is None or downlink is None:
@@ -149,7 +163,11 @@ class Adaptation:
         if downlink.update(now_s, sent_bps, loss):
             self._context.counters["downlink_cuts"] += 1
         wants = [
-            Want(layer_costs(one, figures.layers), None if one.paused else one.allowed_spatial, participant.allow_pause)
+            Want(
+                layer_costs(one, figures.layers, self._bitrates),
+                None if one.paused else one.allowed_spatial,
+                participant.allow_pause,
+            )
             for one in videos
         ]
         if downlink.limit_bps is not None and downlink.may_try(now_s):
@@ -161,11 +179,8 @@ class Adaptation:
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
             if subscription.paused != (layer is None):
-                subscription.paused = layer is None
-                publication = subscription.publication
-                states.append(
-                    StreamState(publication.publisher.info.participant_id, publication.track_id, subscription.paused)
-                )
+                subscription.set_paused(layer is None)
+                states.append(subscription.stream_state())
             subscription.apply_settings(self._context.engine)
         if states:
             participant.emit(StreamStatesChanged(states))
@@ -188,7 +203,7 @@ def _priority(subscription: Subscription, speakers: set[ParticipantId]) -> tuple
     )
 
 
-def _sent_and_lost(videos: Sequence[Subscription], figures: _Figures) -> tuple[float, float]:
+def _sent_and_lost(videos: Sequence[Subscription], figures: Figures) -> tuple[float, float]:
     """Bits per second sent, and the share of them that is lost."""
     flows = [flow for one in videos if (flow := figures.flow(one)) is not None]
     sent_bps = sum(flow.bitrate_bps for flow in flows)
@@ -196,20 +211,22 @@ def _sent_and_lost(videos: Sequence[Subscription], figures: _Figures) -> tuple[f
     return sent_bps, lost_bps / sent_bps if sent_bps > 0 else 0.0
 
 
-def layer_costs(subscription: Subscription, layers: Mapping[TrackHandle, Sequence[LayerStats]]) -> list[float]:
+def layer_costs(
+    subscription: Subscription, layers: Mapping[TrackHandle, Sequence[LayerStats]], bitrates: SteadyBitrates
+) -> list[float]:
     """Bitrates of the layers up to the wanted one, lowest first: measured where they are sent, else announced."""
     encoding = subscription.encoding or subscription.publication.primary
-    streams = layers.get(encoding.track, ())
+    streams, measured = layers.get(encoding.track, ()), bitrates.of(encoding.track)
     announced = encoding.target_layers()
     if len(streams) > 1:
         costs: list[float] = []
         for index, stream in enumerate(streams):
-            bitrate_bps: float = stream.bitrate_bps if stream.active else 0
+            bitrate_bps = measured[index] if stream.active else 0
             if not bitrate_bps and index < len(announced):
                 bitrate_bps = announced[index].bitrate_bps
             costs.append(bitrate_bps or (UNKNOWN_RATIO * costs[-1] if costs else UNKNOWN_LOWEST_BPS))
     else:
-        total = float(streams[0].bitrate_bps if streams else 0)
+        total = measured[0] if measured else 0.0
         costs = [total * share for share in _shares(encoding)]
     return costs[: subscription.desired_spatial + 1]
 
@@ -231,12 +248,10 @@ class QualityWatch:
     def __init__(self, context: ControlContext) -> None:
         self._context = context
         self._points: dict[ParticipantId, float] = {}
-        self._told: dict[ParticipantId, dict[ParticipantId, ConnectionGrade]] = {}
         self._missing: dict[TrackHandle, int] = {}
 
-    def run(self, rooms: Sequence[Room], figures: _Figures, now_s: float) -> None:
+    def run(self, rooms: Sequence[Room], figures: Figures, now_s: float) -> None:
         points: dict[ParticipantId, float] = {}
-        told: dict[ParticipantId, dict[ParticipantId, ConnectionGrade]] = {}
         missing: dict[TrackHandle, int] = {}
         for room in rooms:
             grades: dict[ParticipantId, ConnectionQuality] = {}
@@ -251,11 +266,11 @@ class QualityWatch:
                     grade, smoothed = ConnectionGrade.LOST, 0.0
                 grades[participant_id] = ConnectionQuality(participant_id, grade, quality.mean_opinion_score(smoothed))
             for participant in room.participants():
-                told[participant.info.participant_id] = self._tell(participant, grades)
-        self._points, self._told, self._missing = points, told, missing
+                _tell(participant, grades)
+        self._points, self._missing = points, missing
 
     def _sending(
-        self, participant: Participant, figures: _Figures, missing_now: dict[TrackHandle, int]
+        self, participant: Participant, figures: Figures, missing_now: dict[TrackHandle, int]
     ) -> Iterable[float]:
         for publication in participant.publisher.publications:
             if publication.info.muted:
@@ -274,18 +289,16 @@ class QualityWatch:
                 lasting = min(missing, self._missing.get(encoding.track, 0))
                 yield quality.points(loss, jitter_ms=jitter_ms, missing_layers=lasting)
 
-    def _tell(
-        self, viewer: Participant, grades: Mapping[ParticipantId, ConnectionQuality]
-    ) -> dict[ParticipantId, ConnectionGrade]:
-        subscriptions = viewer.subscriber.subscriptions.values()
-        seen = {viewer.info.participant_id: None}
-        seen |= dict.fromkeys(one.publication.publisher.info.participant_id for one in subscriptions)
-        before = self._told.get(viewer.info.participant_id, {})
-        qualities = [grades[participant_id] for participant_id in seen if participant_id in grades]
-        changed = [one for one in qualities if before.get(one.participant_id) is not one.grade]
-        if changed:
-            viewer.emit(ConnectionQualitiesChanged(changed))
-        return {one.participant_id: one.grade for one in qualities}
+
+def _tell(viewer: Participant, grades: Mapping[ParticipantId, ConnectionQuality]) -> None:
+    subscriptions = viewer.subscriber.subscriptions.values()
+    seen = {viewer.info.participant_id: None}
+    seen |= dict.fromkeys(one.publication.publisher.info.participant_id for one in subscriptions)
+    qualities = [grades[participant_id] for participant_id in seen if participant_id in grades]
+    changed = [one for one in qualities if viewer.told_grades.get(one.participant_id) is not one.grade]
+    if changed:
+        viewer.emit(ConnectionQualitiesChanged(changed))
+    viewer.told_grades = {one.participant_id: one.grade for one in qualities}
 
 
 def _missing_layers(encoding: Encoding, streams: Sequence[LayerStats], wanted: int) -> int:
@@ -298,7 +311,7 @@ def _missing_layers(encoding: Encoding, streams: Sequence[LayerStats], wanted: i
     return max(0, expected[-1] - active[-1]) if expected and active else 0
 
 
-def _receiving(participant: Participant, figures: _Figures) -> Iterable[float]:
+def _receiving(participant: Participant, figures: Figures) -> Iterable[float]:
     for subscription in participant.subscriber.subscriptions.values():
         flow = figures.flow(subscription)
         if subscription.paused:

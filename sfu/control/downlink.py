@@ -2,7 +2,8 @@
 
 The estimate is the receiver's own (REMB, draft-alvestrand-rmcat-remb-03). libwebrtc raises it by about 8 % a second and
 never above 1.5 times what arrives, so a low estimate alone says nothing: it may only lag behind. It lowers it at once
-when delay grows, to 0.85 of what arrived. So a downlink counts as congested when the estimate has fallen well below
+when delay grows, to 0.85 of what arrived. Its first one comes after five seconds and is what one of them brought, which
+with a bursty video may be half of the mean. So a downlink counts as congested when the estimate has fallen well below
 what is sent, has fallen a little twice in short order, or when much is lost beside a low estimate. Since an estimate
 cannot rise above what is tried, more is tried after a while without congestion, and after ever longer ones when that
 failed.
@@ -11,8 +12,10 @@ failed.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+
+from sfu.ids import TrackHandle
 
 FELL = 0.97
 """An estimate below this share of the one before has fallen; libwebrtc reports such a one at once."""
@@ -28,6 +31,8 @@ JUDGED_S = 6.0
 """Congestion within this time after a try is the fault of the try."""
 MARGIN = 0.85
 """Share of what gets through that is used afterwards."""
+KEPT = 0.8
+"""Share of a layer's bitrate that still counts a second later, whatever it sends then."""
 TOLERANCE = 1.15
 """What a subscriber has already may grow this much above the limit before it is taken away."""
 
@@ -44,11 +49,13 @@ class Downlink:
         self._fallen_at_s: list[float] = []
         self._cut_at_s = -math.inf
         self._tried_at_s = -math.inf
+        self._before_try_bps = math.inf
+        self._loses_much = False
         self._quiet_since_s = -math.inf
 
     def handle_estimate(self, now_s: float, bitrate_bps: int) -> None:
         before, self.estimate_bps = self.estimate_bps, bitrate_bps
-        if before is None or bitrate_bps < FELL * before:
+        if before is not None and bitrate_bps < FELL * before:
             self._fallen_at_s.append(now_s)
 
     def is_suspicious(self, sent_bps: float) -> bool:
@@ -57,6 +64,7 @@ class Downlink:
 
     def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
         """With what is sent now and the share of it that is lost. True when `limit_bps` went down."""
+        self._loses_much = loss >= LOSS
         self._fallen_at_s = [at_s for at_s in self._fallen_at_s if now_s - at_s < MEMORY_S]
         if now_s - self._cut_at_s < SETTLE_S or not self._is_congested(sent_bps, loss):
             return False
@@ -65,7 +73,12 @@ class Downlink:
             # A fallen estimate is 0.85 of what arrived already.
             arriving = min(arriving, self.estimate_bps / MARGIN)
         self.limit_bps = min(MARGIN * arriving, self.limit_bps or math.inf)
-        self._wait_s = min(2 * self._wait_s, self._max_s) if now_s - self._tried_at_s < JUDGED_S else self._base_s
+        if now_s - self._tried_at_s < JUDGED_S:
+            # Losses are reported late, so that too much seems to arrive at first; what was sent before did fit.
+            self.limit_bps = min(self.limit_bps, self._before_try_bps)
+            self._wait_s = min(2 * self._wait_s, self._max_s)
+        else:
+            self._wait_s = self._base_s
         self._cut_at_s = self._quiet_since_s = now_s
         self._fallen_at_s.clear()
         return True
@@ -78,8 +91,10 @@ class Downlink:
         return loss >= LOSS or fallen > 1 or (fallen == 1 and estimate < FAR_BELOW * sent_bps)
 
     def may_try(self, now_s: float) -> bool:
-        """Whether it has been free of congestion for long enough to try more."""
-        return self.limit_bps is not None and now_s - self._quiet_since_s >= self._wait_s
+        """Whether it has been free of congestion for long enough to try more. What is lost meanwhile may be of the
+        queue that drains, or of a bad line: that is not waited for as well."""
+        wait_s = self._max_s if self._loses_much else self._wait_s
+        return self.limit_bps is not None and now_s - self._quiet_since_s >= wait_s
 
     def try_more(self, now_s: float, needed_bps: float | None) -> None:
         """Allow `needed_bps`; None when everything that is wanted is sent already: then there is no limit any more."""
@@ -88,8 +103,33 @@ class Downlink:
             self.limit_bps = None
             self._wait_s = self._base_s
         else:
+            self._before_try_bps = self.limit_bps or math.inf
             self.limit_bps = needed_bps
             self._tried_at_s = now_s
+
+
+class SteadyBitrates:
+    """Bitrates of layers as they count for a share: a rise at once, a decline slowly. An encoder that went over its
+    target sends little or nothing in the next second, and that is no room for others."""
+
+    def __init__(self) -> None:
+        self._bitrates: dict[TrackHandle, list[float]] = {}
+        self._updated_at_s = 0.0
+
+    def update(self, now_s: float, bitrates_now: Mapping[TrackHandle, Sequence[float]]) -> None:
+        """Bits per second of the last second of each layer. A track that is not in it is forgotten."""
+        before, self._bitrates = self._bitrates, {}
+        kept = KEPT ** (now_s - self._updated_at_s)
+        self._updated_at_s = now_s
+        for track, bitrates in bitrates_now.items():
+            earlier = before.get(track, ())
+            if len(earlier) != len(bitrates):
+                earlier = [0.0] * len(bitrates)
+            self._bitrates[track] = [max(new, kept * old) for new, old in zip(bitrates, earlier, strict=True)]
+
+    def of(self, track: TrackHandle) -> Sequence[float]:
+        """By layer, lowest first; empty for an unknown track."""
+        return self._bitrates.get(track, ())
 
 
 @dataclass(frozen=True, slots=True)

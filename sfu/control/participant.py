@@ -11,6 +11,7 @@ from sfu.api import (
     AddTrackRequest,
     Answer,
     ClientDescription,
+    ConnectionGrade,
     DataKind,
     DataTrackInfo,
     DataTrackRequest,
@@ -85,6 +86,8 @@ class Participant:
         """Of the rooms that this participant is forwarded to."""
         self.former_ids: frozenset[ParticipantId] = frozenset()
         self._announced_subscribed: set[TrackId] = set()
+        self.told_grades: Mapping[ParticipantId, ConnectionGrade] = {}
+        """How good the client believes the connections are: its own and those of whom it receives."""
         self.messages = Messages(self, context)
         self.client: ClientDescription = request.client
         self.allow_pause = request.allow_pause
@@ -404,8 +407,10 @@ class Participant:
         self.emit(ParticipantsUpdated([*self._room.departed(), self._info, *self.others()]))
         for publication in self._room.publications():
             self.wishes.repeat(publication)
+        self.told_grades = {}
         self.data_subscriber.repeat()
         self.publisher.repeat_demand()
+        self.subscriber.repeat_states()
         self.subscriber.negotiator.restart()
 
     def _cancel_departure(self) -> None:
@@ -440,6 +445,8 @@ class Participant:
         before, publications = self._info, self.publisher.publications
         self._leave_room(self._room, publications)
         self._room = room
+        transports = (self.publisher.transport, self.subscriber.transport)
+        self._context.engine.set_group([one.handle for one in transports if one is not None], room.group)
         self._blobs = Blobs(self._context.config, room.blob_budget)
         self._announced_subscribed.clear()
         self.former_ids |= {before.participant_id}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Protocol
 
-from sfu.api import DataKind, SubscriptionRefused, TrackSettings
+from sfu.api import DataKind, StreamStatesChanged, SubscriptionRefused, TrackSettings
 from sfu.control.context import ControlContext
 from sfu.control.publication import Publication
 from sfu.control.subscription import Subscription, new_ssrc
@@ -98,6 +98,12 @@ class Subscriber:
             subscription.apply_settings(self._context.engine)
             subscription.publication.note_demand(subscription)
 
+    def repeat_states(self) -> None:
+        """The client was away: it may have missed which videos were paused for want of room, or go on."""
+        states = [one.stream_state() for one in self.subscriptions.values() if one.was_paused]
+        if states:
+            self._participant.emit(StreamStatesChanged(states))
+
     def _take_ssrc(self) -> int:
         ssrc = new_ssrc(self._ssrcs)
         self._ssrcs.add(ssrc)
@@ -113,9 +119,10 @@ class Subscriber:
             self._register(subscription, before)
         elif before is not None and subscription.handle is None:
             self._context.subscriptions.pop(before, None)
-        if subscription.refused:
+        if subscription.refused and not subscription.gave_up:
             self.refuse(subscription)
-        else:
+        elif not subscription.refused:
+            self._watch(subscription)
             subscription.publication.note_demand(subscription)
 
     def _register(self, subscription: Subscription, before: SubscriptionHandle | None) -> None:
@@ -127,6 +134,10 @@ class Subscriber:
 
     def reattach(self, subscription: Subscription) -> None:
         """The publication's encodings are others now: take the best of them."""
+        if subscription.gave_up and subscription.publication.backup is not None:
+            # It came late. The section may be others' by now.
+            subscription.gave_up = subscription.refused = False
+            self.negotiator.mark_changed()
         if self.transport is None or subscription.encoding is subscription.best_encoding():
             return
         before = subscription.handle
@@ -135,10 +146,25 @@ class Subscriber:
             self._register(subscription, before)
         elif before is not None:
             self._context.subscriptions.pop(before, None)
+        if not subscription.refused:
+            self._watch(subscription)
         subscription.publication.note_demand(subscription)
+
+    def _watch(self, subscription: Subscription) -> None:
+        """Nobody waits for ever for a backup codec that its publisher does not send."""
+        if subscription.encoding is not None or not subscription.waits_for_backup:
+            subscription.stop_waiting()
+        elif subscription.patience is None:
+            timeout_s = self._context.config.backup_codec_timeout_s
+            subscription.patience = self._context.loop.call_later(timeout_s, self._give_up, subscription)
+
+    def _give_up(self, subscription: Subscription) -> None:
+        subscription.gave_up = True
+        self.refuse(subscription)
 
     def refuse(self, subscription: Subscription) -> None:
         """The client cannot take it in any form: it is told so, and nobody else notices."""
+        subscription.stop_waiting()
         subscription.refused = True
         self._context.counters["subscriptions_refused"] += 1
         self._participant.emit(SubscriptionRefused(subscription.publication.track_id))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import secrets
 from collections.abc import Container
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from sfu.api import TrackSettings, VideoLayerInfo
+from sfu.api import StreamState, TrackSettings, VideoLayerInfo
 from sfu.control.allocator import target_layer
 from sfu.control.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publication import Encoding, Publication, best_quality, codec_name
@@ -48,6 +49,12 @@ class Subscription:
         """The highest layer for which the downlink has room."""
         self.paused = False
         """The downlink has no room for it."""
+        self.was_paused = False
+        """That was ever so."""
+        self.patience: asyncio.TimerHandle | None = None
+        """Runs while it waits for the backup codec."""
+        self.gave_up = False
+        """It has waited in vain."""
         self._accepted: AcceptedSection | None = None
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
@@ -100,17 +107,18 @@ class Subscription:
 
     def wants(self) -> tuple[str, int]:
         """Codec and quality, for dynacast."""
-        if self.encoding is None and self._waits_for_backup():
+        if self.encoding is None and self.waits_for_backup:
             return codec_name(self.publication.info.codecs[1].mime_type), HIGHEST_QUALITY
         name = (self.encoding or self.publication.primary).name
         if self.refused or self.settings.disabled:
             return name, OFF
         return name, best_quality(self.target_layers(), self.desired_spatial)
 
-    def _waits_for_backup(self) -> bool:
+    @property
+    def waits_for_backup(self) -> bool:
         """The client can receive the backup codec only, which the publisher does not send yet."""
         publication, accepted = self.publication, self._accepted
-        if accepted is None or publication.backup is not None:
+        if accepted is None or publication.backup is not None or self.gave_up:
             return False
         return any(key in accepted.payloads for key in publication.backup_variants)
 
@@ -139,9 +147,10 @@ class Subscription:
         accepted, encoding = self._accepted, self.best_encoding()
         self.detach(engine)
         if accepted is None or encoding is None:
-            self.refused = accepted is not None and not self._waits_for_backup()
+            self.refused = accepted is not None and not self.waits_for_backup
             return False
         self.encoding = encoding
+        self.refused = False
         self._is_av1 = self._sends_av1()
         extensions = dict(accepted.extensions)
         if not self._is_av1:
@@ -161,6 +170,15 @@ class Subscription:
         self.apply_settings(engine)
         return True
 
+    def set_paused(self, paused: bool) -> None:
+        """For want of room in the downlink, from the next `apply_settings` on."""
+        self.paused = paused
+        self.was_paused = self.was_paused or paused
+
+    def stream_state(self) -> StreamState:
+        publication = self.publication
+        return StreamState(publication.publisher.info.participant_id, publication.track_id, self.paused)
+
     def apply_settings(self, engine: EngineCommands) -> None:
         if self.handle is None:
             return
@@ -178,7 +196,13 @@ class Subscription:
         self.encoding = None
         self._applied = None
 
+    def stop_waiting(self) -> None:
+        if self.patience is not None:
+            self.patience.cancel()
+            self.patience = None
+
     def release(self, engine: EngineCommands) -> None:
         """It has no section any more."""
+        self.stop_waiting()
         self.detach(engine)
         self._accepted = None

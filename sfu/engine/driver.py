@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sfu.engine.api import (
@@ -41,6 +41,7 @@ LOG_INTERVAL_S = 1.0
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
+_GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE)
 _RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1
 """One more than allowed, so that the engine sees (and counts) what is too long."""
 
@@ -50,11 +51,12 @@ class Watcher(Protocol):
 
     def transport_added(self) -> None: ...
     def transport_removed(self) -> None: ...
+    def transports_moved(self) -> None: ...
     def path_authenticated(self, path: Path) -> None: ...
 
 
 class WatchedCommands:
-    """The engine's commands. Four are watched: paths authenticate TCP connections, transports need a tick."""
+    """The engine's commands. Some are watched: paths authenticate TCP connections, transports need a tick."""
 
     def __init__(self, engine: EngineCommands, runtime: Watcher) -> None:
         self._engine = engine
@@ -84,6 +86,14 @@ class WatchedCommands:
     def remove_transport(self, transport: TransportHandle) -> None:
         self._engine.remove_transport(transport)
         self._runtime.transport_removed()
+
+    def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
+        self._engine.set_group(transports, group)
+        self._runtime.transports_moved()
+
+    def join_groups(self, group: int, into: int) -> None:
+        self._engine.join_groups(group, into)
+        self._runtime.transports_moved()
 
     def allow_path(self, transport: TransportHandle, path: Path) -> None:
         self._engine.allow_path(transport, path)
@@ -263,12 +273,12 @@ class AsyncioRuntime:
             segment = struct.pack("=H", len(run[0]))
             try:
                 port.sock.sendmsg(run, [(_SOL_UDP, _UDP_SEGMENT, segment)], 0, path.remote)
-            except BlockingIOError:
-                self._counters["send_failures"] += len(run)
-                return
             except OSError as error:
-                # The kernel, or the device of this route, cannot: EMSGSIZE is this run's own fault.
-                port.gso = error.errno == errno.EMSGSIZE
+                if error.errno not in _GSO_REFUSED:
+                    self._counters["send_failures"] += len(run)
+                    return
+                # EIO: the device cannot. The others say that a datagram does not fit this peer's path (udp(7)).
+                port.gso = error.errno != errno.EIO
                 self._counters["gso_refused"] += 1
             else:
                 self._counters["datagrams_sent"] += len(run)
@@ -296,6 +306,9 @@ class AsyncioRuntime:
 
     def transport_removed(self) -> None:
         self._transports -= 1
+
+    def transports_moved(self) -> None:
+        """One thread has them all."""
 
     def path_authenticated(self, path: Path) -> None:
         if path.protocol == "tcp":

@@ -184,14 +184,18 @@ class IceRegistry:
         if established:
             self._release_half_open(agent)
 
+    def heard_at_ns(self, agent: IceAgent) -> int | None:
+        """When the peer last proved to be there; None before the first check."""
+        handled_ns = agent.last_check_ns
+        if handled_ns is None:
+            return None
+        # The engine has answered since, most of the time: it takes the checks on the path of the media.
+        return max(handled_ns, self._runtime.commands.last_check_ns(agent.handle) or 0)
+
     def consent_expired(self, agent: IceAgent, now_ns: int, timeout_ns: int) -> bool:
         """Whether the peer was last heard `timeout_ns` ago or longer (RFC 7675 §5.1). False before the first check."""
-        heard_ns = agent.last_check_ns
-        if heard_ns is None or now_ns - heard_ns < timeout_ns:
-            return False
-        # The engine has answered since, most of the time: it takes the checks on the path of the media.
-        answered_ns = self._runtime.commands.last_check_ns(agent.handle)
-        return answered_ns is None or now_ns - answered_ns >= timeout_ns
+        heard_at_ns = self.heard_at_ns(agent)
+        return heard_at_ns is not None and now_ns - heard_at_ns >= timeout_ns
 
     def remove(self, agent: IceAgent) -> None:
         for ufrag in agent.ufrags:

@@ -139,8 +139,8 @@ class Transport:
 
     def silent_for_s(self, now_s: float) -> float:
         """How long ago the peer last checked its path; `now_s` is monotonic. 0 before its first check."""
-        checked_at_ns = self._agent.last_check_ns
-        return 0.0 if checked_at_ns is None else max(0.0, now_s - checked_at_ns / 1e9)
+        heard_at_ns = self._registry.heard_at_ns(self._agent)
+        return 0.0 if heard_at_ns is None else max(0.0, now_s - heard_at_ns / 1e9)
 
     def restart_ice(self) -> None:
         """New local credentials, in `local()` from now on. The old ones end when the peer nominates with the new."""

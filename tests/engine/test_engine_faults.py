@@ -8,7 +8,7 @@ import pytest
 
 from sfu.engine.api import PacketEngine, TransportConfig, TransportFailed
 from sfu.errors import EngineError
-from tests.engine.harness import AUDIO_TYPE, MS, SECOND, Bystanders, Net, Peer, Source
+from tests.engine.harness import AUDIO_TYPE, MS, SECOND, Bystanders, Net, Peer, Source, Vp8Source
 from tests.engine.test_engine_consent import PWD, UFRAG, request
 
 
@@ -63,6 +63,25 @@ def test_a_subscriber_that_failed_gets_nothing_and_its_publisher_goes_on(net: Ne
     assert call.subscriber.take_rtp() == []
     assert len(second.take_rtp()) == 3
     assert net.engine.stats().faults == 1
+
+
+def test_a_fault_in_a_replay_ends_that_viewer_and_not_the_others(net: Net) -> None:
+    call = Bystanders(net)
+    publisher = net.peer()
+    track = publisher.publish_video(keyframe_cache_bytes=65_536, pli=False)
+    source = Vp8Source(publisher, 1000)
+    source.frame(key=True, packets=2)
+    source.frame(packets=2)
+    bad, good = net.peer(), net.peer()
+    for viewer in (bad, good):
+        viewer.subscribe(track, ssrc=6000)
+    engine: Any = net.engine
+    engine.inject_fault(bad.transport)
+    net.advance(SECOND)
+    assert net.take_events(TransportFailed) == [TransportFailed(bad.transport)]
+    assert (bad.take_rtp(), len(good.take_rtp())) == ([], 4)
+    assert net.engine.stats().faults == 1
+    call.talk(3)
 
 
 def test_its_owner_can_still_work_on_it(net: Net) -> None:

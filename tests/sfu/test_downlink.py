@@ -3,12 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sfu.api import ConnectionGrade
 from sfu.control import quality
-from sfu.control.downlink import SETTLE_S, TOLERANCE, Allocation, Downlink, Want, allocate
+from sfu.control.adaptation import REPORTED_AFTER_S, Figures
+from sfu.control.downlink import (
+    JUDGED_S,
+    KEPT,
+    SETTLE_S,
+    TOLERANCE,
+    Allocation,
+    Downlink,
+    SteadyBitrates,
+    Want,
+    allocate,
+)
+from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats
+from sfu.ids import SubscriptionHandle, TrackHandle
 
 PROBE_S, MAX_PROBE_S = 4.0, 30.0
 COSTS = (100.0, 400.0, 1500.0)
@@ -26,15 +41,14 @@ def downlink(*estimates_bps: int, at_s: float = 0.0) -> Downlink:
     [
         ((), 1500, 0.9),  # nothing is known of the other end
         ((2000,), 1500, 0.3),  # loss that has nothing to do with the amount
-        ((300, 320, 340), 1500, 0.0),  # it only lags behind: no fall since the first
+        ((300, 320, 340), 1500, 0.0),  # it only lags behind
+        ((340,), 1500, 0.0),  # the first one says little
         ((2000, 1900), 1950, 0.0),  # one small fall
         ((2000, 1200), 1100, 0.0),  # still more than what is sent
     ],
 )
 def test_what_is_no_congestion(estimates_bps: Sequence[int], sent_bps: float, loss: float) -> None:
-    link = downlink(*estimates_bps[:1], at_s=-10.0)
-    for estimate_bps in estimates_bps[1:]:
-        link.handle_estimate(0.0, estimate_bps)
+    link = downlink(*estimates_bps)
     assert not link.update(1.0, sent_bps, loss)
     assert link.limit_bps is None
 
@@ -42,23 +56,19 @@ def test_what_is_no_congestion(estimates_bps: Sequence[int], sent_bps: float, lo
 @pytest.mark.parametrize(
     ("estimates_bps", "loss", "limit_bps"),
     [
-        ((340,), 0.0, 340),  # the first estimate is far below
         ((2000, 900), 0.0, 900),
         ((2000, 1400, 1300), 0.0, 0.85 * 1500),  # twice a little
         ((300, 320), 0.5, 0.85 * 750),  # it lags behind, and half is lost
     ],
 )
 def test_what_is_congestion(estimates_bps: Sequence[int], loss: float, limit_bps: float) -> None:
-    link = Downlink(PROBE_S, MAX_PROBE_S)
-    link.handle_estimate(-10.0 if len(estimates_bps) > 1 else 0.0, estimates_bps[0])
-    for estimate_bps in estimates_bps[1:]:
-        link.handle_estimate(0.0, estimate_bps)
+    link = downlink(*estimates_bps)
     assert link.update(1.0, 1500, loss)
     assert link.limit_bps == pytest.approx(limit_bps)
 
 
 def test_more_is_tried_later_each_time_that_it_failed() -> None:
-    link = downlink(340)
+    link = downlink(2000, 340)
     assert link.update(0.0, 1500, 0.0)
     now_s = 0.0
     waits = []
@@ -76,8 +86,71 @@ def test_more_is_tried_later_each_time_that_it_failed() -> None:
     assert waits == [PROBE_S, 8.0, 16.0, MAX_PROBE_S, MAX_PROBE_S]
 
 
+@pytest.mark.parametrize(
+    "seconds",
+    [
+        [(747, 1126), (781, 1097), (842, 258), (856, 1144), (971, 1123), (1006, 1143)],
+        [(677, 2194), (699, 569), (711, 735), (776, 1988), (826, 1053), (924, 2006)],
+        [(773, 522), (821, 1097), (903, 1660)],
+        [(1190, 1974), (1295, 1239), (1398, 1377)],
+    ],
+)
+def test_a_bursty_video_on_a_good_line_is_left_alone(seconds: Sequence[tuple[int, int]]) -> None:
+    """Estimates of receivers that got everything, and what was sent meanwhile, as recorded."""
+    link = Downlink(PROBE_S, MAX_PROBE_S)
+    for second, (estimate_kbps, sent_kbps) in enumerate(seconds):
+        link.handle_estimate(float(second), 1000 * estimate_kbps)
+        assert not link.update(float(second), 1000.0 * sent_kbps, 0.0)
+    assert link.limit_bps is None
+
+
+def test_after_a_try_that_failed_it_is_as_before_however_much_seemed_to_arrive() -> None:
+    """As recorded on a line of 400 kbit/s: the loss that the try made was not reported whole yet."""
+    link = downlink(600_000, 245_000)
+    assert link.update(0.0, 1_288_000, 0.949)
+    fits = link.limit_bps
+    assert not link.update(PROBE_S, 170_000, 0.0)
+    assert link.may_try(PROBE_S)
+    link.try_more(PROBE_S, 1_479_000)
+    assert link.update(PROBE_S + SETTLE_S, 1_605_000, 0.198)
+    assert link.limit_bps == fits
+
+
+def test_what_works_for_long_is_not_blamed_on_the_try() -> None:
+    link = downlink(2000, 340)
+    link.update(0.0, 1500, 0.0)
+    link.try_more(PROBE_S, 1000)
+    later_s = PROBE_S + JUDGED_S
+    assert link.update(later_s, 1000, 0.2)
+    assert link.limit_bps == pytest.approx(0.85 * 800)
+
+
+def test_a_layer_that_pauses_for_a_second_is_not_cheap() -> None:
+    bitrates = SteadyBitrates()
+    track, other = TrackHandle(1), TrackHandle(2)
+    bitrates.update(10.0, {track: [100.0, 400.0], other: [50.0]})
+    assert (bitrates.of(track), bitrates.of(other)) == ([100.0, 400.0], [50.0])
+    bitrates.update(11.0, {track: [150.0, 0.0]})
+    assert bitrates.of(track) == [150.0, 400 * KEPT]
+    assert not bitrates.of(other)
+    bitrates.update(14.0, {track: [10.0, 300.0]})
+    assert bitrates.of(track) == [pytest.approx(150 * KEPT**3), 300.0]
+    bitrates.update(15.0, {track: [10.0]})
+    assert bitrates.of(track) == [10.0]
+
+
+def test_more_is_not_tried_while_much_is_lost_unless_that_never_ends() -> None:
+    link = downlink(2000, 340)
+    link.update(0.0, 1500, 0.5)
+    link.update(PROBE_S, 300, 0.5)
+    assert not link.may_try(PROBE_S)
+    assert link.may_try(MAX_PROBE_S)
+    link.update(PROBE_S, 300, 0.05)
+    assert link.may_try(PROBE_S)
+
+
 def test_when_everything_fits_there_is_no_limit() -> None:
-    link = downlink(340)
+    link = downlink(2000, 340)
     link.update(0.0, 1500, 0.0)
     assert link.may_try(PROBE_S)
     link.try_more(PROBE_S, None)
@@ -86,7 +159,7 @@ def test_when_everything_fits_there_is_no_limit() -> None:
 
 
 def test_the_queue_may_drain_after_a_cut() -> None:
-    link = downlink(340)
+    link = downlink(2000, 340)
     assert link.update(0.0, 1500, 0.0)
     link.handle_estimate(0.5, 90)
     assert not link.update(1.0, 300, 0.9)
@@ -146,3 +219,34 @@ def test_grades(
 def test_worse_is_believed_at_once_and_better_slowly() -> None:
     assert quality.smoothed(90, 20) == 20
     assert quality.smoothed(20, 100) == 60
+
+
+TRACK, SUBSCRIPTION = TrackHandle(1), SubscriptionHandle(2)
+
+
+def figures(now_s: float, received: int, lost: int, reported: float, before: Figures | None) -> Figures:
+    """Of one track and its one subscription: packets so far, and what the last report of the receiver says."""
+    layer = LayerStats(0, 1, received, 0, lost, 0.0, 0, 0, 0, 0, True)
+    sent = SubscriptionStats(SUBSCRIPTION, received, 0, 0, 0, 0, 0, reported, 0.0, 0, 0)
+    stats = EngineStats([], [TrackStats(TRACK, [layer])], [sent], {}, 0, 0, 0, 0, 0, 0)
+    return Figures(stats, now_s, before)
+
+
+def test_who_receives_is_not_blamed_for_what_the_publisher_lost() -> None:
+    """The report of the receiver is of some seconds ago, and stays for a while."""
+    subscription: Any = SimpleNamespace(handle=SUBSCRIPTION, encoding=SimpleNamespace(track=TRACK))
+
+    def loss(now: Figures) -> float:
+        flow = now.flow(subscription)
+        assert flow is not None
+        return flow.loss
+
+    now = figures(0.0, 0, 0, 0.0, None)
+    now = figures(1.0, 40, 10, 0.0, now)
+    assert loss(now) == 0
+    for second in range(2, 11):
+        now = figures(float(second), 40 + 50 * second, 10, 0.19, now)
+        assert loss(now) == 0, second
+    # By now it is its own.
+    now = figures(1.0 + REPORTED_AFTER_S, 1000, 10, 0.19, now)
+    assert loss(now) == pytest.approx(0.19)

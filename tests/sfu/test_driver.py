@@ -214,6 +214,18 @@ async def test_a_kernel_that_refuses_gso_is_not_asked_again(rig: Rig) -> None:
     assert rig.count("gso_refused") == 1
 
 
+async def test_a_peer_that_cannot_be_reached_takes_gso_from_nobody(rig: Rig) -> None:
+    await rig.open()
+    [port] = rig.runtime._ports.values()
+    with client() as sock:
+        for remote in (("2001:db8::1", 9), sock.getsockname()):
+            path = Path("udp", port.local, remote)
+            rig.engine.outbox.extend(Transmit(path, bytes([index]) * 10) for index in range(3))
+        rig.runtime._drain()
+        assert [await receive(sock) for _ in range(3)] == [bytes([index]) * 10 for index in range(3)]
+    assert (rig.count("send_failures"), rig.count("gso_refused"), rig.count("gso_sends")) == (3, 0, 1)
+
+
 async def test_what_cannot_be_sent_is_counted_and_not_raised(rig: Rig) -> None:
     await rig.open()
     [local] = rig.runtime.udp_addresses

@@ -240,13 +240,16 @@ def test_many_restarts_leave_two_credentials_at_most() -> None:
 def test_consent() -> None:
     rig = Rig()
     assert not rig.registry.consent_expired(rig.agent, 10**12, 30)
+    assert rig.registry.heard_at_ns(rig.agent) is None
     rig.check(path(1), now_ns=100)
     assert not rig.registry.consent_expired(rig.agent, 129, 30)
     assert rig.registry.consent_expired(rig.agent, 130, 30)
     rig.check(path(1), now_ns=130)
     assert not rig.registry.consent_expired(rig.agent, 159, 30)
+    assert rig.registry.heard_at_ns(rig.agent) == 130
     # The engine has heard the peer since.
     rig.runtime.engine.checked_ns[rig.agent.handle] = 190
+    assert rig.registry.heard_at_ns(rig.agent) == 190
     assert not rig.registry.consent_expired(rig.agent, 219, 30)
     assert rig.registry.consent_expired(rig.agent, 220, 30)
 

@@ -10,6 +10,7 @@ import pytest
 from aiortc.mediastreams import AudioStreamTrack, VideoStreamTrack
 
 from sfu.api import (
+    ConnectionQualitiesChanged,
     DataKind,
     JoinRequest,
     LeaveReason,
@@ -20,6 +21,7 @@ from sfu.api import (
     RoomOptions,
     RoomUpdated,
     SessionEnded,
+    SessionEvent,
     TrackSource,
     TrackUnpublished,
 )
@@ -181,3 +183,14 @@ async def test_data_of_the_server(start_node: Callable[..., Any]) -> None:
     with pytest.raises(RequestError):
         node.send_data(RoomName("none"), DataKind.RELIABLE, b"x")
     await close_all(ada, bob)
+
+
+async def test_who_resumes_is_told_again_how_good_the_connections_are(start_node: Callable[..., Any]) -> None:
+    """What was told while the client was away may be lost."""
+    node = await start_node(connection_quality_interval_s=0.1)
+    (ada,) = await all_joined(node, ROOM, ["ada"])
+    first = await ada.event(ConnectionQualitiesChanged)
+    later: list[SessionEvent] = []
+    ada.session.resume(later.append)
+    await eventually(lambda: [e for e in later if isinstance(e, ConnectionQualitiesChanged)] == [first], "the same")
+    await close_all(ada)

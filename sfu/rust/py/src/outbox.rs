@@ -185,9 +185,13 @@ fn send_runs(socket: &UdpSocket, sealed: &[u8], runs: &[Run], counters: &Counter
             Err(error) => {
                 let Some((failed, left)) = rest.split_first() else { return };
                 rest = left;
-                if failed.segments > 1 && error.kind() != std::io::ErrorKind::WouldBlock {
-                    // The kernel, or the device of this route, cannot: EMSGSIZE is this run's own fault.
-                    socket.set_gso(error.raw_os_error() == Some(libc::EMSGSIZE));
+                let is_refused = matches!(error.raw_os_error(), Some(libc::EIO | libc::EINVAL | libc::EMSGSIZE));
+                if failed.segments > 1 && is_refused {
+                    // EIO: the device cannot. The others say that a datagram does not fit this peer's path (udp(7)), and
+                    // what has no route or no permission is one peer's trouble too: nobody else may lose GSO by it.
+                    if error.raw_os_error() == Some(libc::EIO) {
+                        socket.set_gso(false);
+                    }
                     counters.gso_refused.add(1);
                     send_singly(socket, sealed, failed, counters, may_wait);
                 } else {
