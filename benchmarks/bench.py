@@ -24,6 +24,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from benchmarks import page
 from benchmarks.load import process
+from benchmarks.load.cli import seconds
 from benchmarks.load.report import machine
 from benchmarks.peers.janus import JanusServer
 from benchmarks.peers.livekit import LiveKitServer
@@ -45,9 +46,11 @@ PROTOCOLS = {"janus": "janus"}
 MISSING = {
     "janus": "apt-get install janus",
     "livekit": "livekit-server is not on PATH",
-    "mediasoup": "has no signalling server of its own; there is no adapter yet",
+    "mediasoup": "its npm package fetches the worker from elsewhere, which failed here; there is no adapter",
 }
 MEMORY_INTERVAL_S = 10.0
+SPARE_S = 150.0
+"""A load test that takes so much longer than what it measures has got stuck."""
 
 Run = dict[str, Any]
 
@@ -116,7 +119,7 @@ class Bench:
             "churn": self._churn,
             "largest": self._largest,
         }[kind]
-        repeats = self._repeats if kind in ("plain", "storm", "first-frame") else 1
+        repeats = min(self._repeats, scenario.get("repeats", self._repeats))
         runs: dict[str, list[Run]] = {name: [] for name in servers}
         for repeat in range(repeats):
             for name in servers if repeat % 2 == 0 else list(reversed(servers)):
@@ -127,15 +130,19 @@ class Bench:
         return runs
 
     async def _with_server(self, name: str, work: Callable[..., Any], scenario: dict[str, Any]) -> Run:
+        """A server that does not start or does not live through its run has failed; the others go on."""
         folder = Path(tempfile.mkdtemp(prefix="ting-bench-"))
         server = SERVERS[name]()
         try:
             await server.start(folder, self._server_cpus)
             run: Run = await work(name, server, scenario)
+            status = server.ended()
+            return run if status is None else {"failed": f"the server ended with status {status}"}
+        except (OSError, RuntimeError, TimeoutError) as error:
+            return {"failed": str(error).strip().split("\n")[-1] or "the server did not start"}
         finally:
             await server.stop()
             shutil.rmtree(folder, ignore_errors=True)
-        return run
 
     async def _load(self, name: str, server: PeerServer, options: Sequence[str], duration: str) -> Run:
         protocol = PROTOCOLS.get(name, "livekit")
@@ -148,9 +155,15 @@ class Bench:
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
             preexec_fn=lambda: os.sched_setaffinity(0, self._load_cpus),
         )  # fmt: skip
-        output, errors = await child.communicate()
+        try:
+            async with asyncio.timeout(seconds(duration) + SPARE_S):
+                output, errors = await child.communicate()
+        except TimeoutError:
+            child.kill()
+            await child.wait()
+            return {"failed": "the load test did not end"}
         if not output:
-            return {"failed": errors.decode().strip().split("\n")[-1]}
+            return {"failed": errors.decode().strip().split("\n")[-1] or "the load test said nothing"}
         run: Run = json.loads(output)["result"]
         run.pop("series")
         return run
@@ -194,24 +207,41 @@ class Bench:
         return {**run, "memory_bytes": memory}
 
     async def _largest(self, name: str, server: PeerServer, scenario: dict[str, Any]) -> Run:
-        """The last step whose limits held; what broke the next one is told."""
-        best: Run = {"subscribers": 0}
-        for subscribers in scenario["steps"]:
-            options = [*scenario["options"], "--subscribers", str(subscribers), "--room-prefix", f"n{subscribers}"]
+        """The largest step whose limits hold, by bisection; what broke the next one is told."""
+        steps: Sequence[int] = scenario["steps"]
+        best: Run = {"subscribers": 0, "ended_by": "the largest step"}
+        holds, breaks = 0, len(steps)
+        while holds < breaks:
+            middle = (holds + breaks) // 2
+            options = [*scenario["options"], "--subscribers", str(steps[middle]), "--room-prefix", f"n{middle}"]
             run = await self._load(name, server, options, self._duration)
-            if "failed" in run:
-                return {**best, "ended_by": run["failed"]}
-            held = (
-                run["loss_percent"] < scenario["max_loss_percent"]
-                and (run["latency_p99_ms"] or 0) < scenario["max_p99_ms"]
-                and not run["join_failures"]
-            )
-            if not held:
-                limit = ", the load generator was the limit" if run["generator_was_the_limit"] else ""
-                ended = f"{subscribers}: loss {run['loss_percent']:.2f} %, p99 {run['latency_p99_ms']:.1f} ms{limit}"
-                return {**best, "ended_by": ended}
-            best = {**run, "subscribers": subscribers}
-        return {**best, "ended_by": "the largest step"}
+            broken = _broken(run, scenario)
+            if server.ended() is not None:
+                break
+            if broken:
+                breaks = middle
+                best["ended_by"] = f"{steps[middle]}: {broken}"
+            else:
+                holds = middle + 1
+                best = {**run, "subscribers": steps[middle], "ended_by": best["ended_by"]}
+        return best
+
+
+def _broken(run: Run, scenario: dict[str, Any]) -> str:
+    """Which limit did not hold, in words; empty when all did."""
+    if "failed" in run:
+        return str(run["failed"])
+    held = (
+        run["loss_percent"] < scenario["max_loss_percent"]
+        and (run["latency_p99_ms"] or 0) < scenario["max_p99_ms"]
+        and not run["join_failures"]
+    )
+    if held:
+        return ""
+    limit = ", the load generator was the limit" if run["generator_was_the_limit"] else ""
+    refused = sum(run["join_failures"].values())
+    joins = f", {refused} could not join" if refused else ""
+    return f"loss {run['loss_percent']:.2f} %, p99 {run['latency_p99_ms'] or 0:.1f} ms{joins}{limit}"
 
 
 def _words(run: Run) -> str:

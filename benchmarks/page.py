@@ -68,13 +68,14 @@ def _plain(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> li
         ("added delay p50 / p99, ms", lambda good: _pair(good, "latency_p50_ms", "latency_p99_ms", 2)),
         ("loss, %", lambda good: _middle(good, "loss_percent", 3)),
         ("join p50 / p95, ms", lambda good: _pair(good, "join_p50_ms", "join_p95_ms", 0)),
-        ("RSS per participant", _memory_per_participant),
+        ("RSS when idle", _idle_memory),
+        ("growth per participant", _memory_per_participant),
     )
     lines = ["| server | " + " | ".join(title for title, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, all_runs in runs.items():
         good = [run for run in all_runs if "failed" not in run]
         if not good:
-            lines.append(f"| {name} | failed: {all_runs[0]['failed']} " + "| " * (len(columns) - 1) + "|")
+            lines.append(_failed_row(name, all_runs, len(columns)))
             continue
         lines.append(f"| {name}{_limit(good)} | " + " | ".join(show(good) for _, show in columns) + " |")
     verdict = _verdict(scenario, runs)
@@ -99,7 +100,9 @@ def _storm(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     lines = ["| server | joins | failed | join p50, ms | join p95, ms |", "|---|---|---|---|---|"]
     for name, all_runs in runs.items():
         good = [run for run in all_runs if "failed" not in run]
-        if good:
+        if not good:
+            lines.append(_failed_row(name, all_runs, 4))
+        else:
             failed = sum(sum(run["join_failures"].values()) for run in good)
             joins, p50, p95 = good[0]["joins"], _range(good, "join_p50_ms", 0), _range(good, "join_p95_ms", 0)
             lines.append(f"| {name}{_limit(good)} | {joins} | {failed} | {p50} | {p95} |")
@@ -113,6 +116,9 @@ def _first_frame(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     ]
     for name, all_runs in runs.items():
         good = [run for run in all_runs if "failed" not in run]
+        if not good:
+            lines.append(_failed_row(name, all_runs, 3))
+            continue
         p50, p95 = _range(good, "first_frame_p50_ms", 0), _range(good, "first_frame_p95_ms", 0)
         lines.append(f"| {name} | {p50} | {p95} | {_middle(good, 'keyframe_requests', 0)} |")
     return lines
@@ -123,6 +129,8 @@ def _churn(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     for name, all_runs in runs.items():
         run = all_runs[0]
         memory = run.get("memory_bytes", [])
+        if "failed" in run:
+            lines.append(_failed_row(name, all_runs, 5))
         if "failed" in run or len(memory) < 4:
             continue
         # Means of several samples: one allocation more or less is no trend.
@@ -141,10 +149,17 @@ def _largest(runs: Mapping[str, Sequence[Run]]) -> list[str]:
     lines = ["| server | largest N | Mbit/s out | CPU | what ended it |", "|---|---|---|---|---|"]
     for name, all_runs in runs.items():
         run = all_runs[0]
+        if "failed" in run:
+            lines.append(_failed_row(name, all_runs, 4))
+            continue
         rate = f"{run['mbit_per_s']:,.0f}" if "mbit_per_s" in run else "–"
         cpu = f"{run['server_cpu_percent']:.0f} %" if run.get("server_cpu_percent") is not None else "–"
         lines.append(f"| {name} | {run['subscribers']} | {rate} | {cpu} | {run.get('ended_by', '')} |")
     return lines
+
+
+def _failed_row(name: str, runs: Sequence[Run], columns: int) -> str:
+    return f"| {name} | failed: {runs[0]['failed']} " + "| " * (columns - 1) + "|"
 
 
 def _value(runs: Sequence[Run], name: str) -> float:
@@ -173,8 +188,18 @@ def _range(runs: Sequence[Run], name: str, digits: int) -> str:
 
 
 def _memory_per_participant(runs: Sequence[Run]) -> str:
-    values = [run["server_rss_bytes"] / run["joins"] for run in runs if run.get("server_rss_bytes") and run["joins"]]
+    """What the server has grown by since before the first join."""
+    values = [
+        (run["server_rss_bytes"] - run["server_idle_rss_bytes"]) / run["joins"]
+        for run in runs
+        if run.get("server_rss_bytes") and run.get("server_idle_rss_bytes") and run["joins"]
+    ]
     return f"{median(values) / 1024:,.0f} KiB" if values else "–"
+
+
+def _idle_memory(runs: Sequence[Run]) -> str:
+    values = [run["server_idle_rss_bytes"] for run in runs if run.get("server_idle_rss_bytes")]
+    return f"{median(values) / 2**20:,.0f} MiB" if values else "–"
 
 
 def _plot_efficiency(path: Path, document: Mapping[str, Any], results: Mapping[str, Any]) -> None:

@@ -145,6 +145,10 @@ class Settings:
     """Body of a REST request."""
     max_pending_connections_per_ip: int = 20
     """Connections of one address that have not sent a complete request yet."""
+    max_burst_connections_per_ip: int = 1000
+    """The same for many that come at once, as those of a classroom or a backend do."""
+    burst_request_timeout_s: float = 4.0
+    """Those beyond max_pending_connections_per_ip must send their request within this time."""
     request_timeout_s: float = 10.0
     """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384

@@ -191,11 +191,12 @@ class RoomService:
 
     # --- moderation -------------------------------------------------------------------------------------
 
-    def kick(self, room: RoomName, identity: Identity) -> None:
-        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant.
-        `kicks_stored` tells when a restart cannot undo it any more."""
+    def kick(self, room: RoomName, identity: Identity, *, tokens_before_s: float | None = None) -> None:
+        """Put out, and refuse every token that was issued until now, or before `tokens_before_s` (Unix time). Raises
+        `RequestError` unknown_participant. `kicks_stored` tells when a restart cannot undo it any more."""
         self._sfu.remove_participant(room, identity)
-        self._revocations.add(room, identity)
+        # Token times are whole seconds, and `is_revoked` takes one of the same second for the older one.
+        self._revocations.add(room, identity, None if tokens_before_s is None else tokens_before_s - 1)
 
     async def kicks_stored(self) -> bool:
         """Wait, for two seconds at most, until all kicks are in the database. Whether they are."""

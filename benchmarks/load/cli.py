@@ -98,9 +98,9 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     who.add_argument("--ramp", type=_rate, default=20.0, metavar="PER_S", help="joins per second (default 20)")
     who.add_argument("--churn", type=_rate, default=0.0, metavar="PER_S", help="leave and join again, per second")
     who.add_argument(
-        "--duration", type=_seconds, default=20.0, metavar="TIME", help="measured once all are in (default 20s)"
+        "--duration", type=seconds, default=20.0, metavar="TIME", help="measured once all are in (default 20s)"
     )
-    who.add_argument("--join-timeout", type=_seconds, default=15.0, metavar="TIME", help="for one join (default 15s)")
+    who.add_argument("--join-timeout", type=seconds, default=15.0, metavar="TIME", help="for one join (default 15s)")
     media = parser.add_argument_group("media")
     media.add_argument(
         "--video", metavar="WHAT", help="180p, 360p, 720p, simulcast, none, or BYTESxPACKETS@FPS (default 360p)"
@@ -112,8 +112,8 @@ def build_parser(program: str) -> argparse.ArgumentParser:
     media.add_argument("--no-nack", action="store_true", help="receivers do not ask for lost packets")
     link = parser.add_argument_group("link of every participant, both directions")
     link.add_argument("--loss", type=_percent, default=0.0, metavar="PERCENT", help="packets lost")
-    link.add_argument("--delay", type=_seconds, default=0.0, metavar="TIME", help="one way, as in 40ms")
-    link.add_argument("--jitter", type=_seconds, default=0.0, metavar="TIME", help="added to the delay, up to TIME")
+    link.add_argument("--delay", type=seconds, default=0.0, metavar="TIME", help="one way, as in 40ms")
+    link.add_argument("--jitter", type=seconds, default=0.0, metavar="TIME", help="added to the delay, up to TIME")
     link.add_argument("--rate", type=_bitrate, default=0, metavar="BITRATE", help="bottleneck, as in 800k or 2M")
     output = parser.add_argument_group("output")
     output.add_argument("--json", type=Path, metavar="FILE", help="write everything as JSON (- for standard output)")
@@ -267,7 +267,8 @@ _TIME = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h)?")
 _TIME_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
 
 
-def _seconds(text: str) -> float:
+def seconds(text: str) -> float:
+    """A time as options name it; a bare number means seconds."""
     match = _TIME.fullmatch(text)
     if match is None:
         raise argparse.ArgumentTypeError("a time as in 500ms, 20s, 5m or 1h")
@@ -276,7 +277,7 @@ def _seconds(text: str) -> float:
 
 def _milliseconds(text: str) -> float:
     """A bare number means milliseconds here."""
-    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 1000 * _seconds(text)
+    return float(text) if re.fullmatch(r"\d+(\.\d+)?", text) else 1000 * seconds(text)
 
 
 def _bitrate(text: str) -> int:

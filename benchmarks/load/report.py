@@ -95,8 +95,9 @@ def rows(result: LoadResult) -> list[tuple[str, str]]:
             f"{result.server_packets_per_cpu_s:,.0f} packets, {result.server_mbit_per_cpu_s:,.0f} Mbit "
             f"({result.server_cpu_us_per_packet:.2f} µs per packet)",
         ))  # fmt: skip
-    if result.server_rss_bytes is not None:
-        table.append(("server memory", f"{result.server_rss_bytes / 2**20:.1f} MiB"))
+    if result.server_rss_bytes is not None and result.server_idle_rss_bytes is not None:
+        now, before = result.server_rss_bytes / 2**20, result.server_idle_rss_bytes / 2**20
+        table.append(("server memory", f"{now:.1f} MiB, {before:.1f} before the first join"))
     return table
 
 

@@ -108,6 +108,8 @@ class LoadResult:
     server_mbit_per_cpu_s: float | None = None
     server_cpu_us_per_packet: float | None = None
     server_rss_bytes: int | None = None
+    server_idle_rss_bytes: int | None = None
+    """Before the first join."""
     series: list[Second] = field(default_factory=list)
 
 
@@ -126,11 +128,14 @@ class LoadTest:
         self._latencies = Latencies()
         self._max_late_ns = 0
         self._random = random.Random(1)
+        self._server_cpu = process.CpuMeter(plan.server_pids)
         self._generator: Generator
 
     async def run(self) -> LoadResult:
         self._generator = Generator(self._plan.uplink, self._plan.downlink)
         raise_file_limit()
+        if self._plan.server_pids:
+            self._result.server_idle_rss_bytes = self._server_rss()
         try:
             await self._join_everyone()
             await self._measure()
@@ -211,7 +216,6 @@ class LoadTest:
 
     def _totals(self) -> dict[str, float]:
         packets, size, sent, lost = self._generator.native.totals()
-        pids = process.tree(self._plan.server_pids)
         return {
             "at_s": time.monotonic(),
             "packets": packets,
@@ -220,9 +224,12 @@ class LoadTest:
             "lost": lost,
             "cpu_s": time.process_time(),
             "media_cpu_s": self._generator.native.cpu_ns() / 1e9,
-            "server_cpu_s": process.cpu_seconds(pids),
-            "server_rss": process.resident_bytes(pids),
+            "server_cpu_s": self._server_cpu.read(),
+            "server_rss": self._server_rss(),
         }
+
+    def _server_rss(self) -> int:
+        return process.resident_bytes(process.tree(self._plan.server_pids))
 
     def _rates(self, before: dict[str, float], after: dict[str, float]) -> None:
         result = self._result

@@ -42,6 +42,10 @@ class PeerServer(ABC):
         assert self.process is not None
         return self.process.pid
 
+    def ended(self) -> int | None:
+        """Its exit status when it ended though nobody stopped it."""
+        return self.process.returncode if self.process is not None else None
+
     async def wait_for_port(self, port: int) -> None:
         async with asyncio.timeout(START_TIMEOUT_S):
             while True:

@@ -113,26 +113,33 @@ class Publisher:
     # --- announcing -------------------------------------------------------------------------------------
 
     def add_track(self, request: AddTrackRequest) -> None:
-        if not self._participant.info.permissions.may_publish(request.source):
-            raise RequestError(f"not allowed to publish {request.source}", code="not_allowed")
+        # With a backup codec, clients leave out the kind and the source: they are those of its video.
+        video = None if request.track_id is None else self._video(request.track_id)
+        source = request.source if video is None else video.info.source
+        if not self._participant.info.permissions.may_publish(source):
+            raise RequestError(f"not allowed to publish {source}", code="not_allowed")
         config = self._context.config
         if request.cid not in self._pending:
             if len(self._pending) >= config.max_pending_tracks:
                 raise RequestError("too many tracks wait for an offer", code="limit_exceeded")
             if len(self._pending) + len(self._by_mid) + len(self._backups) >= config.max_tracks_per_participant:
                 raise RequestError("too many tracks", code="limit_exceeded")
-            self._pending[request.cid] = self._announce(request)
+            self._pending[request.cid] = self._announce(request, video)
         self._participant.emit(TrackPublished(request.cid, self._pending[request.cid].info))
 
-    def _announce(self, request: AddTrackRequest) -> _PendingTrack:
-        if request.track_id is None:
+    def _announce(self, request: AddTrackRequest, video: Publication | None) -> _PendingTrack:
+        """`video`: what the request adds a backup codec to."""
+        if video is None:
             return _PendingTrack(request.cid, announced(new_track_id(), request))
-        publication = self.find(request.track_id)
-        if publication is None or publication.info.kind is not request.kind or request.kind is not Kind.VIDEO:
-            raise RequestError("no such video", code="unknown_track")
-        if publication.backup is not None or any(p.backup_of is publication for p in self._pending.values()):
+        if video.backup is not None or any(p.backup_of is video for p in self._pending.values()):
             raise RequestError("the track has two codecs already", code="limit_exceeded")
-        return _PendingTrack(request.cid, publication.info, publication, sorted_layers(request.layers))
+        return _PendingTrack(request.cid, video.info, video, sorted_layers(request.layers))
+
+    def _video(self, track_id: TrackId) -> Publication:
+        publication = self.find(track_id)
+        if publication is None or publication.info.kind is not Kind.VIDEO:
+            raise RequestError("no such video", code="unknown_track")
+        return publication
 
     def announce_received(self, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> None:
         """In the client's place, announce what its offer will send. At most one track of a kind."""
@@ -168,9 +175,7 @@ class Publisher:
 
     def set_layers(self, track_id: TrackId, layers: Sequence[VideoLayerInfo]) -> None:
         """Raises unknown_track."""
-        publication = self.find(track_id)
-        if publication is None or publication.info.kind is not Kind.VIDEO:
-            raise RequestError("no such video", code="unknown_track")
+        publication = self._video(track_id)
         publication.set_layers(layers)
         for subscription in publication.subscriptions.values():
             subscription.apply_settings(self._context.engine)

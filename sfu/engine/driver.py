@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sfu.engine.api import (
@@ -37,13 +37,11 @@ MAX_KNOWN_PATHS = 16_384
 MAX_GSO_BYTES = 65_000
 MAX_GSO_SEGMENTS = 64
 """Linux: UDP_MAX_SEGMENTS is 64 before 6.9; the total is bounded by the IP length field."""
-GSO_REFUSALS = frozenset((errno.EIO, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOPROTOOPT, errno.EMSGSIZE))
-"""Errors after which the datagrams of a run are tried one by one: what the kernel, or the device of the route, cannot,
-and EMSGSIZE, which is the run's own. Others (nobody there, no way there, no room) are those of one destination."""
 LOG_INTERVAL_S = 1.0
 
 _SOL_UDP = 17
 _UDP_SEGMENT = 103
+_GSO_REFUSED = (errno.EIO, errno.EINVAL, errno.EMSGSIZE)
 _RECEIVE_BYTES = MAX_DATAGRAM_BYTES + 1
 """One more than allowed, so that the engine sees (and counts) what is too long."""
 
@@ -53,11 +51,12 @@ class Watcher(Protocol):
 
     def transport_added(self) -> None: ...
     def transport_removed(self) -> None: ...
+    def transports_moved(self) -> None: ...
     def path_authenticated(self, path: Path) -> None: ...
 
 
 class WatchedCommands:
-    """The engine's commands. Four are watched: paths authenticate TCP connections, transports need a tick."""
+    """The engine's commands. Some are watched: paths authenticate TCP connections, transports need a tick."""
 
     def __init__(self, engine: EngineCommands, runtime: Watcher) -> None:
         self._engine = engine
@@ -87,6 +86,14 @@ class WatchedCommands:
     def remove_transport(self, transport: TransportHandle) -> None:
         self._engine.remove_transport(transport)
         self._runtime.transport_removed()
+
+    def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
+        self._engine.set_group(transports, group)
+        self._runtime.transports_moved()
+
+    def join_groups(self, group: int, into: int) -> None:
+        self._engine.join_groups(group, into)
+        self._runtime.transports_moved()
 
     def allow_path(self, transport: TransportHandle, path: Path) -> None:
         self._engine.allow_path(transport, path)
@@ -267,17 +274,12 @@ class AsyncioRuntime:
             try:
                 port.sock.sendmsg(run, [(_SOL_UDP, _UDP_SEGMENT, segment)], 0, path.remote)
             except OSError as error:
-                if error.errno not in GSO_REFUSALS:
+                if error.errno not in _GSO_REFUSED:
                     self._counters["send_failures"] += len(run)
                     return
+                # EIO: the device cannot. The others say that a datagram does not fit this peer's path (udp(7)).
+                port.gso = error.errno != errno.EIO
                 self._counters["gso_refused"] += 1
-                sent_before = self._counters["datagrams_sent"]
-                for data in run:
-                    self.send(path, data)
-                # Where nothing leaves singly either, GSO is not to blame.
-                if self._counters["datagrams_sent"] > sent_before and error.errno != errno.EMSGSIZE:
-                    port.gso = False
-                return
             else:
                 self._counters["datagrams_sent"] += len(run)
                 self._counters["bytes_sent"] += total_bytes
@@ -304,6 +306,9 @@ class AsyncioRuntime:
 
     def transport_removed(self) -> None:
         self._transports -= 1
+
+    def transports_moved(self) -> None:
+        """One thread has them all."""
 
     def path_authenticated(self, path: Path) -> None:
         if path.protocol == "tcp":

@@ -127,8 +127,12 @@ async def _get_participant(
 async def _remove_participant(
     services: Services, grants: Grants, message: room.RoomParticipantIdentity
 ) -> room.RemoveParticipantResponse:
-    """The participant's tokens of until now are refused from now on, whatever `revoke_token_ts` says."""
-    services.rooms.kick(_require_admin(grants, message.room), Identity(message.identity))
+    """The participant's tokens of before `revoke_token_ts` (Unix time in seconds) are refused from now on; without it
+    those of until now."""
+    name = _require_admin(grants, message.room)
+    if message.revoke_token_ts < 0:
+        raise TwirpError("invalid_argument", "revoke_token_ts is not a time")
+    services.rooms.kick(name, Identity(message.identity), tokens_before_s=message.revoke_token_ts or None)
     await services.rooms.kicks_stored()
     return room.RemoveParticipantResponse()
 

@@ -29,6 +29,11 @@ from signaling.tokens import Grants
 _log = logging.getLogger("ting.twirp")
 
 SERVICE = "livekit.RoomService"
+ABSENT_SERVICES = frozenset(
+    f"livekit.{name}"
+    for name in ("AgentDispatchService", "Connector", "Egress", "Ingress", "PhoneNumberService", "SIP")
+)
+"""Of the same protocol. LiveKit's SDKs have clients for them, which want to know why there is no answer."""
 _PROTOBUF, _JSON = "application/protobuf", "application/json"
 _CORS = {
     hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
@@ -76,7 +81,9 @@ async def _answer(request: web.Request, services: Services) -> web.Response:
     if request.content_type == _JSON:
         _parse_json(body, message)
         answer = await method.handle(services, grants, message)
-        text = json_format.MessageToJson(answer, preserving_proto_field_name=True, indent=None)
+        text = json_format.MessageToJson(
+            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+        )
         return web.Response(body=text.encode(), content_type=_JSON)
     try:
         message.ParseFromString(body)
@@ -88,14 +95,20 @@ async def _answer(request: web.Request, services: Services) -> web.Response:
 
 def _method(request: web.Request) -> room_service.Method:
     service, _, name = request.match_info["path"].partition("/")
+    if service in ABSENT_SERVICES:
+        raise TwirpError("unimplemented", f"{service} is not part of this server")
     method = room_service.METHODS.get(name) if service == SERVICE else None
     if method is None:
-        raise TwirpError("bad_route", f"no handler for path {_printable(request.path)}")
+        raise _bad_route(request, f'no handler for path "{_printable(request.path)}"')
     if request.method != hdrs.METH_POST:
-        raise TwirpError("bad_route", f"unsupported method {request.method} (only POST is allowed)")
+        raise _bad_route(request, f'unsupported method "{request.method}" (only POST is allowed)')
     if request.content_type not in (_PROTOBUF, _JSON):
-        raise TwirpError("bad_route", f"unexpected Content-Type: {_printable(request.content_type)}")
+        raise _bad_route(request, f'unexpected Content-Type: "{_printable(request.content_type)}"')
     return method
+
+
+def _bad_route(request: web.Request, text: str) -> TwirpError:
+    return TwirpError("bad_route", text, meta={"twirp_invalid_route": f"{request.method} {_printable(request.path)}"})
 
 
 def _authenticate(request: web.Request, services: Services) -> Grants:

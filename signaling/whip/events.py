@@ -9,14 +9,15 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
-from sfu.api import Kind, PlaybackChanged
+from sfu.api import Kind, LeaveReason, PlaybackChanged
 from signaling import strict_json
+from signaling.config import Settings
 from signaling.services import SERVICES
 from signaling.whip import layers
 from signaling.whip.endpoint import WHIP, owned_session
@@ -24,7 +25,16 @@ from signaling.whip.http import Problem, answering, check_rate, preflight, read_
 from signaling.whip.sessions import HttpSession
 
 RELATION = "urn:ietf:params:whep:ext:core:server-sent-events"
-EVENTS = ("active", "inactive", "layers", "viewercount")
+EVENTS = ("active", "inactive", "layers", "reconnect", "viewercount")
+COME_AGAIN = frozenset(
+    {
+        LeaveReason.SERVER_SHUTDOWN,
+        LeaveReason.MEDIA_FAILURE,
+        LeaveReason.CONNECTION_TIMEOUT,
+        LeaveReason.STATE_MISMATCH,
+    }
+)
+"""Ends of a session after which a new one to the same endpoint may well succeed."""
 REFRESH_S = 5.0
 """How often the number of viewers is looked at, and how often an idle stream shows that it lives."""
 _JSON = "application/json"
@@ -37,6 +47,8 @@ class EventStream:
         self.id = secrets.token_urlsafe(24)
         self.names = names
         self.reading = False
+        self.closed = False
+        """Its player wants no more of it."""
         self.changed = asyncio.Event()
 
 
@@ -46,22 +58,22 @@ def add_routes(app: web.Application) -> None:
     app.router.add_route("OPTIONS", path, answering(events_options))
     # The session's own id is not in it: this URL may show up where the other must not.
     app.router.add_route("GET", "/whep-events/{stream}", answering(read_stream))
+    app.router.add_route("DELETE", "/whep-events/{stream}", answering(delete_stream))
+    app.router.add_route("OPTIONS", "/whep-events/{stream}", answering(stream_options))
 
 
 async def events_options(request: web.Request) -> web.Response:
     return preflight("POST, OPTIONS", {"Accept-Post": _JSON})
 
 
+async def stream_options(request: web.Request) -> web.Response:
+    return preflight("GET, DELETE, OPTIONS", {})
+
+
 async def subscribe(request: web.Request) -> web.Response:
     session = owned_session(request)
     settings = request.app[SERVICES].settings
-    text = await read_text(request, _JSON, settings.max_body_bytes, {"Accept-Post": _JSON})
-    try:
-        names = strict_json.loads(text)
-    except ValueError:
-        raise Problem(400, "invalid_body", "The body is not JSON.") from None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > 16:
-        raise Problem(400, "invalid_body", "A list with names of events is expected.")
+    names = await _wanted(request, settings) if request.can_read_body else EVENTS
     if len(session.streams) >= settings.max_event_streams_per_session:
         raise Problem(429, "limit_exceeded", "The session has all the streams that it may have.")
     # Names of other drafts are left out: a player asks for all that it knows.
@@ -69,6 +81,28 @@ async def subscribe(request: web.Request) -> web.Response:
     request.app[WHIP].registry.add_stream(session, stream)
     prefix = urlsplit(settings.public_url).path.rstrip("/")
     return web.Response(status=201, headers={hdrs.LOCATION: f"{prefix}/whep-events/{stream.id}"})
+
+
+async def _wanted(request: web.Request, settings: Settings) -> Sequence[str]:
+    text = await read_text(request, _JSON, settings.max_body_bytes, {"Accept-Post": _JSON})
+    try:
+        names = strict_json.loads(text)
+    except ValueError:
+        raise Problem(400, "invalid_body", "The body is not JSON.") from None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > 16:
+        raise Problem(400, "invalid_body", "A list with names of events is expected.")
+    return names
+
+
+async def delete_stream(request: web.Request) -> web.Response:
+    """Ends the stream, also while it is being read."""
+    whip = request.app[WHIP]
+    check_rate(request, whip.limiter)
+    found = whip.registry.find_stream(request.match_info["stream"])
+    if found is None:
+        raise Problem(404, "not_found", "There is no such stream.")
+    whip.registry.remove_stream(*found)
+    return web.Response()
 
 
 async def read_stream(request: web.Request) -> web.StreamResponse:
@@ -99,8 +133,9 @@ async def read_stream(request: web.Request) -> web.StreamResponse:
 async def _run(
     response: web.StreamResponse, session: HttpSession, stream: EventStream, viewers: Mapping[str, int]
 ) -> None:
-    told: dict[str, str] = {}
-    while not session.ended:
+    # A stream does not begin with "inactive".
+    told: dict[str, str] = {"inactive": "{}"}
+    while session.ended_by is None and not stream.closed:
         stream.changed.clear()
         now = {name: data for name, data in snapshot(session, viewers).items() if name in stream.names}
         news = "".join(f"event: {name}\ndata: {data}\n\n" for name, data in now.items() if told.get(name) != data)
@@ -110,6 +145,9 @@ async def _run(
         with suppress(TimeoutError):
             async with asyncio.timeout(REFRESH_S):
                 await stream.changed.wait()
+    if session.ended_by in COME_AGAIN and "reconnect" in stream.names:
+        # Without a URL: the endpoint that the player has asked already.
+        await response.write(b"event: reconnect\ndata: {}\n\n")
     await response.write_eof()
 
 

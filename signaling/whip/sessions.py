@@ -35,7 +35,7 @@ class HttpSession:
         self.streams: list[EventStream] = []
         self.protocol = protocol
         self.grants = grants
-        self.ended = False
+        self.ended_by: LeaveReason | None = None
         self.etag = ""
         self._registry = registry
         self._session: ParticipantSession | None = None
@@ -60,7 +60,7 @@ class HttpSession:
         if isinstance(event, PlaybackChanged):
             self.playback = event
         elif isinstance(event, SessionEnded):
-            self.ended = True
+            self.ended_by = event.reason
             self._registry.remove(self)
             if self._session is not None:
                 _log.info("%s ended: %s", self._session.info.participant_id, event.reason)
@@ -106,6 +106,12 @@ class SessionRegistry:
     def add_stream(self, session: HttpSession, stream: EventStream) -> None:
         session.streams.append(stream)
         self._streams[stream.id] = session, stream
+
+    def remove_stream(self, session: HttpSession, stream: EventStream) -> None:
+        session.streams.remove(stream)
+        del self._streams[stream.id]
+        stream.closed = True
+        stream.changed.set()
 
     def find_stream(self, id: str) -> tuple[HttpSession, EventStream] | None:
         return self._streams.get(id)

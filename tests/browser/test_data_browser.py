@@ -6,11 +6,13 @@ import asyncio
 
 import pytest
 from livekit import rtc
+from playwright.async_api import Browser
 
 from tests.browser.conftest import OpenTab
 from tests.harness.browser import Tab, until
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join, join
+from tests.harness.sdk_page import DIST, SdkPage
 from tests.harness.server import ServerProcess
 
 __all__ = ["join"]
@@ -114,3 +116,29 @@ async def test_the_tab_learns_what_it_may_have(server: ServerProcess, open_tab: 
         bob.room.local_participant.set_track_subscription_permissions(allow_all_participants=everyone)
         await until(tab.page, status, wanted)
     await tab.expect_moving("bob")
+
+
+async def test_encrypted_data_is_for_who_has_the_key(
+    browser: Browser, server: ServerProcess, join: Join, room: str
+) -> None:
+    """The SDK puts messages into `encrypted_packet`; the server passes them on and cannot read them."""
+    options = "{encryption: {keyProvider: window.keys = new LivekitClient.ExternalE2EEKeyProvider(), worker}}"
+    prepare = """await keys.setKey('right'); await room.setE2EEEnabled(true); window.heard = [];
+        room.on('dataReceived', payload => heard.push(new TextDecoder().decode(payload)));"""
+    ada, bob = pages = [await SdkPage.open(browser, server.url) for _ in range(2)]
+    eve = await join(server.url, "eve")
+    for page, name in ((ada, "ada"), (bob, "bob")):
+        await page.use_worker(DIST / "livekit-client.e2ee.worker.js")
+        await page.join(room, name, options, prepare)
+    await ada.until("() => room.remoteParticipants.size === 2")
+    await ada.page.evaluate("""async () => {
+        await room.localParticipant.publishData(new TextEncoder().encode('secret'), {reliable: true});
+        await room.localParticipant.publishDtmf(1, '1');
+    }""")
+    await bob.until("() => heard.length === 1")
+    assert await bob.page.evaluate("() => heard") == ["secret"]
+    # Tones are not encrypted, and reliable messages come in order: what was sent before has reached eve as well.
+    await eve.wait_for("sip_dtmf_received")
+    assert eve.count("data_received") == 0
+    for page in pages:
+        await page.close()

@@ -57,14 +57,15 @@ window.remote = kind => [...room.remoteParticipants.values()].flatMap(p => [...p
 WITHOUT_CODEC = """(name) => {
     const {setRemoteDescription, createOffer} = RTCPeerConnection.prototype;
     RTCPeerConnection.prototype.setRemoteDescription = function ({type, sdp}) {
-        const known = type === 'offer' ? sdp.replaceAll(` ${name}/90000`, ' NIL/90000') : sdp;
+        const known = type === 'offer' ? sdp.replace(new RegExp(` ${name}/(?=90000|48000)`, 'g'), ' NIL/') : sdp;
         return setRemoteDescription.call(this, {type, sdp: known});
     };
     RTCPeerConnection.prototype.createOffer = function (options) {
-        const codecs = RTCRtpReceiver.getCapabilities('video').codecs.filter(c => c.mimeType !== `video/${name}`);
-        for (const transceiver of this.getTransceivers())
-            if (transceiver.direction === 'recvonly' && transceiver.receiver.track.kind === 'video')
-                transceiver.setCodecPreferences(codecs);
+        for (const transceiver of this.getTransceivers()) {
+            const {kind} = transceiver.receiver.track;
+            const codecs = RTCRtpReceiver.getCapabilities(kind).codecs.filter(c => c.mimeType !== `${kind}/${name}`);
+            if (transceiver.direction === 'recvonly') transceiver.setCodecPreferences(codecs);
+        }
         return createOffer.call(this, options);
     };
 }"""

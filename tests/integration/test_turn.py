@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 
 import pytest
 import pytest_asyncio
+from aioice.stun import TransactionFailed
+from aioice.turn import create_turn_endpoint
 from livekit import rtc
 
+from signaling.config import load_settings
+from signaling.turn import IceServer, ice_servers
 from tests.harness.caller import Caller
 from tests.harness.coturn import MISSING, SECRET, Coturn, find_coturn
 from tests.harness.server import ServerProcess
@@ -50,3 +55,27 @@ async def test_a_call_that_only_the_relay_lets_through(coturn: Coturn, transport
         await caller.leave()
     assert await server.stop() == 0
     server.assert_healthy()
+
+
+async def test_a_credential_ends_by_itself(coturn: Coturn) -> None:
+    """The same participant's: refused by coturn once its time is over, taken when it is a fresh one."""
+    settings = load_settings(
+        {"dev": True, "turn": json.dumps([{"urls": [coturn.url("tcp")], "secret": SECRET}]), "turn_ttl_s": 60}
+    )
+    over, fresh = (ice_servers(settings, "PA_expiry", now=time.time() - ago_s)[0] for ago_s in (62, 0))
+
+    async def allocate(server: IceServer) -> None:
+        transport, _ = await create_turn_endpoint(
+            asyncio.DatagramProtocol,
+            server_addr=("127.0.0.1", coturn.port),
+            username=server.username,
+            password=server.credential,
+            transport="tcp",
+        )
+        transport.close()
+
+    with pytest.raises(TransactionFailed, match="401"):
+        await allocate(over)
+    assert coturn.allocations("PA_expiry") == 0
+    await allocate(fresh)
+    await eventually(lambda: coturn.allocations("PA_expiry") == 1, "a relay of the fresh credential")

@@ -269,6 +269,27 @@ async def test_event_streams_are_limited_and_secret(
     await viewer.close()
 
 
+async def test_player_is_told_to_come_again_when_the_server_stops(room: str, http: aiohttp.ClientSession) -> None:
+    server = EmbeddedServer()
+    await server.start()
+    try:
+        viewer = await (await player(http, server.url, room).post()).connected()
+        url = viewer.link(EVENTS)
+        status, headers, _ = await viewer.request("POST", url)
+        assert status == 201, "without a body: all events"
+        dropped = server.url + headers["Location"]
+        assert (await viewer.request("DELETE", dropped))[0] == 200
+        assert (await viewer.request("DELETE", dropped))[0] == 404
+        assert (await viewer.request("GET", dropped))[0] == 404
+        events = await EventReader.open(viewer, url, "active", "inactive", "reconnect", "viewercount")
+        await events.wait("viewercount")
+    finally:
+        await server.stop()
+    await events.ended()
+    assert events.events == [("viewercount", {"viewercount": 1}), ("reconnect", {})], "no inactive to begin with"
+    await viewer.close()
+
+
 async def test_whep_as_http(server: ServerProcess, room: str, http: aiohttp.ClientSession) -> None:
     url = whep_url(server.url, room)
     viewer = player(http, server.url, room)

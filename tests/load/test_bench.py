@@ -1,14 +1,20 @@
 """The scenario runner and its page, with one short scenario against a real server."""
 
+import asyncio
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
 
-from benchmarks import page
+from benchmarks import bench, page
 from benchmarks.bench import HERE, Bench
 from benchmarks.load.cli import build_parser
+from benchmarks.load.process import CpuMeter
 from benchmarks.load.report import machine
 from benchmarks.load.statistics import Latencies, percentile
+from benchmarks.peers.server import PeerServer
+from benchmarks.peers.ting import TingServer
 
 pytestmark = pytest.mark.asyncio(loop_scope="session")
 DOCUMENT = tomllib.loads((HERE / "scenarios.toml").read_text())
@@ -28,7 +34,8 @@ async def test_a_scenario_becomes_a_row_of_the_page() -> None:
         "scenarios": {"call": runs},
     }
     text = page.render(DOCUMENT, results)
-    assert f"| ting | {run['server_packets_per_cpu_s']:,.0f} (" in text
+    limit = " (generator at its limit)" if run["generator_was_the_limit"] else ""
+    assert f"| ting{limit} | {run['server_packets_per_cpu_s']:,.0f} (" in text
     assert "not measured: janus (not there)" in text
     assert "livestream" not in text
 
@@ -41,9 +48,82 @@ async def test_every_scenario_has_options_that_the_load_test_takes() -> None:
 
 
 async def test_a_failed_run_is_never_a_zero() -> None:
+    for scenario in DOCUMENT["scenario"]:
+        lines = page._section(scenario, {"ting": [{"failed": "nobody could join"}]})
+        assert lines[2].startswith("| ting | failed: nobody could join |")
+        assert lines[2].count("|") == lines[0].count("|")
+
+
+class DeadServer(PeerServer):
+    """Ends before it listens."""
+
+    name = "dead"
+
+    @classmethod
+    def version(cls) -> str | None:
+        return "Dead 1"
+
+    async def start(self, folder: Path, cpus: set[int]) -> None:
+        self.process = await asyncio.create_subprocess_exec(sys.executable, "-c", "")
+        await self.wait_for_port(9)
+
+    def load_arguments(self) -> list[str]:
+        return []
+
+
+class DyingServer(TingServer):
+    """Is killed when its load test begins."""
+
+    def load_arguments(self) -> list[str]:
+        assert self.process is not None
+        self.process.kill()
+        return super().load_arguments()
+
+
+@pytest.mark.parametrize(("server", "words"), [(DeadServer, "dead ended at once"), (DyingServer, "status -9")])
+async def test_a_server_that_dies_fails_its_run_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, server: type[PeerServer], words: str
+) -> None:
+    monkeypatch.setitem(bench.SERVERS, "peer", server)
     scenario = next(one for one in DOCUMENT["scenario"] if one["name"] == "call")
-    lines = page._plain(scenario, {"ting": [{"failed": "nobody could join"}]})
-    assert lines[2].startswith("| ting | failed: nobody could join |")
+    runs = await Bench("1s", 1).run(scenario, ["peer"])
+    [run] = runs["peer"]
+    assert words in run["failed"]
+
+
+async def test_the_largest_is_found_by_halving(monkeypatch: pytest.MonkeyPatch) -> None:
+    scenario = next(one for one in DOCUMENT["scenario"] if one["name"] == "largest")
+    tried: list[int] = []
+
+    async def load(_bench: Bench, _name: str, _server: PeerServer, options: list[str], _duration: str) -> bench.Run:
+        tried.append(int(options[options.index("--subscribers") + 1]))
+        loss = 9.0 if tried[-1] > 300 else 0.0
+        return {"loss_percent": loss, "latency_p99_ms": 1.0, "join_failures": {}, "generator_was_the_limit": False}
+
+    monkeypatch.setattr(Bench, "_load", load)
+    best = await Bench("1s", 1)._largest("ting", TingServer(), scenario)
+    assert (best["subscribers"], best["ended_by"]) == (300, "400: loss 9.00 %, p99 1.0 ms")
+    assert len(tried) <= 4
+
+
+async def test_cpu_time_counts_threads_that_ended_and_never_falls() -> None:
+    code = (
+        "import sys, threading, time\n"
+        "def work():\n"
+        "    while time.thread_time() < 0.05: pass\n"
+        "thread = threading.Thread(target=work); thread.start(); thread.join()\n"
+        "print(flush=True); sys.stdin.read()"
+    )
+    child = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", code, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
+    )
+    assert child.stdout is not None
+    meter = CpuMeter([child.pid])
+    await child.stdout.readline()
+    used_s = meter.read()
+    assert used_s >= 0.05
+    await child.communicate(b"")
+    assert meter.read() == used_s
 
 
 async def test_percentiles_are_nearest_rank() -> None:

@@ -45,6 +45,7 @@ pytestmark = pytest.mark.filterwarnings('ignore:Overriding the "event_loop_polic
 STUN = build_binding_request(bytes(12), "a:b", "p" * 24)
 DTLS = bytes((22, 254, 253)) + bytes(20)
 SSRC, TYPE = 1000, 111
+UDP_SEGMENT = 103
 
 
 def _is_built() -> bool:
@@ -240,6 +241,35 @@ async def test_a_subscriber_that_cannot_be_reached_delays_nobody(rig: Rig) -> No
         for _ in packets:
             await receive(sock)
     await until(lambda: rig.count("send_failures") == 2 * len(packets))
+
+
+@needs_extension
+async def test_slow_and_dead_subscribers_take_nothing_from_the_others(rig: Rig) -> None:
+    """One that never reads, one whose port is closed, one without a route: the others get every packet, in GSO runs."""
+    rounds, burst = 50, 10
+    await rig.open()
+    [local] = rig.runtime.udp_addresses
+    with client() as publisher, client() as deaf, client() as gone, client() as first, client() as last:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
+        track = publish_audio(rig, Path("udp", local, publisher.getsockname()))
+        nowhere = ("2001:db8::1", 9)
+        names = [sock.getsockname() for sock in (first, deaf, gone)] + [nowhere, last.getsockname()]
+        for number, name in enumerate(names):
+            subscribe(rig, track, Path("udp", local, name), f"subscriber {number}")
+        gone.close()
+        packets = media(rounds * burst)
+        heard: dict[socket.socket, list[int]] = {first: [], last: []}
+        segment = [(socket.SOL_UDP, UDP_SEGMENT, len(packets[0]).to_bytes(2, sys.byteorder))]
+        for begin in range(0, len(packets), burst):
+            publisher.sendmsg(packets[begin : begin + burst], segment, 0, local)
+            for sock, seqs in heard.items():
+                seqs += [int.from_bytes((await receive(sock))[2:4], "big") for _ in range(burst)]
+        for seqs in heard.values():
+            assert [(seq - seqs[0]) & 0xFFFF for seq in seqs] == list(range(len(packets)))
+    reached = len(names) - 1
+    await until(lambda: rig.count("datagrams_sent") == reached * len(packets))
+    assert (rig.count("gso_sends"), rig.count("gso_refused")) == (reached * rounds, 0)
+    assert rig.count("send_failures") == len(packets)
 
 
 @needs_extension

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from sfu.api import (
+    AddTrackRequest,
     DataTrackHandles,
     DataTrackRequest,
     DataTrackSource,
@@ -21,6 +22,7 @@ from sfu.api import (
     SubscriptionAllowed,
     SubscriptionRights,
     TrackGrant,
+    TrackPublished,
     TrackSource,
 )
 from sfu.control.data_tracks import DataPublisher, DataSubscription
@@ -280,3 +282,24 @@ async def test_blobs_are_there_for_everyone_until_their_owner_leaves(start_node:
     bob.session.set_permissions(replace(bob.session.info.permissions, can_publish_data=False))
     assert refusal(bob.session.store_blob, b"2nd", b"x") == "not_allowed"
     await close_all(alice, bob)
+
+
+async def test_backup_codec_has_the_kind_and_the_source_of_its_video(start_node: StartNode) -> None:
+    """Go's SDK leaves both out of the request for a backup codec."""
+    node = await start_node()
+    (alice,) = await all_joined(node, "den", ["alice"])
+    camera = await alice.announce("camera", Kind.VIDEO, TrackSource.CAMERA)
+    microphone = await alice.announce("mic", Kind.AUDIO, TrackSource.MICROPHONE)
+    for kind in ("video", "audio"):
+        alice.publisher.addTransceiver(kind, direction="sendonly")
+    await alice.negotiate()
+    alice.session.set_permissions(
+        Permissions(can_publish_sources=frozenset({TrackSource.CAMERA, TrackSource.MICROPHONE}))
+    )
+    backup = AddTrackRequest(cid="h264", kind=Kind.AUDIO, source=TrackSource.UNKNOWN, track_id=camera.track_id)
+    assert refusal(alice.session.add_track, replace(backup, track_id=microphone.track_id)) == "unknown_track"
+    alice.session.add_track(backup)
+    told = events(alice, TrackPublished)[-1]
+    assert (told.cid, told.publication.track_id, told.publication.source) == (
+        "h264", camera.track_id, TrackSource.CAMERA,
+    )  # fmt: skip

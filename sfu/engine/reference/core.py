@@ -12,6 +12,7 @@ from sfu.engine.reference.prng import SplitMix64
 if TYPE_CHECKING:
     from sfu.engine.reference.forwarder import Forwarder
     from sfu.engine.reference.stream import InboundStream
+    from sfu.engine.reference.transport import Transport
 
 
 class Core:
@@ -20,7 +21,7 @@ class Core:
     The queues are bounded by what one call of `handle_*` can make: the caller drains them after each.
     """
 
-    __slots__ = ("checks_answered", "drops", "events", "keyframes_wanted", "pacer", "random", "replays")
+    __slots__ = ("checks_answered", "drops", "events", "keyframes_wanted", "pacer", "random", "replays", "working_for")
 
     def __init__(self, seed: int) -> None:
         self.random = SplitMix64(seed)
@@ -32,3 +33,5 @@ class Core:
         """True where the keyframe was asked for, and not only waited for."""
         self.replays: dict[Forwarder, None] = {}
         """Subscriptions that begin, or have begun, with a cached keyframe."""
+        self.working_for: Transport | None = None
+        """The transport that something is being done for: the one that ends if that fails."""

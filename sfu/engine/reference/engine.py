@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from sfu.engine.api import (
@@ -28,7 +31,7 @@ from sfu.engine.reference.demux import DatagramKind, classify
 from sfu.engine.reference.feedback import handle_rtcp
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.inbound import handle_rtp, send_nack
-from sfu.engine.reference.replay import run_replay
+from sfu.engine.reference.replay import run_replays
 from sfu.engine.reference.reports import run_reports
 from sfu.engine.reference.statistics import subscription_stats, track_stats, transport_stats
 from sfu.engine.reference.stream import InboundStream
@@ -60,7 +63,6 @@ class ReferenceEngine:
         self._last_transport = 0
         self._last_track = 0
         self._last_subscription = 0
-        self._working_for: Transport | None = None
         """The transport that `handle_datagram` or `handle_timeout` works for."""
         self._faults = 0
         self.last_fault: Exception | None = None
@@ -151,6 +153,33 @@ class ReferenceEngine:
         self._removed_counters = [before + more for before, more in zip(
             self._removed_counters, state.counters(), strict=True)]  # fmt: skip
         del self._transports[transport]
+
+    # --- groups -----------------------------------------------------------------------------------------------
+
+    def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
+        self._check_group(group)
+        self._regroup([self._transport(handle) for handle in transports], group)
+
+    def join_groups(self, group: int, into: int) -> None:
+        self._check_group(group)
+        self._check_group(into)
+        self._regroup([state for state in self._transports.values() if state.config.group == group], into)
+
+    def _check_group(self, group: int) -> None:
+        if group < 0:
+            raise EngineError("a group is not negative", code="invalid_config")
+
+    def _regroup(self, states: list[Transport], group: int) -> None:
+        if len({state.config.group for state in states}) > 1:
+            raise EngineError("transports that move together are of one group", code="invalid_config")
+        for state in states:
+            takers = (forwarder.transport for track in state.tracks.values() for forwarder in track.forwarders.values())
+            givers = (forwarder.track.transport for forwarder in state.forwarders.values())
+            if any(other not in states for other in itertools.chain(takers, givers)):
+                words = f"transport {state.handle} shares a subscription with one that stays behind"
+                raise EngineError(words, code="still_subscribed")
+        for state in states:
+            state.config = replace(state.config, group=group)
 
     # --- tracks -----------------------------------------------------------------------------------------------
 
@@ -265,14 +294,14 @@ class ReferenceEngine:
     # --- packets and time -------------------------------------------------------------------------------------
 
     def handle_datagram(self, now_ns: int, path: Path, data: bytes) -> None:
-        self._working_for = None
+        self._core.working_for = None
         try:
             self._work_on_datagram(now_ns, path, data)
         except Exception as error:
             self._contain(error)
 
     def handle_timeout(self, now_ns: int) -> None:
-        self._working_for = None
+        self._core.working_for = None
         try:
             self._work_on_time(now_ns)
         except Exception as error:
@@ -282,7 +311,7 @@ class ReferenceEngine:
         """A fault of ours ends the transport that it happened for, and nothing else."""
         self._faults += 1
         self.last_fault = error
-        transport = self._working_for
+        transport = self._core.working_for
         if transport is None:
             return
         transport.is_failed = True
@@ -303,7 +332,7 @@ class ReferenceEngine:
             return
         kind = classify(data)
         if kind is DatagramKind.STUN:
-            self._working_for = transport = self._paths.get(path)
+            core.working_for = transport = self._paths.get(path)
             if transport is not None and transport.answer_check(now_ns, path, data):
                 return
             core.events.append(StunReceived(path, data))
@@ -315,7 +344,7 @@ class ReferenceEngine:
         if transport is None:
             core.drops["unknown_path"] += 1
             return
-        self._working_for = transport
+        core.working_for = transport
         if kind is DatagramKind.DTLS:
             core.events.append(DtlsReceived(transport.handle, path, data))
             return
@@ -335,29 +364,22 @@ class ReferenceEngine:
         for track in self._tracks.values():
             if track.transport.is_failed:
                 continue
-            self._working_for = track.transport
+            core.working_for = track.transport
             if len(track.streams) > 1:
                 routing.refresh_activity(core, now_ns, track)
             for stream in track.streams:
                 if stream.nack:
                     send_nack(stream, stream.nack.due(now_ns, packet_followed=False))
-        for forwarder in list(core.replays):
-            if forwarder.transport.is_failed:
-                del core.replays[forwarder]
-                continue
-            self._working_for = forwarder.transport
-            forwarder.transport.work()
-            run_replay(core, now_ns, forwarder)
+        run_replays(core, now_ns)
         for transport in self._transports.values():
             if transport.is_failed:
                 continue
-            self._working_for = transport
+            core.working_for = transport
             transport.work()
             if transport.arrivals.is_due(now_ns):
                 for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
                     transport.send_rtcp(feedback)
             run_reports(now_ns, transport)
-        self._working_for = None
         routing.send_keyframe_requests(core, now_ns)
 
     def next_timeout_ns(self) -> int | None:

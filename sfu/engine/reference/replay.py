@@ -9,12 +9,19 @@ from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.keyframe_cache import Replay
 
 
-def run_replay(core: Core, now_ns: int, forwarder: Forwarder) -> None:
-    """Start the replay when it is due, and go on when it runs."""
-    is_waiting = forwarder.desired is not forwarder.current and not _start(core, now_ns, forwarder)
-    is_over = forwarder.replay is None or _go_on(core, now_ns, forwarder)
-    if is_over and not is_waiting:
-        del core.replays[forwarder]
+def run_replays(core: Core, now_ns: int) -> None:
+    """Start the replays that are due, and go on with those that run."""
+    for forwarder in list(core.replays):
+        transport = forwarder.transport
+        if transport.is_failed:
+            del core.replays[forwarder]
+            continue
+        core.working_for = transport
+        transport.work()
+        is_waiting = forwarder.desired is not forwarder.current and not _start(core, now_ns, forwarder)
+        is_over = forwarder.replay is None or _go_on(core, now_ns, forwarder)
+        if is_over and not is_waiting:
+            del core.replays[forwarder]
 
 
 def _start(core: Core, now_ns: int, forwarder: Forwarder) -> bool:

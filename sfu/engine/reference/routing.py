@@ -119,6 +119,7 @@ def send_keyframe_requests(core: Core, now_ns: int) -> None:
     needless = []
     for stream, is_asked in core.keyframes_wanted.items():
         track = stream.track
+        core.working_for = track.transport
         last_ns = stream.last_pli_at_ns
         if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
             continue

@@ -9,18 +9,17 @@ use crate::routing;
 use crate::state::State;
 use crate::track::refresh_routes;
 
-/// Start the replays that are due, and go on with those that run. `working_for` is always the subscriber's transport.
-pub(crate) fn run_replays(state: &mut State, now_ns: i64, working_for: &mut Option<u32>) {
+/// Start the replays that are due, and go on with those that run.
+pub(crate) fn run_replays(state: &mut State, now_ns: i64) {
     for slot in state.core.replays.iter().copied().collect::<Vec<_>>() {
         let owner = state.forwarders.get(slot).map(|forwarder| forwarder.transport);
-        if let Some(transport) = owner.and_then(|owner| state.transports.get(owner)) {
-            if transport.is_failed {
-                state.core.replays.shift_remove(&slot);
-                continue;
-            }
-            *working_for = owner;
-            transport.work();
-        }
+        let transport = owner.and_then(|owner| state.transports.get(owner)).filter(|transport| !transport.is_failed);
+        let Some(transport) = transport else {
+            state.core.replays.shift_remove(&slot);
+            continue;
+        };
+        state.core.working_for = owner;
+        transport.work();
         let wants_another = state.forwarders.get(slot).is_some_and(|forwarder| forwarder.desired != forwarder.current);
         let is_waiting = wants_another && !start(state, now_ns, slot);
         let is_running = state.forwarders.get(slot).is_some_and(|forwarder| forwarder.replay.is_some());

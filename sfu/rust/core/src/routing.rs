@@ -194,6 +194,8 @@ pub(crate) fn send_keyframe_requests(state: &mut State, now_ns: i64) {
         else {
             continue;
         };
+        let track = state.streams.get(slot).and_then(|stream| state.tracks.get(stream.track));
+        state.core.working_for = track.map(|track| track.transport);
         match decide_request(state, now_ns, slot, is_asked) {
             Request::NotNow => (),
             Request::Needless => needless.push(slot),

@@ -29,6 +29,8 @@ pub(crate) struct Core {
     pub(crate) keyframes_wanted: IndexMap<u32, bool>,
     /// Slots of the subscriptions that begin, or have begun, with a cached keyframe.
     pub(crate) replays: IndexSet<u32>,
+    /// The transport that something is being done for: the one that ends if that panics.
+    pub(crate) working_for: Option<u32>,
 }
 
 impl Core {
@@ -60,6 +62,7 @@ impl State {
                 checks_answered: 0,
                 keyframes_wanted: IndexMap::new(),
                 replays: IndexSet::new(),
+                working_for: None,
             },
             transports: Slab::new(),
             tracks: Slab::new(),

@@ -94,6 +94,11 @@ pub(crate) struct Transport {
 }
 
 impl Transport {
+    /// Something is about to be done for this transport.
+    pub(crate) fn work(&self) {
+        assert!(!self.is_faulty, "a fault that a test asked for");
+    }
+
     pub(crate) fn new(handle: TransportHandle, config: TransportConfig, local_ssrc: u32) -> Self {
         Self {
             handle,
@@ -133,6 +138,7 @@ impl Transport {
     /// The slot is known once the transport lies in its table.
     pub(crate) fn set_slot(&mut self, slot: u32) {
         self.slot = slot;
+        self.refresh_outlet();
     }
 
     pub(crate) fn is_ready(&self) -> bool {
@@ -192,11 +198,6 @@ impl Transport {
             self.path = None;
             self.refresh_outlet();
         }
-    }
-
-    /// Something is about to be done for this transport.
-    pub(crate) fn work(&self) {
-        assert!(!self.is_faulty, "a fault that a test asked for");
     }
 
     /// No output from now on, and no new paths.

@@ -34,20 +34,12 @@ pub(crate) struct UdpSocket {
 }
 
 impl UdpSocket {
-    /// Takes over a bound socket. Asks for GRO; a kernel that has none delivers datagrams one by one.
+    /// Takes over a bound socket. Asks for GRO and GSO; a kernel without them moves datagrams one by one.
     pub(crate) fn new(fd: OwnedFd, local: SocketAddr) -> Self {
-        let on: c_int = 1;
-        // SAFETY: the option value points to an int that lives through the call.
-        unsafe {
-            libc::setsockopt(
-                fd.as_raw_fd(),
-                libc::SOL_UDP,
-                libc::UDP_GRO,
-                (&raw const on).cast::<c_void>(),
-                size_of::<c_int>() as socklen_t,
-            );
-        }
-        Self { fd, local, gso: AtomicBool::new(true) }
+        set_udp_option(&fd, libc::UDP_GRO, 1);
+        // 0 leaves it to each send, and tells whether the kernel knows it.
+        let has_gso = set_udp_option(&fd, libc::UDP_SEGMENT, 0);
+        Self { fd, local, gso: AtomicBool::new(has_gso) }
     }
 
     /// The address that it is bound to.
@@ -127,6 +119,20 @@ impl AsRawFd for UdpSocket {
     fn as_raw_fd(&self) -> RawFd {
         self.fd.as_raw_fd()
     }
+}
+
+fn set_udp_option(fd: &OwnedFd, option: c_int, value: c_int) -> bool {
+    // SAFETY: the option value points to an int that lives through the call.
+    let done = unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_UDP,
+            option,
+            (&raw const value).cast::<c_void>(),
+            size_of::<c_int>() as socklen_t,
+        )
+    };
+    done == 0
 }
 
 /// One datagram to send, or one run of datagrams of `segment_bytes` each (the last may be shorter).
