@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from sfu.api import SfuConfig
+from sfu.api import RoomOptions, SfuConfig
 from signaling.config_values import (
     TokenIssuer,
     TurnServer,
     WebhookTarget,
     check_issuers,
+    check_room_presets,
     check_stun,
     check_webhooks,
     from_text,
@@ -109,6 +110,8 @@ class Settings:
     """Whether the first who comes creates the room. Off, the server API must have created it."""
     remote_unmute: bool = False
     """Whether the server API may unmute a track. Off, only the publisher itself can."""
+    room_presets: Mapping[str, RoomOptions] = field(default_factory=dict, repr=False)
+    """Room configurations by the name that tokens (`roomPreset`) and CreateRoom (`room_preset`) call them."""
 
     # --- issuers of tokens --------------------------------------------------------------------------
     issuers: tuple[TokenIssuer, ...] = ()
@@ -315,6 +318,7 @@ def _build(values: dict[str, Any]) -> Settings:
     _check_keys(settings)
     check_webhooks(settings.webhooks, settings.keys)
     check_issuers(settings.issuers, settings.keys)
+    check_room_presets(settings.room_presets, settings.max_metadata_bytes)
     return settings
 
 

@@ -66,12 +66,13 @@ async def _create_room(services: Services, grants: Grants, message: room.CreateR
         # Somebody counts on a recording: better an error now than a missing file later.
         raise TwirpError("failed_precondition", "there is no egress service")
     _check_metadata(services, message.metadata)
-    options = RoomOptions(
+    own = RoomOptions(
         metadata=message.metadata,
         empty_timeout_s=message.empty_timeout,
         departure_timeout_s=message.departure_timeout,
         max_participants=message.max_participants,
     )
+    options = services.rooms.room_options(own, message.room_preset)
     return convert.room(services.sfu.create_room(RoomName(message.name), options), services.settings.sfu)
 
 
