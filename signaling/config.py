@@ -212,6 +212,8 @@ class Settings:
     """Wait after the first failure; each further failure doubles it."""
     webhook_retry_max_s: float = 300.0
     """Longest wait between two attempts."""
+    webhook_lease_s: float = 15.0
+    """A process that shows no life in the database for this long loses its deliveries to others on the same one."""
 
     # --- TURN ---------------------------------------------------------------------------------------
     stun_urls: tuple[str, ...] = ()

@@ -186,7 +186,7 @@ async def test_a_room_preset_fills_what_the_token_leaves_open(config: Any, expec
         assert server.tokens.verify(server.token(room_preset="small")).room_preset == "small", "and back again"
 
 
-async def test_an_unknown_room_preset_is_refused_everywhere() -> None:
+async def test_an_unknown_room_preset_makes_no_room() -> None:
     async with running(room_presets=PRESETS) as server:
         for preset, status in (("large", 400), ("Small", 400), (7, 401)):
             token = _token_with(server, {}, roomPreset=preset)
