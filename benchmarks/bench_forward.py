@@ -381,6 +381,7 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--subscribers", action="append", help="repeatable or comma-separated (default: 1,8,50,200)")
     parser.add_argument("--publishers", type=int, default=1, help="everybody gets the track of each (default: 1)")
     parser.add_argument("--seconds", type=float, default=3.0, help="measured time of each run (default: 3)")
+    parser.add_argument("--markdown", action="store_true", help="add the figures as rows of a Markdown table")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for standard output")
     options = parser.parse_args(arguments)
     options.shape = ",".join(options.shape or ["video,audio"]).split(",")
@@ -397,6 +398,16 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     except EngineError as error:
         parser.error(str(error))
     return options
+
+
+def markdown_row(result: Result) -> str:
+    """Engine, shape, publishers, N, CPU-µs per packet, packets and Mbit per CPU-second, bytes per packet, lost."""
+    mbit = result.packets_per_cpu_s * result.bytes_per_packet * 8 / 1e6
+    return (
+        f"| {result.engine} | {result.shape} | {result.publishers} | {result.subscribers} "
+        f"| {result.cpu_us_per_packet:.2f} | {result.packets_per_cpu_s:,.0f} | {mbit:,.0f} "
+        f"| {result.bytes_per_packet:.0f} | {result.packets_lost} |"
+    )
 
 
 def run_loop(coroutine: object) -> Result:
@@ -430,6 +441,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{result.engine:>10} {shape:>6} {subscribers:>4} {result.cpu_us_per_packet:>10.2f} "
                   f"{result.packets_per_cpu_s:>14,.0f} {result.bytes_per_packet:>6.0f} {result.packets_per_s:>10,.0f} "
                   f"{result.cpu_load:>5.0%} {result.packets_lost:>5}", file=text, flush=True)  # fmt: skip
+    if options.markdown:
+        print("\n" + "\n".join(map(markdown_row, results)), file=text)
     if options.json:
         report = {
             "python": platform.python_version(),

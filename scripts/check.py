@@ -23,7 +23,15 @@ from bootstrap import ENGINE, find_cargo
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / ".run" / "check"
 BIN = ROOT / ".venv" / "bin"
-SEPARATE_SUITES = ("integration", "security", "browser")
+PACKAGING = "tests/integration/test_packaging.py"
+SIGNALLING = tuple(
+    f"tests/integration/test_{name}.py"
+    for name in (
+        "commands", "data", "data_resume", "data_tracks", "negotiation", "room", "server_api", "server_sdk_js",
+        "single_connection", "state", "subscription_rights", "two_connections", "webhooks", "whip_http",
+    )
+)  # fmt: skip
+"""Integration tests that mostly wait for messages; the others measure media and have the machine to themselves."""
 
 
 @dataclass
@@ -56,15 +64,26 @@ def lint_steps() -> list[Step]:
     ]
 
 
-def test_steps() -> list[Step]:
+def test_phases() -> list[list[Step]]:
+    """One phase after the other. The steps of a phase run at the same time: none of them measures media."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
-    ignored = [f"--ignore=tests/{name}" for name in SEPARATE_SUITES]
+    apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser", "engine", "load")]
+    signalling = [pytest_step("signalling", list(SIGNALLING))]
+    media = ["tests/integration", *(f"--ignore={path}" for path in (PACKAGING, *SIGNALLING))]
+    others: list[Step] = []
+    if has_rust_engine():
+        other = "TING_ENGINE=reference"
+        signalling.append(pytest_step("other signalling", list(SIGNALLING), other))
+        others.append(pytest_step("other media", media, other))
     return [
-        *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
-        pytest_step("unit", ["tests", *ignored]),
-        Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
-        *(pytest_step(name, [f"tests/{name}"]) for name in SEPARATE_SUITES),
-        *([pytest_step("other engine", ["tests/integration"], "TING_ENGINE=reference")] if has_rust_engine() else []),
+        [
+            *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
+            Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
+        ],
+        [pytest_step("unit", ["tests", *apart]), pytest_step("engine", ["tests/engine", "tests/load", PACKAGING])],
+        signalling,
+        *([step] for step in (pytest_step("media", media), *others)),
+        *([pytest_step(name, [f"tests/{name}"])] for name in ("security", "browser")),
     ]
 
 
@@ -126,7 +145,7 @@ def run(step: Step) -> None:
         step.failed = step.failed or not step.counts.get("passed")
     if step.failed:
         print(f"\n--- {step.name} ---\n{log.read_text(encoding='utf-8', errors='replace').rstrip()}")
-    print(f"{'FAILED' if step.failed else 'ok':6} {step.name:14} {step.seconds:6.1f} s  {describe(step)}", flush=True)
+    print(f"{'FAILED' if step.failed else 'ok':6} {step.name:16} {step.seconds:6.1f} s  {describe(step)}", flush=True)
 
 
 def count(report: Path) -> dict[str, int]:
@@ -156,18 +175,15 @@ def main(words: list[str]) -> int:
     if not words or not set(words) <= {"lint", "test"}:
         sys.exit(__doc__)
     RECORDS.mkdir(parents=True, exist_ok=True)
-    done: list[Step] = []
-    if "lint" in words:
-        done += lint_steps()
+    begin = time.monotonic()
+    phases = [lint_steps()] if "lint" in words else []
+    phases += test_phases() if "test" in words else []
+    for phase in phases:
         with ThreadPoolExecutor(max_workers=2) as pool:
-            list(pool.map(run, done))
-    if "test" in words:
-        # One after another: they measure time and use both cores.
-        for step in test_steps():
-            run(step)
-            done.append(step)
+            list(pool.map(run, phase))
+    done = [step for phase in phases for step in phase]
     failed = [step.name for step in done if step.failed]
-    print(f"\n{len(done) - len(failed)} of {len(done)} steps are good in {sum(step.seconds for step in done):.0f} s.")
+    print(f"\n{len(done) - len(failed)} of {len(done)} steps are good in {time.monotonic() - begin:.0f} s.")
     if failed:
         print(f"Failed: {', '.join(failed)}. What they printed is above and in .run/check/.")
     if "test" in words:

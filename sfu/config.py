@@ -26,10 +26,6 @@ class SfuConfig:
     """"auto", "rust" or "reference"."""
     engine_threads: int = 0
     """Threads of the Rust engine; 0 is one per core. The reference engine has one."""
-    spread_rooms: bool = False
-    """Give every room to one of the Rust engine's threads, so that rooms wait for nothing in common: for many cores.
-    Then nobody can be moved or forwarded from one room to another. Without it threads share the reading, encrypting
-    and sending, and decide one after the other."""
     max_queued_packets: int = 16_384
     """Packets that may wait for a thread to send them, in each of the Rust engine's send queues; more are dropped."""
 

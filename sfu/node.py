@@ -271,12 +271,26 @@ class Node:
 
     def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
         participant = self._require_participant(room, identity)
-        self._destination(room, destination, create).forward(participant)
+        found = self._destination(room, destination, create)
+        found.check_forward(participant)
+        self._join_groups(self._require_room(room), found)
+        found.forward(participant)
+
+    def _join_groups(self, room: Room, other: Room) -> None:
+        """Subscriptions can go from one to the other from now on; the engine moves what is less."""
+        if room.group == other.group:
+            return
+        sizes = Counter[int]()
+        for one in self._rooms.values():
+            sizes[one.group] += len(one.participants())
+        group, into = sorted((room.group, other.group), key=lambda number: sizes[number])
+        self._control.engine.join_groups(group, into)
+        for one in self._rooms.values():
+            if one.group == group:
+                one.group = into
 
     def _destination(self, room: RoomName, destination: RoomName, create: bool) -> Room:
         self._require_room(room)
-        if self._config.spread_rooms:
-            raise RequestError("rooms of this server are apart (spread_rooms)", code="not_supported")
         if destination == room:
             raise RequestError("destination room cannot be the same as source room")
         found = self._rooms.get(destination)

@@ -176,6 +176,8 @@ class Listener:
                 services.metrics,
                 settings.max_pending_connections_per_ip,
                 settings.request_timeout_s,
+                settings.max_burst_connections_per_ip,
+                settings.burst_request_timeout_s,
             )
             self._server = await asyncio.get_running_loop().create_server(
                 gate.protocol_factory,

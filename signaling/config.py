@@ -16,12 +16,13 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from sfu.api import SfuConfig
+from sfu.api import RoomOptions, SfuConfig
 from signaling.config_values import (
     TokenIssuer,
     TurnServer,
     WebhookTarget,
     check_issuers,
+    check_room_presets,
     check_stun,
     check_webhooks,
     from_text,
@@ -109,6 +110,8 @@ class Settings:
     """Whether the first who comes creates the room. Off, the server API must have created it."""
     remote_unmute: bool = False
     """Whether the server API may unmute a track. Off, only the publisher itself can."""
+    room_presets: Mapping[str, RoomOptions] = field(default_factory=dict, repr=False)
+    """Room configurations by the name that tokens (`roomPreset`) and CreateRoom (`room_preset`) call them."""
 
     # --- issuers of tokens --------------------------------------------------------------------------
     issuers: tuple[TokenIssuer, ...] = ()
@@ -145,6 +148,10 @@ class Settings:
     """Body of a REST request."""
     max_pending_connections_per_ip: int = 20
     """Connections of one address that have not sent a complete request yet."""
+    max_burst_connections_per_ip: int = 1000
+    """The same for many that come at once, as those of a classroom or a backend do."""
+    burst_request_timeout_s: float = 4.0
+    """Those beyond max_pending_connections_per_ip must send their request within this time."""
     request_timeout_s: float = 10.0
     """From the connection to its first complete request, and for the body of each; a slower client is refused."""
     max_token_bytes: int = 16_384
@@ -205,6 +212,8 @@ class Settings:
     """Wait after the first failure; each further failure doubles it."""
     webhook_retry_max_s: float = 300.0
     """Longest wait between two attempts."""
+    webhook_lease_s: float = 15.0
+    """A process that shows no life in the database for this long loses its deliveries to others on the same one."""
 
     # --- TURN ---------------------------------------------------------------------------------------
     stun_urls: tuple[str, ...] = ()
@@ -311,6 +320,7 @@ def _build(values: dict[str, Any]) -> Settings:
     _check_keys(settings)
     check_webhooks(settings.webhooks, settings.keys)
     check_issuers(settings.issuers, settings.keys)
+    check_room_presets(settings.room_presets, settings.max_metadata_bytes)
     return settings
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, get_args, get_origin, get_type_hints
 from urllib.parse import urlsplit
 
+from sfu.api import RoomOptions
 from signaling.errors import ConfigError
 
 _WORDS = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
@@ -29,6 +30,8 @@ MAX_WEBHOOKS = 16
 MAX_ISSUERS = 16
 MAX_ISSUER_LENGTH = 256
 MAX_URL_LENGTH = 2048
+MAX_ROOM_PRESETS = 100
+MAX_PRESET_NAME_LENGTH = 128
 _HOST = r"(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9](?:[A-Za-z0-9.-]{0,252}[A-Za-z0-9])?)(?::[0-9]{1,5})?"
 _TURN_URL = re.compile(rf"turns?:{_HOST}(?:\?transport=(?:udp|tcp))?")
 _STUN_URL = re.compile(rf"stuns?:{_HOST}")
@@ -78,6 +81,8 @@ def from_toml(wanted: Any, value: Any, shown: str) -> Any:
         raise ConfigError(f"{shown}: a table of strings is needed")
     if _is_tables(wanted):
         return _tables(get_args(wanted)[0], value, shown)
+    if _is_named_tables(wanted):
+        return _named_tables(get_args(wanted)[1], value, shown)
     if type(value) is not wanted:
         raise ConfigError(f"{shown}: {_type_name(wanted)} is needed")
     return value
@@ -96,6 +101,8 @@ def from_text(wanted: Any, text: str, shown: str) -> Any:
             return _keys_from_text(text)
         if _is_tables(wanted):
             return _tables(get_args(wanted)[0], json.loads(text), shown)
+        if _is_named_tables(wanted):
+            return _named_tables(get_args(wanted)[1], json.loads(text), shown)
     except (ValueError, KeyError, RecursionError):
         raise ConfigError(f"{shown}: {_type_name(wanted)} is needed") from None
     return text
@@ -105,18 +112,28 @@ def _is_tables(wanted: Any) -> bool:
     return get_origin(wanted) is tuple and dataclasses.is_dataclass(get_args(wanted)[0])
 
 
+def _is_named_tables(wanted: Any) -> bool:
+    return get_origin(wanted) is Mapping and dataclasses.is_dataclass(get_args(wanted)[1])
+
+
 def _tables(kind: type[Any], value: Any, shown: str) -> tuple[Any, ...]:
     if not isinstance(value, list) or not all(isinstance(entry, dict) for entry in value):
         raise ConfigError(f"{shown}: a list of tables is needed")
+    return tuple(_table(kind, entry, f"{shown}, table {number}") for number, entry in enumerate(value, start=1))
+
+
+def _named_tables(kind: type[Any], value: Any, shown: str) -> dict[str, Any]:
+    if not isinstance(value, dict) or not all(isinstance(entry, dict) for entry in value.values()):
+        raise ConfigError(f"{shown}: a table of tables is needed")
+    return {name: _table(kind, entry, f"{shown}.{one_line(name)}") for name, entry in value.items()}
+
+
+def _table(kind: type[Any], entry: dict[str, Any], place: str) -> Any:
     types = get_type_hints(kind)
-    tables = []
-    for number, entry in enumerate(value, start=1):
-        place = f"{shown}, table {number}"
-        for name in entry:
-            if name not in types:
-                raise ConfigError(f"{place}: unknown key {one_line(name)}")
-        tables.append(kind(**{name: from_toml(types[name], entry[name], f"{place}, {name}") for name in entry}))
-    return tuple(tables)
+    for name in entry:
+        if name not in types:
+            raise ConfigError(f"{place}: unknown key {one_line(name)}")
+    return kind(**{name: from_toml(types[name], entry[name], f"{place}, {name}") for name in entry})
 
 
 def _keys_from_text(text: str) -> dict[str, str]:
@@ -136,6 +153,8 @@ def _type_name(wanted: Any) -> str:
         return '"key: secret"'
     if _is_tables(wanted):
         return "a list of tables (in the environment: as JSON)"
+    if _is_named_tables(wanted):
+        return "a table of tables (in the environment: as JSON)"
     return {bool: "true or false", int: "a whole number", float: "a number", str: "a text"}.get(wanted, "a list")
 
 
@@ -209,6 +228,20 @@ def check_webhooks(targets: Sequence[WebhookTarget], keys: Mapping[str, str]) ->
                 raise ConfigError(f"{place}: {one_line(name)} is no event; there are {known}")
         if target.api_key and target.api_key not in keys:
             raise ConfigError(f"{place}: {one_line(target.api_key)} is no API key of this server")
+
+
+def check_room_presets(presets: Mapping[str, RoomOptions], max_metadata_bytes: int) -> None:
+    if len(presets) > MAX_ROOM_PRESETS:
+        raise ConfigError(f"room_presets: at most {MAX_ROOM_PRESETS} tables")
+    for name, preset in presets.items():
+        place = f"room_presets.{one_line(name)}"
+        if not 0 < len(name) <= MAX_PRESET_NAME_LENGTH:
+            raise ConfigError(f"{place}: a name has 1 to {MAX_PRESET_NAME_LENGTH} characters")
+        for key in ("empty_timeout_s", "departure_timeout_s", "max_participants"):
+            if not 0 <= getattr(preset, key) < 2**32:
+                raise ConfigError(f"{place}, {key}: {getattr(preset, key)} is out of range")
+        if len(preset.metadata.encode()) > max_metadata_bytes:
+            raise ConfigError(f"{place}, metadata: longer than max_metadata_bytes")
 
 
 def check_issuers(issuers: Sequence[TokenIssuer], keys: Mapping[str, str]) -> None:

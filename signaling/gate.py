@@ -1,7 +1,9 @@
 """The door in front of HTTP: connections that never get as far as a request.
 
 The token is checked with the request, so whoever has not sent one yet is unauthenticated. Such a connection has
-`timeout_s` to send its first complete request, and one address may have `max_per_address` of them.
+`timeout_s` to send its first complete request, and one address may have `max_per_address` of them. A classroom or a
+backend behind one address joins all at once, its requests right behind its connections: up to `max_burst_per_address`
+are taken too, but have `burst_timeout_s` only.
 """
 
 from __future__ import annotations
@@ -20,12 +22,20 @@ class Gate:
     """`protocol_factory` goes to `loop.create_server`; `admit` is told of each request."""
 
     def __init__(
-        self, server: Callable[[], asyncio.Protocol], metrics: Metrics, max_per_address: int, timeout_s: float
+        self,
+        server: Callable[[], asyncio.Protocol],
+        metrics: Metrics,
+        max_per_address: int,
+        timeout_s: float,
+        max_burst_per_address: int,
+        burst_timeout_s: float,
     ) -> None:
         self._server = server
         self._metrics = metrics
         self._max_per_address = max_per_address
         self._timeout_s = timeout_s
+        self._max_burst_per_address = max_burst_per_address
+        self._burst_timeout_s = burst_timeout_s
         self._pending: dict[str, set[asyncio.Transport]] = {}
         self._timers: dict[asyncio.Protocol, tuple[asyncio.TimerHandle, str, asyncio.Transport]] = {}
 
@@ -46,13 +56,14 @@ class Gate:
         waiting = self._pending.setdefault(key, set())
         for other in [other for other in waiting if other.is_closing()]:
             waiting.discard(other)
-        if len(waiting) >= self._max_per_address:
+        timeout_s = self._timeout_s if len(waiting) < self._max_per_address else self._burst_timeout_s
+        if len(waiting) >= max(self._max_per_address, self._max_burst_per_address):
             self._metrics.connections_refused.labels("too_many").inc()
             transport.abort()
             return
         handler = self._server()
         waiting.add(transport)
-        timer = asyncio.get_running_loop().call_later(self._timeout_s, self._expire, handler)
+        timer = asyncio.get_running_loop().call_later(timeout_s, self._expire, handler)
         self._timers[handler] = (timer, key, transport)
         transport.set_protocol(handler)
         handler.connection_made(transport)

@@ -65,11 +65,14 @@ class Revocations:
         await asyncio.gather(self._writer, return_exceptions=True)
         self._writer = None
 
-    def add(self, room: str, identity: str) -> None:
-        """From now on tokens that were issued until now are refused."""
+    def add(self, room: str, identity: str, revoked_at: float | None = None) -> None:
+        """From now on tokens that were issued until `revoked_at` (Unix time in seconds; None means now) are refused.
+        It takes nothing back that is in force, and reaches no further ahead than tokens live."""
         key, now = (room, identity), self._clock()
+        wanted = now if revoked_at is None else min(revoked_at, now + self._keep_s)
+        at = max(wanted, self._revoked_at.get(key, 0.0))
         for entries in (self._revoked_at, self._unwritten):
-            entries[key] = now
+            entries[key] = at
             entries.move_to_end(key)
             while len(entries) > self._limit:
                 entries.popitem(last=False)

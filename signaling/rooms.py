@@ -18,6 +18,7 @@ from sfu.api import (
     Permissions,
     PlaybackWish,
     RoomInfo,
+    RoomOptions,
     SessionSink,
     Sfu,
     TrackSource,
@@ -96,9 +97,32 @@ class RoomService:
         return await self._sfu.publish(request, offer, sources, sink)
 
     def require_room(self, grants: Grants) -> None:
-        """Raises `RequestError` unknown_room when the room must be created first and was not."""
+        """Raises `RequestError` unknown_room when the room must be created first and was not, unknown_preset when it
+        would be created from a configuration that is not there."""
+        self._options_of(grants)
         if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
             raise RequestError("requested room does not exist", code="unknown_room")
+
+    def room_options(self, options: RoomOptions, preset: str) -> RoomOptions:
+        """`options`, and what they leave open as the preset of that name has it; an empty name means none. Raises
+        `RequestError` unknown_preset."""
+        if not preset:
+            return options
+        named = self._settings.room_presets.get(preset)
+        if named is None:
+            raise RequestError("unknown room configuration", code="unknown_preset")
+        return RoomOptions(
+            metadata=options.metadata or named.metadata,
+            empty_timeout_s=options.empty_timeout_s or named.empty_timeout_s,
+            departure_timeout_s=options.departure_timeout_s or named.departure_timeout_s,
+            max_participants=options.max_participants or named.max_participants,
+        )
+
+    def _options_of(self, grants: Grants) -> RoomOptions:
+        """For the room if this join creates it."""
+        if grants.room_preset not in self._settings.room_presets and self._sfu.find_room(RoomName(grants.room)):
+            return grants.room_options  # the room is there: its configuration is settled
+        return self.room_options(grants.room_options, grants.room_preset)
 
     async def play(
         self, grants: Grants, wish: PlaybackWish, offer: str, sink: SessionSink
@@ -129,7 +153,7 @@ class RoomService:
             broken_codecs=broken.all,
             broken_publish_codecs=broken.publish,
             client=options.client,
-            room_options=grants.room_options,
+            room_options=self._options_of(grants),
             create_room=self._settings.auto_create,
             single_connection=options.single_connection,
         )
@@ -191,11 +215,12 @@ class RoomService:
 
     # --- moderation -------------------------------------------------------------------------------------
 
-    def kick(self, room: RoomName, identity: Identity) -> None:
-        """Put out, and refuse every token that was issued until now. Raises `RequestError` unknown_participant.
-        `kicks_stored` tells when a restart cannot undo it any more."""
+    def kick(self, room: RoomName, identity: Identity, *, tokens_before_s: float | None = None) -> None:
+        """Put out, and refuse every token that was issued until now, or before `tokens_before_s` (Unix time). Raises
+        `RequestError` unknown_participant. `kicks_stored` tells when a restart cannot undo it any more."""
         self._sfu.remove_participant(room, identity)
-        self._revocations.add(room, identity)
+        # Token times are whole seconds, and `is_revoked` takes one of the same second for the older one.
+        self._revocations.add(room, identity, None if tokens_before_s is None else tokens_before_s - 1)
 
     async def kicks_stored(self) -> bool:
         """Wait, for two seconds at most, until all kicks are in the database. Whether they are."""

@@ -12,6 +12,7 @@ from aiohttp import web
 from sfu.api import Sfu
 from signaling.config import Settings
 from signaling.db.database import Database
+from signaling.db.deliveries import DeliveryRepository
 from signaling.db.repository import Repository
 from signaling.gate import Gate
 from signaling.jwks import KeySets
@@ -96,7 +97,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         database=database,
         revocations=revocations,
         key_sets=key_sets,
-        webhooks=Webhooks(settings, repository, tokens, metrics),
+        webhooks=Webhooks(settings, DeliveryRepository(database), tokens, metrics),
         metrics=metrics,
         token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
         lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),

@@ -69,6 +69,8 @@ class Grants:
     guest: bool = False
     room_options: RoomOptions = field(default_factory=RoomOptions)
     """`roomConfig`: for the room if the bearer is the first to come."""
+    room_preset: str = ""
+    """`roomPreset`: a room configuration of the settings, for what `room_options` leaves open."""
     issued_at: float = 0.0
     """Unix time in seconds of `iat`, else of `nbf`, else 0."""
     expires_at: float = 0.0
@@ -243,6 +245,7 @@ class TokenService:
             metadata=metadata,
             attributes=self._attributes(claims),
             room_options=self._room_options(claims),
+            room_preset=_text(claims, "roomPreset"),
             guest=_flag(claims, "guest", False),
             issued_at=issued_at,
             expires_at=expires_at,
@@ -348,6 +351,7 @@ def _identity_claims(grants: Grants) -> dict[str, Any]:
         "kind": kind if grants.kind else "",
         "guest": grants.guest,
         "roomConfig": _room_config(grants.room_options),
+        "roomPreset": grants.room_preset,
     }
 
 

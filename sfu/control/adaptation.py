@@ -30,6 +30,9 @@ from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 INTERVAL_S = 1.0
 LOST_S = 10.0
 """A peer that has not checked its path for this long is lost; libwebrtc checks every 2.5 s at least."""
+REPORTED_AFTER_S = 12.0
+"""What a publisher lost may still be in its receivers' reports: those of sound come every five seconds or so, are of
+the time since the one before, and stand until the next."""
 UNKNOWN_LOWEST_BPS, UNKNOWN_RATIO = 100_000, 3
 """Costs of a layer that is not sent now and whose bitrate its publisher did not announce."""
 SVC_SHARES = (0.15, 0.4, 1.0)
@@ -38,7 +41,7 @@ LAST_PRIORITY = 1 << 32
 
 
 @dataclass(slots=True)
-class _Flow:
+class Flow:
     """What one subscription sent since the figures before."""
 
     packets: int
@@ -48,18 +51,24 @@ class _Flow:
     rtt_ms: float
 
 
-class _Figures:
-    """The engine's figures and what has changed since those before."""
+class Figures:
+    """The engine's figures at one time, and what has changed since those before."""
 
-    def __init__(self, stats: EngineStats, now_s: float, before: _Figures | None) -> None:
+    def __init__(self, stats: EngineStats, now_s: float, before: Figures | None) -> None:
         self._at_s = now_s
         self._subscriptions = {one.subscription: one for one in stats.subscriptions}
         self.layers: dict[TrackHandle, Sequence[LayerStats]] = {one.track: one.layers for one in stats.tracks}
         self._before = before
+        self._lost: dict[TrackHandle, list[tuple[float, float]]] = {}
+        """By track, when and which share of it was lost before it came here."""
         if before is not None:
             before._before = None
+        for track in self.layers:
+            earlier = before._lost.get(track, []) if before is not None else []
+            lost = [*earlier, (now_s, self.loss_of(track) or 0.0)]
+            self._lost[track] = [one for one in lost if now_s - one[0] < REPORTED_AFTER_S]
 
-    def flow(self, subscription: Subscription) -> _Flow | None:
+    def flow(self, subscription: Subscription) -> Flow | None:
         handle, encoding, before = subscription.handle, subscription.encoding, self._before
         if handle is None or encoding is None:
             return None
@@ -70,11 +79,12 @@ class _Figures:
         elapsed_s = self._at_s - before._at_s
         bitrate_bps = 8 * (now.bytes_sent - earlier.bytes_sent) / elapsed_s
         packets = now.packets_sent - earlier.packets_sent
-        loss = max(0.0, now.fraction_lost - (self.loss_of(encoding.track) or 0.0))
+        lost_before = max((share for _, share in self._lost.get(encoding.track, ())), default=0.0)
+        loss = max(0.0, now.fraction_lost - lost_before)
         if packets > 0:
             # What a resend without RTX mends is no loss in receiver reports, yet it was lost on the way.
             loss = max(loss, (now.retransmitted_packets_sent - earlier.retransmitted_packets_sent) / packets)
-        return _Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0)
+        return Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0)
 
     def loss_of(self, track: TrackHandle) -> float | None:
         """Share of a track's packets that was lost for good; None while it sends nothing."""
@@ -93,7 +103,7 @@ class Adaptation:
         self._downlinks: dict[TransportHandle, Downlink] = {}
         self._sent_bps: dict[TransportHandle, float] = {}
         self._bitrates = SteadyBitrates()
-        self._figures: _Figures | None = None
+        self._figures: Figures | None = None
         self._quality = QualityWatch(context)
         self._quality_due_s = 0.0
 
@@ -118,7 +128,7 @@ class Adaptation:
         )
         if not quality_due and not suspicious:
             return
-        self._figures = figures = _Figures(self._context.engine.stats(), now_s, self._figures)
+        self._figures = figures = Figures(self._context.engine.stats(), now_s, self._figures)
         self._bitrates.update(
             now_s, {track: [one.bitrate_bps for one in layers] for track, layers in figures.layers.items()}
         )
@@ -141,7 +151,7 @@ class Adaptation:
 
     # --- one downlink -----------------------------------------------------------------------------------------
 
-    def _fit(self, participant: Participant, speakers: set[ParticipantId], figures: _Figures, now_s: float) -> None:
+    def _fit(self, participant: Participant, speakers: set[ParticipantId], figures: Figures, now_s: float) -> None:
         transport = participant.subscriber.transport
         downlink = self._downlinks.get(transport.handle) if transport is not None else None
         if transport is None or downlink is None:
@@ -193,7 +203,7 @@ def _priority(subscription: Subscription, speakers: set[ParticipantId]) -> tuple
     )
 
 
-def _sent_and_lost(videos: Sequence[Subscription], figures: _Figures) -> tuple[float, float]:
+def _sent_and_lost(videos: Sequence[Subscription], figures: Figures) -> tuple[float, float]:
     """Bits per second sent, and the share of them that is lost."""
     flows = [flow for one in videos if (flow := figures.flow(one)) is not None]
     sent_bps = sum(flow.bitrate_bps for flow in flows)
@@ -240,7 +250,7 @@ class QualityWatch:
         self._points: dict[ParticipantId, float] = {}
         self._missing: dict[TrackHandle, int] = {}
 
-    def run(self, rooms: Sequence[Room], figures: _Figures, now_s: float) -> None:
+    def run(self, rooms: Sequence[Room], figures: Figures, now_s: float) -> None:
         points: dict[ParticipantId, float] = {}
         missing: dict[TrackHandle, int] = {}
         for room in rooms:
@@ -260,7 +270,7 @@ class QualityWatch:
         self._points, self._missing = points, missing
 
     def _sending(
-        self, participant: Participant, figures: _Figures, missing_now: dict[TrackHandle, int]
+        self, participant: Participant, figures: Figures, missing_now: dict[TrackHandle, int]
     ) -> Iterable[float]:
         for publication in participant.publisher.publications:
             if publication.info.muted:
@@ -301,7 +311,7 @@ def _missing_layers(encoding: Encoding, streams: Sequence[LayerStats], wanted: i
     return max(0, expected[-1] - active[-1]) if expected and active else 0
 
 
-def _receiving(participant: Participant, figures: _Figures) -> Iterable[float]:
+def _receiving(participant: Participant, figures: Figures) -> Iterable[float]:
     for subscription in participant.subscriber.subscriptions.values():
         flow = figures.flow(subscription)
         if subscription.paused:

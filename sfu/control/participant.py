@@ -445,6 +445,8 @@ class Participant:
         before, publications = self._info, self.publisher.publications
         self._leave_room(self._room, publications)
         self._room = room
+        transports = (self.publisher.transport, self.subscriber.transport)
+        self._context.engine.set_group([one.handle for one in transports if one is not None], room.group)
         self._blobs = Blobs(self._context.config, room.blob_budget)
         self._announced_subscribed.clear()
         self.former_ids |= {before.participant_id}

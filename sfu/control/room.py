@@ -47,8 +47,8 @@ class Room:
         config = context.config
         self._context = context
         self.name = name
-        self.group = next(context.groups) if config.spread_rooms else 0
-        """The engine's group of everyone's transports here."""
+        self.group = next(context.groups)
+        """The engine's group of everyone's transports here; rooms between which somebody was forwarded share one."""
         self._participants: dict[ParticipantId, Participant] = {}
         self._by_identity: dict[Identity, Participant] = {}
         self._departed: dict[Identity, tuple[ParticipantInfo, float]] = {}
@@ -168,13 +168,16 @@ class Room:
         if full:
             raise RequestError("the room is full", code="limit_exceeded")
 
-    def forward(self, original: Participant) -> None:
-        """Raises duplicate or limit_exceeded."""
+    def check_forward(self, original: Participant) -> None:
+        """Whether it can be shown here. Raises duplicate or limit_exceeded."""
         identity = original.info.identity
         if identity in self._by_identity or identity in self.forwarded:
             raise RequestError("there is a participant of this identity", code="duplicate")
         if len(self._participants) + len(self.forwarded) >= self._context.config.max_participants_per_room:
             raise RequestError("the room is full", code="limit_exceeded")
+
+    def forward(self, original: Participant) -> None:
+        """Show it here; `check_forward` found nothing against it."""
         self.forwarded.add(original)
 
     def add(self, participant: Participant) -> None:

@@ -11,7 +11,7 @@ logger = logging.getLogger(__name__)
 
 ENGINE_KINDS = ("auto", "reference", "rust")
 
-REFERENCE_COST = "the Python reference engine runs instead and takes many times the CPU per packet"
+REFERENCE_COST = "the Python reference engine runs instead and takes about four times the CPU per packet"
 
 
 def engine_name(kind: str) -> str:

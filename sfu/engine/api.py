@@ -220,7 +220,7 @@ class TransportConfig:
     """Limits of one transport. Rates of 0 mean no limit.
 
     `group`: transports can subscribe to tracks of their own group only (code `other_group`). A runtime that works on
-    several cores keeps each group in one place.
+    several cores keeps each group in one place. `set_group` and `join_groups` change it.
     """
 
     group: int = 0
@@ -475,6 +475,16 @@ class EngineCommands(Protocol):
 
     def remove_transport(self, transport: TransportHandle) -> None:
         """Forget it with its tracks and subscriptions, and the subscriptions of those tracks."""
+        ...
+
+    def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
+        """These transports, which are of one group, go on in another with their tracks and subscriptions. Media flows
+        on, handles stay. Nothing has changed after an error: `still_subscribed` (one of them shares a subscription with
+        a transport that would stay behind), `invalid_config` (not of one group, or a negative number)."""
+        ...
+
+    def join_groups(self, group: int, into: int) -> None:
+        """The same for all transports of `group`; one without transports is no error."""
         ...
 
     def add_track(self, transport: TransportHandle, config: TrackConfig) -> TrackHandle: ...

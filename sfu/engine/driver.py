@@ -9,7 +9,7 @@ import socket
 import struct
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from sfu.engine.api import (
@@ -51,11 +51,12 @@ class Watcher(Protocol):
 
     def transport_added(self) -> None: ...
     def transport_removed(self) -> None: ...
+    def transports_moved(self) -> None: ...
     def path_authenticated(self, path: Path) -> None: ...
 
 
 class WatchedCommands:
-    """The engine's commands. Four are watched: paths authenticate TCP connections, transports need a tick."""
+    """The engine's commands. Some are watched: paths authenticate TCP connections, transports need a tick."""
 
     def __init__(self, engine: EngineCommands, runtime: Watcher) -> None:
         self._engine = engine
@@ -85,6 +86,14 @@ class WatchedCommands:
     def remove_transport(self, transport: TransportHandle) -> None:
         self._engine.remove_transport(transport)
         self._runtime.transport_removed()
+
+    def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
+        self._engine.set_group(transports, group)
+        self._runtime.transports_moved()
+
+    def join_groups(self, group: int, into: int) -> None:
+        self._engine.join_groups(group, into)
+        self._runtime.transports_moved()
 
     def allow_path(self, transport: TransportHandle, path: Path) -> None:
         self._engine.allow_path(transport, path)
@@ -297,6 +306,9 @@ class AsyncioRuntime:
 
     def transport_removed(self) -> None:
         self._transports -= 1
+
+    def transports_moved(self) -> None:
+        """One thread has them all."""
 
     def path_authenticated(self, path: Path) -> None:
         if path.protocol == "tcp":

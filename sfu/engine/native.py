@@ -208,6 +208,9 @@ class RustRuntime:
     def transport_removed(self) -> None:
         """The thread sees for itself that there is nothing to wait for any more."""
 
+    def transports_moved(self) -> None:
+        self.transport_added()
+
     def path_authenticated(self, path: Path) -> None:
         if path.protocol == "tcp":
             self._tcp.mark_authenticated(path)

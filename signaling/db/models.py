@@ -36,3 +36,16 @@ class Delivery(Base):
     """A livekit.WebhookEvent as protobuf."""
     created_at_ms: Mapped[int] = mapped_column(BigInteger)
     attempts: Mapped[int] = mapped_column(Integer)
+    owner: Mapped[str] = mapped_column(String(64), server_default="")
+    """The process that delivers it; empty: nobody has claimed it yet."""
+    leased_until_ms: Mapped[int] = mapped_column(BigInteger, server_default="0")
+    """From then on another process may take it over."""
+
+
+class ReceiverGone(Base):
+    """A webhook receiver that answered 410. The fingerprint is that of its configuration."""
+
+    __tablename__ = "webhook_receivers_gone"
+
+    fingerprint: Mapped[str] = mapped_column(String(64), primary_key=True)
+    gone_at_ms: Mapped[int] = mapped_column(BigInteger)

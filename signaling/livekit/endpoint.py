@@ -89,8 +89,8 @@ def _admit(request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.
         opening = read(request, services)
         return own_state(grants, opening, services.settings.max_metadata_bytes), opening
     except RequestError as error:
-        # SDKs know this sentence: they give up instead of looking for another dialect.
-        return _plain(404, str(error))
+        # SDKs know the sentence of 404: they give up instead of looking for another dialect.
+        return _plain(404 if error.code == "unknown_room" else 400, str(error))
     except TokenError as error:
         services.metrics.tokens_refused.labels(error.code).inc()
         return _plain(401, str(error))

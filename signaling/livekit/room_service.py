@@ -66,12 +66,13 @@ async def _create_room(services: Services, grants: Grants, message: room.CreateR
         # Somebody counts on a recording: better an error now than a missing file later.
         raise TwirpError("failed_precondition", "there is no egress service")
     _check_metadata(services, message.metadata)
-    options = RoomOptions(
+    own = RoomOptions(
         metadata=message.metadata,
         empty_timeout_s=message.empty_timeout,
         departure_timeout_s=message.departure_timeout,
         max_participants=message.max_participants,
     )
+    options = services.rooms.room_options(own, message.room_preset)
     return convert.room(services.sfu.create_room(RoomName(message.name), options), services.settings.sfu)
 
 
@@ -127,8 +128,12 @@ async def _get_participant(
 async def _remove_participant(
     services: Services, grants: Grants, message: room.RoomParticipantIdentity
 ) -> room.RemoveParticipantResponse:
-    """The participant's tokens of until now are refused from now on, whatever `revoke_token_ts` says."""
-    services.rooms.kick(_require_admin(grants, message.room), Identity(message.identity))
+    """The participant's tokens of before `revoke_token_ts` (Unix time in seconds) are refused from now on; without it
+    those of until now."""
+    name = _require_admin(grants, message.room)
+    if message.revoke_token_ts < 0:
+        raise TwirpError("invalid_argument", "revoke_token_ts is not a time")
+    services.rooms.kick(name, Identity(message.identity), tokens_before_s=message.revoke_token_ts or None)
     await services.rooms.kicks_stored()
     return room.RemoveParticipantResponse()
 

@@ -81,7 +81,9 @@ async def _answer(request: web.Request, services: Services) -> web.Response:
     if request.content_type == _JSON:
         _parse_json(body, message)
         answer = await method.handle(services, grants, message)
-        text = json_format.MessageToJson(answer, preserving_proto_field_name=True, indent=None)
+        text = json_format.MessageToJson(
+            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+        )
         return web.Response(body=text.encode(), content_type=_JSON)
     try:
         message.ParseFromString(body)
@@ -97,12 +99,16 @@ def _method(request: web.Request) -> room_service.Method:
         raise TwirpError("unimplemented", f"{service} is not part of this server")
     method = room_service.METHODS.get(name) if service == SERVICE else None
     if method is None:
-        raise TwirpError("bad_route", f"no handler for path {_printable(request.path)}")
+        raise _bad_route(request, f'no handler for path "{_printable(request.path)}"')
     if request.method != hdrs.METH_POST:
-        raise TwirpError("bad_route", f"unsupported method {request.method} (only POST is allowed)")
+        raise _bad_route(request, f'unsupported method "{request.method}" (only POST is allowed)')
     if request.content_type not in (_PROTOBUF, _JSON):
-        raise TwirpError("bad_route", f"unexpected Content-Type: {_printable(request.content_type)}")
+        raise _bad_route(request, f'unexpected Content-Type: "{_printable(request.content_type)}"')
     return method
+
+
+def _bad_route(request: web.Request, text: str) -> TwirpError:
+    return TwirpError("bad_route", text, meta={"twirp_invalid_route": f"{request.method} {_printable(request.path)}"})
 
 
 def _authenticate(request: web.Request, services: Services) -> Grants:

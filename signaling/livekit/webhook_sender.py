@@ -1,7 +1,7 @@
 """Deliveries to one URL: in order per room, a few rooms at once, each repeated until it is taken.
 
-Answers: 2xx done; 410 the URL wants nothing any more, until the server is restarted; 429 and 503 with Retry-After make
-the whole URL wait; everything else, a redirect too, is repeated later. Answers are not read beyond their header.
+Answers: 2xx done; 410 the URL wants nothing any more, until its configuration changes; 429 and 503 with Retry-After
+make the whole URL wait; everything else, a redirect too, is repeated later. Answers are not read beyond their header.
 A CloudEvents URL is asked for its consent first (CloudEvents HTTP 1.1 Web Hooks §4).
 """
 
@@ -14,8 +14,9 @@ import logging
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 from google.protobuf.message import DecodeError
@@ -42,6 +43,24 @@ class Queued:
     created_at_ms: int
     attempts: int = 0
     delivery_id: int | None = None
+    lost: bool = False
+    """Another process has taken it over."""
+
+
+class Keeper(Protocol):
+    """Who keeps the deliveries in the database."""
+
+    def handle_done(self, item: Queued) -> None:
+        """It is over."""
+
+    def handle_attempt(self, item: Queued) -> None:
+        """It failed and will be repeated."""
+
+    def handle_gone(self, endpoint: Endpoint) -> None:
+        """The URL answered 410."""
+
+    async def confirm(self) -> None:
+        """Before each attempt: mark those `lost` whose lease ran out and was taken by another process."""
 
 
 class _NotTaken(Exception):
@@ -58,7 +77,7 @@ class _Gone(Exception):
 
 
 class Endpoint:
-    """One URL. `on_done` hears of each delivery that is over, `on_attempt` of each that failed and will be repeated."""
+    """One URL."""
 
     def __init__(
         self,
@@ -67,8 +86,7 @@ class Endpoint:
         tokens: TokenService,
         metrics: Metrics,
         origin: str,
-        on_done: Callable[[Queued], None],
-        on_attempt: Callable[[Queued], None],
+        keeper: Keeper,
     ) -> None:
         self.target = target
         self.gone = False
@@ -76,8 +94,7 @@ class Endpoint:
         self._tokens = tokens
         self._metrics = metrics
         self._origin = origin
-        self._on_done = on_done
-        self._on_attempt = on_attempt
+        self._keeper = keeper
         self._rooms: dict[str, deque[Queued]] = {}
         self._ready: asyncio.Queue[str] = asyncio.Queue()
         self._delayed: dict[str, asyncio.TimerHandle] = {}
@@ -87,6 +104,8 @@ class Endpoint:
         self._rate: TokenBucket | None = None
         self._dropped = 0
         self.pending = 0
+        self.deferred = 0
+        """Those in the database that wait for another process to be through with their room."""
         self._idle = asyncio.Event()
         self._idle.set()
         self._session: aiohttp.ClientSession | None = None
@@ -125,7 +144,7 @@ class Endpoint:
         many waiting. The latter is counted, and the next event tells of it (num_dropped)."""
         if not self._wants(event):
             return False
-        if self.pending >= self._settings.webhook_max_queued:
+        if self.pending + self.deferred >= self._settings.webhook_max_queued:
             self.drop(event)
             return False
         self.pending += 1
@@ -153,6 +172,27 @@ class Endpoint:
         self._idle.clear()
         self.put(item)
 
+    def defer(self) -> None:
+        """Give a place back: its delivery waits in the database."""
+        self._leave()
+        self.deferred += 1
+        self._note_idle()
+
+    def held(self) -> set[int]:
+        """Ids of the deliveries that are this process's to make."""
+        items = (item for waiting in self._rooms.values() for item in waiting if not item.lost)
+        return {item.delivery_id for item in items if item.delivery_id is not None}
+
+    def withdraw(self, lost: Set[int]) -> None:
+        """Another process has taken these over. Each is passed over when its turn comes, which is now when it only
+        waits for its next attempt."""
+        for room, waiting in self._rooms.items():
+            for item in waiting:
+                item.lost = item.lost or item.delivery_id in lost
+            if waiting[0].lost and room in self._delayed:
+                self._delayed[room].cancel()
+                self._again(room)
+
     def put(self, item: Queued) -> None:
         """Fill a place."""
         waiting = self._rooms.setdefault(item.room, deque())
@@ -166,15 +206,19 @@ class Endpoint:
         """The first delivery of the room is over; the next one's turn."""
         waiting = self._rooms[room]
         item = waiting.popleft()
-        self.pending -= 1
-        self._metrics.webhook_queue.dec()
+        self._leave()
         self._count(result)
-        self._on_done(item)
+        if result != "taken_over":
+            self._keeper.handle_done(item)
         if waiting:
             self._ready.put_nowait(room)
         else:
             del self._rooms[room]
         self._note_idle()
+
+    def _leave(self) -> None:
+        self.pending -= 1
+        self._metrics.webhook_queue.dec()
 
     def _note_idle(self) -> None:
         """Idle: nothing is under way, and what is queued waits for its next attempt."""
@@ -194,6 +238,13 @@ class Endpoint:
             item = self._rooms[room][0]
             try:
                 await self._wait_for_turn()
+                if item.delivery_id is not None:
+                    await self._keeper.confirm()
+                if room not in self._rooms:
+                    continue
+                if item.lost:
+                    self._finish(room, "taken_over")
+                    continue
                 if self._is_over(item):
                     self._finish(room, "expired")
                     continue
@@ -233,7 +284,10 @@ class Endpoint:
         if item.attempts >= self._settings.webhook_max_attempts:
             self._finish(room, "expired")
             return
-        self._on_attempt(item)
+        if item.lost:
+            self._finish(room, "taken_over")
+            return
+        self._keeper.handle_attempt(item)
         settings, loop = self._settings, asyncio.get_running_loop()
         backoff_s = settings.webhook_retry_initial_s * 2 ** min(item.attempts - 1, 30)
         wait_s = min(max(backoff_s, error.wait_s), settings.webhook_retry_max_s)
@@ -254,7 +308,8 @@ class Endpoint:
         if self.gone:
             return
         self.gone = True
-        _log.warning("a webhook URL answered 410 and gets nothing more until the next start")
+        _log.warning("a webhook URL answered 410 and gets nothing more until its configuration changes")
+        self._keeper.handle_gone(self)
         for timer in self._delayed.values():
             timer.cancel()
         self._delayed.clear()

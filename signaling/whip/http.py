@@ -48,6 +48,7 @@ _REQUEST_STATUS = {
     "not_allowed": 403,
     "left": 404,
     "unknown_room": 404,
+    "unknown_preset": 400,
     "not_negotiated": 409,
     "limit_exceeded": 503,
     "unavailable": 503,

@@ -65,7 +65,12 @@ class SignalProxy:
             except aiohttp.WSServerHandshakeError as error:
                 return aiohttp.web.Response(status=error.status)
             client = aiohttp.web.WebSocketResponse(max_msg_size=0)
-            await client.prepare(request)
+            try:
+                await client.prepare(request)
+            except ConnectionError:
+                # The client is gone, as a test may want; nothing is left to answer to.
+                await server.close()
+                return client
             self._clients.add(client)
             up = asyncio.create_task(self._pump(client, server, self._change_request))
             down = asyncio.create_task(self._pump(server, client, self._change_response))

@@ -31,7 +31,7 @@ from signaling.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, API_SECRET = "devkey", "secret"
-START_TIMEOUT_S = 20.0
+START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 
 LOOPBACK = {"rtc_addresses": "127.0.0.1"}

@@ -56,7 +56,9 @@ async def test_full_reconnect(server: ServerProcess, join: Join, who: str) -> No
     sid, begin = other.room.remote_participants[caller.identity].sid, len(bob.events)
     await simulate(caller, rtc.SimulateScenarioKind.SIMULATE_FULL_RECONNECT)
     await bob.wait_for("track_subscribed", after=begin, timeout=RECONNECT_TIMEOUT_S)
-    assert other.room.remote_participants[caller.identity].sid != sid
+    await other.until(
+        lambda: getattr(other.room.remote_participants.get(caller.identity), "sid", sid) != sid, "a new participant id"
+    )
     await (await bob.watch("alice")).assert_advances(8)
 
 

@@ -42,7 +42,7 @@ async def test_events_of_a_server_that_was_killed_are_delivered_by_the_next(room
     async with receiving(API_KEY, API_SECRET) as receiver:
         table = targets({"url": receiver.url()})
         await receiver.stop()
-        environment = {"TING_WEBHOOKS": table, "TING_DATA_DIR": str(tmp_path)}
+        environment = {"TING_WEBHOOKS": table, "TING_DATA_DIR": str(tmp_path), "TING_WEBHOOK_LEASE_S": "1"}
         server = ServerProcess(environment=environment)
         await server.start()
         alice = await Caller(server.url, room, "alice").join()

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
 from sfu.api import ConnectionGrade
 from sfu.control import quality
+from sfu.control.adaptation import REPORTED_AFTER_S, Figures
 from sfu.control.downlink import (
     JUDGED_S,
     KEPT,
@@ -19,7 +22,8 @@ from sfu.control.downlink import (
     Want,
     allocate,
 )
-from sfu.ids import TrackHandle
+from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats
+from sfu.ids import SubscriptionHandle, TrackHandle
 
 PROBE_S, MAX_PROBE_S = 4.0, 30.0
 COSTS = (100.0, 400.0, 1500.0)
@@ -215,3 +219,34 @@ def test_grades(
 def test_worse_is_believed_at_once_and_better_slowly() -> None:
     assert quality.smoothed(90, 20) == 20
     assert quality.smoothed(20, 100) == 60
+
+
+TRACK, SUBSCRIPTION = TrackHandle(1), SubscriptionHandle(2)
+
+
+def figures(now_s: float, received: int, lost: int, reported: float, before: Figures | None) -> Figures:
+    """Of one track and its one subscription: packets so far, and what the last report of the receiver says."""
+    layer = LayerStats(0, 1, received, 0, lost, 0.0, 0, 0, 0, 0, True)
+    sent = SubscriptionStats(SUBSCRIPTION, received, 0, 0, 0, 0, 0, reported, 0.0, 0, 0)
+    stats = EngineStats([], [TrackStats(TRACK, [layer])], [sent], {}, 0, 0, 0, 0, 0, 0)
+    return Figures(stats, now_s, before)
+
+
+def test_who_receives_is_not_blamed_for_what_the_publisher_lost() -> None:
+    """The report of the receiver is of some seconds ago, and stays for a while."""
+    subscription: Any = SimpleNamespace(handle=SUBSCRIPTION, encoding=SimpleNamespace(track=TRACK))
+
+    def loss(now: Figures) -> float:
+        flow = now.flow(subscription)
+        assert flow is not None
+        return flow.loss
+
+    now = figures(0.0, 0, 0, 0.0, None)
+    now = figures(1.0, 40, 10, 0.0, now)
+    assert loss(now) == 0
+    for second in range(2, 11):
+        now = figures(float(second), 40 + 50 * second, 10, 0.19, now)
+        assert loss(now) == 0, second
+    # By now it is its own.
+    now = figures(1.0 + REPORTED_AFTER_S, 1000, 10, 0.19, now)
+    assert loss(now) == pytest.approx(0.19)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+import threading
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -324,3 +325,52 @@ async def test_where_the_port_cannot_be_shared_one_thread_reads(rig: Rig, monkey
     Media(publisher, "publisher").send()
     assert len(await arrived(subscriber, 1)) == 1
     assert rig.count("datagrams_received_thread_1") == 0
+
+
+@pytest.mark.parametrize("subscribers", [3, 110])
+async def test_nothing_is_lost_or_overtaken_while_transports_move(rig: Rig, subscribers: int) -> None:
+    """A thread sends without a pause, to few and to so many that threads share the work, while their group goes from
+    one engine to the other and back."""
+    await rig.open()
+    publisher, clients = rig.client(), [rig.client() for _ in range(subscribers)]
+    transports = [rig.connect(publisher, "publisher", 1)]
+    track = rig.publish(transports[0])
+    for number, sock in enumerate(clients):
+        transports.append(rig.connect(sock, f"subscriber {number}", 1))
+        rig.subscribe(transports[-1], track)
+    # Those of the other engine, so that the group always finds itself in the smaller half when it begins anew.
+    rig.connect(rig.client(), "other", 2)
+    media, ahead, stop = Media(publisher, "publisher"), threading.Semaphore(20), threading.Event()
+    seqs: list[list[int]] = [[] for _ in clients]
+
+    def hammer() -> None:
+        while ahead.acquire() and not stop.is_set():
+            media.send()
+
+    thread = threading.Thread(target=hammer)
+    thread.start()
+    try:
+        for group in (2, 1, 2, 3, 2, 1) * 5:
+            wanted = len(seqs[0]) + 5
+
+            def look(wanted: int = wanted) -> bool:
+                before = len(seqs[0])
+                for sock, so_far in zip(clients, seqs, strict=True):
+                    so_far.extend(drain(sock))
+                for _ in range(len(seqs[0]) - before):
+                    ahead.release()
+                return len(seqs[0]) >= wanted
+
+            rig.commands.set_group(transports, group)
+            await until(look)
+    finally:
+        stop.set()
+        ahead.release()
+        thread.join()
+    for sock, so_far in zip(clients, seqs, strict=True):
+        so_far += await arrived(sock, media.count - len(so_far))
+        assert len(so_far) == media.count
+        assert_in_order(so_far)
+    stats = rig.commands.stats()
+    assert sum(stats.drops.values()) == 0
+    assert stats.packets_sent == media.count * subscribers

@@ -12,12 +12,12 @@ from aiortc.mediastreams import AudioStreamTrack
 
 from sfu.api import LeaveReason, SessionEnded, TrackSource
 from sfu.engine import engine_name
-from sfu.errors import EngineError, RequestError
+from sfu.errors import EngineError
 from sfu.ids import Identity, RoomName
 from tests.harness.raw_caller import RawCaller, all_joined
 from tests.harness.waiting import eventually
 
-ROOM = RoomName("den")
+ROOM, HALL = RoomName("den"), RoomName("hall")
 
 
 @pytest.fixture(params=["reference", "rust"])
@@ -86,19 +86,35 @@ async def test_a_fault_of_the_engine_ends_one_session(start_node: Callable[..., 
     await asyncio.gather(*(caller.close() for caller in (ada, bob, eve, again)))
 
 
-async def test_rooms_that_are_spread_are_apart(start_node: Callable[..., Any]) -> None:
-    """Each has a group of its own; in the Rust engine with two threads that is an engine of its own."""
-    node = await start_node(spread_rooms=True, engine_threads=2)
-    (ada,) = await all_joined(node, ROOM, ["ada"])
-    (bob,) = await all_joined(node, "hall", ["bob"])
-    callers = ((ROOM, ada), (RoomName("hall"), bob))
+async def test_rooms_are_apart_until_somebody_goes_between(start_node: Callable[..., Any], kind: str) -> None:
+    """Each has a group of its own: in the Rust engine with two threads an engine. A move takes transports along, and a
+    forwarded participant brings the rooms together."""
+    node = await start_node(engine=kind, engine_threads=2)
+    ada, bob = await all_joined(node, ROOM, ["ada", "bob"])
+    eve, fay = await all_joined(node, HALL, ["eve", "fay"])
+    await ada.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
+    await eve.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
+    for caller in (bob, fay):
+        await caller.until(lambda caller=caller: len(caller.tracks) == 1)  # type: ignore[misc]
+        await hears(caller)
+    await connected(ada)
+    callers = ((ROOM, ada), (HALL, eve))
     sessions = [node.find_session(room, caller.session.info.participant_id) for room, caller in callers]
-    transports = [session.subscriber.transport.handle for session in sessions]
-    if node._runtime.name == "rust":
-        assert len({handle % 2 for handle in transports}) == 2
-    for work in (node.move_participant, node.forward_participant):
-        with pytest.raises(RequestError) as caught:
-            work(ROOM, Identity("ada"), RoomName("hall"), create=False)
-        assert caught.value.code == "not_supported"
-    assert [one.identity for one in node.participants(ROOM)] == ["ada"]
-    await asyncio.gather(ada.close(), bob.close())
+    if kind == "rust":
+        assert len({session.subscriber.transport.handle % 2 for session in sessions}) == 2
+    node.move_participant(ROOM, Identity("ada"), HALL, create=False)
+    await fay.until(lambda: len(fay.tracks) == 2)
+    await ada.until(lambda: len(ada.tracks) == 1)
+    await hears(ada)
+    assert (await fay.tracks[1].recv()).pts >= 0
+    node.forward_participant(HALL, Identity("ada"), ROOM, create=False)
+    # Together they stay, for who comes later too, and for another move.
+    (gil,) = await all_joined(node, ROOM, ["gil"])
+    await gil.until(lambda: len(gil.tracks) == 1)
+    await hears(gil)
+    node.move_participant(HALL, Identity("ada"), ROOM, create=False)
+    (hal,) = await all_joined(node, ROOM, ["hal"])
+    await hal.until(lambda: len(hal.tracks) == 1)
+    await hears(hal)
+    await hears(fay)
+    await asyncio.gather(*(caller.close() for caller in (ada, bob, eve, fay, gil, hal)))

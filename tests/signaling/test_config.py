@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.api import SfuConfig
+from sfu.api import RoomOptions, SfuConfig
 from signaling.config import SAMPLE_SECRETS, Settings, load_settings
 from signaling.errors import ConfigError
 from tests.signaling.harness import relaxed
@@ -120,6 +120,14 @@ def test_environment_values_take_the_type_of_their_key() -> None:
         ("[sfu]\nadvertise = ['example.org']", "advertise"),
         ("[sfu]\nrtc_addresses = ['fe80::1%eth0']", "rtc_addresses"),
         ("[sfu]\nrtc_udp_port = 0", "rtc_udp_port"),
+        ("room_presets = 7", "room_presets"),
+        ("[room_presets]\na = 7", "room_presets"),
+        ("[room_presets.a]\nempty_timeout = 7", "unknown key empty_timeout"),
+        ("[room_presets.a]\nempty_timeout_s = 1.5", "room_presets.a, empty_timeout_s"),
+        ("[room_presets.a]\nmax_participants = -1", "room_presets.a, max_participants"),
+        (f"[room_presets.a]\nmetadata = '{'m' * 9000}'", "room_presets.a, metadata"),
+        ("[room_presets.'']", "1 to 128"),
+        ("\n".join(f"[room_presets.p{number}]" for number in range(101)), "at most 100"),
     ],
 )
 def test_a_wrong_file_is_one_clear_line(tmp_path: Path, toml: str, word: str) -> None:
@@ -139,6 +147,17 @@ def test_a_wrong_file_is_one_clear_line(tmp_path: Path, toml: str, word: str) ->
 def test_a_wrong_environment_names_the_variable(name: str, text: str) -> None:
     with pytest.raises(ConfigError, match=name):
         load(environment={name: text})
+
+
+def test_room_presets_from_file_and_environment(tmp_path: Path) -> None:
+    wanted = {"a": RoomOptions(departure_timeout_s=60, max_participants=3), "b c": RoomOptions()}
+    toml = "[room_presets.a]\ndeparture_timeout_s = 60\nmax_participants = 3\n[room_presets.'b c']\n"
+    assert load(toml=write(tmp_path, toml)).room_presets == wanted
+    text = '{"a": {"departure_timeout_s": 60, "max_participants": 3}, "b c": {}}'
+    assert load(environment={"TING_ROOM_PRESETS": text}).room_presets == wanted
+    for bad in ("nonsense", "[]", '{"a": 7}'):
+        with pytest.raises(ConfigError, match="TING_ROOM_PRESETS"):
+            load(environment={"TING_ROOM_PRESETS": bad})
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

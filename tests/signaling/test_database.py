@@ -11,16 +11,21 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
+from alembic.config import Config
 from alembic.migration import MigrationContext
 from sqlalchemy import Connection, text
 
 from signaling.db.database import Database
+from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.db.models import Base
-from signaling.db.repository import NewDelivery, Repository, RevocationRow
+from signaling.db.repository import Repository, RevocationRow
 from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import DatabaseError
 from tests.harness.postgres import Postgres, find_binaries, running_postgres
+
+MIGRATIONS = Path(__file__).resolve().parents[2] / "signaling" / "db" / "migrations"
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +70,7 @@ async def test_nodes_that_start_together_migrate_once(url: str) -> None:
     for database in databases:
         async with database.reading() as connection:
             versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
-        assert versions == ["0001"]
+        assert versions == ["0002"]
         await database.close()
 
 
@@ -110,17 +115,103 @@ async def test_revocations(database: Database) -> None:
     assert [row.revoked_at_ms for row in await repository.load_revocations(10)] == [2199, 9000]
 
 
+def new_deliveries(count: int, *rooms: str, url: str = "http://a") -> list[NewDelivery]:
+    return [NewDelivery(url, rooms[number % len(rooms)], bytes([number]), number) for number in range(count)]
+
+
 async def test_deliveries(database: Database) -> None:
-    repository = Repository(database)
+    repository = DeliveryRepository(database)
     made = [NewDelivery("http://a" if number % 2 else "http://b", "r", bytes([number]), number) for number in range(6)]
-    ids = await repository.add_deliveries(made)
+    ids = [number for number in await repository.add(made, "one", 10) if number is not None]
+    assert len(ids) == 6
     assert ids == sorted(set(ids))
-    await repository.save_attempts(ids[1], 3)
-    loaded = await repository.load_deliveries("http://a", 2)
+    await repository.save_attempts("one", ids[1], 3)
+    await repository.save_attempts("two", ids[1], 9)
+    loaded = await repository.claim("http://a", "two", 10, 20, 2)
     assert [(row.delivery_id, row.event, row.attempts) for row in loaded] == [(ids[1], b"\1", 3), (ids[3], b"\3", 0)]
-    await repository.delete_deliveries([ids[1]])
-    assert await repository.delete_old_deliveries(before_ms=3) == 2
-    assert await repository.count_deliveries() == 3
+    await repository.delete("one", [ids[1]])
+    assert await repository.count() == 6, "it is not one's any more"
+    await repository.delete("two", [ids[1]])
+    assert await repository.delete_old(before_ms=3) == 2
+    assert await repository.count() == 3
+
+
+async def test_a_delivery_is_one_owners_until_its_lease_runs_out(database: Database) -> None:
+    repository = DeliveryRepository(database)
+    ids = await repository.add(new_deliveries(4, "r", "s"), "one", until_ms=100)
+    assert await repository.claim("http://a", "two", 99, 199, 10) == []
+    assert await repository.renew("one", 150) == set(ids)
+    assert await repository.claim("http://a", "two", 149, 249, 10) == []
+    assert await repository.claim("http://a", "one", 150, 250, 10) == [], "it has them"
+    assert [row.delivery_id for row in await repository.claim("http://a", "two", 150, 250, 10)] == ids
+    assert await repository.renew("one", 900) == set()
+    assert await repository.claim("http://a", "three", 249, 349, 10) == []
+    await repository.release("two")
+    assert [row.delivery_id for row in await repository.claim("http://a", "three", 249, 349, 10)] == ids
+
+
+async def test_a_room_is_never_shared_out(database: Database) -> None:
+    repository = DeliveryRepository(database)
+    first = await repository.add(new_deliveries(3, "r"), "one", 100)
+    behind = [*new_deliveries(1, "r"), *new_deliveries(1, "s"), *new_deliveries(1, "r", url="http://b")]
+    waits, *ours = await repository.add(behind, "two", 900)
+    assert waits is None
+    assert None not in ours, "another room, another URL"
+    assert await repository.add(new_deliveries(1, "r"), "one", 100) == [None], "now even one's own wait behind it"
+    assert await repository.count(owner="", url="http://a") == 2
+    assert await repository.claim("http://a", "two", 99, 199, 10) == []
+    taken = await repository.claim("http://a", "two", 100, 200, 2)
+    assert [row.delivery_id for row in taken] == first[:2]
+    assert await repository.claim("http://a", "three", 100, 200, 10) == [], "two has the beginning of that room"
+    rest = await repository.claim("http://a", "two", 100, 200, 10)
+    assert [row.delivery_id for row in rest][:1] == first[2:]
+    assert len(rest) == 3
+
+
+async def test_claims_at_the_same_time_take_different_rooms(url: str, database: Database) -> None:
+    other = Database(url)
+    await other.open()
+    repositories = [DeliveryRepository(database), DeliveryRepository(other)]
+    ids = await repositories[0].add(new_deliveries(60, *"abcdefghij"), "dead", 1)
+    claims = await asyncio.gather(
+        *(repositories[number % 2].claim("http://a", f"owner {number}", 1, 100, 7 + number) for number in range(8))
+    )
+    await other.close()
+    rooms = [{row.room for row in rows} for rows in claims]
+    assert sum(len(found) for found in rooms) == len(set().union(*rooms)), "no room has two owners"
+    taken = [row.delivery_id for rows in claims for row in rows]
+    assert taken, "somebody got some"
+    assert len(set(taken)) == len(taken)
+    assert set(taken) <= set(ids)
+
+
+async def test_receivers_that_are_gone(database: Database) -> None:
+    repository = DeliveryRepository(database)
+    for name, at_ms in (("a", 1), ("b", 5), ("a", 9)):
+        await repository.save_gone(name, at_ms)
+    assert await repository.load_gone(before_ms=5) == {"a", "b"}
+    assert await repository.load_gone(before_ms=6) == {"a"}
+
+
+async def test_what_waited_in_a_database_of_before_leases_is_claimed(url: str) -> None:
+    database = Database(url)
+    await database.open()
+    async with database.writing() as connection:
+        await connection.run_sync(_migrate_to, "0001")
+        columns = "(url, room, event, created_at_ms, attempts)"
+        await connection.execute(text(f"INSERT INTO webhook_deliveries {columns} VALUES ('u', 'r', 'x', 1, 2)"))
+    await database.close()
+    await database.open()
+    [row] = await DeliveryRepository(database).claim("u", "one", 1, 100, 10)
+    assert (row.room, row.attempts) == ("r", 2)
+    await database.close()
+
+
+def _migrate_to(connection: Connection, version: str) -> None:
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    config.attributes["connection"] = connection
+    command.downgrade(config, version)
 
 
 async def test_writers_take_turns(url: str, database: Database) -> None:

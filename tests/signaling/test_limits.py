@@ -141,8 +141,21 @@ async def test_connections_that_made_a_request_may_stay() -> None:
             each.close()
 
 
+async def test_many_of_one_address_may_come_at_once() -> None:
+    """Those above the usual number have less time, and whoever uses it for a request is served."""
+    async with running(max_pending_connections_per_ip=1, burst_request_timeout_s=0.2) as server:
+        first, *others = [await open_connection(server) for _ in range(3)]
+        others[0][1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await others[0][0].readuntil(b"\r\n\r\n")
+        assert await is_cut(others[1][0])
+        first[1].write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert b"200 OK" in await first[0].readuntil(b"\r\n\r\n")
+        for _, writer in (first, *others):
+            writer.close()
+
+
 async def test_one_address_may_have_so_many_unfinished_connections() -> None:
-    async with running(max_pending_connections_per_ip=3) as server:
+    async with running(max_pending_connections_per_ip=1, max_burst_connections_per_ip=3) as server:
         waiting = [await open_connection(server) for _ in range(3)]
         reader, writer = await open_connection(server)
         assert await is_cut(reader)

@@ -74,7 +74,7 @@ async def test_the_answer_comes_back_and_goes_to_nobody_else(server: Server) -> 
 async def test_an_answer_without_acknowledgement_will_do(server: Server) -> None:
     async with calling(server) as (alice, task):
         answer(alice, await request_of(alice), payload="")
-        assert (await task)[:2] == (200, {})
+        assert (await task)[:2] == (200, {"payload": ""})
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from typing import Any
 
@@ -164,11 +165,50 @@ async def test_a_room_configuration_that_is_none(server: Server, config: Any) ->
         assert response.status == 401
 
 
-def _token_with(server: Server, config: Any) -> str:
+def _token_with(server: Server, config: Any, **more: Any) -> str:
 
     now = int(time.time())
     claims = {"iss": KEY, "sub": "alice", "exp": now + 60, "video": {"room": "lobby", "roomJoin": True}}
-    return jwt.encode({**claims, "roomConfig": config}, SECRET, "HS256")
+    return jwt.encode({**claims, "roomConfig": config, **more}, SECRET, "HS256")
+
+
+PRESETS = json.dumps({"small": {"max_participants": 2, "departure_timeout_s": 50, "metadata": "m"}})
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"), [({}, ("m", 0, 50, 2)), ({"maxParticipants": 9, "metadata": "own"}, ("own", 0, 50, 9))]
+)
+async def test_a_room_preset_fills_what_the_token_leaves_open(config: Any, expected: Any) -> None:
+    async with running(room_presets=PRESETS) as server:
+        await server.connect(_token_with(server, config, roomPreset="small"))
+        await eventually(lambda: server.sfu.sessions_in("lobby"))
+        assert server.sfu.session_of("lobby", "alice").request.room_options == RoomOptions(*expected)
+        assert server.tokens.verify(server.token(room_preset="small")).room_preset == "small", "and back again"
+
+
+async def test_an_unknown_room_preset_makes_no_room() -> None:
+    async with running(room_presets=PRESETS) as server:
+        for preset, status in (("large", 400), ("Small", 400), (7, 401)):
+            token = _token_with(server, {}, roomPreset=preset)
+            for path in ("/rtc/validate", "/rtc/v1/validate"):
+                async with server.http.get(f"{server.url}{path}?access_token={token}") as response:
+                    assert response.status == status
+            headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/sdp"}
+            async with server.http.post(f"{server.url}/whip/lobby", data="v=0", headers=headers) as response:
+                assert response.status == status
+        await server.join()
+        async with server.http.get(
+            f"{server.url}/rtc/validate?access_token={server.token(room_preset='large')}"
+        ) as late:
+            assert late.status == 200, "the room is there: nothing is to be configured"
+        await server.join("bob", grants={"room_preset": "large"})
+        token = server.tokens.issue(Grants(room_create=True), 60)
+        status, answer, _ = await call(server, "CreateRoom", {"name": "attic", "roomPreset": "large"}, token)
+        assert (status, answer["code"]) == (400, "invalid_argument")
+        assert server.sfu.find_room(RoomName("attic")) is None
+        body = {"name": "attic", "room_preset": "small", "max_participants": 3}
+        _, answer, _ = await call(server, "CreateRoom", body, token)
+        assert (answer["max_participants"], answer["departure_timeout"], answer["metadata"]) == (3, 50, "m")
 
 
 # --- moved to another room --------------------------------------------------------------------------------

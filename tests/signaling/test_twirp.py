@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from typing import Any
 
 import aiohttp
@@ -44,8 +45,11 @@ async def call(server: Server, method: str, body: Any = None, token: str | None 
 
 
 async def error(server: Server, method: str, body: Any = None, token: str | None = None, **options: Any) -> Any:
-    """Status and code of an error, whose body has nothing else but a sentence."""
+    """Status and code of an error, whose body has nothing else but a sentence and, of a bad route, the route."""
     status, answer, headers = await call(server, method, body, token, **options)
+    if answer["code"] == "bad_route":
+        route = f"{options.get('verb', 'POST')} {options.get('path', PATH + method)}"
+        assert answer.pop("meta") == {"twirp_invalid_route": route}
     assert set(answer) == {"code", "msg"}, answer
     assert headers["Content-Type"] == "application/json"
     assert isinstance(answer["msg"], str)
@@ -61,7 +65,9 @@ async def test_json_in_both_spellings_and_json_out_in_one(server: Server) -> Non
         assert (status, answer["empty_timeout"], headers["Content-Type"]) == (
             200, 77, "application/json",
         )  # fmt: skip
-        assert "num_participants" not in answer, "defaults are left out"
+        assert (answer["num_participants"], answer["metadata"]) == (0, ""), "defaults are there"
+    _, nobody, _ = await call(server, "ListParticipants", {"room": "lobby"})
+    assert nobody == {"participants": []}
 
 
 async def test_protobuf_in_protobuf_out(server: Server) -> None:
@@ -236,6 +242,20 @@ async def test_the_token_of_somebody_kicked_is_refused(server: Server) -> None:
     assert await error(server, "ListParticipants", {"room": "lobby"}, token) == (401, "unauthenticated")
 
 
+async def test_who_removes_may_say_which_tokens_end(server: Server) -> None:
+    """The token was issued now: a time before that leaves it in force, one after it does not."""
+    token = server.token("bob")
+    for offset_s, status in ((-60, 200), (60, 401)):
+        client = await server.join("bob")
+        body = {"room": "lobby", "identity": "bob", "revoke_token_ts": int(time.time()) + offset_s}
+        assert (await call(server, "RemoveParticipant", body))[0] == 200
+        await client.closed()
+        async with server.http.get(f"{server.url}/rtc/validate", params={"access_token": token}) as response:
+            assert response.status == status, offset_s
+    body = {"room": "lobby", "identity": "bob", "revoke_token_ts": -1}
+    assert await error(server, "RemoveParticipant", body) == (400, "invalid_argument")
+
+
 # --- methods --------------------------------------------------------------------------------------------
 
 
@@ -285,7 +305,7 @@ async def test_a_room_that_is_not_there(server: Server, method: str) -> None:
 
 async def test_nobody_is_in_a_room_that_is_not_there(server: Server) -> None:
     status, answer, _ = await call(server, "ListParticipants", {"room": "none"}, admin_token(server, room="none"))
-    assert (status, answer) == (200, {})
+    assert (status, answer) == (200, {"participants": []})
 
 
 async def test_unmute_where_it_is_enabled() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import contextlib
 import hashlib
 import json
 import sqlite3
@@ -35,8 +36,16 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
+from signaling.config_values import WebhookTarget
+from signaling.db.database import Database
+from signaling.db.deliveries import DeliveryRepository, NewDelivery
+from signaling.db.url import sqlite_url
 from signaling.errors import ConfigError
+from signaling.livekit.webhook_events import webhook_event
 from signaling.livekit.webhook_sender import retry_after_s
+from signaling.livekit.webhooks import Webhooks, fingerprint
+from signaling.metrics import Metrics
+from signaling.tokens import TokenService
 from tests.harness.receiver import Receiver, endless, never, receiving, status, targets
 from tests.signaling.harness import KEY, SECRET, Server, bystander, eventually, make_settings, running
 
@@ -195,6 +204,44 @@ async def test_410_ends_everything_for_this_url_alone(receiver: Receiver, tmp_pa
         assert database.execute("SELECT count(*) FROM webhook_deliveries").fetchone() == (0,)
 
 
+async def test_410_is_remembered_until_the_configuration_changes(receiver: Receiver, tmp_path: Path) -> None:
+    receiver.answers.append(status(410))
+    table: dict[str, Any] = {"url": receiver.url()}
+    options: dict[str, Any] = {"data_dir": tmp_path, "keys": f"{KEY}: {SECRET}, second: {'s' * 32}"}
+    async with running(**options, webhooks=targets(table)) as server:
+        tell(server, RoomStarted(room()))
+        await eventually(lambda: len(receiver.requests) == 1 and at_rest(server), "the answer")
+    async with running(**options, webhooks=targets(table)) as server:
+        tell(server, *life())
+    assert len(receiver.requests) == 1, "nothing after the restart"
+    async with running(**options, webhooks=targets({**table, "events": ["room_started"]})) as server:
+        tell(server, RoomStarted(room()))
+        await eventually(lambda: len(receiver.requests) == 2 and at_rest(server), "it is tried again")
+    async with running(**options, webhooks=targets(table)) as server:
+        tell(server, *life())
+    assert len(receiver.requests) == 2, "and the old configuration is still known"
+
+
+def test_fingerprints_change_with_everything_but_the_order_of_events() -> None:
+    keys = {"keys": f"{KEY}: {SECRET}, second: {'s' * 32}"}
+    tables: list[dict[str, Any]] = [
+        {"url": "https://a"}, {"url": "https://b"}, {"url": "https://a", "format": "cloudevents"},
+        {"url": "https://a", "api_key": "second"}, {"url": "https://a", "events": ["room_started", "room_finished"]},
+    ]  # fmt: skip
+    settings = make_settings(**keys)
+    found = [
+        fingerprint(target, settings)
+        for table in tables
+        for target in make_settings(**keys, webhooks=targets(table)).webhooks
+    ]
+    assert len(set(found)) == len(tables)
+    other_secret = make_settings(keys=f"{KEY}: {'o' * 32}")
+    assert fingerprint(WebhookTarget("https://a"), other_secret) != found[0]
+    assert fingerprint(WebhookTarget("https://a", api_key=KEY), settings) == found[0], "the first key is the default"
+    turned = WebhookTarget("https://a", events=("room_finished", "room_started"))
+    assert fingerprint(turned, settings) == found[-1]
+
+
 async def test_retry_after_makes_the_whole_url_wait(receiver: Receiver) -> None:
     receiver.answers.append(status(429, Retry_After="1"))
     async with running(webhooks=targets({"url": receiver.url()}), webhook_connections=1, **QUICK) as server:
@@ -307,6 +354,127 @@ async def test_without_the_database_events_go_out_all_the_same(receiver: Receive
         assert server.value("ting_database_errors_total", use="webhooks") >= 1
         holder.execute("COMMIT")
         holder.close()
+
+
+# --- several processes on one database ------------------------------------------------------------------
+
+
+class Clock:
+    """Leases run out when the test says so."""
+
+    def __init__(self) -> None:
+        self.now = time.time()
+
+    def __call__(self) -> float:
+        return self.now
+
+
+class Process:
+    """The webhooks of one process on a shared database."""
+
+    def __init__(self, path: Path, clock: Clock, receiver: Receiver, lease_s: float = 0.3) -> None:
+        self.settings = make_settings(webhooks=targets({"url": receiver.url()}), webhook_lease_s=lease_s, **QUICK)
+        self.database = Database(sqlite_url(path))
+        self.metrics = Metrics()
+        tokens = TokenService(self.settings.keys)
+        self.repository = DeliveryRepository(self.database)
+        self.webhooks = Webhooks(self.settings, self.repository, tokens, self.metrics, clock)
+
+    async def __aenter__(self) -> Process:
+        await self.database.open()
+        await self.webhooks.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.webhooks.close()
+        await self.database.close()
+
+    def tell(self, *events: NodeEvent) -> None:
+        for event in events:
+            self.webhooks.handle(event)
+
+    def count(self, result: str) -> float:
+        return self.metrics.registry.get_sample_value("ting_webhook_deliveries_total", {"result": result}) or 0.0
+
+
+def stored(path: Path, query: str = "SELECT count(*) FROM webhook_deliveries") -> Any:
+    with contextlib.closing(sqlite3.connect(path)) as database, database:
+        return database.execute(query).fetchone()
+
+
+async def test_two_processes_deliver_each_event_once_and_in_order(receiver: Receiver, tmp_path: Path) -> None:
+    path, clock, release = tmp_path / "ting.db", Clock(), asyncio.Event()
+
+    async def wait(_request: web.Request) -> web.StreamResponse:
+        await release.wait()
+        return web.Response()
+
+    receiver.answers.append(wait)
+    async with Process(path, clock, receiver) as one:
+        one.tell(*life("lobby"))
+        await eventually(lambda: stored(path) == (7,) and len(receiver.requests) == 1, "seven that wait")
+        async with Process(path, clock, receiver) as two:
+            two.tell(*life("attic"), RoomStarted(room("lobby")))
+            await eventually(lambda: two.count("delivered") == 7, "the room of its own")
+            assert [event.room.name for event in receiver.verified()] == ["lobby", *["attic"] * 7]
+            release.set()
+            await eventually(lambda: len(receiver.requests) == 15 and stored(path) == (0,), "everything")
+        events = receiver.verified()
+        assert len({event.id for event in events}) == 15
+        assert [event.event for event in events if event.room.name == "lobby"] == [*NAMES, "room_started"]
+        assert [event.event for event in events if event.room.name == "attic"] == NAMES
+
+
+async def test_what_a_dead_process_left_is_taken_over(receiver: Receiver, tmp_path: Path) -> None:
+    path, clock = tmp_path / "ting.db", Clock()
+    async with Process(path, clock, receiver) as one:
+        left = [webhook_event(event, one.settings.sfu) for event in life("lobby")]
+        now_ms = round(clock.now * 1000)
+        rows = [NewDelivery(receiver.url(), "lobby", event.SerializeToString(), now_ms) for event in left]
+        await one.repository.add(rows, "dead", now_ms + 100_000)
+        one.tell(RoomStarted(room("lobby")), *life("attic"))
+        await eventually(lambda: one.count("delivered") == 7, "the room of its own")
+        assert {event.room.name for event in receiver.verified()} == {"attic"}
+        clock.now += 101
+        await eventually(lambda: one.count("delivered") == 15, "the other's, and what waited behind them")
+    lobby = [event for event in receiver.verified() if event.room.name == "lobby"]
+    assert [event.id for event in lobby[:-1]] == [event.id for event in left]
+    assert lobby[-1].event == "room_started"
+    assert stored(path) == (0,)
+
+
+async def test_what_was_taken_over_is_not_delivered_by_its_former_owner(receiver: Receiver, tmp_path: Path) -> None:
+    path, clock = tmp_path / "ting.db", Clock()
+    receiver.default = status(500)
+    async with Process(path, clock, receiver) as one:
+        one.tell(*life("lobby"))
+        await eventually(lambda: stored(path) == (7,) and len(receiver.requests) > 0, "an attempt")
+        stored(path, "UPDATE webhook_deliveries SET owner = 'other', leased_until_ms = 1e15 RETURNING 1")
+        await eventually(lambda: one.count("taken_over") == 7, "it has noticed")
+        before = len(receiver.requests)
+        receiver.default = status(200)
+        one.tell(RoomStarted(room("attic")))
+        await eventually(lambda: one.count("delivered") == 1, "the only one that is its own")
+        assert {event.room.name for event in receiver.verified()[before:]} == {"attic"}
+    assert stored(path) == (7,), "they are the other's"
+
+
+async def test_who_slept_through_its_lease_asks_before_it_sends(receiver: Receiver, tmp_path: Path) -> None:
+    path, clock, wakes = tmp_path / "ting.db", Clock(), asyncio.Event()
+
+    async def wait(_request: web.Request) -> web.StreamResponse:
+        await wakes.wait()
+        return web.Response()
+
+    receiver.answers.append(wait)
+    async with Process(path, clock, receiver, lease_s=30_000) as one:
+        one.tell(*life("lobby"))
+        await eventually(lambda: stored(path) == (7,) and len(receiver.requests) == 1, "the first on its way")
+        stored(path, "UPDATE webhook_deliveries SET owner = 'other', leased_until_ms = 1e15 RETURNING 1")
+        clock.now += 30_001
+        wakes.set()
+        await eventually(lambda: one.count("taken_over") == 6, "all but the first")
+        assert (len(receiver.requests), one.count("delivered")) == (1, 1)
 
 
 @pytest.mark.parametrize(

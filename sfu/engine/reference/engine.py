@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
+from collections.abc import Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from sfu.engine.api import (
@@ -150,6 +153,33 @@ class ReferenceEngine:
         self._removed_counters = [before + more for before, more in zip(
             self._removed_counters, state.counters(), strict=True)]  # fmt: skip
         del self._transports[transport]
+
+    # --- groups -----------------------------------------------------------------------------------------------
+
+    def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
+        self._check_group(group)
+        self._regroup([self._transport(handle) for handle in transports], group)
+
+    def join_groups(self, group: int, into: int) -> None:
+        self._check_group(group)
+        self._check_group(into)
+        self._regroup([state for state in self._transports.values() if state.config.group == group], into)
+
+    def _check_group(self, group: int) -> None:
+        if group < 0:
+            raise EngineError("a group is not negative", code="invalid_config")
+
+    def _regroup(self, states: list[Transport], group: int) -> None:
+        if len({state.config.group for state in states}) > 1:
+            raise EngineError("transports that move together are of one group", code="invalid_config")
+        for state in states:
+            takers = (forwarder.transport for track in state.tracks.values() for forwarder in track.forwarders.values())
+            givers = (forwarder.track.transport for forwarder in state.forwarders.values())
+            if any(other not in states for other in itertools.chain(takers, givers)):
+                words = f"transport {state.handle} shares a subscription with one that stays behind"
+                raise EngineError(words, code="still_subscribed")
+        for state in states:
+            state.config = replace(state.config, group=group)
 
     # --- tracks -----------------------------------------------------------------------------------------------
 

@@ -502,6 +502,8 @@ pub enum Error {
     UnknownLayer(TrackHandle, u32),
     /// The track belongs to a transport of another group.
     OtherGroup(TransportHandle, TrackHandle),
+    /// The transport shares a subscription with one that would stay behind.
+    StillSubscribed(TransportHandle),
     /// A configuration that cannot be.
     InvalidConfig(&'static str),
     /// Keys or salts of the wrong length for the profile.
@@ -518,6 +520,7 @@ impl Error {
             Self::UnknownSubscription(_) => "unknown_subscription",
             Self::UnknownLayer(..) => "unknown_layer",
             Self::OtherGroup(..) => "other_group",
+            Self::StillSubscribed(_) => "still_subscribed",
             Self::InvalidConfig(_) => "invalid_config",
             Self::InvalidKeys(_) => "engine_error",
         }
@@ -533,6 +536,9 @@ impl fmt::Display for Error {
             Self::UnknownLayer(track, layer) => write!(f, "track {track} has no layer {layer}"),
             Self::OtherGroup(transport, track) => {
                 write!(f, "transport {transport} is of another group than track {track}")
+            }
+            Self::StillSubscribed(handle) => {
+                write!(f, "transport {handle} shares a subscription with one that stays behind")
             }
             Self::InvalidConfig(what) => f.write_str(what),
             Self::InvalidKeys(profile) => write!(f, "key or salt of the wrong length for {profile:?}"),

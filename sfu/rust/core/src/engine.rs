@@ -11,6 +11,7 @@ use crate::demux::{DatagramKind, classify};
 use crate::feedback::handle_rtcp;
 use crate::forwarder::Forwarder;
 use crate::inbound::{handle_rtp, send_nack};
+use crate::migration::{self, Parcel};
 use crate::replay::run_replays;
 use crate::reports::run_reports;
 use crate::routing;
@@ -268,6 +269,89 @@ impl Engine {
         }
         self.transports.remove(&transport);
         Ok(())
+    }
+
+    // --- groups -------------------------------------------------------------------------------------------------
+
+    /// The transports of a group, in order of their handles.
+    #[must_use]
+    pub fn transports_of(&self, group: u64) -> Vec<TransportHandle> {
+        let is_member = |slot: &u32| self.state.transports.get(*slot).is_some_and(|one| one.config.group == group);
+        self.transports.iter().filter(|(_, slot)| is_member(slot)).map(|(handle, _)| *handle).collect()
+    }
+
+    /// Slots, rising, of transports that may leave their one group together.
+    fn check_departure(&self, transports: &[TransportHandle]) -> Result<Vec<u32>, Error> {
+        let slots: Result<Vec<u32>, Error> = transports.iter().map(|handle| self.transport_slot(*handle)).collect();
+        let mut slots = slots?;
+        slots.sort_unstable();
+        slots.dedup();
+        let group_of = |slot: &u32| self.state.transports.get(*slot).map(|one| one.config.group);
+        if slots.windows(2).any(|pair| pair.first().map(group_of) != pair.last().map(group_of)) {
+            return Err(Error::InvalidConfig("transports that move together are of one group"));
+        }
+        let bound = slots.iter().find(|slot| migration::is_bound(&self.state, **slot, &slots));
+        match bound.and_then(|slot| self.state.transports.get(*slot)) {
+            Some(transport) => Err(Error::StillSubscribed(transport.handle)),
+            None => Ok(slots),
+        }
+    }
+
+    /// Transports of one group, with all their subscriptions among each other, go on in another group. Returns how many
+    /// they are.
+    pub fn set_group(&mut self, transports: &[TransportHandle], group: u64) -> Result<usize, Error> {
+        let slots = self.check_departure(transports)?;
+        for slot in &slots {
+            if let Some(transport) = self.state.transports.get_mut(*slot) {
+                transport.config.group = group;
+            }
+        }
+        Ok(slots.len())
+    }
+
+    /// The same for another engine, which takes the parcel in: nothing of them stays here. No change after an error.
+    pub fn take_out(&mut self, transports: &[TransportHandle]) -> Result<Parcel, Error> {
+        let slots = self.check_departure(transports)?;
+        let mut parcel = migration::take_out(&mut self.state, &slots);
+        let taken = self.paths.extract_if(|_, owner| slots.binary_search(owner).is_ok());
+        parcel.paths = taken.collect();
+        for handle in parcel.transports() {
+            self.transports.remove(&handle);
+        }
+        for handle in parcel.tracks() {
+            self.tracks.remove(&handle);
+        }
+        for handle in parcel.subscriptions() {
+            self.subscriptions.remove(&handle);
+        }
+        Ok(parcel)
+    }
+
+    /// Transports of another engine, whose handles do not meet those of this one, go on here in `group`.
+    pub fn take_in(&mut self, mut parcel: Parcel, group: u64) {
+        let paths = std::mem::take(&mut parcel.paths);
+        let landed = migration::take_in(&mut self.state, parcel, group);
+        let (transports, tracks, forwarders) = (&self.state.transports, &self.state.tracks, &self.state.forwarders);
+        let new = landed.transports.values();
+        self.transports.extend(new.filter_map(|slot| Some((transports.get(*slot)?.handle, *slot))));
+        let new = landed.tracks.values();
+        self.tracks.extend(new.filter_map(|slot| Some((tracks.get(*slot)?.handle, *slot))));
+        let new = landed.forwarders.values();
+        self.subscriptions.extend(new.filter_map(|slot| Some((forwarders.get(*slot)?.handle, *slot))));
+        let paths = paths.into_iter();
+        self.paths.extend(paths.filter_map(|(path, slot)| Some((path, *landed.transports.get(&slot)?))));
+    }
+
+    /// Whether there is a transport with this handle.
+    #[must_use]
+    pub fn has_transport(&self, transport: TransportHandle) -> bool {
+        self.transports.contains_key(&transport)
+    }
+
+    /// Whether there is a subscription with this handle.
+    #[must_use]
+    pub fn has_subscription(&self, subscription: SubscriptionHandle) -> bool {
+        self.subscriptions.contains_key(&subscription)
     }
 
     // --- tracks -------------------------------------------------------------------------------------------------

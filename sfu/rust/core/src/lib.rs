@@ -24,6 +24,7 @@ mod inbound;
 mod keyframe_cache;
 mod layers;
 mod levels;
+pub mod migration;
 mod nack;
 mod pacer;
 mod packet;

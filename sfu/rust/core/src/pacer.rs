@@ -23,6 +23,15 @@ impl Pacer {
         self.waiting.len()
     }
 
+    /// Takes what waits for these transports, in order.
+    pub(crate) fn take_of(&mut self, transports: &[u32]) -> Vec<Transmit> {
+        let waiting = std::mem::take(&mut self.waiting).into_iter();
+        let (taken, stays) = waiting.partition(|one: &Transmit| transports.contains(&one.destination()));
+        self.waiting = stays;
+        self.current = None;
+        taken.into()
+    }
+
     /// The next datagram: all of one transport, then all of the one that has waited longest.
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
         let current = self.current.or_else(|| self.waiting.front().map(Transmit::destination))?;

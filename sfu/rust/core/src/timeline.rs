@@ -38,6 +38,11 @@ impl Timeline {
         Self { offset: 0, last: first_timestamp, last_at_ns: None, source: None }
     }
 
+    /// The stream lies in another slot now.
+    pub(crate) fn set_source(&mut self, stream: Option<u32>) {
+        self.source = stream;
+    }
+
     /// The slot of the stream that the offset is for.
     #[must_use]
     pub(crate) fn source(&self) -> Option<u32> {

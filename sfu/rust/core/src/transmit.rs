@@ -64,6 +64,12 @@ impl Transmit {
         Self { outlet: Arc::clone(outlet), body: Body::Sealed(sealed) }
     }
 
+    /// Its transport lies in another slot now.
+    pub(crate) fn set_destination(&mut self, destination: u32) {
+        let Outlet { path, srtp, .. } = &*self.outlet;
+        self.outlet = Arc::new(Outlet { destination, path: *path, srtp: Arc::clone(srtp) });
+    }
+
     /// Where to send it.
     #[must_use]
     pub fn path(&self) -> &Path {

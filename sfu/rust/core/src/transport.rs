@@ -138,6 +138,7 @@ impl Transport {
     /// The slot is known once the transport lies in its table.
     pub(crate) fn set_slot(&mut self, slot: u32) {
         self.slot = slot;
+        self.refresh_outlet();
     }
 
     pub(crate) fn is_ready(&self) -> bool {

@@ -11,7 +11,7 @@ use ting_core::engine::Engine;
 
 use crate::convert;
 use crate::faults;
-use crate::shards::Shards;
+use crate::shards::{Kind, Shards};
 
 /// A sans-IO engine: `sfu.engine.api.PacketEngine`. A `Runtime` can drive it from its own threads; then only the
 /// commands are for Python.
@@ -43,10 +43,19 @@ impl PacketEngine {
     fn command<R: Send>(
         &self,
         py: Python<'_>,
+        kind: Kind,
         handle: u64,
         call: impl FnOnce(&mut Engine) -> Result<R, Error> + Send,
     ) -> PyResult<R> {
-        self.with(py, self.shards.of_handle(handle), call)?.map_err(|error| convert::misuse(py, &error))
+        let index = self.shards.home_of(kind, handle);
+        let done = match self.shards.try_lock(index) {
+            Some(mut engine) if self.shards.home_of(kind, handle) == index => caught(py, || call(&mut engine)),
+            busy => {
+                drop(busy);
+                self.with_all(py, |shards| call(&mut shards.lock_home(kind, handle)))
+            }
+        };
+        done?.map_err(|error| convert::misuse(py, &error))
     }
 
     fn command_to_all<R: Send>(
@@ -61,6 +70,10 @@ impl PacketEngine {
 /// A panic of a command becomes an `EngineError`: it must not end the event loop that called.
 fn caught<R>(py: Python<'_>, call: impl FnOnce() -> R) -> PyResult<R> {
     catch_unwind(AssertUnwindSafe(call)).map_err(|panic| fault(py, panic.as_ref()))
+}
+
+fn group_number(py: Python<'_>, group: i64) -> PyResult<u64> {
+    u64::try_from(group).map_err(|_| convert::engine_error(py, "a group is not negative", "invalid_config"))
 }
 
 fn fault(py: Python<'_>, panic: &(dyn Any + Send)) -> PyErr {
@@ -91,36 +104,37 @@ impl PacketEngine {
         remote_ufrag: &str,
     ) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
-        self.command(transport.py(), handle, |engine| engine.set_ice(handle, local_ufrag, local_pwd, remote_ufrag))
+        self.command(transport.py(), Kind::Transport, handle, |engine| {
+            engine.set_ice(handle, local_ufrag, local_pwd, remote_ufrag)
+        })
     }
 
     fn last_check_ns(&self, transport: &Bound<'_, PyAny>) -> PyResult<Option<i64>> {
         let handle = convert::handle(transport, "transport")?;
-        self.command(transport.py(), handle, |engine| engine.last_check_ns(handle))
+        self.command(transport.py(), Kind::Transport, handle, |engine| engine.last_check_ns(handle))
     }
 
     fn has_answered(&self, transport: &Bound<'_, PyAny>, transaction_id: &[u8]) -> PyResult<bool> {
         let handle = convert::handle(transport, "transport")?;
-        self.command(transport.py(), handle, |engine| engine.has_answered(handle, transaction_id))
+        self.command(transport.py(), Kind::Transport, handle, |engine| engine.has_answered(handle, transaction_id))
     }
 
     fn inject_fault(&self, transport: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
-        self.command(transport.py(), handle, |engine| engine.inject_fault(handle))
+        self.command(transport.py(), Kind::Transport, handle, |engine| engine.inject_fault(handle))
     }
 
     fn set_srtp(&self, transport: &Bound<'_, PyAny>, keys: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
         let keys = convert::srtp_keys(keys)?;
-        self.command(transport.py(), handle, |engine| engine.set_srtp(handle, keys))
+        self.command(transport.py(), Kind::Transport, handle, |engine| engine.set_srtp(handle, keys))
     }
 
     fn allow_path(&self, transport: &Bound<'_, PyAny>, path: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(transport, "transport")?;
         let path = convert::path(path)?;
         self.command_to_all(transport.py(), |shards| {
-            shards.claim_path(handle, &path);
-            shards.change_paths(handle, |engine| engine.allow_path(handle, path))
+            shards.give_path(handle, &path, |engine| engine.allow_path(handle, path))
         })
     }
 
@@ -128,8 +142,7 @@ impl PacketEngine {
         let handle = convert::handle(transport, "transport")?;
         let path = convert::path(path)?;
         self.command_to_all(transport.py(), |shards| {
-            shards.claim_path(handle, &path);
-            shards.change_paths(handle, |engine| engine.set_path(handle, path))
+            shards.give_path(handle, &path, |engine| engine.set_path(handle, path))
         })
     }
 
@@ -144,33 +157,46 @@ impl PacketEngine {
         self.command_to_all(transport.py(), |shards| shards.remove_transport(handle))
     }
 
+    fn set_group(&self, py: Python<'_>, transports: &Bound<'_, PyAny>, group: i64) -> PyResult<()> {
+        let group = group_number(py, group)?;
+        let handles: PyResult<Vec<u64>> =
+            transports.try_iter()?.map(|transport| convert::handle(&transport?, "transport")).collect();
+        let handles = handles?;
+        self.command_to_all(py, |shards| shards.set_group(&handles, group))
+    }
+
+    fn join_groups(&self, py: Python<'_>, group: i64, into: i64) -> PyResult<()> {
+        let (group, into) = (group_number(py, group)?, group_number(py, into)?);
+        self.command_to_all(py, |shards| shards.join_groups(group, into))
+    }
+
     fn add_track(&self, transport: &Bound<'_, PyAny>, config: &Bound<'_, PyAny>) -> PyResult<u64> {
         let handle = convert::handle(transport, "transport")?;
         let config = convert::track_config(config)?;
-        self.command(transport.py(), handle, |engine| engine.add_track(handle, config))
+        self.command(transport.py(), Kind::Transport, handle, |engine| engine.add_track(handle, config))
     }
 
     fn set_track_config(&self, track: &Bound<'_, PyAny>, config: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
         let config = convert::track_config(config)?;
-        self.command(track.py(), handle, |engine| engine.set_track_config(handle, config))
+        self.command(track.py(), Kind::Track, handle, |engine| engine.set_track_config(handle, config))
     }
 
     fn set_track_muted(&self, track: &Bound<'_, PyAny>, muted: bool) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
-        self.command(track.py(), handle, |engine| engine.set_track_muted(handle, muted))
+        self.command(track.py(), Kind::Track, handle, |engine| engine.set_track_muted(handle, muted))
     }
 
     fn remove_track(&self, track: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
-        self.command(track.py(), handle, |engine| engine.remove_track(handle))
+        self.command(track.py(), Kind::Track, handle, |engine| engine.remove_track(handle))
     }
 
     fn request_keyframe(&self, track: &Bound<'_, PyAny>, layer: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(track, "track")?;
         // What is no layer number is the number of no layer.
         let layer = layer.extract().unwrap_or(u32::MAX);
-        self.command(track.py(), handle, |engine| engine.request_keyframe(handle, layer))
+        self.command(track.py(), Kind::Track, handle, |engine| engine.request_keyframe(handle, layer))
     }
 
     fn add_subscription(
@@ -191,17 +217,19 @@ impl PacketEngine {
         let (Ok(spatial), Ok(temporal)) = (u32::try_from(spatial), u32::try_from(temporal)) else {
             return Err(convert::engine_error(py, "layers count from 0", "invalid_layer"));
         };
-        self.command(py, handle, |engine| engine.set_target_layer(handle, spatial, temporal))
+        self.command(py, Kind::Subscription, handle, |engine| engine.set_target_layer(handle, spatial, temporal))
     }
 
     fn set_subscription_paused(&self, subscription: &Bound<'_, PyAny>, paused: bool) -> PyResult<()> {
         let handle = convert::handle(subscription, "subscription")?;
-        self.command(subscription.py(), handle, |engine| engine.set_subscription_paused(handle, paused))
+        self.command(subscription.py(), Kind::Subscription, handle, |engine| {
+            engine.set_subscription_paused(handle, paused)
+        })
     }
 
     fn remove_subscription(&self, subscription: &Bound<'_, PyAny>) -> PyResult<()> {
         let handle = convert::handle(subscription, "subscription")?;
-        self.command(subscription.py(), handle, |engine| engine.remove_subscription(handle))
+        self.command(subscription.py(), Kind::Subscription, handle, |engine| engine.remove_subscription(handle))
     }
 
     fn audio_levels<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyList>> {
@@ -218,7 +246,15 @@ impl PacketEngine {
         let py = path.py();
         let path = convert::path(path)?;
         let index = self.shards.of_path(&path).unwrap_or(0);
-        self.with(py, index, |engine| engine.handle_datagram(now_ns, &path, data))
+        match self.shards.try_lock(index) {
+            Some(mut engine) if self.shards.of_path(&path).unwrap_or(0) == index => {
+                caught(py, || engine.handle_datagram(now_ns, &path, data))
+            }
+            busy => {
+                drop(busy);
+                self.with_all(py, |shards| shards.lock_path(&path, 0).1.handle_datagram(now_ns, &path, data))
+            }
+        }
     }
 
     fn handle_timeout(&self, py: Python<'_>, now_ns: u64) -> PyResult<()> {

@@ -57,6 +57,12 @@ impl Lanes {
         &self.lanes
     }
 
+    /// Whether all that was decided on has left; the caller holds the engine that decides, so it stays so.
+    pub(crate) fn are_idle(&self) -> bool {
+        // A thread takes what waits only while it has the right to send, and keeps that until it is sent.
+        self.lanes.iter().all(|lane| lane.is_empty() && !lane.sender.is_locked())
+    }
+
     /// Moves `transmits` into their lanes; the caller holds the engine that decided on them. Returns how many had no room
     /// and were dropped: a network that takes nothing must not fill the memory.
     pub(crate) fn push_all(&self, transmits: &mut Vec<Transmit>) -> u64 {

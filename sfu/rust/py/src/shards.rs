@@ -2,13 +2,22 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread::yield_now;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use ting_core::api::{AudioLevel, EngineStats, Error, Path, SubscriptionConfig, TrackHandle, TransportConfig};
 use ting_core::engine::Engine;
 
+use crate::lanes::Lanes;
+
 /// Parts of the table of paths; threads that read different parts do not touch the same cache line.
 const PATH_PARTS: usize = 64;
+/// How long transports that move wait for what is decided already to leave: a network that takes nothing must not hold up
+/// two engines. Datagrams may then overtake each other, which receivers of RTP put right.
+const MAX_SENDING: Duration = Duration::from_millis(20);
 
 /// One engine, alone on its cache lines.
 #[repr(align(128))]
@@ -17,18 +26,76 @@ struct Shard(Mutex<Engine>);
 #[repr(align(128))]
 struct PathPart(RwLock<HashMap<Path, usize>>);
 
+/// What a handle is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    Transport,
+    Track,
+    Subscription,
+}
+
+impl Kind {
+    fn is_in(self, engine: &Engine, handle: u64) -> bool {
+        match self {
+            Self::Transport => engine.has_transport(handle),
+            Self::Track => engine.has_track(handle),
+            Self::Subscription => engine.has_subscription(handle),
+        }
+    }
+}
+
 /// Which engine a group lives in, and how many transports it has.
 #[derive(Default)]
 struct Groups {
     homes: HashMap<u64, (usize, usize)>,
     transports: Vec<usize>,
+    /// The ways out of the engines, once there is a runtime.
+    lanes: Arc<[Lanes]>,
 }
 
-/// The engines. A handle tells its engine: handles of engine i of n are i + 1, i + 1 + n, i + 1 + 2 n and so on.
+impl Groups {
+    /// The engine of a group; for a new one that with the fewest transports.
+    fn home_for(&self, group: u64) -> usize {
+        let home = self.homes.get(&group).map(|home| home.0).or_else(|| {
+            let counts = self.transports.iter().enumerate();
+            counts.min_by_key(|(_, count)| **count).map(|(index, _)| index)
+        });
+        home.unwrap_or(0)
+    }
+
+    fn add(&mut self, group: u64, home: usize, transports: usize) {
+        let entry = self.homes.entry(group).or_insert((home, 0));
+        entry.1 = entry.1.saturating_add(transports);
+        if let Some(count) = self.transports.get_mut(home) {
+            *count = count.saturating_add(transports);
+        }
+    }
+
+    fn remove(&mut self, group: u64, transports: usize) {
+        let Some(entry) = self.homes.get_mut(&group) else { return };
+        entry.1 = entry.1.saturating_sub(transports);
+        let home = entry.0;
+        if entry.1 == 0 {
+            self.homes.remove(&group);
+        }
+        if let Some(count) = self.transports.get_mut(home) {
+            *count = count.saturating_sub(transports);
+        }
+    }
+}
+
+/// The engines. A handle tells its engine: handles of engine i of n are i + 1, i + 1 + n, i + 1 + 2 n and so on; the
+/// exception are those that have moved to another engine.
+///
+/// Locks are taken in this order: `groups`, engines by rising number, tables.
 pub(crate) struct Shards {
     shards: Vec<Shard>,
     paths: Vec<PathPart>,
     hasher: RandomState,
+    moved: RwLock<HashMap<(Kind, u64), usize>>,
+    /// How often something has moved. It changes while both engines are locked: what was looked up before a lock was had
+    /// is still right if this is still the same.
+    moves: AtomicU64,
     groups: Mutex<Groups>,
 }
 
@@ -45,13 +112,20 @@ impl Shards {
             shards: (0..count).map(make).collect(),
             paths: (0..PATH_PARTS).map(|_| PathPart(RwLock::new(HashMap::new()))).collect(),
             hasher: RandomState::new(),
-            groups: Mutex::new(Groups { homes: HashMap::new(), transports: vec![0; count] }),
+            moved: RwLock::new(HashMap::new()),
+            moves: AtomicU64::new(0),
+            groups: Mutex::new(Groups { transports: vec![0; count], ..Groups::default() }),
         }
     }
 
     /// How many there are.
     pub(crate) fn len(&self) -> usize {
         self.shards.len()
+    }
+
+    /// The ways out of the engines: who moves waits until they are empty.
+    pub(crate) fn set_lanes(&self, lanes: Arc<[Lanes]>) {
+        self.groups.lock().lanes = lanes;
     }
 
     /// The engine with this number, once it is free. Numbers wrap around.
@@ -66,10 +140,52 @@ impl Shards {
         self.shards.get(index)?.0.try_lock()
     }
 
-    /// The engine that gave out `handle`.
-    pub(crate) fn of_handle(&self, handle: u64) -> usize {
+    fn lock_both(&self, one: usize, two: usize) -> (MutexGuard<'_, Engine>, MutexGuard<'_, Engine>) {
+        if one < two {
+            let first = self.lock(one);
+            (first, self.lock(two))
+        } else {
+            let second = self.lock(two);
+            (self.lock(one), second)
+        }
+    }
+
+    /// How often something has moved so far.
+    pub(crate) fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Acquire)
+    }
+
+    /// The engine that has `handle` now, or gave it out.
+    pub(crate) fn home_of(&self, kind: Kind, handle: u64) -> usize {
+        // Nothing ever moves where there is one, and most servers never move anybody.
+        if self.moves() > 0
+            && let Some(home) = self.moved.read().get(&(kind, handle))
+        {
+            return *home;
+        }
         let count = self.shards.len() as u64;
         handle.wrapping_sub(1).checked_rem(count).unwrap_or(0) as usize
+    }
+
+    /// The same, once it is free: what has the handle does not move while the lock is held.
+    pub(crate) fn lock_home(&self, kind: Kind, handle: u64) -> MutexGuard<'_, Engine> {
+        self.lock_found(|| self.home_of(kind, handle)).1
+    }
+
+    /// The engine that knows `path`, else the one with the number `other`, once it is free.
+    pub(crate) fn lock_path(&self, path: &Path, other: usize) -> (usize, MutexGuard<'_, Engine>) {
+        self.lock_found(|| self.of_path(path).unwrap_or(other))
+    }
+
+    fn lock_found(&self, find: impl Fn() -> usize) -> (usize, MutexGuard<'_, Engine>) {
+        loop {
+            let moves = self.moves();
+            let index = find();
+            let engine = self.lock(index);
+            if self.moves() == moves {
+                return (index, engine);
+            }
+        }
     }
 
     // --- paths --------------------------------------------------------------------------------------------------
@@ -87,13 +203,15 @@ impl Shards {
         self.part(path)?.read().get(path).copied()
     }
 
-    /// Runs a command that may change the paths of a transport, and keeps the table right.
-    pub(crate) fn change_paths<R>(
+    /// Runs a command that may change the paths of a transport, and keeps the table right. `groups` are locked: nothing
+    /// moves.
+    fn change_paths<R>(
         &self,
+        _groups: &MutexGuard<'_, Groups>,
         transport: u64,
         change: impl FnOnce(&mut Engine) -> Result<R, Error>,
     ) -> Result<R, Error> {
-        let index = self.of_handle(transport);
+        let index = self.home_of(Kind::Transport, transport);
         let mut engine = self.lock(index);
         if self.shards.len() == 1 {
             return change(&mut engine);
@@ -122,6 +240,7 @@ impl Shards {
 
     /// `path` leads nowhere from now on.
     pub(crate) fn forget_path(&self, path: &Path) {
+        let _groups = self.groups.lock();
         if let Some(index) = self.of_path(path) {
             let mut engine = self.lock(index);
             engine.forget_path(path);
@@ -129,13 +248,21 @@ impl Shards {
         }
     }
 
-    /// A path moves to `transport`: an engine that knows it for another one forgets it.
-    pub(crate) fn claim_path(&self, transport: u64, path: &Path) {
-        let home = self.of_handle(transport);
-        let is_elsewhere = self.of_path(path).is_some_and(|owner| owner != home);
-        if is_elsewhere && self.lock(home).group_of(transport).is_ok() {
-            self.forget_path(path);
+    /// Runs a command that gives `path` to `transport`: an engine that knows it for another one forgets it.
+    pub(crate) fn give_path(
+        &self,
+        transport: u64,
+        path: &Path,
+        give: impl FnOnce(&mut Engine) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let groups = self.groups.lock();
+        let home = self.home_of(Kind::Transport, transport);
+        if let Some(owner) = self.of_path(path).filter(|owner| *owner != home) {
+            self.lock(home).group_of(transport)?;
+            self.lock(owner).forget_path(path);
+            self.unmap(path, owner);
         }
+        self.change_paths(&groups, transport, give)
     }
 
     // --- commands that are more than one engine's -----------------------------------------------------------------
@@ -144,36 +271,98 @@ impl Shards {
     pub(crate) fn add_transport(&self, config: TransportConfig) -> Result<u64, Error> {
         let mut groups = self.groups.lock();
         let group = config.group;
-        let home = groups.homes.get(&group).map(|home| home.0).or_else(|| {
-            let counts = groups.transports.iter().enumerate();
-            counts.min_by_key(|(_, count)| **count).map(|(index, _)| index)
-        });
-        let home = home.unwrap_or(0);
+        let home = groups.home_for(group);
         let handle = self.lock(home).add_transport(config)?;
-        let entry = groups.homes.entry(group).or_insert((home, 0));
-        entry.1 = entry.1.saturating_add(1);
-        if let Some(count) = groups.transports.get_mut(home) {
-            *count = count.saturating_add(1);
-        }
+        groups.add(group, home, 1);
         Ok(handle)
     }
 
     /// Forget a transport and, with its last one, its group.
     pub(crate) fn remove_transport(&self, transport: u64) -> Result<(), Error> {
-        let home = self.of_handle(transport);
-        let group = self.lock(home).group_of(transport)?;
-        self.change_paths(transport, |engine| engine.remove_transport(transport))?;
         let mut groups = self.groups.lock();
-        if let Some(entry) = groups.homes.get_mut(&group) {
-            entry.1 = entry.1.saturating_sub(1);
-            if entry.1 == 0 {
-                groups.homes.remove(&group);
+        let group = self.lock(self.home_of(Kind::Transport, transport)).group_of(transport)?;
+        self.change_paths(&groups, transport, |engine| engine.remove_transport(transport))?;
+        groups.remove(group, 1);
+        Ok(())
+    }
+
+    /// `Engine::set_group`: transports move to the engine of `group`, with everything that they have.
+    pub(crate) fn set_group(&self, transports: &[u64], group: u64) -> Result<(), Error> {
+        let mut groups = self.groups.lock();
+        let home_of = |transport: &u64| self.home_of(Kind::Transport, *transport);
+        let Some(source) = transports.first().map(home_of) else { return Ok(()) };
+        for transport in transports {
+            self.lock(home_of(transport)).group_of(*transport)?;
+        }
+        if transports.iter().any(|transport| home_of(transport) != source) {
+            return Err(Error::InvalidConfig("transports that move together are of one group"));
+        }
+        self.regroup(&mut groups, source, transports, group)
+    }
+
+    /// All transports of `group` go on in the group `into`.
+    pub(crate) fn join_groups(&self, group: u64, into: u64) -> Result<(), Error> {
+        let mut groups = self.groups.lock();
+        let Some((source, _)) = groups.homes.get(&group).copied() else { return Ok(()) };
+        let transports = self.lock(source).transports_of(group);
+        self.regroup(&mut groups, source, &transports, into)
+    }
+
+    /// All of `transports` are in the engine `source`.
+    fn regroup(&self, groups: &mut Groups, source: usize, transports: &[u64], group: u64) -> Result<(), Error> {
+        let Some(first) = transports.first() else { return Ok(()) };
+        let before = self.lock(source).group_of(*first)?;
+        let target = groups.home_for(group);
+        let count = if source == target {
+            self.lock(source).set_group(transports, group)?
+        } else {
+            self.migrate(groups, source, target, transports, group)?
+        };
+        groups.remove(before, count);
+        groups.add(group, target, count);
+        Ok(())
+    }
+
+    fn migrate(
+        &self,
+        groups: &Groups,
+        source: usize,
+        target: usize,
+        transports: &[u64],
+        group: u64,
+    ) -> Result<usize, Error> {
+        self.forget_ended();
+        let (mut from, mut to) = self.lock_both(source, target);
+        let parcel = from.take_out(transports)?;
+        if let Some(lanes) = groups.lanes.get(source) {
+            // What the engine has decided already leaves before what it decides on elsewhere.
+            let deadline = Instant::now().checked_add(MAX_SENDING);
+            while !lanes.are_idle() && deadline.is_some_and(|deadline| Instant::now() < deadline) {
+                yield_now();
             }
         }
-        if let Some(count) = groups.transports.get_mut(home) {
-            *count = count.saturating_sub(1);
+        for path in parcel.paths() {
+            if let Some(part) = self.part(path) {
+                part.write().insert(*path, target);
+            }
         }
-        Ok(())
+        let count = parcel.transports().count();
+        let mut moved = self.moved.write();
+        moved.extend(parcel.transports().map(|handle| ((Kind::Transport, handle), target)));
+        moved.extend(parcel.tracks().map(|handle| ((Kind::Track, handle), target)));
+        moved.extend(parcel.subscriptions().map(|handle| ((Kind::Subscription, handle), target)));
+        drop(moved);
+        to.take_in(parcel, group);
+        self.moves.fetch_add(1, Ordering::Release);
+        Ok(count)
+    }
+
+    /// The table of what has moved shall not grow for ever.
+    fn forget_ended(&self) {
+        for index in 0..self.len() {
+            let engine = self.lock(index);
+            self.moved.write().retain(|(kind, handle), home| *home != index || kind.is_in(&engine, *handle));
+        }
     }
 
     /// A subscription within one group.
@@ -183,7 +372,8 @@ impl Shards {
         track: TrackHandle,
         config: SubscriptionConfig,
     ) -> Result<u64, Error> {
-        let (to, from) = (self.of_handle(transport), self.of_handle(track));
+        let _groups = self.groups.lock();
+        let (to, from) = (self.home_of(Kind::Transport, transport), self.home_of(Kind::Track, track));
         if to == from {
             return self.lock(to).add_subscription(transport, track, config);
         }

@@ -41,6 +41,14 @@ const EARLY_NS: u64 = TICK_NS / 2;
 /// Shortest time between two notices of a panic, in ns. All are counted.
 const FAULT_INTERVAL_NS: u64 = 1_000_000_000;
 
+/// Which engine knows a path, as it was after so many moves.
+#[derive(Clone, Copy)]
+struct Found {
+    path: Path,
+    shard: usize,
+    moves: u64,
+}
+
 /// What one thread has of its own.
 pub(crate) struct ThreadState {
     /// One per local address; those of the first thread at least.
@@ -62,7 +70,7 @@ pub(crate) struct Shared {
     pub(crate) threads: Vec<ThreadState>,
     /// To the event loop.
     pub(crate) notices: Notices,
-    lanes: Vec<Lanes>,
+    lanes: Arc<[Lanes]>,
     frames: Mutex<VecDeque<(Path, Vec<u8>)>>,
     stop: AtomicBool,
     last_fault_at_ns: AtomicU64,
@@ -72,7 +80,8 @@ impl Shared {
     /// For `run` to work on: one thread for each element of `sockets`. `max_queued` datagrams may wait in one lane.
     pub(crate) fn new(shards: Arc<Shards>, sockets: Vec<Vec<UdpSocket>>, max_queued: usize) -> std::io::Result<Self> {
         let count = if sockets.len() > 1 { sockets.len().saturating_mul(LANES_PER_THREAD).min(MAX_LANES) } else { 1 };
-        let lanes = (0..shards.len()).map(|_| Lanes::new(count, max_queued)).collect();
+        let lanes: Arc<[Lanes]> = (0..shards.len()).map(|_| Lanes::new(count, max_queued)).collect();
+        shards.set_lanes(Arc::clone(&lanes));
         let mut threads = Vec::with_capacity(sockets.len());
         for sockets in sockets {
             threads.push(ThreadState {
@@ -199,8 +208,7 @@ impl<'a> Worker<'a> {
         let shared = self.shared;
         let frames = std::mem::take(&mut *shared.frames.lock());
         for (path, data) in &frames {
-            let shard = shared.shards.of_path(path).unwrap_or(0);
-            let mut engine = shared.shards.lock(shard);
+            let (shard, mut engine) = shared.shards.lock_path(path, 0);
             engine.handle_datagram(now_ns(), path, data);
             self.finish(shard, engine);
         }
@@ -229,24 +237,35 @@ impl<'a> Worker<'a> {
         let (mut datagrams, mut bytes) = (0_u64, 0_u64);
         let now = now_ns();
         let mut open: Option<(usize, MutexGuard<'_, Engine>)> = None;
-        let mut last: Option<(Path, usize)> = None;
+        let mut last: Option<Found> = None;
         batch.for_each(|remote, data| {
             let path = Path { protocol: Protocol::Udp, local: socket.local(), remote };
             datagrams = datagrams.wrapping_add(1);
             bytes = bytes.wrapping_add(data.len() as u64);
-            let shard = match last {
-                Some((before, shard)) if before == path => shard,
-                // Nobody's path: any engine counts the drop, or hands STUN up.
-                _ => shards.of_path(&path).unwrap_or(self.index),
+            let found = match last {
+                Some(found) if found.path == path => found,
+                _ => {
+                    let moves = shards.moves();
+                    // Nobody's path: any engine counts the drop, or hands STUN up.
+                    Found { path, shard: shards.of_path(&path).unwrap_or(self.index), moves }
+                }
             };
-            last = Some((path, shard));
-            let (_, mut engine) = match open.take() {
-                Some((before, engine)) if before == shard => (before, engine),
+            last = Some(found);
+            let (shard, mut engine) = match open.take() {
+                Some((before, engine)) if before == found.shard => (before, engine),
                 other => {
                     if let Some((before, engine)) = other {
                         self.finish(before, engine);
                     }
-                    (shard, shards.lock(shard))
+                    let engine = shards.lock(found.shard);
+                    if shards.moves() == found.moves {
+                        (found.shard, engine)
+                    } else {
+                        drop(engine);
+                        let (shard, engine) = shards.lock_path(&path, self.index);
+                        last = Some(Found { path, shard, moves: shards.moves() });
+                        (shard, engine)
+                    }
                 }
             };
             engine.handle_datagram(now, &path, data);
