@@ -171,6 +171,10 @@ class ParticipantSession(Protocol):
         """Unknown ids raise unknown_track after the known ones were handled."""
         ...
 
+    def simulate_bandwidth(self, bitrate_bps: int) -> None:
+        """For tests of clients: send this participant no more video than that, bits per second; 0 ends it."""
+        ...
+
     def set_subscription_rights(self, rights: SubscriptionRights) -> None:
         """Who may have this participant's tracks, at once. Those concerned hear `SubscriptionAllowed`."""
         ...

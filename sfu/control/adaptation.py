@@ -19,7 +19,7 @@ from sfu.api import (
 )
 from sfu.control import quality
 from sfu.control.context import ControlContext
-from sfu.control.downlink import Downlink, SteadyBitrates, Want, allocate
+from sfu.control.downlink import Downlink, SteadyBitrates, Want, allocate, fit
 from sfu.control.participant import Participant
 from sfu.control.publication import Encoding
 from sfu.control.room import Room
@@ -109,12 +109,15 @@ class Adaptation:
 
     def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """A REMB of a peer."""
+        self._open(transport).handle_estimate(self._context.loop.time(), bitrate_bps)
+
+    def _open(self, transport: TransportHandle) -> Downlink:
         downlink = self._downlinks.get(transport)
         if downlink is None:
             config = self._context.config
             downlink = Downlink(config.downlink_probe_interval_s, config.downlink_probe_backoff_s)
             self._downlinks[transport] = downlink
-        downlink.handle_estimate(self._context.loop.time(), bitrate_bps)
+        return downlink
 
     def run(self) -> None:
         """Once every `INTERVAL_S`."""
@@ -153,8 +156,12 @@ class Adaptation:
 
     def _fit(self, participant: Participant, speakers: set[ParticipantId], figures: Figures, now_s: float) -> None:
         transport = participant.subscriber.transport
-        downlink = self._downlinks.get(transport.handle) if transport is not None else None
-        if transport is None or downlink is None:
+        if transport is None:
+            return
+        if participant.simulated_bandwidth_bps is not None:
+            self._open(transport.handle)
+        downlink = self._downlinks.get(transport.handle)
+        if downlink is None:
             return
         videos = [one for one in participant.subscriber.subscriptions.values() if _takes_bandwidth(one)]
         videos.sort(key=lambda one: _priority(one, speakers))
@@ -173,9 +180,7 @@ class Adaptation:
         if downlink.limit_bps is not None and downlink.may_try(now_s):
             downlink.try_more(now_s, allocate(wants, downlink.limit_bps).next_bps)
         states: list[StreamState] = []
-        layers: Sequence[int | None] = [HIGHEST_LAYER] * len(videos)
-        if downlink.limit_bps is not None:
-            layers = allocate(wants, downlink.limit_bps).layers
+        layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
             if subscription.paused != (layer is None):

@@ -15,6 +15,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import TrackHandle
 
 FELL = 0.97
@@ -184,3 +185,9 @@ def _next_total(wants: Sequence[Want], layers: Sequence[int | None]) -> float | 
         if layer is not None and layer + 1 < len(want.costs_bps):
             return total - want.costs_bps[layer] + want.costs_bps[layer + 1]
     return None
+
+
+def fit(wants: Sequence[Want], *limits_bps: float | None) -> Sequence[int | None]:
+    """The layers that the least of the limits leaves; `HIGHEST_LAYER` for all when none is known."""
+    known = [limit_bps for limit_bps in limits_bps if limit_bps is not None]
+    return allocate(wants, min(known)).layers if known else [HIGHEST_LAYER] * len(wants)

@@ -91,6 +91,7 @@ class Participant:
         self.messages = Messages(self, context)
         self.client: ClientDescription = request.client
         self.allow_pause = request.allow_pause
+        self.simulated_bandwidth_bps: int | None = None
         self.broken_codecs = request.broken_codecs
         self.publish_codecs = [
             name
@@ -312,6 +313,10 @@ class Participant:
                 self.wishes.choose(publication, subscribe)
         if unknown:
             raise RequestError("no such track", code="unknown_track")
+
+    def simulate_bandwidth(self, bitrate_bps: int) -> None:
+        self._check_open()
+        self.simulated_bandwidth_bps = bitrate_bps or None
 
     def set_subscription_rights(self, rights: SubscriptionRights) -> None:
         self._check_open()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
-from sfu.api import LeaveReason
+from sfu.api import LeaveReason, RequestError
 from sfu.ids import ParticipantId
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ async def simulate(context: Context, message: rtc.SimulateScenario) -> None:
             context.break_next_resume(silent=False)
         case "disconnect_signal_on_resume_no_messages" if message.disconnect_signal_on_resume_no_messages:
             context.break_next_resume(silent=True)
+        case "subscriber_bandwidth":
+            if message.subscriber_bandwidth < 0:
+                raise RequestError("a bandwidth is not negative", code="invalid_request")
+            context.session.simulate_bandwidth(message.subscriber_bandwidth)
         case _:
             context.count_refusal("ignored_message")
 

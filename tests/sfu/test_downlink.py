@@ -21,8 +21,9 @@ from sfu.control.downlink import (
     SteadyBitrates,
     Want,
     allocate,
+    fit,
 )
-from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats
+from sfu.engine.api import HIGHEST_LAYER, EngineStats, LayerStats, SubscriptionStats, TrackStats
 from sfu.ids import SubscriptionHandle, TrackHandle
 
 PROBE_S, MAX_PROBE_S = 4.0, 30.0
@@ -250,3 +251,11 @@ def test_who_receives_is_not_blamed_for_what_the_publisher_lost() -> None:
     # By now it is its own.
     now = figures(1.0 + REPORTED_AFTER_S, 1000, 10, 0.19, now)
     assert loss(now) == pytest.approx(0.19)
+
+
+def test_the_least_of_the_limits_counts() -> None:
+    wants = [Want([100.0, 300.0, 900.0], None, False)]
+    given = [fit(wants, own, simulated)[0] for own, simulated in ((None, 400.0), (1000.0, 400.0), (150.0, 400.0))]
+    assert given == [1, 1, 0]
+    assert fit(wants, None, None) == [HIGHEST_LAYER]
+    assert fit([Want([100.0], None, True)], None, 50.0) == [None]

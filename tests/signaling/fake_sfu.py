@@ -185,6 +185,9 @@ class FakeSession:
         self._note("update_subscription", tuple(track_ids), subscribe)
         self._require_tracks(track_ids)
 
+    def simulate_bandwidth(self, bitrate_bps: int) -> None:
+        self._note("simulate_bandwidth", bitrate_bps)
+
     def set_subscription_rights(self, rights: SubscriptionRights) -> None:
         self._note("set_subscription_rights", rights)
 

@@ -323,13 +323,22 @@ async def test_a_resume_that_breaks_once(server: Server, silent: bool) -> None:
     assert server.sfu.session_of("lobby", "alice").ended is None
 
 
-@pytest.mark.parametrize(
-    "scenario", [{}, {"speaker_update": 0}, {"speaker_update": -5}, {"migration": False}, {"subscriber_bandwidth": 5}]
-)
+@pytest.mark.parametrize("scenario", [{}, {"speaker_update": 0}, {"speaker_update": -5}, {"migration": False}])
 async def test_scenarios_without_effect(server: Server, scenario: Any) -> None:
     client = await server.join()
     await client.send(simulate=rtc.SimulateScenario(**scenario))
     await client.ping()
+
+
+async def test_a_narrow_downlink(server: Server) -> None:
+    client = await server.join()
+    for bitrate_bps in (50_000, 0):
+        await client.send(simulate=rtc.SimulateScenario(subscriber_bandwidth=bitrate_bps))
+        await client.ping()
+        assert ("simulate_bandwidth", bitrate_bps) in server.sfu.session_of("lobby", "alice").calls
+    await client.send(simulate=rtc.SimulateScenario(subscriber_bandwidth=-1))
+    refused = (await client.expect("request_response")).request_response
+    assert refused.reason == rtc.RequestResponse.INVALID_REQUEST
 
 
 def test_promised_faults_are_forgotten_in_time_and_bounded() -> None:
