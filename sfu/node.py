@@ -310,7 +310,7 @@ class Node:
 
     # --- transports and engine events -------------------------------------------------------------------------
 
-    def _make_transport(self, role: TransportRole, group: int) -> Transport:
+    def _make_transport(self, role: TransportRole, group: int, tcp_only: bool) -> Transport:
         half_open = sum(1 for transport in self._transports.values() if not transport.connected)
         if half_open >= self._config.max_half_open_transports:
             raise RequestError("too many calls are being set up", code="limit_exceeded")
@@ -326,7 +326,7 @@ class Node:
             runtime=self._runtime,
             registry=self._registry,
             certificate=self._certificate,
-            candidates=self._candidates,
+            candidates=[one for one in self._candidates if not tcp_only or one.protocol == "tcp"],
             config=self._config,
             engine_config=limits,
         )

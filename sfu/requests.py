@@ -78,6 +78,8 @@ class JoinRequest:
     client: ClientDescription = ClientDescription()
     single_connection: bool = False
     """One transport carries both directions, and the client alone offers."""
+    tcp_only: bool = False
+    """Descriptions for this participant name no UDP candidates."""
     playback: PlaybackWish | None = None
     """Set by `Sfu.play` and `Sfu.offer_playback`."""
     room_options: RoomOptions = RoomOptions()

@@ -51,6 +51,7 @@ class JoinOptions:
     """Whether videos may be paused that do not fit into the downlink."""
     client: ClientDescription = field(default_factory=ClientDescription)
     single_connection: bool = False
+    tcp_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +157,7 @@ class RoomService:
             room_options=self._options_of(grants),
             create_room=self._settings.auto_create,
             single_connection=options.single_connection,
+            tcp_only=options.tcp_only,
         )
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:

@@ -19,7 +19,7 @@ from signaling.jwks import KeySets
 from signaling.limits import AddressLimiter
 from signaling.livekit.frames import Frames
 from signaling.livekit.rpc import RpcCalls
-from signaling.livekit.simulate import ResumeFaults
+from signaling.livekit.simulate import PreferredProtocols, ResumeFaults
 from signaling.livekit.webhooks import Webhooks
 from signaling.metrics import Metrics
 from signaling.revocations import Revocations
@@ -57,6 +57,7 @@ class Services:
     rpc: RpcCalls
     frames: Frames = field(default_factory=Frames)
     resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
+    preferred_protocols: PreferredProtocols = field(default_factory=PreferredProtocols)
     phase: Phase = Phase.STARTING
     gate: Gate | None = None
     """In front of the port; None when the application runs under another server."""

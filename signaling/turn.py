@@ -23,6 +23,11 @@ class IceServer:
     credential: str = field(default="", repr=False)
 
 
+def has_tls(settings: Settings) -> bool:
+    """Whether a TURN server is reached over TLS (RFC 7065 `turns:`)."""
+    return any(url.lower().startswith("turns:") for server in settings.turn for url in server.urls)
+
+
 def ice_servers(settings: Settings, name: str, now: float | None = None) -> list[IceServer]:
     """What a client of `name` (a participant id) may use from now on. `now` is Unix time in seconds."""
     servers = [IceServer(settings.stun_urls)] if settings.stun_urls else []

@@ -24,7 +24,7 @@ class ControlContext:
     config: SfuConfig
     engine: EngineCommands
     loop: asyncio.AbstractEventLoop
-    make_transport: Callable[[TransportRole, int], Transport]
+    make_transport: Callable[[TransportRole, int, bool], Transport]
     """For a room's group (`Room.group`). Raises RequestError (limit_exceeded): too many transports are half open."""
     notify: Callable[[NodeEvent], None]
     """Tell the node's listeners. Never raises."""

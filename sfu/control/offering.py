@@ -56,7 +56,9 @@ class OfferingNegotiator:
 
     def start(self) -> None:
         """Open the transport and send the first offer, which has at least the data section."""
-        transport = self._context.make_transport(TransportRole.SUBSCRIBE, self._participant.room_group)
+        transport = self._context.make_transport(
+            TransportRole.SUBSCRIBE, self._participant.room_group, self._participant.tcp_only
+        )
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
         transport.events.on(TransportEvents.DATA_READY, self._participant.messages.handle_open)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)

@@ -112,6 +112,7 @@ class Participant:
             kind=request.kind,
         )
         self.single_connection = request.single_connection
+        self.tcp_only = request.tcp_only
         negotiator: Negotiator
         self._player = None if request.playback is None else Player(self, context, request.playback)
         if self._player is not None:

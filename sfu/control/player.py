@@ -133,7 +133,7 @@ class Player:
 
     def _open(self) -> Transport:
         transport = self._transport = self._context.make_transport(
-            TransportRole.SUBSCRIBE, self._participant.room_group
+            TransportRole.SUBSCRIBE, self._participant.room_group, self._participant.tcp_only
         )
         transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)

@@ -248,7 +248,9 @@ class Publisher:
 
     def _ensure_transport(self) -> Transport:
         if self.transport is None:
-            transport = self._context.make_transport(TransportRole.PUBLISH, self._participant.room_group)
+            transport = self._context.make_transport(
+                TransportRole.PUBLISH, self._participant.room_group, self._participant.tcp_only
+            )
             transport.events.on(TransportEvents.DATA, self._on_data)
             transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
             transport.events.on(TransportEvents.DATA_READY, self._handle_data_ready)

@@ -209,13 +209,15 @@ def _layer(layer: VideoLayerInfo) -> models.VideoLayer:
     )
 
 
-def client_configuration(broken: BrokenCodecs) -> models.ClientConfiguration | None:
-    """None when there is nothing to say."""
-    if not broken.all and not broken.publish:
-        return None
-    return models.ClientConfiguration(
-        disabled_codecs=models.DisabledCodecs(codecs=_disabled(broken.all), publish=_disabled(broken.publish))
-    )
+def client_configuration(broken: BrokenCodecs, *, relay_only: bool) -> models.ClientConfiguration | None:
+    """None when there is nothing to say. `relay_only`: the client shall use TURN alone."""
+    configuration = models.ClientConfiguration()
+    if broken.all or broken.publish:
+        codecs = models.DisabledCodecs(codecs=_disabled(broken.all), publish=_disabled(broken.publish))
+        configuration.disabled_codecs.CopyFrom(codecs)
+    if relay_only:
+        configuration.force_relay = models.ClientConfigSetting.ENABLED
+    return configuration if configuration.ByteSize() else None
 
 
 def _disabled(names: frozenset[str]) -> list[models.Codec]:

@@ -66,6 +66,10 @@ class Context(Protocol):
         """For tests of clients: cut the connection that resumes this session, `silent` before the first message."""
         ...
 
+    def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
+        """From the next join on. RequestError (not_supported): there is no server that speaks it."""
+        ...
+
 
 Handler = Callable[[Context, Any], Awaitable[None]]
 

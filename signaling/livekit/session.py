@@ -42,6 +42,7 @@ from sfu.api import (
     TrackSubscribed,
     TrackUnpublished,
 )
+from sfu.ids import Identity, RoomName
 from signaling import strict_json, turn
 from signaling.config import Settings
 from signaling.devices import broken_codecs
@@ -153,7 +154,9 @@ class SignalConnection:
         return True
 
     async def _join(self) -> None:
-        session = await self._services.rooms.join(self._grants, self._options, self.handle_event)
+        protocol = self._services.preferred_protocols.of(RoomName(self._grants.room), Identity(self._grants.identity))
+        options = dataclasses.replace(self._options, tcp_only=protocol == rtc.TCP)
+        session = await self._services.rooms.join(self._grants, options, self.handle_event)
         self._attach(session)
         settings = self._services.settings
         room = convert.room(session.room, settings.sfu)
@@ -170,7 +173,7 @@ class SignalConnection:
                     ping_interval=settings.ping_interval_s,
                     ping_timeout=settings.ping_timeout_s,
                     enabled_publish_codecs=convert.codecs(settings.sfu, broken.all | broken.publish),
-                    client_configuration=convert.client_configuration(broken),
+                    client_configuration=convert.client_configuration(broken, relay_only=protocol == rtc.TLS),
                     sif_trailer=self._services.sif_trailer,
                     ice_servers=self._ice_servers(session),
                 )
@@ -318,6 +321,15 @@ class SignalConnection:
 
     def break_next_resume(self, *, silent: bool) -> None:
         self._services.resume_faults.add(self.session.info.participant_id, silent=silent)
+
+    def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
+        settings = self._services.settings
+        if (protocol == rtc.TLS and not turn.has_tls(settings)) or (
+            protocol == rtc.TCP and not settings.sfu.rtc_tcp_port
+        ):
+            raise RequestError("this server has no such way in", code="not_supported")
+        session = self.session
+        self._services.preferred_protocols.set(session.room.name, session.info.identity, protocol)
 
     # --- to the client ----------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from livekit.protocol import models, rtc
 
 from sfu.api import LeaveReason, RequestError
-from sfu.ids import ParticipantId
+from sfu.ids import Identity, ParticipantId, RoomName
 
 if TYPE_CHECKING:
     from signaling.livekit.dispatch import Context
@@ -20,6 +20,9 @@ MAX_SPEAKING_S = 60
 RESUME_FAULT_S = 30.0
 """How long a promised fault waits for the resume that it is meant for."""
 MAX_RESUME_FAULTS = 1000
+PREFERENCE_S = 300.0
+"""How long a preferred protocol is remembered."""
+MAX_PREFERENCES = 1000
 
 
 class ResumeFaults:
@@ -40,6 +43,26 @@ class ResumeFaults:
         """None when the resume may go on."""
         silent, until = self._faults.pop(participant_id, (False, 0.0))
         return silent if self._clock() < until else None
+
+
+class PreferredProtocols:
+    """By room and identity: what a client wants to reach the server by when it joins again. `clock` is monotonic, in
+    seconds."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._preferred: OrderedDict[tuple[RoomName, Identity], tuple[int, float]] = OrderedDict()
+
+    def set(self, room: RoomName, identity: Identity, protocol: int) -> None:
+        self._preferred[room, identity] = (protocol, self._clock() + PREFERENCE_S)
+        self._preferred.move_to_end((room, identity))
+        if len(self._preferred) > MAX_PREFERENCES:
+            self._preferred.popitem(last=False)
+
+    def of(self, room: RoomName, identity: Identity) -> int:
+        """UDP where nothing else is preferred."""
+        protocol, until = self._preferred.get((room, identity), (rtc.UDP, 0.0))
+        return protocol if self._clock() < until else rtc.UDP
 
 
 async def simulate(context: Context, message: rtc.SimulateScenario) -> None:
@@ -63,6 +86,10 @@ async def simulate(context: Context, message: rtc.SimulateScenario) -> None:
             if message.subscriber_bandwidth < 0:
                 raise RequestError("a bandwidth is not negative", code="invalid_request")
             context.session.simulate_bandwidth(message.subscriber_bandwidth)
+        case "switch_candidate_protocol":
+            if message.switch_candidate_protocol not in rtc.CandidateProtocol.values():
+                raise RequestError("no such protocol", code="invalid_request")
+            context.prefer_protocol(message.switch_candidate_protocol)
         case _:
             context.count_refusal("ignored_message")
 

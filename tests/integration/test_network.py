@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import pytest
 import pytest_asyncio
+from livekit import rtc
 
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
@@ -52,6 +53,27 @@ async def test_media_over_tcp_where_udp_is_blocked(server: ServerProcess, join: 
     await eye.assert_advances(12, frames=30)
     await alice.leave()
     await bob.leave()
+    await proxy.stop()
+
+
+async def test_a_client_that_wants_tcp_joins_again_over_tcp(server: ServerProcess, join: Join) -> None:
+    told: list[str] = []
+
+    def listen(sdp: str) -> str:
+        told.append(sdp)
+        return sdp
+
+    proxy = await SignalProxy(server.url, listen).start()
+    alice, bob, _, _ = await call(join, server.url, proxy.url)
+    assert all(sdp != without_udp(sdp) for sdp in told)
+    begin, before = len(bob.events), len(told)
+    await bob.room.simulate_scenario(rtc.SimulateScenarioKind.SIMULATE_FORCE_TCP)
+    await bob.wait_for("track_subscribed", after=begin)
+    await (await bob.watch("alice")).assert_advances(12)
+    assert told[before:]
+    assert all(sdp == without_udp(sdp) and " tcptype passive" in sdp for sdp in told[before:])
+    for caller in (alice, bob):
+        await caller.leave()
     await proxy.stop()
 
 

@@ -28,7 +28,7 @@ from signaling.livekit import convert
 def test_broken_codecs(client: dict[str, str], both: set[str], publish: set[str]) -> None:
     broken = broken_codecs(ClientDescription(**client))  # type: ignore[arg-type]
     assert (broken.all, broken.publish) == (both, publish)
-    message = convert.client_configuration(broken)
+    message = convert.client_configuration(broken, relay_only=False)
     assert (message is None) == (not both and not publish)
     if message is not None:
         assert {codec.mime for codec in message.disabled_codecs.codecs} == {f"video/{name}" for name in both}

@@ -29,6 +29,7 @@ class Recorder:
         self.refusals: list[str] = []
         self.left: list[tuple[LeaveReason, bool]] = []
         self.broken: list[bool] = []
+        self.preferred: list[int] = []
 
     def send(self, response: rtc.SignalResponse) -> None:
         self.sent.append(response)
@@ -44,6 +45,9 @@ class Recorder:
 
     def break_next_resume(self, *, silent: bool) -> None:
         self.broken.append(silent)
+
+    def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
+        self.preferred.append(protocol)
 
 
 async def recorder() -> Recorder:

@@ -11,8 +11,15 @@ import pytest
 from livekit.protocol import models, rtc
 
 from sfu.api import ParticipantChanges, Permissions, RoomOptions
-from sfu.ids import ParticipantId, RoomName
-from signaling.livekit.simulate import MAX_RESUME_FAULTS, RESUME_FAULT_S, ResumeFaults
+from sfu.ids import Identity, ParticipantId, RoomName
+from signaling.livekit.simulate import (
+    MAX_PREFERENCES,
+    MAX_RESUME_FAULTS,
+    PREFERENCE_S,
+    RESUME_FAULT_S,
+    PreferredProtocols,
+    ResumeFaults,
+)
 from signaling.tokens import Grants, TokenService
 from tests.signaling.harness import KEY, SECRET, Client, Server, eventually, running
 from tests.signaling.test_twirp import call
@@ -349,6 +356,43 @@ def test_promised_faults_are_forgotten_in_time_and_bounded() -> None:
     assert [faults.take(ParticipantId(f"PA_{number}")) for number in (0, 1, 1)] == [None, True, None]
     now[0] = RESUME_FAULT_S
     assert faults.take(ParticipantId("PA_2")) is None
+
+
+TURNS = '[{"urls": ["turns:turn.example.org:443?transport=tcp"], "secret": "north"}]'
+
+
+async def test_another_protocol_from_the_next_join_on() -> None:
+    async with running(rtc_tcp_port="7881", turn=TURNS) as server:
+        for protocol, tcp_only, relay in ((rtc.TCP, True, False), (rtc.TLS, False, True), (rtc.UDP, False, False)):
+            client = await server.join()
+            await client.send(simulate=rtc.SimulateScenario(switch_candidate_protocol=protocol))
+            await client.ping()
+            again = await server.join()
+            assert server.sfu.session_of("lobby", "alice").request.tcp_only is tcp_only
+            wanted = again.join_response.client_configuration.force_relay
+            assert (wanted == models.ClientConfigSetting.ENABLED) is relay
+        await server.join("bob")
+        assert not server.sfu.session_of("lobby", "bob").request.tcp_only
+
+
+@pytest.mark.parametrize(
+    ("protocol", "reason"),
+    [(1, Response.UNCLASSIFIED_ERROR), (2, Response.UNCLASSIFIED_ERROR), (7, Response.INVALID_REQUEST)],
+)
+async def test_a_protocol_that_this_server_has_not(server: Server, protocol: int, reason: int) -> None:
+    client = await server.join()
+    await client.send(simulate=rtc.SimulateScenario(switch_candidate_protocol=protocol))  # type: ignore[arg-type]
+    assert (await client.expect("request_response")).request_response.reason == reason
+
+
+def test_preferred_protocols_are_forgotten_in_time_and_bounded() -> None:
+    now, room = [0.0], RoomName("lobby")
+    preferred = PreferredProtocols(lambda: now[0])
+    for number in range(MAX_PREFERENCES + 1):
+        preferred.set(room, Identity(str(number)), rtc.TCP)
+    assert [preferred.of(room, Identity(str(number))) for number in (0, 1)] == [rtc.UDP, rtc.TCP]
+    now[0] = PREFERENCE_S
+    assert preferred.of(room, Identity("1")) == rtc.UDP
 
 
 def test_the_service_says_how_long_a_token_may_be() -> None:
