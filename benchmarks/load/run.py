@@ -25,6 +25,10 @@ BUSY_SHARE = 0.85
 MAX_LATE_MS = 100.0
 """A frame that was sent later than this was held up by the generator."""
 
+SETTLE_S = 1.0
+"""Between the last join and the measured time: pictures from before a join, which a server may send again to whoever
+comes late, are old when they arrive, and no delay of the server."""
+
 
 @dataclass(frozen=True, slots=True)
 class LoadPlan:
@@ -200,6 +204,7 @@ class LoadTest:
 
     async def _measure(self) -> None:
         plan = self._plan
+        await asyncio.sleep(SETTLE_S)
         self._generator.native.take_latencies()
         before = self._totals()
         churn = asyncio.create_task(self._churn()) if plan.churn_per_s else None
