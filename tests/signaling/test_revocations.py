@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 
@@ -45,8 +46,9 @@ async def test_a_kick_while_the_database_is_locked(tmp_path: Path, monkeypatch: 
     async with running(data_dir=tmp_path, database_timeout_s=0.1) as server, bystander(server):
         await server.join("alice")
         token = server.token("alice")
-        holder = sqlite3.connect(tmp_path / "ting.db", isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
+        holder = sqlite3.connect(tmp_path / "ting.db", isolation_level=None, check_same_thread=False)
+        # In a thread: while it waits for a writer, that writer needs the loop to go on.
+        await asyncio.to_thread(holder.execute, "BEGIN IMMEDIATE")
         server.rooms.kick("lobby", "alice")
         assert refusal(server, token) == "revoked"
         assert not await server.rooms.kicks_stored()

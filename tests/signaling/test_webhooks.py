@@ -346,8 +346,9 @@ async def test_a_full_queue_drops_and_says_so(receiver: Receiver) -> None:
 async def test_without_the_database_events_go_out_all_the_same(receiver: Receiver, tmp_path: Path) -> None:
     options = {"webhooks": targets({"url": receiver.url()}), "data_dir": tmp_path, "database_timeout_s": 0.1}
     async with running(**options) as server, bystander(server):
-        holder = sqlite3.connect(tmp_path / "ting.db", isolation_level=None)
-        holder.execute("BEGIN IMMEDIATE")
+        holder = sqlite3.connect(tmp_path / "ting.db", isolation_level=None, check_same_thread=False)
+        # In a thread: while it waits for a writer, that writer needs the loop to go on.
+        await asyncio.to_thread(holder.execute, "BEGIN IMMEDIATE")
         tell(server, *life())
         await eventually(lambda: at_rest(server) and len(receiver.requests) == 7, "all events")
         assert receiver.names() == NAMES
@@ -402,6 +403,12 @@ def stored(path: Path, query: str = "SELECT count(*) FROM webhook_deliveries") -
         return database.execute(query).fetchone()
 
 
+async def take_over(path: Path) -> None:
+    """In a thread: while it waits for a writer, that writer needs the loop to go on."""
+    query = "UPDATE webhook_deliveries SET owner = 'other', leased_until_ms = 1e15 RETURNING 1"
+    await asyncio.to_thread(stored, path, query)
+
+
 async def test_two_processes_deliver_each_event_once_and_in_order(receiver: Receiver, tmp_path: Path) -> None:
     path, clock, release = tmp_path / "ting.db", Clock(), asyncio.Event()
 
@@ -449,7 +456,7 @@ async def test_what_was_taken_over_is_not_delivered_by_its_former_owner(receiver
     async with Process(path, clock, receiver) as one:
         one.tell(*life("lobby"))
         await eventually(lambda: stored(path) == (7,) and len(receiver.requests) > 0, "an attempt")
-        stored(path, "UPDATE webhook_deliveries SET owner = 'other', leased_until_ms = 1e15 RETURNING 1")
+        await take_over(path)
         await eventually(lambda: one.count("taken_over") == 7, "it has noticed")
         before = len(receiver.requests)
         receiver.default = status(200)
@@ -470,7 +477,7 @@ async def test_who_slept_through_its_lease_asks_before_it_sends(receiver: Receiv
     async with Process(path, clock, receiver, lease_s=30_000) as one:
         one.tell(*life("lobby"))
         await eventually(lambda: stored(path) == (7,) and len(receiver.requests) == 1, "the first on its way")
-        stored(path, "UPDATE webhook_deliveries SET owner = 'other', leased_until_ms = 1e15 RETURNING 1")
+        await take_over(path)
         clock.now += 30_001
         wakes.set()
         await eventually(lambda: one.count("taken_over") == 6, "all but the first")
