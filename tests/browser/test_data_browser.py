@@ -107,10 +107,12 @@ async def test_the_tab_learns_what_it_may_have(server: ServerProcess, open_tab: 
     tab, bob = await pair(server, open_tab, join, room)
     await bob.publish_pattern(8)
     await tab.expect_moving("bob")
+    # The track too: bob must not leave while it is still on its way.
     status = """async wanted => {
         const [bob] = window.__tingRoom.remoteParticipants.values();
         const publication = bob.getTrackPublication('camera');
-        return publication && publication.permissionStatus === wanted;
+        return publication && publication.permissionStatus === wanted
+            && (publication.track !== undefined) === (wanted === 'allowed');
     }"""
     for everyone, wanted in ((False, "not_allowed"), (True, "allowed")):
         bob.room.local_participant.set_track_subscription_permissions(allow_all_participants=everyone)
