@@ -30,7 +30,9 @@ class TingServer(PeerServer):
         http, udp = free_port(), free_port()
         self.url = f"http://127.0.0.1:{http}"
         self.log = folder / "ting.log"
-        environment = {**os.environ, "TING_MAX_PENDING_CONNECTIONS_PER_IP": "2000", **self._settings}
+        # More than the default of 200 in a room, as the other servers have no such limit.
+        limits = {"TING_MAX_PENDING_CONNECTIONS_PER_IP": "2000", "TING_MAX_PARTICIPANTS_PER_ROOM": "2000"}
+        environment = {**os.environ, **limits, **self._settings}
         with self.log.open("w") as log:
             self.process = await asyncio.create_subprocess_exec(
                 sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
