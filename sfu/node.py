@@ -100,6 +100,7 @@ class Node:
             udp_port=config.rtc_udp_port,
             tcp_port=config.rtc_tcp_port,
             max_queued_packets=config.max_queued_packets,
+            max_hold_ns=int(config.max_hold_ms * 1e6),
         )
         await self._runtime.open(listen, self._handle_event)
         self._candidates = local_candidates(config, addresses)

@@ -245,7 +245,7 @@ _MINIMUM = {
     # Everything numeric that is not named here must be above zero.
     "port": 0, "engine_threads": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
     "departure_timeout_s": 0, "resume_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0,
-    "shutdown_timeout_s": 0, "keyframe_cache_bytes": 0, "keyframe_cache_bytes_without_pli": 0,
+    "shutdown_timeout_s": 0, "keyframe_cache_bytes": 0, "keyframe_cache_bytes_without_pli": 0, "max_hold_ms": 0,
 }  # fmt: skip
 _CHOICES = {
     "engine": ("auto", "rust", "reference"),

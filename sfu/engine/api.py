@@ -546,6 +546,8 @@ class ListenConfig:
     socket_buffer_bytes: int = 4 * 1024 * 1024
     max_queued_packets: int = 16_384
     """Decided packets that may wait for a thread to send them, in each send queue of a runtime that has such."""
+    max_hold_ns: int = 0
+    """How long a large fan-out may wait for others that follow closely, in a runtime that holds such."""
 
 
 class EngineRuntime(Protocol):

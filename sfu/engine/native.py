@@ -131,7 +131,7 @@ class RustRuntime:
         handed_over = [[(sock.fileno(), *_name(sock)) for sock in sockets] for sockets in (first, *more)]
         for sock in [*first, *(one for sockets in more for one in sockets)]:
             sock.detach()
-        self._native = self._make_native(self.engine, handed_over, listen.max_queued_packets)
+        self._native = self._make_native(self.engine, handed_over, listen.max_queued_packets, listen.max_hold_ns)
         self._loop.add_reader(self._native.event_fd(), self._dispatch)
 
     @property

@@ -227,6 +227,22 @@ async def test_a_small_fan_out_is_not_handed_over(rig: Rig) -> None:
     assert rig.count("handovers") == 0
 
 
+async def test_large_fan_outs_that_follow_closely_leave_together(rig: Rig) -> None:
+    await rig.open(max_hold_ns=1_000_000_000)
+    publisher, subscribers = rig.client(), [rig.client() for _ in range(40)]
+    track = rig.publish(rig.connect(publisher, "publisher", 1))
+    for number, sock in enumerate(subscribers):
+        rig.subscribe(rig.connect(sock, f"subscriber {number}", 1), track)
+    media = Media(publisher, "publisher")
+    before = rig.count("gso_sends")
+    for number in range(1, 4):
+        media.send()
+        await until(lambda: rig.count("datagrams_received") == number)  # noqa: B023
+    for sock in subscribers:
+        await arrived(sock, 3)
+    assert rig.count("gso_sends") - before == 40
+
+
 async def test_a_send_queue_is_bounded(rig: Rig) -> None:
     """Two threads have four queues for each engine; what has no room is dropped and counted, and the next goes on."""
     await rig.open(max_queued_packets=10)

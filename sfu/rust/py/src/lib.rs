@@ -10,6 +10,7 @@ mod engine;
 mod events;
 mod faults;
 mod floor;
+mod hold;
 mod lanes;
 mod load;
 mod outbox;

@@ -30,9 +30,15 @@ pub(crate) struct Runtime {
 #[pymethods]
 impl Runtime {
     /// One thread for each list of `sockets`, which belong to the runtime from now on; the first list has one for every
-    /// address. `max_queued` datagrams may wait in one send queue.
+    /// address. `max_queued` datagrams may wait in one send queue, and a large fan-out for `max_hold_ns`.
     #[new]
-    fn new(py: Python<'_>, engine: &PacketEngine, sockets: Vec<Vec<BoundSocket>>, max_queued: usize) -> PyResult<Self> {
+    fn new(
+        py: Python<'_>,
+        engine: &PacketEngine,
+        sockets: Vec<Vec<BoundSocket>>,
+        max_queued: usize,
+        max_hold_ns: u64,
+    ) -> PyResult<Self> {
         faults::install_hook();
         let mut taken = Vec::with_capacity(sockets.len());
         for list in sockets {
@@ -47,7 +53,7 @@ impl Runtime {
             }
             taken.push(own);
         }
-        let shared = Arc::new(Shared::new(engine.share(), taken, max_queued)?);
+        let shared = Arc::new(Shared::new(engine.share(), taken, max_queued, max_hold_ns)?);
         let mut threads = Vec::with_capacity(shared.threads.len());
         for index in 0..shared.threads.len() {
             let theirs = Arc::clone(&shared);

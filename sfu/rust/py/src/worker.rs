@@ -1,7 +1,8 @@
 //! The engine's threads: receive a batch, let an engine work on it, send what comes out. They never take the GIL.
 //!
 //! Each thread reads its own sockets, holds one engine only while that decides, and encrypts and sends outside of its
-//! lock. A large fan-out is offered to threads that are idle, lane by lane.
+//! lock. A large fan-out waits in its lanes until the socket has nothing more (`hold`), and is offered to threads that
+//! are idle, lane by lane.
 
 use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
@@ -17,6 +18,7 @@ use ting_core::transmit::Transmit;
 use crate::counters::Counters;
 use crate::events::{Notice, Notices};
 use crate::faults;
+use crate::hold::{Hold, LARGE_FAN_OUT};
 use crate::lanes::{Lane, Lanes};
 use crate::outbox::{Outbox, Ports};
 use crate::shards::Shards;
@@ -72,13 +74,20 @@ pub(crate) struct Shared {
     pub(crate) notices: Notices,
     lanes: Arc<[Lanes]>,
     frames: Mutex<VecDeque<(Path, Vec<u8>)>>,
+    max_hold_ns: u64,
     stop: AtomicBool,
     last_fault_at_ns: AtomicU64,
 }
 
 impl Shared {
-    /// For `run` to work on: one thread for each element of `sockets`. `max_queued` datagrams may wait in one lane.
-    pub(crate) fn new(shards: Arc<Shards>, sockets: Vec<Vec<UdpSocket>>, max_queued: usize) -> std::io::Result<Self> {
+    /// For `run` to work on: one thread for each element of `sockets`. `max_queued` datagrams may wait in one lane, and a
+    /// large fan-out for `max_hold_ns`.
+    pub(crate) fn new(
+        shards: Arc<Shards>,
+        sockets: Vec<Vec<UdpSocket>>,
+        max_queued: usize,
+        max_hold_ns: u64,
+    ) -> std::io::Result<Self> {
         let count = if sockets.len() > 1 { sockets.len().saturating_mul(LANES_PER_THREAD).min(MAX_LANES) } else { 1 };
         let lanes: Arc<[Lanes]> = (0..shards.len()).map(|_| Lanes::new(count, max_queued)).collect();
         shards.set_lanes(Arc::clone(&lanes));
@@ -98,6 +107,7 @@ impl Shared {
             notices: Notices::new()?,
             lanes,
             frames: Mutex::new(VecDeque::new()),
+            max_hold_ns,
             stop: AtomicBool::new(false),
             last_fault_at_ns: AtomicU64::new(0),
         })
@@ -143,7 +153,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
     let fds = std::iter::once(own.wake.as_raw_fd()).chain(own.sockets.iter().map(AsRawFd::as_raw_fd));
     let mut entries: Vec<libc::pollfd> = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
     while !shared.stop.load(Ordering::Acquire) {
-        let due_at_ns = worker.handle_timeout();
+        let due_at_ns = [worker.handle_timeout(), worker.send_held()].into_iter().flatten().min();
         own.idle.store(true, Ordering::Release);
         wait(&mut entries, due_at_ns.map(|due| due.saturating_sub(now_ns())));
         own.idle.store(false, Ordering::Release);
@@ -171,6 +181,14 @@ struct Worker<'a> {
     transmits: Vec<Transmit>,
     notices: Vec<Notice>,
     sending: Vec<Notice>,
+    /// Whether a socket is being read: what is decided may wait for what else is there.
+    is_reading: bool,
+    /// Engines whose lanes wait, and for how many transmits.
+    held: Vec<usize>,
+    held_transmits: usize,
+    /// Whether something has come to it since the last look.
+    has_more_held: bool,
+    hold: Hold,
 }
 
 impl<'a> Worker<'a> {
@@ -183,6 +201,11 @@ impl<'a> Worker<'a> {
             transmits: Vec::new(),
             notices: Vec::new(),
             sending: Vec::new(),
+            is_reading: false,
+            held: Vec::new(),
+            held_transmits: 0,
+            has_more_held: false,
+            hold: Hold::new(shared.max_hold_ns),
         })
     }
 
@@ -192,7 +215,7 @@ impl<'a> Worker<'a> {
         let mut next: Option<u64> = None;
         for shard in (self.index..shared.shards.len()).step_by(shared.threads.len().max(1)) {
             let now = now_ns();
-            let mut engine = shared.shards.lock(shard);
+            let mut engine = self.lock(shard);
             let Some(mut due_at_ns) = engine.next_timeout_ns() else { continue };
             if due_at_ns <= now.saturating_add(EARLY_NS) {
                 engine.handle_timeout(now);
@@ -215,12 +238,18 @@ impl<'a> Worker<'a> {
     }
 
     fn read(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
+        self.is_reading = true;
+        self.read_batches(socket, batch);
+        self.is_reading = false;
+    }
+
+    fn read_batches(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
         for _ in 0..BATCHES_PER_TURN {
             match batch.receive(socket) {
                 Ok(0) => return,
                 Ok(count) => {
                     self.handle_batch(socket, batch);
-                    if count < RECEIVE_MESSAGES {
+                    if count < RECEIVE_MESSAGES && self.held.is_empty() {
                         return;
                     }
                 }
@@ -233,7 +262,8 @@ impl<'a> Worker<'a> {
     }
 
     fn handle_batch(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
-        let shards = &*self.shared.shards;
+        let shared = self.shared;
+        let shards = &*shared.shards;
         let (mut datagrams, mut bytes) = (0_u64, 0_u64);
         let now = now_ns();
         let mut open: Option<(usize, MutexGuard<'_, Engine>)> = None;
@@ -257,11 +287,12 @@ impl<'a> Worker<'a> {
                     if let Some((before, engine)) = other {
                         self.finish(before, engine);
                     }
-                    let engine = shards.lock(found.shard);
+                    let engine = self.lock(found.shard);
                     if shards.moves() == found.moves {
                         (found.shard, engine)
                     } else {
                         drop(engine);
+                        self.send_all();
                         let (shard, engine) = shards.lock_path(&path, self.index);
                         last = Some(Found { path, shard, moves: shards.moves() });
                         (shard, engine)
@@ -283,7 +314,21 @@ impl<'a> Worker<'a> {
         self.own.counters.bytes_received.add(bytes);
     }
 
-    /// The engine has decided: what it made goes into its lanes and to the event loop, and is sent once it is free.
+    /// The engine with this number. Nothing is held while it is waited for: who has it may wait for the lanes.
+    fn lock(&mut self, shard: usize) -> MutexGuard<'a, Engine> {
+        let shards = &*self.shared.shards;
+        if self.held.is_empty() {
+            return shards.lock(shard);
+        }
+        if let Some(engine) = shards.try_lock(shard) {
+            return engine;
+        }
+        self.send_all();
+        shards.lock(shard)
+    }
+
+    /// The engine has decided: what it made goes into its lanes and to the event loop, and is sent once it is free, or
+    /// held.
     fn finish(&mut self, shard: usize, mut engine: MutexGuard<'_, Engine>) {
         let shared = self.shared;
         while let Some(event) = engine.poll_event() {
@@ -292,7 +337,8 @@ impl<'a> Worker<'a> {
         engine.drain_transmits(&mut self.transmits);
         let count = self.transmits.len();
         let Some(lanes) = shared.lanes.get(shard) else { return };
-        if let ([lane], true) = (lanes.all(), count > 0)
+        let is_held = count > 0 && (!self.held.is_empty() || self.is_reading && count >= LARGE_FAN_OUT);
+        if let ([lane], true) = (lanes.all(), count > 0 && !is_held)
             && let Some(right) = lane.try_send_first()
         {
             drop(engine);
@@ -309,16 +355,44 @@ impl<'a> Worker<'a> {
         if lost > 0 {
             self.own.counters.send_queue_drops.add(lost);
         }
-        if count == 0 {
-            return;
+        if is_held {
+            self.keep(shard, count);
+        } else if count > 0 {
+            self.send(shard, count);
         }
-        let all = lanes.all();
-        if all.len() > 1 && count >= HANDOVER_TRANSMITS {
-            self.offer(shard, all);
+    }
+
+    fn keep(&mut self, shard: usize, count: usize) {
+        if !self.held.contains(&shard) {
+            self.held.push(shard);
         }
-        for lane in all {
-            self.send_lane(lane);
+        self.held_transmits = self.held_transmits.saturating_add(count);
+        self.has_more_held = true;
+        if self.held_transmits >= MAX_PENDING_TRANSMITS {
+            self.send_all();
         }
+    }
+
+    /// Sends what is held, unless more of the same is to be expected soon. Returns when it has to be sent then.
+    fn send_held(&mut self) -> Option<u64> {
+        if self.held.is_empty() {
+            return None;
+        }
+        let until_ns = self.hold.until_ns(now_ns(), std::mem::take(&mut self.has_more_held));
+        if until_ns.is_none() {
+            self.send_all();
+        }
+        until_ns
+    }
+
+    fn send_all(&mut self) {
+        let count = std::mem::take(&mut self.held_transmits);
+        let mut held = std::mem::take(&mut self.held);
+        for shard in held.drain(..) {
+            self.send(shard, count);
+        }
+        self.held = held;
+        self.hold.sent();
     }
 
     /// Events, and panics that were contained, go to the event loop.
@@ -341,6 +415,18 @@ impl<'a> Worker<'a> {
     }
 
     // --- sending ------------------------------------------------------------------------------------------------
+
+    /// Sends what waits in the lanes of an engine, `count` transmits or about so many.
+    fn send(&mut self, shard: usize, count: usize) {
+        let Some(lanes) = self.shared.lanes.get(shard) else { return };
+        let all = lanes.all();
+        if all.len() > 1 && count >= HANDOVER_TRANSMITS {
+            self.offer(shard, all);
+        }
+        for lane in all {
+            self.send_lane(lane);
+        }
+    }
 
     /// Asks idle threads to begin at the lanes that this one comes to last.
     fn offer(&self, shard: usize, lanes: &[Lane]) {
@@ -404,7 +490,7 @@ mod tests {
 
     #[test]
     fn panics_are_counted_and_told_once_a_second() {
-        let shared = Shared::new(Arc::new(Shards::new(1, 1)), vec![Vec::new()], 1).unwrap();
+        let shared = Shared::new(Arc::new(Shards::new(1, 1)), vec![Vec::new()], 1, 0).unwrap();
         let mut worker = Worker::new(&shared, 0).unwrap();
         worker.count_fault(2, "first".to_owned());
         worker.count_fault(1, "second".to_owned());
