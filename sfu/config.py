@@ -30,7 +30,7 @@ class SfuConfig:
     """Packets that may wait for a thread to send them, in each of the Rust engine's send queues; more are dropped."""
     max_hold_ms: float = 2.0
     """Milliseconds that packets for many receivers may wait in the Rust engine while many of them come, so that those
-    for one receiver leave together: up to half of the CPU time of large rooms where several speak. 0: no wait."""
+    for one receiver leave together: a third of the CPU time of a hall with 10 who speak. 0: no wait."""
 
     # --- limits ---------------------------------------------------------------------------------------
     max_rooms: int = 1000

@@ -161,6 +161,14 @@ def assert_in_order(seqs: list[int]) -> None:
     assert [(seq - seqs[0]) & 0xFFFF for seq in seqs] == list(range(len(seqs)))
 
 
+def fan_out(rig: Rig, publisher: socket.socket, subscribers: list[socket.socket]) -> Media:
+    """What a publisher sends to all of these."""
+    track = rig.publish(rig.connect(publisher, "publisher", 1))
+    for number, sock in enumerate(subscribers):
+        rig.subscribe(rig.connect(sock, f"subscriber {number}", 1), track)
+    return Media(publisher, "publisher")
+
+
 async def test_two_rooms_work_on_two_threads(rig: Rig) -> None:
     await rig.open()
     rooms = []
@@ -217,10 +225,7 @@ async def test_the_fan_out_of_one_room_is_split_and_stays_in_order(rig: Rig) -> 
 async def test_a_small_fan_out_is_not_handed_over(rig: Rig) -> None:
     await rig.open()
     publisher, subscribers = await rig.client_of(0), [rig.client() for _ in range(20)]
-    track = rig.publish(rig.connect(publisher, "publisher", 1))
-    for number, sock in enumerate(subscribers):
-        rig.subscribe(rig.connect(sock, f"subscriber {number}", 1), track)
-    media = Media(publisher, "publisher")
+    media = fan_out(rig, publisher, subscribers)
     for _ in range(10):
         media.send()
         await arrived(subscribers[-1], 1)
@@ -230,10 +235,7 @@ async def test_a_small_fan_out_is_not_handed_over(rig: Rig) -> None:
 async def test_large_fan_outs_that_follow_closely_leave_together(rig: Rig) -> None:
     await rig.open(max_hold_ns=1_000_000_000)
     publisher, subscribers = rig.client(), [rig.client() for _ in range(40)]
-    track = rig.publish(rig.connect(publisher, "publisher", 1))
-    for number, sock in enumerate(subscribers):
-        rig.subscribe(rig.connect(sock, f"subscriber {number}", 1), track)
-    media = Media(publisher, "publisher")
+    media = fan_out(rig, publisher, subscribers)
     before = rig.count("gso_sends")
     for number in range(1, 4):
         media.send()
@@ -247,10 +249,7 @@ async def test_a_send_queue_is_bounded(rig: Rig) -> None:
     """Two threads have four queues for each engine; what has no room is dropped and counted, and the next goes on."""
     await rig.open(max_queued_packets=10)
     publisher, subscribers = rig.client(), [rig.client() for _ in range(120)]
-    track = rig.publish(rig.connect(publisher, "publisher", 1))
-    for number, sock in enumerate(subscribers):
-        rig.subscribe(rig.connect(sock, f"subscriber {number}", 1), track)
-    media = Media(publisher, "publisher")
+    media = fan_out(rig, publisher, subscribers)
     media.send()
     await until(lambda: rig.count("send_queue_drops") == 80)
     await until(lambda: sum(len(drain(sock)) for sock in subscribers) > 0)
