@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from sfu.api import DataKind, DataTrackHandles, DataTrackInfo, DataTrackRequest, DataTrackSource
 from sfu.control.context import ControlContext
-from sfu.control.limits import TokenBucket
 from sfu.errors import RequestError
 from sfu.ids import ParticipantId, TrackId, new_track_id
+from sfu.limits import TokenBucket
 
 if TYPE_CHECKING:
     from sfu.control.participant import Participant

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from sfu.api import DataKind, DataReceived, LeaveReason
 from sfu.control.context import ControlContext
-from sfu.control.limits import TokenBucket
 from sfu.control.reliable import ReliableOutbox
 from sfu.errors import RequestError
 from sfu.ids import ParticipantId
+from sfu.limits import TokenBucket
 
 if TYPE_CHECKING:
     from sfu.control.participant import Participant

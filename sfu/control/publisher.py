@@ -23,7 +23,6 @@ from sfu.api import (
 )
 from sfu.control.context import ControlContext
 from sfu.control.dynacast import OFF, Demand, LayerDemand
-from sfu.control.limits import TokenBucket
 from sfu.control.publication import (
     PREFER_REGRESSION,
     REGRESSION,
@@ -35,6 +34,7 @@ from sfu.control.publication import (
 )
 from sfu.errors import RequestError, SdpError
 from sfu.ids import TrackId, new_track_id
+from sfu.limits import TokenBucket
 from sfu.sdp.model import PublishHint, PublishNegotiation, ReceivedMedia, RemoteDescription, Setup
 from sfu.sdp.negotiate import negotiate_publish
 from sfu.sdp.parse import parse_description

@@ -140,6 +140,7 @@ from enum import StrEnum
 from typing import NamedTuple, Protocol
 
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
+from sfu.kind import Kind as Kind
 
 TICK_NS = 10_000_000
 KEYFRAME_INTERVAL_NS = 500_000_000
@@ -162,11 +163,6 @@ class Path(NamedTuple):
     protocol: str
     local: Address
     remote: Address
-
-
-class Kind(StrEnum):
-    AUDIO = "audio"
-    VIDEO = "video"
 
 
 class Codec(StrEnum):

@@ -6,10 +6,10 @@ import pytest
 
 from sfu.api import TrackSettings, VideoLayerInfo
 from sfu.control.allocator import target_layer
-from sfu.control.limits import TokenBucket
 from sfu.control.speakers import HOLD_INTERVALS, SpeakerDetector
 from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import ParticipantId
+from sfu.limits import TokenBucket
 
 LAYERS = (VideoLayerInfo(0, 320, 180), VideoLayerInfo(1, 640, 360), VideoLayerInfo(2, 1280, 720))
 ADA, BOB = ParticipantId("PA_ada"), ParticipantId("PA_bob")

@@ -1,4 +1,4 @@
-"""Token buckets for what one participant may ask for."""
+"""Token buckets: what one may ask for at once, and on average."""
 
 from __future__ import annotations
 
