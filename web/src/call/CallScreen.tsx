@@ -8,20 +8,18 @@ import { useOwnMedia } from "../hooks/useOwnMedia";
 import { type Toast, useToasts } from "../hooks/useToasts";
 import { useWakeLock } from "../hooks/useWakeLock";
 import { copyText } from "../lib/copy";
-import type { DeviceProblem } from "../lib/devices";
+import type { DeviceProblem, OwnDeviceProblem } from "../lib/devices";
 import { displayName } from "../lib/people";
 import { type Layout, loadPrefs, savePrefs } from "../lib/prefs";
 import { roomPath } from "../lib/rooms";
 import { type Shortcut, shortcutOf } from "../lib/shortcuts";
-import type { OwnDeviceProblem } from "../screens/RoomPage";
 import { CallHeader } from "./CallHeader";
 import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
+import type { PanelName } from "./Panel";
 import { PeoplePanel } from "./PeoplePanel";
 import { SettingsDialog } from "./SettingsDialog";
 import { Stage } from "./Stage";
-
-export type PanelName = "chat" | "people";
 
 interface Props {
   room: Room;

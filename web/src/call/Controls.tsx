@@ -16,7 +16,7 @@ import { useTranslation } from "react-i18next";
 import type { OwnMedia } from "../hooks/useOwnMedia";
 import { canShareScreen } from "../lib/devices";
 import { keyOf, type Shortcut } from "../lib/shortcuts";
-import type { PanelName } from "./CallScreen";
+import type { PanelName } from "./Panel";
 
 interface Props {
   media: OwnMedia;

@@ -2,8 +2,10 @@ import { X } from "lucide-react";
 import { type ReactNode, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 
+export type PanelName = "chat" | "people";
+
 interface Props {
-  name: string;
+  name: PanelName;
   title: string;
   onClose: () => void;
   children: ReactNode;

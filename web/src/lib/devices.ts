@@ -1,6 +1,13 @@
 /** Cameras, microphones and speakers: what the browser offers, and why it may refuse. */
 
+import type { Track } from "livekit-client";
+
 export type DeviceProblem = "denied" | "missing" | "busy" | "insecure" | "unknown";
+
+export interface OwnDeviceProblem {
+  source: Track.Source;
+  problem: DeviceProblem;
+}
 
 /** What went wrong when a camera or microphone was asked for, from the error's name (W3C mediacapture-main §10.4). */
 export function deviceProblem(error: unknown): DeviceProblem {

@@ -1,5 +1,5 @@
 import { RoomContext } from "@livekit/components-react";
-import { type DisconnectReason, type LocalTrack, type Room, RoomEvent, setLogLevel, type Track } from "livekit-client";
+import { type DisconnectReason, type LocalTrack, type Room, RoomEvent, setLogLevel } from "livekit-client";
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { CallScreen } from "../call/CallScreen";
@@ -14,7 +14,7 @@ import {
   joinProblem,
   publishChoices,
 } from "../lib/call";
-import { type DeviceProblem, deviceProblem } from "../lib/devices";
+import { deviceProblem, type OwnDeviceProblem } from "../lib/devices";
 import { rememberRoom } from "../lib/prefs";
 import type { Preview } from "../lib/preview";
 import { isRoomName } from "../lib/rooms";
@@ -29,11 +29,6 @@ declare global {
     /** The running call, for browser tests; only on pages opened with `?debug=1`. */
     __tingRoom?: Room;
   }
-}
-
-export interface OwnDeviceProblem {
-  source: Track.Source;
-  problem: DeviceProblem;
 }
 
 type Phase =
