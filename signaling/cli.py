@@ -18,7 +18,8 @@ import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from sfu.api import BindError, SfuError, TrackSource, create_sfu
+from sfu.api import BindError, SfuError, TrackSource
+from sfu.factory import create_sfu
 from signaling import doctor, logs, rooms
 from signaling.app import Listener, create_app, tls_context
 from signaling.config import DEFAULT_FILE, Settings, load_settings

@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
-from sfu.api import RoomOptions, SfuConfig
+from sfu.api import RoomOptions
+from sfu.config import SfuConfig
 from signaling.config_values import (
     TokenIssuer,
     TurnServer,

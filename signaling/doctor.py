@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
-from sfu.api import Check, diagnose
+from sfu.api import Check
+from sfu.factory import diagnose
 from signaling.api.web import web_root
 from signaling.app import tls_context
 from signaling.config import Settings, is_loopback

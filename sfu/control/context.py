@@ -7,19 +7,30 @@ import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from sfu.api import NodeEvent
 from sfu.config import SfuConfig
-from sfu.control.publication import Publication
-from sfu.control.subscription import Subscription
+from sfu.control.member import Member
 from sfu.engine.api import EngineCommands
 from sfu.ids import SubscriptionHandle, TrackHandle
 from sfu.transport.transport import Transport, TransportRole
 
 
+class TrackHolder(Protocol):
+    """What events about an engine track are for."""
+
+    @property
+    def owner(self) -> Member: ...
+
+    def handle_stream_started(self, track: TrackHandle, payload_type: int) -> None:
+        """The first packet of a payload type has come."""
+        ...
+
+
 @dataclass(slots=True)
 class ControlContext:
-    """Shared by every room of a node. The maps let engine events find their objects."""
+    """Shared by every room of a node."""
 
     config: SfuConfig
     engine: EngineCommands
@@ -28,8 +39,10 @@ class ControlContext:
     """For a room's group (`Room.group`). Raises RequestError (limit_exceeded): too many transports are half open."""
     notify: Callable[[NodeEvent], None]
     """Tell the node's listeners. Never raises."""
-    publications: dict[TrackHandle, Publication] = field(default_factory=dict)
-    subscriptions: dict[SubscriptionHandle, Subscription] = field(default_factory=dict)
+    tracks: dict[TrackHandle, TrackHolder] = field(default_factory=dict)
+    """Lets events of the engine find what they are about."""
+    subscriptions: set[SubscriptionHandle] = field(default_factory=set)
+    """Those that the engine has."""
     groups: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     """One for each room."""
     counters: Counter[str] = field(default_factory=Counter)

@@ -2,27 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from sfu.api import LeaveReason, ParticipantInfo, ParticipantState, ParticipantsUpdated
-from sfu.ids import Identity, RoomName
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
-    from sfu.control.publication import Publication
-    from sfu.control.room import Room
+from sfu.api import LeaveReason, ParticipantInfo, ParticipantState, ParticipantsUpdated, SessionEvent
+from sfu.control.publish.publication import Publication
+from sfu.ids import Identity, ParticipantId, RoomName
 
 FORWARDED = 1
 """LiveKit's ParticipantInfo.KindDetail."""
 
 
+class Original(Protocol):
+    """A participant of another room."""
+
+    shown_in: list[ForwardedParticipants]
+
+    @property
+    def info(self) -> ParticipantInfo: ...
+
+    @property
+    def ended(self) -> bool: ...
+
+    @property
+    def publications(self) -> Sequence[Publication]: ...
+
+
+class ShowingRoom(Protocol):
+    """The room that they are shown in."""
+
+    @property
+    def name(self) -> RoomName: ...
+
+    def broadcast(self, event: SessionEvent) -> None: ...
+
+    def announce(self, publication: Publication) -> None: ...
+
+    def withdraw(self, publication: Publication) -> None: ...
+
+    def unsubscribe_all(self, publication: Publication) -> None: ...
+
+    def forget_speaker(self, participant_id: ParticipantId) -> None: ...
+
+
 class ForwardedParticipants:
     """Those of one room. They have the ids of their originals, by which clients match them with their media."""
 
-    def __init__(self, room: Room) -> None:
+    def __init__(self, room: ShowingRoom) -> None:
         self._room = room
-        self._originals: dict[Identity, Participant] = {}
+        self._originals: dict[Identity, Original] = {}
 
     @property
     def room_name(self) -> RoomName:
@@ -37,14 +66,14 @@ class ForwardedParticipants:
     def infos(self) -> list[ParticipantInfo]:
         return [forwarded(original.info) for original in self._originals.values()]
 
-    def add(self, original: Participant) -> None:
+    def add(self, original: Original) -> None:
         self._originals[original.info.identity] = original
         original.shown_in.append(self)
         self.handle_changed(original)
-        for publication in original.publisher.publications:
+        for publication in original.publications:
             self._room.announce(publication)
 
-    def handle_changed(self, original: Participant) -> None:
+    def handle_changed(self, original: Original) -> None:
         self._tell(forwarded(original.info))
 
     def handle_published(self, publication: Publication) -> None:
@@ -58,9 +87,8 @@ class ForwardedParticipants:
         if original is None:
             return
         original.shown_in.remove(self)
-        for publication in original.publisher.publications:
-            for member in self._room.participants():
-                member.subscriber.unsubscribe(publication.track_id)
+        for publication in original.publications:
+            self._room.unsubscribe_all(publication)
             self._room.withdraw(publication)
         self._room.forget_speaker(original.info.participant_id)
         if not original.ended:
@@ -71,9 +99,7 @@ class ForwardedParticipants:
             self.remove(identity)
 
     def _tell(self, info: ParticipantInfo) -> None:
-        event = ParticipantsUpdated([info])
-        for member in self._room.participants():
-            member.emit(event)
+        self._room.broadcast(ParticipantsUpdated([info]))
 
 
 def forwarded(info: ParticipantInfo) -> ParticipantInfo:

@@ -4,16 +4,42 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
-from sfu.api import Kind, LeaveReason, TrackSource
+from sfu.api import JoinRequest, LeaveReason, TrackSource
+from sfu.config import SfuConfig
+from sfu.control.participant import Participant
 from sfu.errors import RequestError, SdpError, SfuError
+from sfu.kind import Kind
 from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
+from sfu.sdp.ingest import read_ingest
 from sfu.sdp.model import ReceivedMedia, RemoteDescription
+from sfu.sdp.parse import parse_description
+from sfu.sdp.playback import as_receiver, read_playback
 from sfu.transport.transport import Transport
 
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
+
+def read_publish_offer(
+    offer: str, request: JoinRequest, sources: Mapping[Kind, TrackSource], config: SfuConfig
+) -> tuple[RemoteDescription, Sequence[ReceivedMedia]]:
+    """Before anyone joins: the offer, and what it will send. Raises `SdpError`, and not_allowed for a source that the
+    permissions of the request do not cover."""
+    description = _read_offer(offer, config)
+    received = read_ingest(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
+    for media in received:
+        if not request.permissions.may_publish(sources[media.kind]):
+            raise RequestError(f"not allowed to publish {sources[media.kind]}", code="not_allowed")
+    return description, received
+
+
+def read_play_offer(offer: str, config: SfuConfig) -> RemoteDescription:
+    """Before anyone joins. Raises `SdpError`."""
+    description = as_receiver(_read_offer(offer, config))
+    read_playback(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
+    return description
+
+
+def _read_offer(offer: str, config: SfuConfig) -> RemoteDescription:
+    return parse_description(offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections)
 
 
 def publish_all(
@@ -26,7 +52,7 @@ def publish_all(
     session."""
     participant.mark_joined()
     try:
-        participant.publisher.announce_received(received, sources)
+        participant.publisher.pending.announce_received(received, sources)
         return participant.publisher.answer(offer).sdp
     except SfuError:
         participant.leave(LeaveReason.MEDIA_FAILURE)

@@ -19,16 +19,18 @@ from sfu.api import (
     RoomOptions,
     RoomStarted,
     RoomUpdated,
+    SessionEvent,
     SessionSink,
     Speaker,
     SpeakersChanged,
 )
-from sfu.control.blobs import BlobBudget
 from sfu.control.context import ControlContext
-from sfu.control.data_tracks import DataTrack
-from sfu.control.forwarding import ForwardedParticipants, ended
+from sfu.control.data.blobs import BlobBudget
+from sfu.control.data.data_tracks import DataTrack
+from sfu.control.forwarding import ForwardedParticipants, Original, ended
 from sfu.control.participant import Participant
-from sfu.control.publication import Publication
+from sfu.control.publish.publication import Publication
+from sfu.control.session import Session
 from sfu.control.speakers import SpeakerDetector
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_room_id
@@ -119,9 +121,7 @@ class Room:
 
     def _tell_room(self) -> None:
         self._told, self._told_at_s = self._head_count(), self._context.loop.time()
-        event = RoomUpdated(self.info)
-        for participant in self.participants():
-            participant.emit(event)
+        self.broadcast(RoomUpdated(self.info))
 
     def participants(self) -> list[Participant]:
         return list(self._participants.values())
@@ -153,6 +153,7 @@ class Room:
     def join(self, request: JoinRequest, sink: SessionSink) -> Participant:
         self.make_place(request.identity, request.kind)
         participant = Participant(self, request, self._context, sink, time.time_ns() // 1_000_000)
+        participant.session = Session(participant, self._context.config.max_sdp_bytes)
         self.add(participant)
         return participant
 
@@ -168,7 +169,7 @@ class Room:
         if full:
             raise RequestError("the room is full", code="limit_exceeded")
 
-    def check_forward(self, original: Participant) -> None:
+    def check_forward(self, original: Original) -> None:
         """Whether it can be shown here. Raises duplicate or limit_exceeded."""
         identity = original.info.identity
         if identity in self._by_identity or identity in self.forwarded:
@@ -176,7 +177,7 @@ class Room:
         if len(self._participants) + len(self.forwarded) >= self._context.config.max_participants_per_room:
             raise RequestError("the room is full", code="limit_exceeded")
 
-    def forward(self, original: Participant) -> None:
+    def forward(self, original: Original) -> None:
         """Show it here; `check_forward` found nothing against it."""
         self.forwarded.add(original)
 
@@ -226,6 +227,10 @@ class Room:
 
     # --- telling everyone -----------------------------------------------------------------------------------
 
+    def broadcast(self, event: SessionEvent) -> None:
+        for participant in self.participants():
+            participant.emit(event)
+
     def broadcast_info(self, participant: Participant) -> None:
         """Everyone else hears of a change. In a large room those who only watch come and go in batches: each of n joins
         would else send n messages. Who publishes is told of at once, since a track may follow."""
@@ -246,9 +251,7 @@ class Room:
     def _flush_infos(self) -> None:
         self._flush_timer = None
         infos, self._waiting_infos = list(self._waiting_infos.values()), {}
-        event = ParticipantsUpdated(infos)
-        for participant in self.participants():
-            participant.emit(event)
+        self.broadcast(ParticipantsUpdated(infos))
 
     def send_data(self, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
         """From the server to the named, or to everyone."""
@@ -267,6 +270,11 @@ class Room:
         for other in self.participants():
             other.wishes.forget(publication.track_id)
 
+    def unsubscribe_all(self, publication: Publication) -> None:
+        """Nobody here receives it any more; elsewhere it goes on."""
+        for member in self.participants():
+            member.subscriber.unsubscribe(publication.track_id)
+
     def announce_data_track(self, track: DataTrack) -> None:
         self._data_tracks[track.info.track_id] = track
         for other in self.participants():
@@ -280,9 +288,7 @@ class Room:
     def update_speakers(self, heard: Mapping[ParticipantId, tuple[int, int]]) -> None:
         changed = self._speakers.update(heard)
         if changed:
-            event = SpeakersChanged(changed)
-            for participant in self.participants():
-                participant.emit(event)
+            self.broadcast(SpeakersChanged(changed))
 
     def active_speakers(self) -> Sequence[Speaker]:
         return self._speakers.active()

@@ -1,12 +1,14 @@
-"""Active speakers of one room, from the audio levels (RFC 6464) that the engine gathers."""
+"""Active speakers, from the audio levels (RFC 6464) that the engine gathers."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from sfu.api import Speaker
-from sfu.ids import ParticipantId
+from sfu.control.context import TrackHolder
+from sfu.engine.api import AudioLevel
+from sfu.ids import ParticipantId, RoomName, TrackHandle
 
 ACTIVE_LEVEL_DBOV = 40
 """Louder than this (a smaller number) can be speech."""
@@ -72,3 +74,25 @@ class SpeakerDetector:
         # Square root: an amplitude of 0.1 is ordinary speech and should not look like silence.
         step = max(1, round(min(1.0, state.level) ** 0.5 * LEVEL_STEPS))
         return Speaker(participant_id, step / LEVEL_STEPS, True)
+
+
+Heard = Mapping[ParticipantId, tuple[int, int]]
+"""Of one interval, by participant: level in -dBov and milliseconds of speech of its loudest track."""
+
+
+def sort_levels(
+    levels: Iterable[AudioLevel], tracks: Mapping[TrackHandle, TrackHolder], rooms: Iterable[RoomName]
+) -> dict[RoomName, Heard]:
+    """What was heard in each of the rooms."""
+    heard: dict[RoomName, dict[ParticipantId, tuple[int, int]]] = {name: {} for name in rooms}
+    for level in levels:
+        holder = tracks.get(level.track)
+        if holder is None:
+            continue
+        speaker = holder.owner.info.participant_id
+        for room_name in holder.owner.seen_in():
+            of_room = heard.get(room_name)
+            if of_room is not None:
+                before = of_room.get(speaker, (127, 0))
+                of_room[speaker] = min(before, (level.level_dbov, level.active_ms))
+    return {**heard}

@@ -20,13 +20,13 @@ from sfu.api import (
     Permissions,
     PublicationInfo,
     RoomInfo,
-    SfuConfig,
     Speaker,
     StreamState,
     TrackSettings,
     TrackSource,
     VideoLayerInfo,
 )
+from sfu.config import SfuConfig
 from sfu.ids import TrackId
 from signaling.devices import BrokenCodecs
 from signaling.turn import IceServer

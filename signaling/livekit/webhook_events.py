@@ -27,8 +27,8 @@ from sfu.api import (
     PublicationStarted,
     RoomFinished,
     RoomStarted,
-    SfuConfig,
 )
+from sfu.config import SfuConfig
 from sfu.ids import random_id
 from signaling.config_values import WEBHOOK_EVENTS, WebhookTarget
 from signaling.livekit import convert

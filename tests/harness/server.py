@@ -23,7 +23,8 @@ from pathlib import Path
 import jwt
 from livekit import api
 
-from sfu.api import Sfu, create_sfu
+from sfu.api import Sfu
+from sfu.factory import create_sfu
 from signaling.app import Listener, create_app
 from signaling.config import Settings, load_settings
 from signaling.rooms import RoomService

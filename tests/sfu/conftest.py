@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from sfu.api import SfuConfig
+from sfu.config import SfuConfig
 from sfu.node import Node
 
 

@@ -41,13 +41,13 @@ async def publish_backup(caller: RawCaller, publication: PublicationInfo) -> Non
 
 def codec_of(node: Any, caller: RawCaller, publication: PublicationInfo) -> str | None:
     session = node.find_session(ROOM, caller.session.info.participant_id)
-    encoding = session.subscriber.subscriptions[publication.track_id].encoding
+    encoding = session.participant.subscriber.subscriptions[publication.track_id].encoding
     return encoding.name if encoding is not None else None
 
 
 def packets_to(node: Any, caller: RawCaller, publication: PublicationInfo) -> int:
     session = node.find_session(ROOM, caller.session.info.participant_id)
-    handle = session.subscriber.subscriptions[publication.track_id].handle
+    handle = session.participant.subscriber.subscriptions[publication.track_id].handle
     stats = node._runtime.commands.stats().subscriptions
     return sum(one.packets_sent for one in stats if one.subscription == handle)
 

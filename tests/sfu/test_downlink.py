@@ -9,20 +9,10 @@ from typing import Any
 import pytest
 
 from sfu.api import ConnectionGrade
-from sfu.control import quality
-from sfu.control.adaptation import REPORTED_AFTER_S, Figures
-from sfu.control.downlink import (
-    JUDGED_S,
-    KEPT,
-    SETTLE_S,
-    TOLERANCE,
-    Allocation,
-    Downlink,
-    SteadyBitrates,
-    Want,
-    allocate,
-    fit,
-)
+from sfu.control.adapt import quality
+from sfu.control.adapt.allocation import TOLERANCE, Allocation, Want, allocate, fit
+from sfu.control.adapt.downlink import JUDGED_S, KEPT, SETTLE_S, Downlink, SteadyBitrates
+from sfu.control.adapt.figures import REPORTED_AFTER_S, Figures
 from sfu.engine.api import HIGHEST_LAYER, EngineStats, LayerStats, SubscriptionStats, TrackStats
 from sfu.ids import SubscriptionHandle, TrackHandle
 

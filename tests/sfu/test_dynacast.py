@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from sfu.control.dynacast import HIGHEST_QUALITY, OFF, LayerDemand
+from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF, LayerDemand
 from tests.harness.waiting import eventually
 
 DELAY_S = 0.05

@@ -53,11 +53,11 @@ async def test_consent_is_kept_by_the_engine_alone(
         return float(node.metrics()["ting_consent_checks_answered_total"])
 
     await eventually(lambda: answered() > 30, "checks that the engine answered")
-    agents = [transport._agent for transport in node._transports.values()]
+    agents = [transport._agent for transport in node._transports]
     now_ns = node._runtime.now_ns()
     assert any(now_ns - (agent.last_check_ns or 0) > 1_000_000_000 for agent in agents), "Python has not heard of them"
     # Nor does it call them lost.
-    assert all(transport.silent_for_s(now_ns / 1e9) < 1.0 for transport in node._transports.values())
+    assert all(transport.silent_for_s(now_ns / 1e9) < 1.0 for transport in node._transports)
     await hears(bob)
     assert not [event for caller in (ada, bob) for event in caller.events if isinstance(event, SessionEnded)]
     await asyncio.gather(ada.close(), bob.close())
@@ -72,7 +72,7 @@ async def test_a_fault_of_the_engine_ends_one_session(start_node: Callable[..., 
     await eve.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
     await bob.until(lambda: len(bob.tracks) == 2)
     await connected(eve)
-    handle = node.find_session(ROOM, eve.session.info.participant_id).publisher.transport.handle
+    handle = node.find_session(ROOM, eve.session.info.participant_id).participant.publisher.transport.handle
     node._runtime.engine.inject_fault(handle)
     assert (await eve.event(SessionEnded)).reason is LeaveReason.MEDIA_FAILURE
     await hears(bob)
@@ -101,7 +101,7 @@ async def test_rooms_are_apart_until_somebody_goes_between(start_node: Callable[
     callers = ((ROOM, ada), (HALL, eve))
     sessions = [node.find_session(room, caller.session.info.participant_id) for room, caller in callers]
     if kind == "rust":
-        assert len({session.subscriber.transport.handle % 2 for session in sessions}) == 2
+        assert len({session.participant.subscriber.transport.handle % 2 for session in sessions}) == 2
     node.move_participant(ROOM, Identity("ada"), HALL, create=False)
     await fay.until(lambda: len(fay.tracks) == 2)
     await ada.until(lambda: len(ada.tracks) == 1)

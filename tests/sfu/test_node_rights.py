@@ -25,7 +25,7 @@ from sfu.api import (
     TrackPublished,
     TrackSource,
 )
-from sfu.control.data_tracks import DataPublisher, DataSubscription
+from sfu.control.data.data_tracks import DataPublisher, DataSubscription
 from sfu.ids import Identity, TrackId
 from tests.harness.raw_caller import RawCaller, all_joined
 from tests.sfu.test_node import close_all
@@ -58,7 +58,7 @@ async def publishing(start_node: StartNode, **config: object) -> tuple[Any, RawC
     alice, bob = await all_joined(node, "den", ["alice", "bob"])
     info = alice.session.publish_data_track(DataTrackRequest(7, "pose", 1, b"encoding", b"schema"))
     bob.session.update_data_subscription(info.track_id, True)
-    return node, alice, bob, node.find_session("den", alice.session.info.participant_id).data_publisher
+    return node, alice, bob, node.find_session("den", alice.session.info.participant_id).participant.data_publisher
 
 
 def counted(node: Any, event: str) -> float:
@@ -80,7 +80,7 @@ async def test_rights_decide_at_once_and_subscribers_are_told(start_node: StartN
     alice, bob, carol = await all_joined(node, "den", ["alice", "bob", "carol"])
     track_id = await published(alice, "mic")
     me = alice.session.info.participant_id
-    taken = node.find_session("den", bob.session.info.participant_id).subscriber.subscriptions
+    taken = node.find_session("den", bob.session.info.participant_id).participant.subscriber.subscriptions
     assert track_id in taken
     grant = TrackGrant(participant_id=carol.session.info.participant_id, all_tracks=True)
     alice.session.set_subscription_rights(SubscriptionRights(False, [grant]))
@@ -107,7 +107,7 @@ async def test_what_a_client_refused_stays_refused_when_its_rights_come_back(sta
     node = await start_node()
     alice, bob = await all_joined(node, "den", ["alice", "bob"])
     track_id = await published(alice, "mic")
-    taken = node.find_session("den", bob.session.info.participant_id).subscriber.subscriptions
+    taken = node.find_session("den", bob.session.info.participant_id).participant.subscriber.subscriptions
     bob.session.set_permissions(Permissions(can_subscribe=False))
     assert not taken
     assert refusal(bob.session.update_subscription, [track_id], True) == "not_allowed"
@@ -197,7 +197,7 @@ async def test_a_slow_receiver_misses_frames_and_stays(start_node: StartNode) ->
         publisher.handle_packet(packet(7, frame=number, payload=bytes(3000)))
     assert counted(node, "data_dropped_track") >= 5
     await bob.until(lambda: bool(frames(bob)))
-    assert not bob.session.ended  # type: ignore[attr-defined]
+    assert not bob.session.participant.ended  # type: ignore[attr-defined]
     await close_all(alice, bob)
 
 
@@ -230,22 +230,18 @@ async def test_automatic_subscription_and_the_end_of_a_publisher(start_node: Sta
     assert told == [first.track_id, second.track_id]
     alice.session.leave()
     assert refusal(bob.session.update_data_subscription, first.track_id, True) == "unknown_track"
-    assert not node.find_session("den", bob.session.info.participant_id).data_subscriber._subscriptions
+    assert not node.find_session("den", bob.session.info.participant_id).participant.data_subscriber._subscriptions
     await close_all(alice, bob)
 
 
 def test_a_lower_frame_rate_takes_whole_frames() -> None:
     sent: list[bytes] = []
 
-    class Receiver:
-        def send_data(self, _kind: object, payload: bytes) -> bool:
-            sent.append(payload)
-            return True
+    def send(_kind: object, payload: bytes) -> bool:
+        sent.append(payload)
+        return True
 
-    class Participant:
-        subscriber = Receiver()
-
-    subscription = DataSubscription(None, Participant(), 5)  # type: ignore[arg-type]
+    subscription = DataSubscription(None, send, 5)  # type: ignore[arg-type]
     subscription.limit(10)
     for number in range(300):
         for marker in (START, BETWEEN, FINAL):

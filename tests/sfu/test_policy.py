@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from sfu.api import TrackSettings, VideoLayerInfo
-from sfu.control.allocator import target_layer
 from sfu.control.speakers import HOLD_INTERVALS, SpeakerDetector
+from sfu.control.subscribe.target_layer import target_layer
 from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import ParticipantId
 from sfu.limits import TokenBucket

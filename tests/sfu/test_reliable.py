@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from sfu.api import LeaveReason
 from sfu.config import SfuConfig
-from sfu.control.reliable import MAX_EVICTED_SENDERS, ReliableOutbox
+from sfu.control.data.reliable import MAX_EVICTED_SENDERS, ReliableOutbox
 from sfu.ids import ParticipantId
 
 ALICE, BOB, SERVER = ParticipantId("PA_alice"), ParticipantId("PA_bob"), ParticipantId("")

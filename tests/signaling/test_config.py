@@ -12,7 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sfu.api import RoomOptions, SfuConfig
+from sfu.api import RoomOptions
+from sfu.config import SfuConfig
 from signaling.config import SAMPLE_SECRETS, Settings, load_settings
 from signaling.errors import ConfigError
 from tests.signaling.harness import relaxed

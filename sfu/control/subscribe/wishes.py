@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sfu.api import SubscriptionAllowed
-from sfu.control.publication import Publication
+from sfu.control.member import Member
+from sfu.control.publish.publication import Publication
+from sfu.control.subscribe.subscriber import Subscriber
 from sfu.ids import TrackId
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
 
 
 class Wishes:
     """One participant's. `review` makes a subscription what it should be now; call it when anything changed that
     counts: a new track, the client's own choice, its permissions, or the rights that a publisher gives."""
 
-    def __init__(self, participant: Participant, auto_subscribe: bool) -> None:
-        self._participant = participant
+    def __init__(self, member: Member, subscriber: Subscriber, *, auto_subscribe: bool, plays: bool) -> None:
+        """`plays`: a player chooses what is received, and only among what it may have."""
+        self._member = member
+        self._subscriber = subscriber
         self._auto_subscribe = auto_subscribe
+        self._plays = plays
         self._chosen: dict[TrackId, bool] = {}
         """What the client said itself, of tracks that are there."""
         self._told: dict[TrackId, bool] = {}
@@ -32,38 +32,41 @@ class Wishes:
         self.review(publication)
 
     def review(self, publication: Publication) -> None:
-        participant, track_id = self._participant, publication.track_id
-        publisher = publication.publisher
-        wanted = self._chosen.get(track_id, self._auto_subscribe) and publisher is not participant
-        wanted = wanted and participant.info.permissions.can_subscribe
-        allowed = publisher.lets(participant, track_id)
-        if participant.plays:
-            # Its player chooses, and only among what it may have.
+        track_id, owner = publication.track_id, publication.owner
+        wanted = self._chosen.get(track_id, self._auto_subscribe) and owner is not self._member
+        wanted = wanted and self._member.info.permissions.can_subscribe
+        allowed = owner.lets(self._member, track_id)
+        if self._plays:
             if not allowed:
-                participant.subscriber.unsubscribe(track_id)
-            participant.subscriber.negotiator.mark_changed()
+                self._subscriber.unsubscribe(track_id)
+            self._subscriber.mark_changed()
             return
         if wanted and allowed:
-            participant.subscriber.subscribe(publication)
+            self._subscriber.subscribe(publication)
         else:
-            participant.subscriber.unsubscribe(track_id)
+            self._subscriber.unsubscribe(track_id)
         if (wanted and not allowed) or track_id in self._told:
             self._tell(publication, allowed)
 
     def _tell(self, publication: Publication, allowed: bool) -> None:
         if self._told.get(publication.track_id) is not allowed:
             self._told[publication.track_id] = allowed
-            self._participant.emit(self._news(publication, allowed))
+            self._member.emit(self._news(publication, allowed))
 
     def repeat(self, publication: Publication) -> None:
         """The client was away: it may have missed what it was told of this track."""
         allowed = self._told.get(publication.track_id)
         if allowed is not None:
-            self._participant.emit(self._news(publication, allowed))
+            self._member.emit(self._news(publication, allowed))
 
     @staticmethod
     def _news(publication: Publication, allowed: bool) -> SubscriptionAllowed:
-        return SubscriptionAllowed(publication.publisher.info.participant_id, publication.track_id, allowed)
+        return SubscriptionAllowed(publication.owner.info.participant_id, publication.track_id, allowed)
+
+    def forget_all(self) -> None:
+        """In another room there are others."""
+        self._chosen.clear()
+        self._told.clear()
 
     def forget(self, track_id: TrackId) -> None:
         """There is no such track any more."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from sfu.engine.api import Kind
+from sfu.api.records import Permissions, TrackSource, VideoLayerInfo
 from sfu.ids import Identity, RoomName, TrackId
-from sfu.records import Permissions, TrackSource, VideoLayerInfo
+from sfu.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from sfu.api import PlaybackWish, TrackSource
-from sfu.engine.api import Kind
+from sfu.api import ParticipantInfo, PlaybackWish, TrackSource
+from sfu.control.publish.publication import Publication
 from sfu.ids import ParticipantId
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
-    from sfu.control.publication import Publication
+from sfu.kind import Kind
 
 HOLD_S = 2.0
 """A speaker stays in the picture this long, so that one word of another does not change it."""
@@ -24,7 +21,17 @@ _PREFERRED: Mapping[Kind, Sequence[TrackSource]] = {
 _WITH_SOURCE = {TrackSource.SCREEN_SHARE: (TrackSource.SCREEN_SHARE, TrackSource.SCREEN_SHARE_AUDIO)}
 """What a wish for one source brings besides."""
 
-Cast = Mapping[Kind, "Publication | None"]
+Cast = Mapping[Kind, Publication | None]
+
+
+class Performer(Protocol):
+    """Who may be shown."""
+
+    @property
+    def info(self) -> ParticipantInfo: ...
+
+    @property
+    def publications(self) -> Sequence[Publication]: ...
 
 
 class Casting:
@@ -37,7 +44,7 @@ class Casting:
         self.again_in_s: float | None = None
         """After which `choose` would give something else though nothing has changed."""
 
-    def choose(self, others: Sequence[Participant], speaking: Sequence[ParticipantId], now_s: float) -> Cast:
+    def choose(self, others: Sequence[Performer], speaking: Sequence[ParticipantId], now_s: float) -> Cast:
         """`speaking` is loudest first."""
         self.again_in_s = None
         if self._wish.identity is None:
@@ -45,31 +52,32 @@ class Casting:
         named = next((one for one in others if one.info.identity == self._wish.identity), None)
         if named is None:
             return {Kind.VIDEO: None, Kind.AUDIO: None}
-        publications = named.publisher.publications
+        publications = named.publications
         source = self._wish.source
         if source is not None:
             sources = _WITH_SOURCE.get(source, (source,))
             publications = [one for one in publications if one.info.source in sources]
         return {kind: _best(publications, kind) for kind in Kind}
 
-    def _choose_main(self, others: Sequence[Participant], speaking: Sequence[ParticipantId], now_s: float) -> Cast:
+    def _choose_main(self, others: Sequence[Performer], speaking: Sequence[ParticipantId], now_s: float) -> Cast:
         """The picture is a shared screen while there is one, else who speaks; the sound is always who speaks."""
-        publishing = [one for one in others if one.publisher.publications]
+        publishing = [one for one in others if one.publications]
         focus = self._move_focus(publishing, speaking, now_s)
         if focus is None:
             return {Kind.VIDEO: None, Kind.AUDIO: None}
         everyone = [focus, *(one for one in publishing if one is not focus)]
-        every_track = [track for one in everyone for track in one.publisher.publications]
+        every_track = [track for one in everyone for track in one.publications]
         screens = [track for track in every_track if track.info.source is TrackSource.SCREEN_SHARE]
         video = screens[0] if screens else _best(every_track, Kind.VIDEO)
-        audio = _best(focus.publisher.publications, Kind.AUDIO)
+        audio = _best(focus.publications, Kind.AUDIO)
         if audio is None and video is not None:
-            audio = _best(video.publisher.publisher.publications, Kind.AUDIO)
+            owner = next(one for one in everyone if video in one.publications)
+            audio = _best(owner.publications, Kind.AUDIO)
         return {Kind.VIDEO: video, Kind.AUDIO: audio}
 
     def _move_focus(
-        self, publishing: Sequence[Participant], speaking: Sequence[ParticipantId], now_s: float
-    ) -> Participant | None:
+        self, publishing: Sequence[Performer], speaking: Sequence[ParticipantId], now_s: float
+    ) -> Performer | None:
         by_id = {one.info.participant_id: one for one in publishing}
         current = by_id.get(self._focus) if self._focus is not None else None
         heard = next((by_id[one] for one in speaking if one in by_id), None)

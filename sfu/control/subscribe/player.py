@@ -8,18 +8,19 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 from sfu.api import PlaybackChanged, PlaybackSource, PlaybackWish, Target, TrackSettings
-from sfu.control.casting import Casting
 from sfu.control.context import ControlContext
-from sfu.control.publication import Publication
-from sfu.control.subscription import Subscription, new_ssrc
-from sfu.engine.api import Kind
+from sfu.control.member import Member
+from sfu.control.publish.publication import Publication
+from sfu.control.subscribe.casting import Casting, Performer
+from sfu.control.subscribe.subscriber import Subscriber
+from sfu.control.subscribe.subscription import Subscription, new_ssrc
 from sfu.errors import RequestError, SdpError
-from sfu.ids import TrackId
+from sfu.ids import ParticipantId, TrackId
+from sfu.kind import Kind
 from sfu.sdp.model import AcceptedSection, OfferSection, RemoteDescription, Setup
 from sfu.sdp.negotiate import negotiate_subscribe
 from sfu.sdp.parse import parse_description
@@ -27,8 +28,8 @@ from sfu.sdp.playback import answer_playback, offer_sections, read_playback
 from sfu.sdp.render import render_answer, render_offer
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
 
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
+Neighbours = Callable[[], tuple[Sequence[Performer], Sequence[ParticipantId]]]
+"""Everyone else in order of joining, and who of all speaks, loudest first."""
 
 
 @dataclass(slots=True)
@@ -46,9 +47,18 @@ class _Place:
 class Player:
     """The negotiator of a playing participant."""
 
-    def __init__(self, participant: Participant, context: ControlContext, wish: PlaybackWish) -> None:
-        self._participant = participant
+    def __init__(
+        self,
+        member: Member,
+        subscriber: Subscriber,
+        context: ControlContext,
+        wish: PlaybackWish,
+        neighbours: Neighbours,
+    ) -> None:
+        self._member = member
+        self._subscriber = subscriber
         self._context = context
+        self._neighbours = neighbours
         self._casting = Casting(wish)
         self._transport: Transport | None = None
         self._session_id = secrets.randbits(62)
@@ -77,7 +87,7 @@ class Player:
         config = self._context.config
         negotiation, accepted = read_playback(offer, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
         ssrcs = {section.mid: self._ssrcs(kind) for kind, section in accepted.items()}
-        negotiation = answer_playback(offer, negotiation, ssrcs, self._participant.info.participant_id)
+        negotiation = answer_playback(offer, negotiation, ssrcs, self._member.info.participant_id)
         transport = self._open()
         setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
         transport.set_remote(offer.transport, we_are=setup)
@@ -96,7 +106,7 @@ class Player:
         config = self._context.config
         ssrcs = {kind: self._ssrcs(kind) for kind in self._places}
         codecs = {*config.video_codecs, *config.audio_codecs}
-        self._offered = list(offer_sections(ssrcs, self._participant.info.participant_id, codecs))
+        self._offered = list(offer_sections(ssrcs, self._member.info.participant_id, codecs))
         return render_offer(
             self._offered,
             self._open().local(),
@@ -133,14 +143,14 @@ class Player:
 
     def _open(self) -> Transport:
         transport = self._transport = self._context.make_transport(
-            TransportRole.SUBSCRIBE, self._participant.room_group, self._participant.tcp_only
+            TransportRole.SUBSCRIBE, self._member.room_group, self._member.tcp_only
         )
-        transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
+        transport.events.on(TransportEvents.CONNECTED, self._member.handle_connected)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)
         return transport
 
     def _handle_closed(self, reason: str) -> None:
-        self._participant.handle_transport_closed(Target.SUBSCRIBER, reason)
+        self._member.handle_transport_closed(Target.SUBSCRIBER, reason)
 
     def _begin(self, accepted: Mapping[Kind, AcceptedSection]) -> None:
         for kind, section in accepted.items():
@@ -163,7 +173,7 @@ class Player:
         place = self._places[Kind.VIDEO]
         place.settings = settings
         if place.track_id is not None:
-            self._participant.subscriber.update_settings(place.track_id, settings)
+            self._subscriber.update_settings(place.track_id, settings)
 
     def _look_again(self) -> None:
         self._scheduled = None
@@ -171,12 +181,10 @@ class Player:
         if transport is None:
             return
         cast: Mapping[Kind, Publication | None] = {}
-        if self._participant.info.permissions.can_subscribe:
-            others, speaking = self._participant.neighbours()
+        if self._member.info.permissions.can_subscribe:
+            others, speaking = self._neighbours()
             chosen = self._casting.choose(others, speaking, self._context.loop.time())
-            cast = {
-                kind: one for kind, one in chosen.items() if one and one.publisher.lets(self._participant, one.track_id)
-            }
+            cast = {kind: one for kind, one in chosen.items() if one and one.owner.lets(self._member, one.track_id)}
         for kind, place in self._places.items():
             if place.accepted is not None:
                 self._show(place, place.accepted, cast.get(kind), transport)
@@ -188,7 +196,7 @@ class Player:
     def _show(
         self, place: _Place, accepted: AcceptedSection, publication: Publication | None, transport: Transport
     ) -> None:
-        subscriber = self._participant.subscriber
+        subscriber = self._subscriber
         wanted = None if publication is None else publication.track_id
         if place.track_id is not None and place.track_id != wanted:
             before, place.track_id = place.track_id, None
@@ -210,7 +218,7 @@ class Player:
         if subscription.refused and not subscription.can_take(accepted):
             return
         subscription.refused = False
-        self._participant.subscriber.attach(subscription, transport, accepted)
+        self._subscriber.attach(subscription, transport, accepted)
 
     def release(self, subscription: Subscription) -> None:
         for place in self._places.values():
@@ -223,7 +231,7 @@ class Player:
         """What is sent now."""
         sources = []
         for kind, place in self._places.items():
-            subscription = self._participant.subscriber.subscriptions.get(place.track_id or TrackId(""))
+            subscription = self._subscriber.subscriptions.get(place.track_id or TrackId(""))
             if place.accepted is None:
                 continue
             publication = None
@@ -238,7 +246,7 @@ class Player:
         state = self.state()
         if state != self._told:
             self._told = state
-            self._participant.emit(state)
+            self._member.emit(state)
 
     # --- the rest of a negotiator -----------------------------------------------------------------------------
 

@@ -6,19 +6,17 @@ import asyncio
 import secrets
 from collections.abc import Container
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from sfu.api import StreamState, TrackSettings, VideoLayerInfo
-from sfu.control.allocator import target_layer
-from sfu.control.dynacast import HIGHEST_QUALITY, OFF
-from sfu.control.publication import Encoding, Publication, best_quality, codec_name
+from sfu.api import ClientDescription, StreamState, TrackSettings, VideoLayerInfo
+from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF
+from sfu.control.publish.encoding import Encoding, codec_name
+from sfu.control.publish.publication import Publication
+from sfu.control.subscribe.target_layer import best_quality, target_layer
 from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
-from sfu.ids import SubscriptionHandle, TransportHandle
+from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
 from sfu.sdp.capabilities import VARIANTS
 from sfu.sdp.model import AcceptedSection, SentMedia
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
 
 MAX_SSRC = 0xFFFF_FFFE
 
@@ -31,12 +29,28 @@ def new_ssrc(taken: Container[int]) -> int:
             return ssrc
 
 
+class Receiver(Protocol):
+    """Whose the subscription is: the subscriber that owns it."""
+
+    @property
+    def client(self) -> ClientDescription: ...
+
+    @property
+    def broken_codecs(self) -> frozenset[str]: ...
+
+    def reattach(self, subscription: Subscription) -> None: ...
+
+    def mark_changed(self) -> None: ...
+
+    def unsubscribe(self, track_id: TrackId) -> None: ...
+
+
 class Subscription:
     """Holds the engine's subscription once the client has accepted the section that carries it."""
 
-    def __init__(self, publication: Publication, subscriber: Participant, ssrc: int, rtx_ssrc: int | None) -> None:
+    def __init__(self, publication: Publication, receiver: Receiver, ssrc: int, rtx_ssrc: int | None) -> None:
         self.publication = publication
-        self.subscriber = subscriber
+        self.receiver = receiver
         self.ssrc = ssrc
         self.rtx_ssrc = rtx_ssrc
         self.settings = TrackSettings()
@@ -63,10 +77,10 @@ class Subscription:
         """What a description says of it."""
         publication = self.publication
         label = publication.stream_label
-        if not label or self.subscriber.client.is_firefox:
+        if not label or self.receiver.client.is_firefox:
             # Firefox names received tracks itself; its SDK finds the track by the stream instead.
             label = publication.track_id
-        participant_id = publication.publisher.info.participant_id
+        participant_id = publication.owner.info.participant_id
         return SentMedia(
             track_id=publication.track_id,
             stream_id=f"{participant_id}|{label}",
@@ -86,7 +100,7 @@ class Subscription:
 
     def _usable(self, accepted: AcceptedSection) -> AcceptedSection:
         """Without the codecs that the client cannot do, whatever it says."""
-        broken = self.subscriber.broken_codecs
+        broken = self.receiver.broken_codecs
         if not broken:
             return accepted
         payloads = {key: one for key, one in accepted.payloads.items() if VARIANTS[key].codec.value not in broken}
@@ -99,7 +113,7 @@ class Subscription:
 
     def variants(self) -> list[str]:
         """Codec forms to offer; empty when the client cannot do any."""
-        broken = self.subscriber.broken_codecs
+        broken = self.receiver.broken_codecs
         return [key for key in self.publication.variants() if VARIANTS[key].codec.value not in broken]
 
     def target_layers(self) -> tuple[VideoLayerInfo, ...]:
@@ -159,7 +173,7 @@ class Subscription:
         config = SubscriptionConfig(
             ssrc=self.ssrc,
             mid=accepted.mid,
-            cname=self.publication.publisher.info.participant_id,
+            cname=self.publication.owner.info.participant_id,
             payloads=encoding.payloads_for(accepted),
             rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,
             extensions=extensions,
@@ -177,7 +191,7 @@ class Subscription:
 
     def stream_state(self) -> StreamState:
         publication = self.publication
-        return StreamState(publication.publisher.info.participant_id, publication.track_id, self.paused)
+        return StreamState(publication.owner.info.participant_id, publication.track_id, self.paused)
 
     def apply_settings(self, engine: EngineCommands) -> None:
         if self.handle is None:
@@ -188,6 +202,15 @@ class Subscription:
             self._applied = target
             engine.set_target_layer(self.handle, target[0], target[1])
             engine.set_subscription_paused(self.handle, target[2])
+
+    def reattach(self) -> None:
+        self.receiver.reattach(self)
+
+    def renegotiate(self) -> None:
+        self.receiver.mark_changed()
+
+    def end(self) -> None:
+        self.receiver.unsubscribe(self.publication.track_id)
 
     def detach(self, engine: EngineCommands) -> None:
         if self.handle is not None:

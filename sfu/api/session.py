@@ -1,9 +1,4 @@
-"""What signaling may ask of an SFU, and what it hears back.
-
-`create_sfu` makes one. `Sfu.join` gives a `ParticipantSession`; everything that the participant's client must
-learn arrives at the session's sink as one of the `SessionEvent` dataclasses, in order, in the event loop's thread.
-A sink must not block and must not raise.
-"""
+"""The two protocols of the contract: an SFU, and one participant's session in it."""
 
 from __future__ import annotations
 
@@ -11,92 +6,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from sfu.config import SfuConfig
-from sfu.engine.api import Kind
-from sfu.errors import BindError, RequestError, SdpError, SfuError
-from sfu.events import (
-    ConnectionGrade,
-    ConnectionQualitiesChanged,
-    ConnectionQuality,
-    DataReceived,
-    LayersWanted,
-    MediaSectionsRequired,
-    NodeEvent,
+from sfu.api.events import (
     NodeListener,
-    ParticipantAborted,
-    ParticipantJoined,
-    ParticipantLeft,
-    ParticipantsUpdated,
     PlaybackChanged,
-    PlaybackSource,
-    PublicationEnded,
-    PublicationStarted,
-    RoomFinished,
-    RoomMoved,
-    RoomStarted,
-    RoomUpdated,
-    SessionEnded,
-    SessionEvent,
     SessionSink,
-    Speaker,
-    SpeakersChanged,
-    StreamState,
-    StreamStatesChanged,
-    SubscriberOffer,
-    SubscriptionAllowed,
-    SubscriptionRefused,
-    TrackMuted,
-    TrackPublished,
-    TrackSubscribed,
-    TrackUnpublished,
 )
-from sfu.ids import Identity, ParticipantId, RoomName, TrackId
-from sfu.records import (
-    CodecInfo,
+from sfu.api.records import (
     DataKind,
     LeaveReason,
     ParticipantInfo,
-    ParticipantState,
     Permissions,
-    PublicationInfo,
     RoomInfo,
     Target,
     TrackSource,
     VideoLayerInfo,
 )
-from sfu.requests import (
+from sfu.api.requests import (
     AddTrackRequest,
     Answer,
-    ClientDescription,
     JoinRequest,
     ParticipantChanges,
     PlaybackWish,
     RoomOptions,
     TrackSettings,
 )
-from sfu.sharing import (
-    DataTrackHandles,
-    DataTrackInfo,
-    DataTrackRequest,
-    DataTrackSource,
-    DataTrackUnpublished,
-    SubscriptionRights,
-    TrackGrant,
-)
-
-__all__ = [
-    "AddTrackRequest", "Answer", "BindError", "Check", "ClientDescription", "CodecInfo", "ConnectionGrade",
-    "ConnectionQualitiesChanged", "ConnectionQuality", "DataKind", "DataReceived", "DataTrackHandles", "DataTrackInfo",
-    "DataTrackRequest", "DataTrackSource", "DataTrackUnpublished", "JoinRequest", "Kind", "LayersWanted", "LeaveReason",
-    "MediaSectionsRequired", "NodeEvent", "NodeListener", "ParticipantAborted", "ParticipantChanges", "ParticipantInfo",
-    "ParticipantJoined", "ParticipantLeft", "ParticipantSession", "ParticipantState", "ParticipantsUpdated",
-    "Permissions", "PlaybackChanged", "PlaybackSource", "PlaybackWish", "PublicationEnded", "PublicationInfo",
-    "PublicationStarted", "RequestError", "RoomFinished", "RoomInfo", "RoomMoved", "RoomOptions", "RoomStarted",
-    "RoomUpdated", "SdpError", "SessionEnded", "SessionEvent", "SessionSink", "Sfu", "SfuConfig", "SfuError", "Speaker",
-    "SpeakersChanged", "StreamState", "StreamStatesChanged", "SubscriberOffer", "SubscriptionAllowed",
-    "SubscriptionRefused", "SubscriptionRights", "Target", "TrackGrant", "TrackMuted", "TrackPublished",
-    "TrackSettings", "TrackSource", "TrackSubscribed", "TrackUnpublished", "VideoLayerInfo", "create_sfu", "diagnose",
-]  # fmt: skip
+from sfu.api.sharing import DataTrackInfo, DataTrackRequest, SubscriptionRights
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId
+from sfu.kind import Kind
 
 
 class ParticipantSession(Protocol):
@@ -366,17 +302,3 @@ class Check:
     name: str
     ok: bool | None
     message: str
-
-
-def create_sfu(config: SfuConfig) -> Sfu:
-    """An SFU for this process. Nothing is opened before `start`."""
-    from sfu.node import Node
-
-    return Node(config)
-
-
-def diagnose(config: SfuConfig) -> list[Check]:
-    """What would stop media on this machine: ports, interfaces, advertised addresses, engine, file limits."""
-    from sfu.diagnose import run_checks
-
-    return run_checks(config)

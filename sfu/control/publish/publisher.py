@@ -3,67 +3,36 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any, Protocol
 
 from sfu.api import (
     AddTrackRequest,
     Answer,
     DataKind,
-    Kind,
     LayersWanted,
     Permissions,
-    PublicationInfo,
     Target,
     TrackPublished,
-    TrackSource,
     TrackUnpublished,
     VideoLayerInfo,
 )
 from sfu.control.context import ControlContext
-from sfu.control.dynacast import OFF, Demand, LayerDemand
-from sfu.control.publication import (
-    PREFER_REGRESSION,
-    REGRESSION,
-    Encoding,
-    Publication,
-    announced,
-    codec_name,
-    sorted_layers,
-)
+from sfu.control.member import Member
+from sfu.control.publish.dynacast import OFF, Demand, LayerDemand
+from sfu.control.publish.encoding import Encoding, codec_name
+from sfu.control.publish.pending import PendingTrack, PendingTracks, publish_hint
+from sfu.control.publish.publication import PREFER_REGRESSION, REGRESSION, Publication
 from sfu.errors import RequestError, SdpError
-from sfu.ids import TrackId, new_track_id
+from sfu.ids import TrackId
+from sfu.kind import Kind
 from sfu.limits import TokenBucket
 from sfu.sdp.model import PublishHint, PublishNegotiation, ReceivedMedia, RemoteDescription, Setup
 from sfu.sdp.negotiate import negotiate_publish
 from sfu.sdp.parse import parse_description
 from sfu.sdp.render import render_answer
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
-
-
-_HIGHEST_QUALITY = 2
-
-
-@dataclass(slots=True)
-class _PendingTrack:
-    cid: str
-    info: PublicationInfo
-    backup_of: Publication | None = None
-    layers: Sequence[VideoLayerInfo] = ()
-    """Of a backup codec."""
-
-
-def _unmeasured_layers(media: ReceivedMedia) -> list[VideoLayerInfo]:
-    """A description tells how many layers there are, and not how large."""
-    layers = media.track.layers
-    if len(layers) < 2:
-        return []
-    return [VideoLayerInfo(min(index, _HIGHEST_QUALITY), 0, 0, rid=one.rid or "") for index, one in enumerate(layers)]
-
 
 CompleteAnswer = Callable[[Transport, RemoteDescription, PublishNegotiation], PublishNegotiation]
 """Adds to an answer what the client receives on the same connection."""
@@ -74,21 +43,46 @@ def receive_only(transport: Transport, offer: RemoteDescription, negotiation: Pu
     return negotiation
 
 
+class PublishingMember(Member, Protocol):
+    """What a publisher asks of its participant besides, and tells it."""
+
+    @property
+    def single_connection(self) -> bool: ...
+
+    @property
+    def publish_codecs(self) -> Sequence[str]:
+        """Video codecs that it may publish."""
+        ...
+
+    @property
+    def num_participants(self) -> int:
+        """Of the room."""
+        ...
+
+    def handle_published(self, publication: Publication) -> None: ...
+
+    def handle_unpublished(self, publication: Publication) -> None: ...
+
+    def change(self) -> None:
+        """A publication says something else of itself than before."""
+        ...
+
+
 class Publisher:
     """Answers the client's offers (it always offers, so there is no glare) and keeps the room informed."""
 
     def __init__(
         self,
-        participant: Participant,
+        member: PublishingMember,
         context: ControlContext,
         on_data: Callable[[DataKind, bytes], None],
         complete_answer: CompleteAnswer,
     ) -> None:
-        self._participant = participant
+        self._member = member
         self._context = context
         self._on_data = on_data
         self._complete_answer = complete_answer
-        self._pending: dict[str, _PendingTrack] = {}
+        self.pending = PendingTracks()
         self._by_mid: dict[str, Publication] = {}
         self._backups: dict[str, Publication] = {}
         """By the mid of their backup codec."""
@@ -116,24 +110,17 @@ class Publisher:
         # With a backup codec, clients leave out the kind and the source: they are those of its video.
         video = None if request.track_id is None else self._video(request.track_id)
         source = request.source if video is None else video.info.source
-        if not self._participant.info.permissions.may_publish(source):
+        if not self._member.info.permissions.may_publish(source):
             raise RequestError(f"not allowed to publish {source}", code="not_allowed")
         config = self._context.config
-        if request.cid not in self._pending:
-            if len(self._pending) >= config.max_pending_tracks:
+        pending = self.pending.find(request.cid)
+        if pending is None:
+            if len(self.pending) >= config.max_pending_tracks:
                 raise RequestError("too many tracks wait for an offer", code="limit_exceeded")
-            if len(self._pending) + len(self._by_mid) + len(self._backups) >= config.max_tracks_per_participant:
+            if len(self.pending) + len(self._by_mid) + len(self._backups) >= config.max_tracks_per_participant:
                 raise RequestError("too many tracks", code="limit_exceeded")
-            self._pending[request.cid] = self._announce(request, video)
-        self._participant.emit(TrackPublished(request.cid, self._pending[request.cid].info))
-
-    def _announce(self, request: AddTrackRequest, video: Publication | None) -> _PendingTrack:
-        """`video`: what the request adds a backup codec to."""
-        if video is None:
-            return _PendingTrack(request.cid, announced(new_track_id(), request))
-        if video.backup is not None or any(p.backup_of is video for p in self._pending.values()):
-            raise RequestError("the track has two codecs already", code="limit_exceeded")
-        return _PendingTrack(request.cid, video.info, video, sorted_layers(request.layers))
+            pending = self.pending.announce(request, video)
+        self._member.emit(TrackPublished(request.cid, pending.info))
 
     def _video(self, track_id: TrackId) -> Publication:
         publication = self.find(track_id)
@@ -141,28 +128,10 @@ class Publisher:
             raise RequestError("no such video", code="unknown_track")
         return publication
 
-    def announce_received(self, received: Sequence[ReceivedMedia], sources: Mapping[Kind, TrackSource]) -> None:
-        """In the client's place, announce what its offer will send. At most one track of a kind."""
-        cids = [media.cid for media in received]
-        for media in received:
-            # No msid has a blank: such a track is found by its kind.
-            cid = media.cid if cids.count(media.cid) == 1 and media.cid else f" {media.kind}"
-            request = AddTrackRequest(
-                cid=cid,
-                kind=media.kind,
-                source=sources[media.kind],
-                stream="ingest",
-                layers=_unmeasured_layers(media),
-                disable_dtx=True,
-            )
-            self._pending[cid] = _PendingTrack(cid, announced(new_track_id(), request))
-
     def set_muted(self, track_id: TrackId, muted: bool) -> bool:
         """True if something changed. Raises unknown_track."""
-        for pending in self._pending.values():
-            if pending.info.track_id == track_id and pending.backup_of is None:
-                pending.info = replace(pending.info, muted=muted)
-                return False
+        if self.pending.set_muted(track_id, muted):
+            return False
         publication = self.find(track_id)
         if publication is None:
             raise RequestError("no such track", code="unknown_track")
@@ -183,7 +152,7 @@ class Publisher:
 
     def describe(self, track_id: TrackId, kind: Kind, **changes: Any) -> None:
         """Change what a track of `kind` says of itself. Raises unknown_track."""
-        holders: list[_PendingTrack | Publication] = [*self._pending.values(), *self._by_mid.values()]
+        holders: list[PendingTrack | Publication] = [*self.pending, *self._by_mid.values()]
         for holder in holders:
             if holder.info.track_id == track_id and holder.info.kind is kind:
                 holder.info = replace(holder.info, **changes)
@@ -192,9 +161,7 @@ class Publisher:
 
     def unpublish_forbidden(self, permissions: Permissions) -> None:
         """End what `permissions` do not allow. Media that the client still sends is dropped: nothing waits for it."""
-        for cid, pending in list(self._pending.items()):
-            if not permissions.may_publish(pending.info.source):
-                del self._pending[cid]
+        self.pending.remove_forbidden(permissions)
         for publication in self.publications:
             if not permissions.may_publish(publication.info.source):
                 self._forbidden |= {(encoding.received.mid, encoding.cid) for encoding in publication.encodings}
@@ -213,7 +180,7 @@ class Publisher:
         """As `handle_offer`, for an offer that has been read already."""
         config = self._context.config
         negotiation = negotiate_publish(
-            offer, hints=self._hints(), video_codecs=self._participant.publish_codecs, audio_codecs=config.audio_codecs
+            offer, hints=self._hints(), video_codecs=self._member.publish_codecs, audio_codecs=config.audio_codecs
         )
         transport = self._ensure_transport()
         setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
@@ -236,20 +203,17 @@ class Publisher:
         return Answer(text, sent)
 
     def _hints(self) -> dict[str, PublishHint]:
-        hints = {pending.cid: _hint(pending.info) for pending in self._pending.values() if pending.backup_of is None}
-        hints.update({publication.primary.cid: _hint(publication.info) for publication in self._by_mid.values()})
+        hints = self.pending.hints()
+        hints.update({publication.primary.cid: publish_hint(publication.info) for publication in self._by_mid.values()})
         for publication in self._backups.values():
             if publication.backup is not None:
                 hints[publication.backup.cid] = PublishHint(mime_type=publication.info.codecs[1].mime_type)
-        for pending in self._pending.values():
-            if pending.backup_of is not None and len(pending.info.codecs) > 1:
-                hints[pending.cid] = PublishHint(mime_type=pending.info.codecs[1].mime_type)
-        return hints
+        return {**hints, **self.pending.backup_hints()}
 
     def _ensure_transport(self) -> Transport:
         if self.transport is None:
             transport = self._context.make_transport(
-                TransportRole.PUBLISH, self._participant.room_group, self._participant.tcp_only
+                TransportRole.PUBLISH, self._member.room_group, self._member.tcp_only
             )
             transport.events.on(TransportEvents.DATA, self._on_data)
             transport.events.on(TransportEvents.CONNECTED, self._handle_connected)
@@ -259,17 +223,17 @@ class Publisher:
         return self.transport
 
     def _handle_data_ready(self) -> None:
-        self._participant.handle_connected()
-        if self._participant.single_connection:
-            self._participant.messages.handle_open()
+        self._member.handle_connected()
+        if self._member.single_connection:
+            self._member.handle_data_open()
 
     def _handle_connected(self) -> None:
         # Whoever is active can be reached with data. On a single connection the channels are the client's to open.
-        if not (self._participant.single_connection and self._data_offered):
-            self._participant.handle_connected()
+        if not (self._member.single_connection and self._data_offered):
+            self._member.handle_connected()
 
     def _handle_closed(self, reason: str) -> None:
-        self._participant.handle_transport_closed(Target.PUBLISHER, reason)
+        self._member.handle_transport_closed(Target.PUBLISHER, reason)
 
     def _accept_transport(self, transport: Transport, offer: RemoteDescription, setup: Setup) -> None:
         ufrag = offer.transport.ice.ufrag
@@ -287,7 +251,7 @@ class Publisher:
             encoding = publication.primary if publication.primary.received.mid == mid else publication.backup
             media = received.get(mid)
             if encoding is None or (
-                media is not None and (media.cid == encoding.cid or media.cid not in self._pending)
+                media is not None and (media.cid == encoding.cid or self.pending.find(media.cid) is None)
             ):
                 continue
             if encoding is publication.primary:
@@ -313,13 +277,13 @@ class Publisher:
         return replace(media, track=replace(media.track, keyframe_cache_bytes=size_bytes))
 
     def _publish(self, transport: Transport, media: ReceivedMedia) -> None:
-        pending = self._take_pending(media)
+        pending = self.pending.take(media, by_kind=(media.mid, media.cid) not in self._forbidden)
         if pending is None:
             # Media that nobody announced: the engine has no track for it and drops its packets.
             self._context.counters["unannounced_tracks"] += 1
             return
         info = pending.info
-        if not self._participant.info.permissions.may_publish(info.source):
+        if not self._member.info.permissions.may_publish(info.source):
             return
         if pending.backup_of is not None and pending.backup_of.primary.received.mid not in self._by_mid:
             return  # it ended meanwhile
@@ -333,7 +297,7 @@ class Publisher:
         if pending.backup_of is not None:
             self._add_backup(pending.backup_of, encoding)
             return
-        publication = Publication(self._participant, info, encoding, self._stream_label(info.stream))
+        publication = Publication(self._member, info, encoding, self._stream_label(info.stream))
         if media.kind is Kind.VIDEO:
             publication.demand = LayerDemand(
                 encoding.name,
@@ -343,13 +307,13 @@ class Publisher:
                 self._context.config.dynacast_pause_delay_s,
             )
         self._by_mid[media.mid] = publication
-        self._context.publications[track] = publication
-        self._participant.handle_published(publication)
+        self._context.tracks[track] = publication
+        self._member.handle_published(publication)
         if publication.demand is not None and not publication.subscriptions:
             publication.demand.note(encoding.name, OFF)
 
     def _tell_demand(self, publication: Publication, wanted: Demand) -> None:
-        self._participant.emit(LayersWanted(publication.track_id, dict(wanted)))
+        self._member.emit(LayersWanted(publication.track_id, dict(wanted)))
 
     def repeat_demand(self) -> None:
         """The client may have missed what was told while its signal connection was gone."""
@@ -359,32 +323,25 @@ class Publisher:
 
     def _add_backup(self, publication: Publication, backup: Encoding) -> None:
         self._backups[backup.received.mid] = publication
-        self._context.publications[backup.track] = publication
+        self._context.tracks[backup.track] = publication
         publication.set_backup(backup)
         policy = publication.info.backup_codec_policy
-        large = self._participant.room.num_participants >= self._context.config.codec_regression_participants
+        large = self._member.num_participants >= self._context.config.codec_regression_participants
         publication.regressed = policy == REGRESSION or (policy == PREFER_REGRESSION and large)
-        self._participant.handle_encodings_changed(publication)
+        self._handle_encodings_changed(publication)
 
     def _end_backup(self, publication: Publication) -> None:
         backup = publication.backup
         if backup is None or self._backups.pop(backup.received.mid, None) is None:
             return  # it ended with its publication
-        self._context.publications.pop(backup.track, None)
+        self._context.tracks.pop(backup.track, None)
         publication.set_backup(None)
-        self._participant.handle_encodings_changed(publication)
+        self._handle_encodings_changed(publication)
         self._context.engine.remove_track(backup.track)
 
-    def _take_pending(self, media: ReceivedMedia) -> _PendingTrack | None:
-        """By msid; else the oldest of the same kind, since some clients name their tracks anew in SDP."""
-        if media.cid in self._pending:
-            return self._pending.pop(media.cid)
-        if (media.mid, media.cid) in self._forbidden:
-            return None
-        for cid, pending in self._pending.items():
-            if pending.info.kind is media.kind:
-                return self._pending.pop(cid)
-        return None
+    def _handle_encodings_changed(self, publication: Publication) -> None:
+        publication.reattach_all()
+        self._member.change()
 
     def _stream_label(self, stream: str) -> str:
         if not stream:
@@ -395,7 +352,7 @@ class Publisher:
 
     def unpublish(self, publication: Publication) -> None:
         self._end(publication)
-        self._participant.emit(TrackUnpublished(publication.track_id))
+        self._member.emit(TrackUnpublished(publication.track_id))
 
     def _end(self, publication: Publication) -> None:
         if publication.demand is not None:
@@ -403,9 +360,9 @@ class Publisher:
             publication.demand = None
         self._by_mid.pop(publication.primary.received.mid, None)
         for encoding in publication.encodings:
-            self._context.publications.pop(encoding.track, None)
+            self._context.tracks.pop(encoding.track, None)
             self._backups.pop(encoding.received.mid, None)
-        self._participant.handle_unpublished(publication)
+        self._member.handle_unpublished(publication)
         for encoding in publication.encodings:
             self._context.engine.remove_track(encoding.track)
 
@@ -413,13 +370,7 @@ class Publisher:
         """The publisher itself leaves: it need not hear of each track."""
         for publication in self.publications:
             self._end(publication)
-        self._pending.clear()
+        self.pending.clear()
         if self.transport is not None:
             self._context.close_transport(self.transport)
             self.transport = None
-
-
-def _hint(info: PublicationInfo) -> PublishHint:
-    return PublishHint(
-        mime_type=info.mime_type, stereo=info.stereo, disable_red=info.disable_red, disable_dtx=info.disable_dtx
-    )

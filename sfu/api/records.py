@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from sfu.engine.api import Kind
+from sfu.api.sharing import DataTrackInfo
 from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
-from sfu.sharing import DataTrackInfo
+from sfu.kind import Kind
 
 
 class TrackSource(StrEnum):

@@ -9,28 +9,35 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
 
 from sfu.api import MediaSectionsRequired
 from sfu.control.context import ControlContext
-from sfu.control.subscription import Subscription
-from sfu.engine.api import Kind
+from sfu.control.member import Member
+from sfu.control.subscribe.subscriber import Subscriber
+from sfu.control.subscribe.subscription import Subscription
+from sfu.kind import Kind
 from sfu.sdp.duplex import receivable_sections, send_on
 from sfu.sdp.model import AcceptedSection, PublishNegotiation, RemoteDescription
 from sfu.sdp.negotiate import KINDS
 from sfu.transport.transport import Transport
 
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
-
 
 class AnsweringNegotiator:
     """Lives beside the publisher, whose transport it uses and whose answers it completes (`complete_answer`)."""
 
-    def __init__(self, participant: Participant, context: ControlContext) -> None:
-        self._participant = participant
+    def __init__(
+        self,
+        member: Member,
+        subscriber: Subscriber,
+        context: ControlContext,
+        find_transport: Callable[[], Transport | None],
+    ) -> None:
+        """`find_transport` gives the publisher's, once there is one."""
+        self._member = member
+        self._subscriber = subscriber
         self._context = context
+        self._find_transport = find_transport
         self._receivable: Mapping[str, AcceptedSection] = {}
         """Of the newest offer, by mid."""
         self._kinds: dict[str, Kind] = {}
@@ -48,7 +55,7 @@ class AnsweringNegotiator:
 
     @property
     def transport(self) -> Transport | None:
-        return self._participant.publisher.transport
+        return self._find_transport()
 
     def start(self) -> None:
         """The client begins; whatever is subscribed by then is in the answer to its first offer."""
@@ -92,12 +99,12 @@ class AnsweringNegotiator:
             return  # an offer is on its way already, or it would change nothing
         self._requested += missing
         self._requested_at_s = self._context.loop.time()
-        self._participant.emit(MediaSectionsRequired(missing[Kind.AUDIO], missing[Kind.VIDEO]))
+        self._member.emit(MediaSectionsRequired(missing[Kind.AUDIO], missing[Kind.VIDEO]))
         self._expect_offer()
 
     def _waiting(self) -> list[Subscription]:
         carried = {id(subscription) for subscription in self._carried.values()}
-        subscriptions = self._participant.subscriber.subscriptions.values()
+        subscriptions = self._subscriber.subscriptions.values()
         return [s for s in subscriptions if id(s) not in carried and not s.refused]
 
     def _missing(self, lacking: Counter[Kind]) -> Counter[Kind]:
@@ -115,7 +122,7 @@ class AnsweringNegotiator:
 
     def _handle_no_offer(self) -> None:
         self._offer_timer = None
-        self._participant.handle_negotiation_timeout()
+        self._member.handle_negotiation_timeout()
 
     def _forget_offer_timer(self) -> None:
         if self._offer_timer is not None:
@@ -153,7 +160,7 @@ class AnsweringNegotiator:
             if mid not in self._receivable:
                 # The client has stopped to receive here: the track moves to another section.
                 del self._carried[mid]
-                self._participant.subscriber.detach(subscription)
+                self._subscriber.detach(subscription)
         self._draining &= self._receivable.keys()
 
     def _place(self) -> None:
@@ -164,14 +171,14 @@ class AnsweringNegotiator:
             if mid is None:
                 continue
             if not subscription.can_take(self._receivable[mid]):
-                self._participant.subscriber.refuse(subscription)
+                self._subscriber.refuse(subscription)
                 continue
             free.remove(mid)
             self._carried[mid] = subscription
 
     def _attach_all(self, transport: Transport) -> None:
         for mid, subscription in list(self._carried.items()):
-            self._participant.subscriber.attach(subscription, transport, self._receivable[mid])
+            self._subscriber.attach(subscription, transport, self._receivable[mid])
             if subscription.refused:
                 del self._carried[mid]
                 self._draining.add(mid)

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from sfu.engine.api import Kind
+from sfu.api.records import DataKind, LeaveReason, ParticipantInfo, PublicationInfo, RoomInfo, VideoLayerInfo
+from sfu.api.sharing import DataTrackHandles, DataTrackUnpublished
 from sfu.ids import ParticipantId, TrackId
-from sfu.records import DataKind, LeaveReason, ParticipantInfo, PublicationInfo, RoomInfo, VideoLayerInfo
-from sfu.sharing import DataTrackHandles, DataTrackUnpublished
+from sfu.kind import Kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,62 +2,48 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
-
-from sfu.api import DataKind, StreamStatesChanged, SubscriptionRefused, TrackSettings
+from sfu.api import ClientDescription, DataKind, StreamStatesChanged, SubscriptionRefused, TrackSettings
 from sfu.control.context import ControlContext
-from sfu.control.publication import Publication
-from sfu.control.subscription import Subscription, new_ssrc
-from sfu.engine.api import Kind
+from sfu.control.member import Member
+from sfu.control.publish.publication import Publication
+from sfu.control.subscribe.negotiator import Negotiator
+from sfu.control.subscribe.subscription import Subscription, new_ssrc
 from sfu.ids import SubscriptionHandle, TrackId
+from sfu.kind import Kind
 from sfu.sdp.model import AcceptedSection
 from sfu.transport.transport import Transport
 
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
-
-
-class Negotiator(Protocol):
-    """Puts subscriptions into media sections that the client accepts: with offers of ours on a connection of its own
-    (`OfferingNegotiator`), or in the answers to the client's offers (`AnsweringNegotiator`)."""
-
-    @property
-    def transport(self) -> Transport | None: ...
-
-    def start(self) -> None:
-        """The client knows of the room: begin."""
-        ...
-
-    def mark_changed(self) -> None:
-        """Subscriptions came or went, or what one sends has changed."""
-        ...
-
-    def release(self, subscription: Subscription) -> None:
-        """It has ended: its section is for others."""
-        ...
-
-    def restart(self) -> None:
-        """The client resumed. What was under way with it is void."""
-        ...
-
-    def handle_answer(self, sdp: str, offer_id: int) -> None:
-        """Raises `SdpError`."""
-        ...
-
-    def close(self) -> None: ...
-
 
 class Subscriber:
-    def __init__(self, participant: Participant, context: ControlContext, negotiator: Negotiator) -> None:
-        self._participant = participant
+    """`use` gives it its negotiator before anything else is asked of it."""
+
+    def __init__(self, member: Member, context: ControlContext) -> None:
+        self._member = member
         self._context = context
         self._ssrcs: set[int] = set()
-        self.negotiator = negotiator
+        self._negotiator: Negotiator | None = None
         self.subscriptions: dict[TrackId, Subscription] = {}
+
+    def use(self, negotiator: Negotiator) -> None:
+        self._negotiator = negotiator
+
+    @property
+    def negotiator(self) -> Negotiator:
+        if self._negotiator is None:
+            raise RuntimeError("the subscriber has no negotiator yet")
+        return self._negotiator
 
     @property
     def transport(self) -> Transport | None:
         return self.negotiator.transport
+
+    @property
+    def client(self) -> ClientDescription:
+        return self._member.client
+
+    @property
+    def broken_codecs(self) -> frozenset[str]:
+        return self._member.broken_codecs
 
     # --- what to receive ----------------------------------------------------------------------------------
 
@@ -68,9 +54,9 @@ class Subscriber:
         if ssrcs is None:
             video = publication.info.kind is Kind.VIDEO
             ssrcs = self._take_ssrc(), self._take_ssrc() if video else None
-        subscription = Subscription(publication, self._participant, *ssrcs)
+        subscription = Subscription(publication, self, *ssrcs)
         self.subscriptions[publication.track_id] = subscription
-        publication.subscriptions[self._participant.info.participant_id] = subscription
+        publication.subscriptions[self._member.info.participant_id] = subscription
         publication.note_demand(subscription)
         self.negotiator.mark_changed()
 
@@ -78,7 +64,7 @@ class Subscriber:
         subscription = self.subscriptions.pop(track_id, None)
         if subscription is None:
             return
-        subscription.publication.subscriptions.pop(self._participant.info.participant_id, None)
+        subscription.publication.subscriptions.pop(self._member.info.participant_id, None)
         subscription.publication.note_departure(subscription)
         self.detach(subscription)
         self._ssrcs.discard(subscription.ssrc)
@@ -102,7 +88,7 @@ class Subscriber:
         """The client was away: it may have missed which videos were paused for want of room, or go on."""
         states = [one.stream_state() for one in self.subscriptions.values() if one.was_paused]
         if states:
-            self._participant.emit(StreamStatesChanged(states))
+            self._member.emit(StreamStatesChanged(states))
 
     def _take_ssrc(self) -> int:
         ssrc = new_ssrc(self._ssrcs)
@@ -118,7 +104,7 @@ class Subscriber:
         if subscription.accept(self._context.engine, transport.handle, accepted, cache_packets):
             self._register(subscription, before)
         elif before is not None and subscription.handle is None:
-            self._context.subscriptions.pop(before, None)
+            self._context.subscriptions.discard(before)
         if subscription.refused and not subscription.gave_up:
             self.refuse(subscription)
         elif not subscription.refused:
@@ -127,10 +113,14 @@ class Subscriber:
 
     def _register(self, subscription: Subscription, before: SubscriptionHandle | None) -> None:
         if before is not None:
-            self._context.subscriptions.pop(before, None)
+            self._context.subscriptions.discard(before)
         if subscription.handle is not None:
-            self._context.subscriptions[subscription.handle] = subscription
-        self._participant.handle_subscribed(subscription)
+            self._context.subscriptions.add(subscription.handle)
+        subscription.publication.owner.announce_subscribed(subscription.publication.track_id)
+
+    def mark_changed(self) -> None:
+        """What a subscription sends is not what the client was offered."""
+        self.negotiator.mark_changed()
 
     def reattach(self, subscription: Subscription) -> None:
         """The publication's encodings are others now: take the best of them."""
@@ -145,7 +135,7 @@ class Subscriber:
         if subscription.attach(self._context.engine, self.transport.handle, cache_packets):
             self._register(subscription, before)
         elif before is not None:
-            self._context.subscriptions.pop(before, None)
+            self._context.subscriptions.discard(before)
         if not subscription.refused:
             self._watch(subscription)
         subscription.publication.note_demand(subscription)
@@ -167,12 +157,12 @@ class Subscriber:
         subscription.stop_waiting()
         subscription.refused = True
         self._context.counters["subscriptions_refused"] += 1
-        self._participant.emit(SubscriptionRefused(subscription.publication.track_id))
+        self._member.emit(SubscriptionRefused(subscription.publication.track_id))
         subscription.publication.note_departure(subscription)
 
     def detach(self, subscription: Subscription) -> None:
         if subscription.handle is not None:
-            self._context.subscriptions.pop(subscription.handle, None)
+            self._context.subscriptions.discard(subscription.handle)
         subscription.release(self._context.engine)
 
     @property

@@ -8,16 +8,17 @@ subscriber and put it in place of the other; all the rest, encrypted or not, goe
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
 from sfu.api import DataKind, DataTrackHandles, DataTrackInfo, DataTrackRequest, DataTrackSource
 from sfu.control.context import ControlContext
+from sfu.control.member import Member
 from sfu.errors import RequestError
 from sfu.ids import ParticipantId, TrackId, new_track_id
 from sfu.limits import TokenBucket
 
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
+SendData = Callable[[DataKind, bytes], bool]
+"""To one client; False when it could not take it."""
 
 HEADER_BYTES = 12
 MAX_HANDLE = 0xFFFF
@@ -27,18 +28,18 @@ _START_MARKER = 0b0001_0000
 
 
 class DataTrack:
-    def __init__(self, publisher: Participant, info: DataTrackInfo) -> None:
-        self.publisher = publisher
+    def __init__(self, owner: Member, info: DataTrackInfo) -> None:
+        self.owner = owner
         self.info = info
         self.subscriptions: dict[ParticipantId, DataSubscription] = {}
 
 
 class DataSubscription:
-    def __init__(self, track: DataTrack, subscriber: Participant, handle: int) -> None:
+    def __init__(self, track: DataTrack, send: SendData, handle: int) -> None:
         self.track = track
         self.handle = handle
         self._handle_bytes = handle.to_bytes(2)
-        self._subscriber = subscriber
+        self._send = send
         self._frames: TokenBucket | None = None
         self._passing: int | None = None
         """Number of the frame that passes now."""
@@ -51,7 +52,7 @@ class DataSubscription:
         """False when the subscriber could not take it."""
         if self._frames is not None and not self._passes(packet, self._frames, now_s):
             return True
-        return self._subscriber.subscriber.send_data(DataKind.TRACK, packet[:2] + self._handle_bytes + packet[4:])
+        return self._send(DataKind.TRACK, packet[:2] + self._handle_bytes + packet[4:])
 
     def _passes(self, packet: bytes, frames: TokenBucket, now_s: float) -> bool:
         """Whole frames pass or do not."""
@@ -64,8 +65,8 @@ class DataSubscription:
 class DataPublisher:
     """The data tracks that one participant publishes."""
 
-    def __init__(self, participant: Participant, context: ControlContext) -> None:
-        self._participant = participant
+    def __init__(self, member: Member, context: ControlContext) -> None:
+        self._member = member
         self._context = context
         self._tracks: dict[int, DataTrack] = {}
         config = context.config
@@ -78,7 +79,7 @@ class DataPublisher:
 
     def publish(self, request: DataTrackRequest) -> DataTrack:
         """Raises not_allowed, limit_exceeded, and invalid_ or duplicate_ with handle or name."""
-        if not self._participant.info.permissions.can_publish_data:
+        if not self._member.info.permissions.can_publish_data:
             raise RequestError("not allowed to send data", code="not_allowed")
         if not 0 < request.handle <= MAX_HANDLE:
             raise RequestError(f"a handle is a number from 1 to {MAX_HANDLE}", code="invalid_handle")
@@ -98,7 +99,7 @@ class DataPublisher:
             frame_encoding=request.frame_encoding,
             schema=request.schema,
         )
-        self._tracks[request.handle] = DataTrack(self._participant, info)
+        self._tracks[request.handle] = DataTrack(self._member, info)
         return self._tracks[request.handle]
 
     def unpublish(self, handle: int) -> DataTrack:
@@ -135,8 +136,9 @@ class DataPublisher:
 class DataSubscriber:
     """The data tracks that one participant receives. `review` makes a subscription what it should be now."""
 
-    def __init__(self, participant: Participant, auto_subscribe: bool) -> None:
-        self._participant = participant
+    def __init__(self, member: Member, send: SendData, auto_subscribe: bool) -> None:
+        self._member = member
+        self._send = send
         self._auto_subscribe = auto_subscribe
         self._chosen: dict[TrackId, bool] = {}
         """What the client said itself, of tracks that are there."""
@@ -160,19 +162,19 @@ class DataSubscriber:
             self._tell([known])
 
     def _may(self, track: DataTrack) -> bool:
-        participant = self._participant
-        return participant.info.permissions.can_subscribe and track.publisher.lets(participant, track.info.track_id)
+        member = self._member
+        return member.info.permissions.can_subscribe and track.owner.lets(member, track.info.track_id)
 
     def review(self, track: DataTrack) -> None:
         track_id = track.info.track_id
-        wanted = self._chosen.get(track_id, self._auto_subscribe) and track.publisher is not self._participant
+        wanted = self._chosen.get(track_id, self._auto_subscribe) and track.owner is not self._member
         if not (wanted and self._may(track)):
             self._end(track)
         elif track_id not in self._subscriptions:
-            subscription = DataSubscription(track, self._participant, self._handle_for(track_id))
+            subscription = DataSubscription(track, self._send, self._handle_for(track_id))
             subscription.limit(self._target_fps.get(track_id, 0))
             self._subscriptions[track_id] = subscription
-            track.subscriptions[self._participant.info.participant_id] = subscription
+            track.subscriptions[self._member.info.participant_id] = subscription
             self._tell([subscription])
 
     def _handle_for(self, track_id: TrackId) -> int:
@@ -189,12 +191,12 @@ class DataSubscriber:
     def _tell(self, subscriptions: list[DataSubscription]) -> None:
         handles = {}
         for subscription in subscriptions:
-            publisher = subscription.track.publisher.info
+            publisher = subscription.track.owner.info
             handles[subscription.handle] = DataTrackSource(
                 publisher.identity, publisher.participant_id, subscription.track.info.track_id
             )
         if handles:
-            self._participant.emit(DataTrackHandles(handles))
+            self._member.emit(DataTrackHandles(handles))
 
     def repeat(self) -> None:
         """The client was away: it may have missed a handle."""
@@ -202,7 +204,7 @@ class DataSubscriber:
 
     def _end(self, track: DataTrack) -> None:
         self._subscriptions.pop(track.info.track_id, None)
-        track.subscriptions.pop(self._participant.info.participant_id, None)
+        track.subscriptions.pop(self._member.info.participant_id, None)
 
     def forget(self, track: DataTrack) -> None:
         """There is no such track any more."""

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-from sfu.api import AddTrackRequest, CodecInfo, Kind, PublicationInfo, VideoLayerInfo
-from sfu.control.dynacast import HIGHEST_QUALITY, OFF, Demand, LayerDemand
-from sfu.engine.api import Codec, OutboundPayload
+from sfu.api import AddTrackRequest, CodecInfo, PublicationInfo, VideoLayerInfo
+from sfu.control.member import Member
+from sfu.control.publish.dynacast import OFF, Demand, LayerDemand
+from sfu.control.publish.encoding import Encoding, codec_name
+from sfu.engine.api import Codec, EngineCommands
 from sfu.ids import ParticipantId, TrackHandle, TrackId
+from sfu.kind import Kind
 from sfu.sdp.capabilities import VARIANTS
-from sfu.sdp.model import AcceptedSection, ReceivedMedia
-from sfu.sdp.negotiate import outbound_payloads, subscribe_variants
 
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
-    from sfu.control.subscription import Subscription
-
-_SVC_CODECS = frozenset({Codec.VP9, Codec.AV1})
 REGRESSION, PREFER_REGRESSION = 2, 0
 """LiveKit's BackupCodecPolicy: everyone gets the backup codec once somebody needs it."""
 
@@ -56,75 +52,39 @@ def announced(track_id: TrackId, request: AddTrackRequest) -> PublicationInfo:
     )
 
 
-def codec_name(mime_type: str) -> str:
-    """The codec of a MIME type as clients call it: "vp8" of "video/VP8"."""
-    return mime_type.rpartition("/")[2].lower()
+class Reception(Protocol):
+    """One participant receiving a publication, as the publication sees it."""
 
+    def wants(self) -> tuple[str, int]:
+        """Codec and quality, for dynacast."""
+        ...
 
-class Encoding:
-    """One codec that a publication is sent in: its engine track, and what may arrive there."""
+    def apply_settings(self, engine: EngineCommands) -> None:
+        """The layers that there are have changed."""
+        ...
 
-    def __init__(
-        self, name: str, cid: str, received: ReceivedMedia, track: TrackHandle, layers: Sequence[VideoLayerInfo]
-    ) -> None:
-        self.name = name
-        """As `codec_name` gives it."""
-        self.cid = cid
-        self.received = received
-        self.track = track
-        self.layers = tuple(layers)
-        """As announced, lowest first."""
-        self._codec_in_use: Codec | None = None
+    def reattach(self) -> None:
+        """The codecs that there are have changed: take the best of them."""
+        ...
 
-    @property
-    def codec(self) -> Codec | None:
-        """What the publisher sends, or will send by the negotiated order until its first packet tells."""
-        if self._codec_in_use is not None:
-            return self._codec_in_use
-        payloads = self.received.track.payloads
-        return payloads[0].codec if payloads else None
+    def renegotiate(self) -> None:
+        """What is sent is not what the client was offered."""
+        ...
 
-    def handle_stream_started(self, payload_type: int) -> bool:
-        """Note the codec that really arrives. True if subscribers were offered something else."""
-        before = self.codec
-        for payload in self.received.track.payloads:
-            if payload.payload_type == payload_type:
-                self._codec_in_use = payload.codec
-        return self.codec is not before
-
-    def variants(self) -> list[str]:
-        """What to offer a subscriber: every audio form, but only the video codec in use, so that a room of
-        30 stays far below the size limit of a description."""
-        keys = subscribe_variants(self.received)
-        codec = self.codec
-        same = [key for key in keys if VARIANTS[key].codec is codec]
-        return same if same and codec not in (Codec.OPUS, Codec.RED) else keys
-
-    def payloads_for(self, accepted: AcceptedSection) -> dict[int, OutboundPayload]:
-        """What becomes of each payload type for a subscriber; empty when it cannot receive the codec in use."""
-        payloads = outbound_payloads(self.received, accepted)
-        codecs = {VARIANTS[self.received.variants[payload_type]].codec for payload_type in payloads}
-        return payloads if self.received.kind is Kind.AUDIO or self.codec in codecs else {}
-
-    def target_layers(self) -> tuple[VideoLayerInfo, ...]:
-        """The layers that a spatial target can name, lowest first; empty when there is only one."""
-        streams = len(self.received.track.layers)
-        if streams > 1:
-            return self.layers[-streams:] if len(self.layers) >= streams else self.layers
-        return self.layers if self.codec in _SVC_CODECS else ()
+    def end(self) -> None: ...
 
 
 class Publication:
     """A negotiated track: what it is sent in, and who receives it."""
 
-    def __init__(self, publisher: Participant, info: PublicationInfo, primary: Encoding, stream_label: str) -> None:
-        self.publisher = publisher
+    def __init__(self, owner: Member, info: PublicationInfo, primary: Encoding, stream_label: str) -> None:
+        self._owner = owner
         self.primary = primary
         self.backup: Encoding | None = None
         """The second codec, once the publisher sends it."""
         self.stream_label = stream_label
         """Ours, not the client's: tracks with the same label are played in sync."""
-        self.subscriptions: dict[ParticipantId, Subscription] = {}
+        self.subscriptions: dict[ParticipantId, Reception] = {}
         self.demand: LayerDemand | None = None
         """Of a video."""
         self.regressed = False
@@ -141,12 +101,27 @@ class Publication:
         )
 
     @property
+    def owner(self) -> Member:
+        return self._owner
+
+    @property
     def track_id(self) -> TrackId:
         return self.info.track_id
 
     def end_subscriptions(self) -> None:
         for subscription in list(self.subscriptions.values()):
-            subscription.subscriber.subscriber.unsubscribe(self.track_id)
+            subscription.end()
+
+    def handle_stream_started(self, track: TrackHandle, payload_type: int) -> None:
+        encoding = next((one for one in self.encodings if one.track == track), None)
+        if encoding is not None and encoding.handle_stream_started(payload_type):
+            for subscription in list(self.subscriptions.values()):
+                subscription.renegotiate()
+
+    def reattach_all(self) -> None:
+        """Who should get another codec now gets it."""
+        for subscription in list(self.subscriptions.values()):
+            subscription.reattach()
 
     @property
     def encodings(self) -> list[Encoding]:
@@ -196,16 +171,11 @@ class Publication:
             wanted[codec] = max(quality, wanted.get(codec, OFF))
         return wanted
 
-    def note_demand(self, subscription: Subscription) -> None:
+    def note_demand(self, subscription: Reception) -> None:
         if self.demand is not None:
             self.demand.note(*subscription.wants())
 
-    def note_departure(self, subscription: Subscription) -> None:
+    def note_departure(self, subscription: Reception) -> None:
         """The subscription has ended or cannot receive anything."""
         if self.demand is not None:
             self.demand.note(subscription.wants()[0], OFF)
-
-
-def best_quality(layers: Sequence[VideoLayerInfo], spatial: int) -> int:
-    """The quality of the layer that a spatial target names."""
-    return layers[spatial].quality if spatial < len(layers) else HIGHEST_QUALITY

@@ -9,20 +9,18 @@ from __future__ import annotations
 import asyncio
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from sfu.api import SubscriberOffer, Target
 from sfu.control.context import ControlContext
-from sfu.control.subscription import Subscription
-from sfu.engine.api import Kind
+from sfu.control.member import Member
+from sfu.control.subscribe.subscriber import Subscriber
+from sfu.control.subscribe.subscription import Subscription
+from sfu.kind import Kind
 from sfu.sdp.model import AcceptedSection, OfferSection, Setup, SlotState
 from sfu.sdp.negotiate import negotiate_subscribe
 from sfu.sdp.parse import parse_description
 from sfu.sdp.render import render_offer
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
 
 
 @dataclass(slots=True)
@@ -37,8 +35,9 @@ class _Slot:
 
 
 class OfferingNegotiator:
-    def __init__(self, participant: Participant, context: ControlContext) -> None:
-        self._participant = participant
+    def __init__(self, member: Member, subscriber: Subscriber, context: ControlContext) -> None:
+        self._member = member
+        self._subscriber = subscriber
         self._context = context
         self._slots: list[_Slot] = []
         self._next_mid = 1
@@ -57,17 +56,17 @@ class OfferingNegotiator:
     def start(self) -> None:
         """Open the transport and send the first offer, which has at least the data section."""
         transport = self._context.make_transport(
-            TransportRole.SUBSCRIBE, self._participant.room_group, self._participant.tcp_only
+            TransportRole.SUBSCRIBE, self._member.room_group, self._member.tcp_only
         )
-        transport.events.on(TransportEvents.CONNECTED, self._participant.handle_connected)
-        transport.events.on(TransportEvents.DATA_READY, self._participant.messages.handle_open)
+        transport.events.on(TransportEvents.CONNECTED, self._member.handle_connected)
+        transport.events.on(TransportEvents.DATA_READY, self._member.handle_data_open)
         transport.events.on(TransportEvents.CLOSED, self._handle_closed)
         self._transport = transport
         self._dirty = True
         self._send_offer()
 
     def _handle_closed(self, reason: str) -> None:
-        self._participant.handle_transport_closed(Target.SUBSCRIBER, reason)
+        self._member.handle_transport_closed(Target.SUBSCRIBER, reason)
 
     def release(self, subscription: Subscription) -> None:
         for slot in self._slots:
@@ -108,18 +107,18 @@ class OfferingNegotiator:
         )
         self._in_flight = sections
         self._answer_timer = self._context.loop.call_later(
-            self._context.config.answer_timeout_s, self._participant.handle_negotiation_timeout
+            self._context.config.answer_timeout_s, self._member.handle_negotiation_timeout
         )
         tracks = {section.mid: section.track_id for section in sections if section.state is SlotState.ACTIVE}
-        self._participant.emit(SubscriberOffer(sdp, self._offer_id, tracks))
+        self._member.emit(SubscriberOffer(sdp, self._offer_id, tracks))
 
     def _assign_slots(self) -> None:
         placed = {id(slot.subscription) for slot in self._slots if slot.subscription is not None}
-        for subscription in self._participant.subscriber.subscriptions.values():
+        for subscription in self._subscriber.subscriptions.values():
             if id(subscription) in placed or subscription.refused:
                 continue
             if not subscription.variants():
-                self._participant.subscriber.refuse(subscription)
+                self._subscriber.refuse(subscription)
                 continue
             kind = subscription.publication.info.kind
             slot = next((s for s in self._slots if s.reusable and s.kind is kind), None)
@@ -187,9 +186,9 @@ class OfferingNegotiator:
         subscription = slot.subscription
         if accepted is None or not accepted.accepted:
             # An answer that rejects a section closes it (RFC 8829 §5.3.1).
-            self._participant.subscriber.refuse(subscription)
+            self._subscriber.refuse(subscription)
         else:
-            self._participant.subscriber.attach(subscription, transport, accepted)
+            self._subscriber.attach(subscription, transport, accepted)
         if subscription.refused:
             slot.subscription = None
             self._dirty = True

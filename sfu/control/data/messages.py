@@ -2,35 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping, Sequence
+from typing import Protocol
 
 from sfu.api import DataKind, DataReceived, LeaveReason
 from sfu.control.context import ControlContext
-from sfu.control.reliable import ReliableOutbox
+from sfu.control.data.reliable import ReliableOutbox
+from sfu.control.member import Member
 from sfu.errors import RequestError
 from sfu.ids import ParticipantId
 from sfu.limits import TokenBucket
-
-if TYPE_CHECKING:
-    from sfu.control.participant import Participant
 
 SERVER = ParticipantId("")
 """Who sends data that is no participant's."""
 
 
+class DataChannel(Protocol):
+    """The way to one client."""
+
+    @property
+    def data_open(self) -> bool: ...
+
+    def send_data(self, kind: DataKind, payload: bytes) -> bool:
+        """False when it could not be taken."""
+        ...
+
+
 class Messages:
-    def __init__(self, participant: Participant, context: ControlContext) -> None:
-        self._participant = participant
+    def __init__(
+        self, member: Member, context: ControlContext, channel: DataChannel, on_track_packet: Callable[[bytes], None]
+    ) -> None:
+        """`channel` leads to the client; `on_track_packet` takes what it sends on its data tracks."""
+        self._member = member
         self._context = context
+        self._channel = channel
+        self._on_track_packet = on_track_packet
         rate = context.config.max_data_messages_per_s
         self._bucket = TokenBucket(rate, rate)
         self.last_sequence = 0
         """Of the newest reliable message that was taken from the client."""
         self._outbox = ReliableOutbox(
             context.config,
-            send=lambda payload: participant.subscriber.send_data(DataKind.RELIABLE, payload),
-            is_open=lambda: participant.subscriber.data_open,
+            send=lambda payload: channel.send_data(DataKind.RELIABLE, payload),
+            is_open=lambda: channel.data_open,
             clock=context.loop.time,
             counters=context.counters,
         )
@@ -38,18 +52,18 @@ class Messages:
     def handle_received(self, kind: DataKind, payload: bytes) -> None:
         """From the client, on its own data channels."""
         if kind is DataKind.TRACK:
-            self._participant.data_publisher.handle_packet(payload)
+            self._on_track_packet(payload)
             return
         if not self._bucket.take(self._context.loop.time()):
             self._context.counters["data_rate_limited"] += 1
             if kind is DataKind.RELIABLE:
-                self._participant.leave(LeaveReason.LIMIT_EXCEEDED)
+                self._member.leave(LeaveReason.LIMIT_EXCEEDED)
             return
-        self._participant.emit(DataReceived(kind, payload))
+        self._member.emit(DataReceived(kind, payload))
 
-    def send(self, kind: DataKind, payload: bytes, sequence: int, receivers: Sequence[Participant]) -> None:
+    def send(self, kind: DataKind, payload: bytes, sequence: int, receivers: Sequence[Messages]) -> None:
         """Raises not_allowed."""
-        if not self._participant.info.permissions.can_publish_data:
+        if not self._member.info.permissions.can_publish_data:
             raise RequestError("not allowed to send data", code="not_allowed")
         if kind is DataKind.RELIABLE and sequence:
             if sequence <= self.last_sequence:
@@ -58,13 +72,13 @@ class Messages:
                 return
             self.last_sequence = sequence
         for receiver in receivers:
-            receiver.messages.deliver(kind, payload, self._participant.info.participant_id, sequence)
+            receiver.deliver(kind, payload, self._member.info.participant_id, sequence)
 
     def deliver(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
         """Reliable data with a sequence number of its sender comes whole through a resume."""
         if kind is DataKind.RELIABLE:
             self._leave_for(self._outbox.push(sender, sequence, payload))
-        elif not self._participant.subscriber.send_data(kind, payload):
+        elif not self._channel.send_data(kind, payload):
             self._context.counters[f"data_dropped_{kind}"] += 1
 
     def handle_open(self) -> None:
@@ -81,4 +95,4 @@ class Messages:
     def _leave_for(self, reason: LeaveReason | None) -> None:
         if reason is not None:
             self._context.counters["data_dropped_receivers"] += 1
-            self._participant.leave(reason)
+            self._member.leave(reason)

@@ -1,0 +1,180 @@
+"""Now and then: how much video each downlink takes, and how good each connection is.
+
+The engine's figures are asked for only when a downlink looks congested, and every few seconds for the quality.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+from sfu.api import StreamState, StreamStatesChanged, TrackSource
+from sfu.control.adapt.allocation import Want, allocate, fit
+from sfu.control.adapt.downlink import Downlink, SteadyBitrates
+from sfu.control.adapt.figures import Figures
+from sfu.control.adapt.quality_watch import QualityWatch
+from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
+from sfu.control.context import ControlContext
+from sfu.control.publish.encoding import Encoding
+from sfu.control.subscribe.subscription import Subscription
+from sfu.engine.api import HIGHEST_LAYER, LayerStats
+from sfu.ids import ParticipantId, TrackHandle, TransportHandle
+from sfu.kind import Kind
+
+INTERVAL_S = 1.0
+UNKNOWN_LOWEST_BPS, UNKNOWN_RATIO = 100_000, 3
+"""Costs of a layer that is not sent now and whose bitrate its publisher did not announce."""
+SVC_SHARES = (0.15, 0.4, 1.0)
+"""What of an SVC stream its spatial layers take, when that was not announced."""
+LAST_PRIORITY = 1 << 32
+
+
+class Adaptation:
+    def __init__(self, context: ControlContext, rooms: Callable[[], Iterable[AdaptedRoom]]) -> None:
+        self._context = context
+        self._rooms = rooms
+        self._downlinks: dict[TransportHandle, Downlink] = {}
+        self._sent_bps: dict[TransportHandle, float] = {}
+        self._bitrates = SteadyBitrates()
+        self._figures: Figures | None = None
+        self._quality = QualityWatch()
+        self._quality_due_s = 0.0
+
+    def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        """A REMB of a peer."""
+        self._open(transport).handle_estimate(self._context.loop.time(), bitrate_bps)
+
+    def _open(self, transport: TransportHandle) -> Downlink:
+        downlink = self._downlinks.get(transport)
+        if downlink is None:
+            config = self._context.config
+            downlink = Downlink(config.downlink_probe_interval_s, config.downlink_probe_backoff_s)
+            self._downlinks[transport] = downlink
+        return downlink
+
+    def run(self) -> None:
+        """Once every `INTERVAL_S`."""
+        now_s = self._context.loop.time()
+        rooms = list(self._rooms())
+        self._forget_gone(rooms)
+        quality_due = now_s >= self._quality_due_s
+        suspicious = any(
+            downlink.is_suspicious(self._sent_bps.get(transport, 0.0))
+            for transport, downlink in self._downlinks.items()
+        )
+        if not quality_due and not suspicious:
+            return
+        self._figures = figures = Figures(self._context.engine.stats(), now_s, self._figures)
+        self._bitrates.update(
+            now_s, {track: [one.bitrate_bps for one in layers] for track, layers in figures.layers.items()}
+        )
+        for room in rooms:
+            speakers = {speaker.participant_id for speaker in room.active_speakers()}
+            for participant in room.participants():
+                self._fit(participant, speakers, figures, now_s)
+        if quality_due:
+            self._quality_due_s = now_s + self._context.config.connection_quality_interval_s
+            self._quality.run(rooms, figures, now_s)
+
+    def _forget_gone(self, rooms: Sequence[AdaptedRoom]) -> None:
+        if not self._downlinks:
+            return
+        present = {participant.downlink for room in rooms for participant in room.participants()}
+        for transport in self._downlinks.keys() - present:
+            del self._downlinks[transport]
+            self._sent_bps.pop(transport, None)
+
+    # --- one downlink -----------------------------------------------------------------------------------------
+
+    def _fit(
+        self, participant: AdaptedParticipant, speakers: set[ParticipantId], figures: Figures, now_s: float
+    ) -> None:
+        transport = participant.downlink
+        if transport is None:
+            return
+        if participant.simulated_bandwidth_bps is not None:
+            self._open(transport)
+        downlink = self._downlinks.get(transport)
+        if downlink is None:
+            return
+        videos = [one for one in participant.subscriptions if _takes_bandwidth(one)]
+        videos.sort(key=lambda one: _priority(one, speakers))
+        sent_bps, loss = _sent_and_lost(videos, figures)
+        self._sent_bps[transport] = sent_bps
+        if downlink.update(now_s, sent_bps, loss):
+            self._context.counters["downlink_cuts"] += 1
+        wants = [
+            Want(
+                layer_costs(one, figures.layers, self._bitrates),
+                None if one.paused else one.allowed_spatial,
+                participant.allow_pause,
+            )
+            for one in videos
+        ]
+        if downlink.limit_bps is not None and downlink.may_try(now_s):
+            downlink.try_more(now_s, allocate(wants, downlink.limit_bps).next_bps)
+        states: list[StreamState] = []
+        layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
+        for subscription, want, layer in zip(videos, wants, layers, strict=True):
+            subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
+            if subscription.paused != (layer is None):
+                subscription.set_paused(layer is None)
+                states.append(subscription.stream_state())
+            subscription.apply_settings(self._context.engine)
+        if states:
+            participant.emit(StreamStatesChanged(states))
+
+
+def _takes_bandwidth(subscription: Subscription) -> bool:
+    info = subscription.publication.info
+    wanted = subscription.handle is not None and not subscription.settings.disabled
+    return wanted and info.kind is Kind.VIDEO and not info.muted
+
+
+def _priority(subscription: Subscription, speakers: set[ParticipantId]) -> tuple[int, bool, bool, int]:
+    """What the client ranks, then screens, then who speaks, then what is shown large."""
+    settings, publication = subscription.settings, subscription.publication
+    return (
+        settings.priority or LAST_PRIORITY,
+        publication.info.source is not TrackSource.SCREEN_SHARE,
+        publication.owner.info.participant_id not in speakers,
+        -settings.width * settings.height,
+    )
+
+
+def _sent_and_lost(videos: Sequence[Subscription], figures: Figures) -> tuple[float, float]:
+    """Bits per second sent, and the share of them that is lost."""
+    flows = [flow for one in videos if (flow := figures.flow(one)) is not None]
+    sent_bps = sum(flow.bitrate_bps for flow in flows)
+    lost_bps = sum(flow.bitrate_bps * flow.loss for flow in flows)
+    return sent_bps, lost_bps / sent_bps if sent_bps > 0 else 0.0
+
+
+def layer_costs(
+    subscription: Subscription, layers: Mapping[TrackHandle, Sequence[LayerStats]], bitrates: SteadyBitrates
+) -> list[float]:
+    """Bitrates of the layers up to the wanted one, lowest first: measured where they are sent, else announced."""
+    encoding = subscription.encoding or subscription.publication.primary
+    streams, measured = layers.get(encoding.track, ()), bitrates.of(encoding.track)
+    announced = encoding.target_layers()
+    if len(streams) > 1:
+        costs: list[float] = []
+        for index, stream in enumerate(streams):
+            bitrate_bps = measured[index] if stream.active else 0
+            if not bitrate_bps and index < len(announced):
+                bitrate_bps = announced[index].bitrate_bps
+            costs.append(bitrate_bps or (UNKNOWN_RATIO * costs[-1] if costs else UNKNOWN_LOWEST_BPS))
+    else:
+        total = measured[0] if measured else 0.0
+        costs = [total * share for share in _shares(encoding)]
+    return costs[: subscription.desired_spatial + 1]
+
+
+def _shares(encoding: Encoding) -> Sequence[float]:
+    """Of a single stream: what its spatial layers take of it."""
+    announced = encoding.target_layers()
+    if not announced:
+        return (1.0,)
+    top = announced[-1].bitrate_bps
+    if top > 0 and all(layer.bitrate_bps > 0 for layer in announced):
+        return [layer.bitrate_bps / top for layer in announced]
+    return SVC_SHARES[-len(announced) :]

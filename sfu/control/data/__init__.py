@@ -1,0 +1,1 @@
+"""Messages, data tracks and blobs."""

@@ -1,0 +1,1 @@
+"""What a participant receives: which publications, in which layer, on which media sections."""
