@@ -1,0 +1,233 @@
+"""The engine contract: what a packet engine does, and the only way to talk to one.
+
+This docstring is the specification of both engines. Where an engine and this text disagree, the RFCs named
+here decide, then this text, then the older engine.
+
+Shape
+-----
+A `PacketEngine` is sans-IO. Datagrams go in with `handle_datagram`, time goes in with `handle_timeout`, and
+after either the caller drains `poll_transmit` and `poll_event` until they return None. It reads no clock,
+opens no socket and draws no randomness but from the seed it was made with; it iterates in insertion order.
+The same calls in the same order give the same bytes out. An `EngineRuntime` is a `PacketEngine` plus sockets,
+clock and driver: the reference engine runs under `sfu.engine.driver.AsyncioRuntime`; a native engine brings its
+own threads and offers the same interface.
+
+Commands (`EngineCommands`) carry no time: what they cause leaves with the next `handle_datagram` or
+`handle_timeout`. A driver calls `handle_timeout` at least every `TICK_NS` while transports exist. Datagrams of one
+transport leave in order; of those that wait, all of one transport come before the next one's (runs for UDP GSO).
+
+Input never raises. Whatever a datagram holds, the engine forwards it or counts a drop under one of the
+`DROP_REASONS`. Misuse (unknown handle, removed track, keys of the wrong length) raises `EngineError`.
+
+Demultiplexing (RFC 7983)
+-------------------------
+First byte 0..3 STUN, 20..63 DTLS, 128..191 RTP or RTCP (RTCP when the second byte is 192..223, RFC 5761),
+anything else or an empty datagram: drop `not_rtc`. STUN is handed up as `StunReceived` from any path, but for consent
+checks that are answered here. DTLS is
+handed up as `DtlsReceived` only from a path that `allow_path` bound to a transport, else drop `unknown_path`.
+RTP and RTCP before `set_srtp`: drop `no_keys`. A path belongs to one transport; a transport has at most
+`MAX_PATHS` of them, the oldest that is not the current one is forgotten. `set_path` says where output goes.
+
+Consent (RFC 7675, RFC 8445 §7.3)
+---------------------------------
+After `set_ice` a binding request that comes on the current path of a transport which has keys is answered at once:
+success, XOR-MAPPED-ADDRESS, MESSAGE-INTEGRITY, FINGERPRINT. It must name exactly these ufrags, carry the right
+MESSAGE-INTEGRITY (and FINGERPRINT, if any), and at most 48 attributes, none of which needs another answer: no
+ICE-CONTROLLED, no unknown comprehension-required one. USE-CANDIDATE says nothing new on that path. Other STUN goes up.
+`last_check_ns` and `has_answered` (the last 512 transactions) tell of them.
+
+Faults
+------
+A fault of the engine itself (an exception or a panic that no input should cause) while it works on a datagram or on a
+timer ends that transport and nothing else: its paths are forgotten, nothing is sent to it and it gets no new paths;
+commands on it work as before, so that its owner can remove it. `EngineStats.faults` counts it, `TransportFailed` tells
+it, and the call returns as ever.
+
+SRTP (RFC 3711, RFC 7714)
+-------------------------
+Profiles AEAD_AES_128_GCM, AEAD_AES_256_GCM, AES128_CM_HMAC_SHA1_80. Replay is checked before decryption
+(window 1,024 per SSRC, drop `replayed` or `too_old`), nothing is remembered until the tag verifies (drop
+`auth_failed`). `set_srtp` with the keys that are installed already changes nothing. An SSRC that the transport has
+not bound and cannot bind by MID/RID is dropped before any cryptography (`unknown_ssrc`).
+
+Inbound streams
+---------------
+A track arrives as one or more streams, one per spatial layer for simulcast, one for everything else (an SVC
+track is one stream with layers inside). A packet finds its stream by SSRC; an unknown SSRC is bound by its MID
+extension, and RID or repaired-RID when the track has RIDs (RFC 8852, RFC 8843 §9.2), or, when the transport
+has exactly one track whose payload types include it and no MID extension was negotiated, by payload type.
+Binding happens after authentication. A transport binds at most `TransportConfig.max_ssrcs` SSRCs. A payload
+type that the track did not declare is a drop (`unknown_payload_type`).
+Sequence numbers are extended to 64 bits. Duplicates are dropped, also after RTX unwrap (RFC 4588: OSN in front,
+the track's `rtx_payload_type` maps back; an RTX payload below 2 bytes is padding: it counts for transport-cc
+and is dropped as `padding_only`). Padding is stripped; a packet with nothing but padding is not forwarded.
+Audio packets carry their level (RFC 6464) into `audio_levels`.
+
+Feedback to publishers
+----------------------
+* Generic NACK (RFC 4585) for video streams with `nack`: first request on the second packet after a gap or
+  10 ms, whichever is first (reordering), repeated every max(20 ms, RTT) at most 10 times, given up after 1 s; at most
+  256 missing per stream; a gap above 512 resets the stream and asks for a keyframe. RTT is the time from the first
+  request of a packet to its arrival, smoothed by 1/8; 100 ms before the first one.
+* PLI (RFC 4585) when a subscription needs a keyframe: at most one per `KEYFRAME_INTERVAL_NS` per stream; repeated
+  at that interval until a keyframe arrives. FIR (RFC 5104) and PLI of subscribers become such requests. None to a
+  track without `pli`.
+* Transport-wide feedback (draft-holmer-rmcat-transport-wide-cc-extensions-01) every 50 to 100 ms for transports
+  whose packets carry the extension.
+* Receiver reports (RFC 3550 §6.4.2) every second per transport, with loss, jitter, LSR and DLSR.
+
+Forwarding
+----------
+Each subscription has its own SSRC, sequence space and timestamp space; starting values come from the seed.
+Sequence numbers leave without gaps except where the network lost a packet: packets that the engine withholds
+(other layers, padding, muted, paused) leave no hole; one that comes so late that its number is already reserved
+is replaced by a packet with nothing but padding. Late packets keep their place. Timestamps stay
+continuous over a layer switch: mapped through the sender reports of both layers when both are known, else
+by the time passed.
+A subscription begins, resumes after pause or mute, and changes stream only at a keyframe (audio: at once), and
+asks for one while it waits. Within a stream, temporal layers above the target are withheld (VP8 TID, VP9 TID, AV1
+dependency descriptor), and a switch up begins only at a switching point (VP8 Y bit or TID sync, VP9 U bit, AV1 switch
+indication). For SVC (VP9, AV1) spatial layers above the target are withheld and the marker bit is set on the last
+packet of each forwarded picture. VP8 picture ids and TL0PICIDX are rewritten to be contiguous; VP9 picture ids and
+TL0PICIDX, and frame numbers of the AV1 dependency descriptor, over switches and pauses only, since references count
+in them (RFC 9628 §4.2). A stream begins at a keyframe, which carries its template structure, so that structures need
+no rewriting.
+`set_target_layer` sets the highest layer wanted. The engine forwards the best stream that is active and not
+above the target, else the lowest active one; a stream is active while its last packet is younger than 2 s, or when no
+other stream of the track is.
+Header extensions leave with the subscription's ids: MID set to the subscription's, transport-cc numbered per transport
+(when it has an id there), abs-send-time set at send, the rest carried over when both sides have an id for it.
+RTX (RFC 4588) answers subscribers' NACKs from a cache bounded by `cache_packets`, each packet at most once per
+max(RTT, 20 ms) and 10 times; resends are limited to 20 % of the bitrate sent (never below 100 kbit/s), and NACKs to
+10,000 numbers a second. A NACK for what is no longer held is counted (`nack_misses`), one above a limit is a drop
+(`nack_limited`). Without an RTX payload type the original datagram is resent as it was.
+Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp
+translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
+publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
+A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its primary block where
+`OutboundPayload.strip_red` says so.
+
+Keyframe cache
+--------------
+Each video stream of a track with `keyframe_cache_bytes` keeps its last keyframe and everything after it, in the order
+of arrival, so that a decoder can reach the present from there. A cache that would hold more than that many payload
+bytes, `KEYFRAME_CACHE_PACKETS` packets or `KEYFRAME_CACHE_NS` is void until the next keyframe; mute, a restart of the
+sequence, and other payload types or extension ids make it void as well. So nothing from before a mute is ever shown
+after it.
+A subscription that begins or resumes while there is a cache begins with the cached keyframe at the next
+`handle_timeout`: its first picture leaves at once, the rest `REPLAY_SPEED` times as fast as it came (a decoder keeps
+up, a queue on the way is not flooded, and it ends whatever the bitrate), then it is live, without a gap. Numbers are
+contiguous and timestamps keep their distances; cached packets are numbered, kept for NACKs and stamped like others.
+A keyframe that arrives meanwhile ends the replay: the subscription goes on there. A subscription begins one replay per
+`KEYFRAME_INTERVAL_NS` at most; one that pauses and resumes faster waits.
+One that changes over from a stream that is active does so only when the cache spans at most `REPLAY_ALONE_NS`: beyond
+that, going on in the other layer until the next keyframe is better to look at than the past. Up to that span no
+keyframe is asked for, as the replay is over in a seventh of it, and a keyframe would cost every other subscriber;
+beyond it one is asked for beside the replay, and cuts it short.
+
+Limits
+------
+`TransportConfig` holds token buckets for packets and bits per second, `TrackConfig` one for bits (drop `policed`; a
+burst of one second; only authentic packets pay), and the SSRC cap.
+A datagram above `MAX_DATAGRAM_BYTES` is dropped (`too_long`).
+"""
+
+from sfu.engine.api.config import (
+    Address,
+    Codec,
+    Extension,
+    InboundLayer,
+    InboundPayload,
+    OutboundPayload,
+    Path,
+    SrtpKeys,
+    SrtpProfile,
+    SubscriptionConfig,
+    TrackConfig,
+    TransportConfig,
+)
+from sfu.engine.api.drops import (
+    DROP_REASONS,
+)
+from sfu.engine.api.engine import (
+    EngineCommands,
+    PacketEngine,
+)
+from sfu.engine.api.events import (
+    DtlsReceived,
+    Event,
+    LayerChanged,
+    RembReceived,
+    StreamStarted,
+    StunReceived,
+    Transmit,
+    TransportFailed,
+)
+from sfu.engine.api.limits import (
+    HIGHEST_LAYER,
+    KEYFRAME_CACHE_NS,
+    KEYFRAME_CACHE_PACKETS,
+    KEYFRAME_INTERVAL_NS,
+    MAX_DATAGRAM_BYTES,
+    MAX_PATHS,
+    REPLAY_ALONE_NS,
+    REPLAY_SPEED,
+    TICK_NS,
+)
+from sfu.engine.api.runtime import (
+    EngineRuntime,
+    ListenConfig,
+)
+from sfu.engine.api.stats import (
+    AudioLevel,
+    EngineStats,
+    LayerStats,
+    SubscriptionStats,
+    TrackStats,
+    TransportStats,
+)
+from sfu.kind import Kind
+
+__all__ = [
+    "DROP_REASONS",
+    "HIGHEST_LAYER",
+    "KEYFRAME_CACHE_NS",
+    "KEYFRAME_CACHE_PACKETS",
+    "KEYFRAME_INTERVAL_NS",
+    "MAX_DATAGRAM_BYTES",
+    "MAX_PATHS",
+    "REPLAY_ALONE_NS",
+    "REPLAY_SPEED",
+    "TICK_NS",
+    "Address",
+    "AudioLevel",
+    "Codec",
+    "DtlsReceived",
+    "EngineCommands",
+    "EngineRuntime",
+    "EngineStats",
+    "Event",
+    "Extension",
+    "InboundLayer",
+    "InboundPayload",
+    "Kind",
+    "LayerChanged",
+    "LayerStats",
+    "ListenConfig",
+    "OutboundPayload",
+    "PacketEngine",
+    "Path",
+    "RembReceived",
+    "SrtpKeys",
+    "SrtpProfile",
+    "StreamStarted",
+    "StunReceived",
+    "SubscriptionConfig",
+    "SubscriptionStats",
+    "TrackConfig",
+    "TrackStats",
+    "Transmit",
+    "TransportConfig",
+    "TransportFailed",
+    "TransportStats",
+]

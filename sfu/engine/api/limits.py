@@ -1,0 +1,12 @@
+"""Numbers of the contract."""
+
+TICK_NS = 10_000_000
+KEYFRAME_INTERVAL_NS = 500_000_000
+KEYFRAME_CACHE_PACKETS = 4096
+KEYFRAME_CACHE_NS = 15_000_000_000
+REPLAY_SPEED = 8
+REPLAY_ALONE_NS = 1_000_000_000
+MAX_PATHS = 4
+MAX_DATAGRAM_BYTES = 1500
+HIGHEST_LAYER = 255
+"""`set_target_layer` with this value means "whatever is best"."""
