@@ -2,6 +2,7 @@
 
 use crate::api::Extension;
 use crate::rtp::RtpHeader;
+use crate::slots::{StreamSlot, TransportSlot};
 use crate::state::State;
 use crate::track::Track;
 use crate::transport::{Binding, Transport};
@@ -36,7 +37,7 @@ fn find_layer(state: &State, track: &Track, header: &RtpHeader, data: &[u8]) -> 
     if track.has_rids {
         let repaired = header.extension(data, track.id(Extension::RepairedRid));
         if let Some(rid) = repaired.or_else(|| header.extension(data, track.id(Extension::Rid))) {
-            let is_named = |slot: &&u32| {
+            let is_named = |slot: &&StreamSlot| {
                 let config = state.streams.get(**slot).map(|stream| &stream.config);
                 config.and_then(|config| config.rid.as_deref()).is_some_and(|one| one.as_bytes() == rid)
             };
@@ -47,5 +48,24 @@ fn find_layer(state: &State, track: &Track, header: &RtpHeader, data: &[u8]) -> 
     match track.streams.as_slice() {
         [stream] => Some(Binding { stream: *stream, is_rtx: is_rtx_type }),
         _ => None,
+    }
+}
+
+/// Work out again which SSRCs and MIDs the tracks of a transport declare.
+pub(crate) fn refresh_declared(state: &mut State, slot: TransportSlot) {
+    let State { transports, tracks, streams, .. } = state;
+    let Some(transport) = transports.get_mut(slot) else { return };
+    transport.declared.clear();
+    transport.has_mid = false;
+    for track in transport.tracks.iter().filter_map(|slot| tracks.get(*slot)) {
+        transport.has_mid |= track.id(Extension::Mid) != 0;
+        for stream in &track.streams {
+            let Some(config) = streams.get(*stream).map(|stream| &stream.config) else { continue };
+            for (ssrc, is_rtx) in [(config.ssrc, false), (config.rtx_ssrc, true)] {
+                if let Some(ssrc) = ssrc {
+                    transport.declared.entry(ssrc).or_insert(Binding { stream: *stream, is_rtx });
+                }
+            }
+        }
     }
 }

@@ -3,12 +3,13 @@
 use crate::api::{DropReason, Event};
 use crate::routing;
 use crate::rtcp::{ReportBlock, RtcpPacket, SenderReport, parse_compound};
+use crate::slots::TransportSlot;
 use crate::srtp::RtcpFailure;
 use crate::state::State;
 use crate::stream::SenderReportReceived;
 
 /// One datagram that looks like SRTCP. Whatever it names that is not this transport's own is ignored.
-pub(crate) fn handle_rtcp(state: &mut State, now_ns: i64, slot: u32, data: &[u8]) {
+pub(crate) fn handle_rtcp(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) {
     match receive(state, now_ns, slot, data) {
         Err(reason) => state.core.drop_one(reason),
         Ok(packets) => {
@@ -20,7 +21,7 @@ pub(crate) fn handle_rtcp(state: &mut State, now_ns: i64, slot: u32, data: &[u8]
     }
 }
 
-fn receive(state: &mut State, now_ns: i64, slot: u32, data: &[u8]) -> Result<Vec<RtcpPacket>, DropReason> {
+fn receive(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) -> Result<Vec<RtcpPacket>, DropReason> {
     let transport = state.transports.get_mut(slot).ok_or(DropReason::UnknownPath)?;
     let rx = transport.rx.as_mut().ok_or(DropReason::NoKeys)?;
     if !transport.packet_bucket.allows(now_ns, 1) {
@@ -37,7 +38,7 @@ fn receive(state: &mut State, now_ns: i64, slot: u32, data: &[u8]) -> Result<Vec
     plain.get(..size).and_then(parse_compound).ok_or(DropReason::Malformed)
 }
 
-fn take_packet(state: &mut State, now_ns: i64, slot: u32, packet: &RtcpPacket) {
+fn take_packet(state: &mut State, now_ns: i64, slot: TransportSlot, packet: &RtcpPacket) {
     match packet {
         RtcpPacket::SenderReport(report) => {
             take_sender_report(state, now_ns, slot, report);
@@ -67,7 +68,7 @@ fn take_packet(state: &mut State, now_ns: i64, slot: u32, packet: &RtcpPacket) {
     }
 }
 
-fn take_remb(state: &mut State, slot: u32, bitrate_bps: u64, ssrcs: &[u32]) {
+fn take_remb(state: &mut State, slot: TransportSlot, bitrate_bps: u64, ssrcs: &[u32]) {
     let Some(transport) = state.transports.get_mut(slot) else { return };
     if ssrcs.is_empty() || ssrcs.iter().any(|ssrc| transport.forwarders_by_ssrc.contains_key(ssrc)) {
         transport.remb_bps = Some(bitrate_bps);
@@ -75,7 +76,7 @@ fn take_remb(state: &mut State, slot: u32, bitrate_bps: u64, ssrcs: &[u32]) {
     }
 }
 
-fn take_sender_report(state: &mut State, now_ns: i64, slot: u32, report: &SenderReport) {
+fn take_sender_report(state: &mut State, now_ns: i64, slot: TransportSlot, report: &SenderReport) {
     let Some(transport) = state.transports.get(slot) else { return };
     let Some(binding) = transport.bindings.get(&report.ssrc).filter(|binding| !binding.is_rtx) else { return };
     if let Some(stream) = state.streams.get_mut(binding.stream)
@@ -86,7 +87,7 @@ fn take_sender_report(state: &mut State, now_ns: i64, slot: u32, report: &Sender
     }
 }
 
-fn take_report_blocks(state: &mut State, now_ns: i64, slot: u32, blocks: &[ReportBlock]) {
+fn take_report_blocks(state: &mut State, now_ns: i64, slot: TransportSlot, blocks: &[ReportBlock]) {
     let Some(transport) = state.transports.get(slot) else { return };
     for block in blocks {
         let forwarder = transport.forwarders_by_ssrc.get(&block.ssrc).and_then(|slot| state.forwarders.get_mut(*slot));
@@ -97,10 +98,10 @@ fn take_report_blocks(state: &mut State, now_ns: i64, slot: u32, blocks: &[Repor
 }
 
 /// A subscriber asks for a keyframe of what it gets as `ssrc`.
-fn want_keyframe(state: &mut State, slot: u32, ssrc: u32) {
+fn want_keyframe(state: &mut State, slot: TransportSlot, ssrc: u32) {
     let forwarder = state.transports.get(slot).and_then(|transport| transport.forwarders_by_ssrc.get(&ssrc));
     let Some(forwarder) = forwarder.and_then(|slot| state.forwarders.get_mut(*slot)) else { return };
-    forwarder.plis_received += 1;
+    forwarder.counters.plis_received += 1;
     if let Some(stream) = forwarder.current.or(forwarder.desired) {
         routing::want_keyframe(state, stream, true);
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{DropReason, HIGHEST_LAYER, OutboundPayload, SubscriptionConfig, SubscriptionHandle};
+use crate::core::Core;
 use crate::header::{HeaderFields, HeaderWriter};
 use crate::keyframe_cache::Replay;
 use crate::layers::LayerFilter;
@@ -13,7 +14,7 @@ use crate::retransmit::{RetransmissionBuffer, SentPacket};
 use crate::rtcp::{SenderReport, build_sr, ntp_add_ns};
 use crate::seqnum::{EXT_SEQ_START, extend_near};
 use crate::sequence_map::SequenceMap;
-use crate::state::Core;
+use crate::slots::{StreamSlot, TrackSlot, TransportSlot};
 use crate::stream::{InboundStream, SenderReportReceived};
 use crate::subscriber_reports::SubscriberReports;
 use crate::timeline::{Source, Timeline};
@@ -26,20 +27,28 @@ pub(crate) const MAX_NACKED_PER_S: u64 = 10_000;
 const WRAP: i64 = 0x1_0000;
 const NS_PER_S: i128 = 1_000_000_000;
 
+/// What one subscription counts. Bytes are those of payloads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) packets_sent: u64,
+    pub(crate) bytes_sent: i64,
+    pub(crate) retransmitted: u64,
+    pub(crate) nacks_received: u64,
+    pub(crate) nack_misses: u64,
+    pub(crate) plis_received: u64,
+}
+
 /// State of one subscription. `current` is the stream that it gets, `desired` the one that it should get.
 #[derive(Debug)]
 pub(crate) struct Forwarder {
     pub(crate) handle: SubscriptionHandle,
-    /// Slot of the subscriber's transport.
-    pub(crate) transport: u32,
-    /// Slot of the track.
-    pub(crate) track: u32,
+    /// The subscriber's.
+    pub(crate) transport: TransportSlot,
+    pub(crate) track: TrackSlot,
     pub(crate) config: SubscriptionConfig,
     pub(crate) paused: bool,
-    /// Slot.
-    pub(crate) current: Option<u32>,
-    /// Slot.
-    pub(crate) desired: Option<u32>,
+    pub(crate) current: Option<StreamSlot>,
+    pub(crate) desired: Option<StreamSlot>,
     /// What it gets of its current stream is not the present yet.
     pub(crate) replay: Option<Box<Replay>>,
     /// When the last replay began.
@@ -50,12 +59,7 @@ pub(crate) struct Forwarder {
     pub(crate) layers: LayerFilter,
     pub(crate) timeline: Timeline,
     pub(crate) reports: SubscriberReports,
-    pub(crate) packets_sent: u64,
-    pub(crate) bytes_sent: i64,
-    pub(crate) retransmitted: u64,
-    pub(crate) nacks_received: u64,
-    pub(crate) nack_misses: u64,
-    pub(crate) plis_received: u64,
+    pub(crate) counters: Counters,
     sequence: SequenceMap,
     rtx_ext_seq: i64,
     pictures: PictureNumbers,
@@ -68,16 +72,16 @@ pub(crate) struct Forwarder {
     plan: Arc<ExtensionPlan>,
 }
 
-impl Forwarder {
-    /// `slots` are those of the transport and of the track.
-    pub(crate) fn new(
-        core: &mut Core,
-        handle: SubscriptionHandle,
-        transport: &mut Transport,
-        slots: (u32, u32),
-        config: SubscriptionConfig,
-        plan: Arc<ExtensionPlan>,
-    ) -> Self {
+/// Where the numbers of a subscription begin.
+struct Start {
+    sequence: SequenceMap,
+    rtx_ext_seq: i64,
+    timeline: Timeline,
+}
+
+impl Start {
+    /// By chance, or where SSRCs that this transport has used before ended.
+    fn new(core: &mut Core, transport: &mut Transport, config: &SubscriptionConfig) -> Self {
         // Below 2^15, so that a receiver that misses the first packets still guesses the rollover counter (RFC 3711).
         let mut first = EXT_SEQ_START + core.random.next_u15();
         let mut rtx_ext_seq = EXT_SEQ_START + core.random.next_u15();
@@ -91,6 +95,21 @@ impl Forwarder {
         if let Some(last) = config.rtx_ssrc.and_then(|ssrc| transport.resume_ssrc(ssrc)) {
             rtx_ext_seq = last.ext_seq;
         }
+        Self { sequence: SequenceMap::new(first), rtx_ext_seq, timeline }
+    }
+}
+
+impl Forwarder {
+    /// `slots` are those of the transport and of the track.
+    pub(crate) fn new(
+        core: &mut Core,
+        handle: SubscriptionHandle,
+        transport: &mut Transport,
+        slots: (TransportSlot, TrackSlot),
+        config: SubscriptionConfig,
+        plan: Arc<ExtensionPlan>,
+    ) -> Self {
+        let Start { sequence, rtx_ext_seq, timeline } = Start::new(core, transport, &config);
         Self {
             handle,
             transport: slots.0,
@@ -106,13 +125,8 @@ impl Forwarder {
             layers: LayerFilter::default(),
             timeline,
             reports: SubscriberReports::default(),
-            packets_sent: 0,
-            bytes_sent: 0,
-            retransmitted: 0,
-            nacks_received: 0,
-            nack_misses: 0,
-            plis_received: 0,
-            sequence: SequenceMap::new(first),
+            counters: Counters::default(),
+            sequence,
             rtx_ext_seq,
             pictures: PictureNumbers::default(),
             buffer: RetransmissionBuffer::new(if config.nack { config.cache_packets } else { 0 }),
@@ -146,7 +160,7 @@ impl Forwarder {
     pub(crate) fn begin(
         &mut self,
         now_ns: i64,
-        slot: u32,
+        slot: StreamSlot,
         stream: &InboundStream,
         packet: &MediaPacket,
         old_report: Option<SenderReportReceived>,
@@ -175,20 +189,13 @@ impl Forwarder {
             self.withhold(core, transport, now_ns, packet);
             return;
         };
-        let timestamp = packet.timestamp.wrapping_add(self.timeline.offset);
-        let is_newest = packet.ext_seq > self.sequence.highest_in;
-        let Some(ext_seq) = self.sequence.place(packet.ext_seq) else {
+        let Some((ext_seq, timestamp)) = self.place(now_ns, packet) else {
             core.drop_one(DropReason::TooOld);
             return;
         };
-        if is_newest {
-            self.timeline.advance(now_ns, timestamp);
-        }
         let (payload, picture) = self.payload_for(packet, outbound);
         self.last_payload_type = outbound.payload_type;
-        let info = &packet.info;
-        let ends_layer = info.ends_frame && u32::from(info.spatial) == self.layers.max_spatial;
-        let second = outbound.payload_type | if packet.marker || ends_layer { 0x80 } else { 0 };
+        let second = outbound.payload_type | if self.has_marker(packet) { 0x80 } else { 0 };
         let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
         let ssrc = self.config.ssrc;
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
@@ -196,8 +203,8 @@ impl Forwarder {
         let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number };
         let block = blocks.get(packet, &self.plan, now_ns).map(|block| &block[..]);
         let header = self.header.forwarded(&fields, packet, &self.plan, block);
-        self.packets_sent += 1;
-        self.bytes_sent += payload.len() as i64;
+        self.counters.packets_sent += 1;
+        self.counters.bytes_sent += payload.len() as i64;
         if self.buffer.is_on() {
             self.buffer.keep(SentPacket {
                 ext_seq,
@@ -213,6 +220,25 @@ impl Forwarder {
         }
         let packet = Some(Arc::clone(packet));
         transport.send_rtp(core, RtpOut { ssrc, ext_seq, header, packet, payload, picture, original_seq: None });
+    }
+
+    /// The number and the timestamp that a packet leaves with; None: it is too old to have a place.
+    #[inline]
+    fn place(&mut self, now_ns: i64, packet: &MediaPacket) -> Option<(i64, u32)> {
+        let timestamp = packet.timestamp.wrapping_add(self.timeline.offset);
+        let is_newest = packet.ext_seq > self.sequence.highest_in;
+        let ext_seq = self.sequence.place(packet.ext_seq)?;
+        if is_newest {
+            self.timeline.advance(now_ns, timestamp);
+        }
+        Some((ext_seq, timestamp))
+    }
+
+    /// The last packet of a frame, or of what the subscriber gets of it.
+    #[inline]
+    fn has_marker(&self, packet: &MediaPacket) -> bool {
+        let info = &packet.info;
+        packet.marker || info.ends_frame && u32::from(info.spatial) == self.layers.max_spatial
     }
 
     /// The payload to send, and the picture numbers to write into it if any.
@@ -244,7 +270,7 @@ impl Forwarder {
 
     /// The subscriber misses these (16 bits): resend what is held and what the limits allow.
     pub(crate) fn handle_nack(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, seqs: &[u16]) {
-        self.nacks_received += 1;
+        self.counters.nacks_received += 1;
         let count = seqs.len() as u64;
         if !self.nack_bucket.allows(now_ns, count) {
             core.drops.add(DropReason::NackLimited, count);
@@ -252,15 +278,15 @@ impl Forwarder {
         }
         self.nack_bucket.take(count);
         if !self.buffer.is_on() {
-            self.nack_misses += count;
+            self.counters.nack_misses += count;
             return;
         }
-        self.buffer.refill(now_ns, self.bytes_sent, self.bytes_per_s);
+        self.buffer.refill(now_ns, self.counters.bytes_sent, self.bytes_per_s);
         let highest = self.sequence.highest_out();
         let rtt_ns = self.reports.rtt_ns.unwrap_or(0);
         for seq in seqs {
             let Some(sent) = self.buffer.find(extend_near(highest, *seq)).cloned() else {
-                self.nack_misses += 1;
+                self.counters.nack_misses += 1;
                 continue;
             };
             if self.buffer.may_resend(now_ns, sent.ext_seq, sent.packet.payload.len(), rtt_ns) {
@@ -276,7 +302,7 @@ impl Forwarder {
         let packet = &sent.packet;
         let is_stripped = sent.picture.is_none() && outbound.strip_red;
         let payload = packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload);
-        self.retransmitted += 1;
+        self.counters.retransmitted += 1;
         let seq = sent.ext_seq as u16;
         let (timestamp, picture) = (sent.timestamp, sent.picture);
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
@@ -318,7 +344,7 @@ impl Forwarder {
     /// has not reported.
     pub(crate) fn build_sender_report(&mut self, now_ns: i64, stream: Option<&InboundStream>, out: &mut Vec<u8>) {
         let Some((stream, report)) = stream.and_then(|stream| Some((stream, stream.sender_report?))) else { return };
-        if self.packets_sent == 0 {
+        if self.counters.packets_sent == 0 {
             return;
         }
         let elapsed_ns = now_ns - report.arrived_at_ns;
@@ -329,8 +355,8 @@ impl Forwarder {
             ssrc: self.config.ssrc,
             ntp,
             rtp_timestamp: report.rtp_timestamp.wrapping_add(passed).wrapping_add(self.timeline.offset),
-            packet_count: self.packets_sent,
-            octet_count: self.bytes_sent.unsigned_abs(),
+            packet_count: self.counters.packets_sent,
+            octet_count: self.counters.bytes_sent.unsigned_abs(),
             reports: Vec::new(),
         };
         build_sr(out, &sender_report);
@@ -338,7 +364,7 @@ impl Forwarder {
 
     /// Called once a second.
     pub(crate) fn sample_bitrate(&mut self) {
-        self.bytes_per_s = self.bytes_sent - self.bytes_sampled;
-        self.bytes_sampled = self.bytes_sent;
+        self.bytes_per_s = self.counters.bytes_sent - self.bytes_sampled;
+        self.bytes_sampled = self.counters.bytes_sent;
     }
 }

@@ -1,4 +1,4 @@
-//! The way of an RTP packet from its transport to the forwarders. Cheap checks come before cryptography.
+//! The way of an RTP packet from its transport to the fan-out. Cheap checks come before cryptography.
 
 use std::sync::Arc;
 
@@ -6,13 +6,14 @@ use crate::api::{Codec, DropReason, Event, Extension};
 use crate::bindings::find_binding;
 use crate::codecs::describe;
 use crate::dependency_descriptor::FRAME_NUMBER_BITS;
-use crate::keyframe_cache::CachedPacket;
+use crate::fan_out::{fan_out, withhold};
 use crate::packet::{MediaPacket, Span};
 use crate::red::primary;
 use crate::routing;
 use crate::rtcp::build_nack;
 use crate::rtp::{RtpHeader, parse_audio_level, parse_header};
 use crate::seqnum::{Freshness, SeqExtender};
+use crate::slots::{StreamSlot, TrackSlot, TransportSlot};
 use crate::state::State;
 use crate::stream::Arrival;
 use crate::transport::Binding;
@@ -22,8 +23,7 @@ struct Admitted {
     header: RtpHeader,
     binding: Binding,
     is_bound: bool,
-    /// Slot.
-    track: u32,
+    track: TrackSlot,
     ext_seq: i64,
     /// Size of the datagram.
     bits: u64,
@@ -41,7 +41,7 @@ struct Incoming {
 }
 
 /// One datagram that looks like SRTP, from a path of the transport in `slot`.
-pub(crate) fn handle_rtp(state: &mut State, now_ns: i64, slot: u32, data: &[u8]) {
+pub(crate) fn handle_rtp(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) {
     let received =
         admit(state, now_ns, slot, data).and_then(|admitted| Ok((unprotect(state, slot, &admitted, data)?, admitted)));
     match received {
@@ -50,7 +50,7 @@ pub(crate) fn handle_rtp(state: &mut State, now_ns: i64, slot: u32, data: &[u8])
     }
 }
 
-fn admit(state: &mut State, now_ns: i64, slot: u32, data: &[u8]) -> Result<Admitted, DropReason> {
+fn admit(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) -> Result<Admitted, DropReason> {
     let transport = state.transports.get(slot).ok_or(DropReason::UnknownPath)?;
     if transport.rx.is_none() {
         return Err(DropReason::NoKeys);
@@ -91,7 +91,7 @@ fn admit(state: &mut State, now_ns: i64, slot: u32, data: &[u8]) -> Result<Admit
     }
 }
 
-fn is_within_rates(state: &mut State, now_ns: i64, slot: u32, track: u32, bits: u64) -> bool {
+fn is_within_rates(state: &mut State, now_ns: i64, slot: TransportSlot, track: TrackSlot, bits: u64) -> bool {
     let (Some(transport), Some(track)) = (state.transports.get_mut(slot), state.tracks.get_mut(track)) else {
         return false;
     };
@@ -101,7 +101,7 @@ fn is_within_rates(state: &mut State, now_ns: i64, slot: u32, track: u32, bits: 
 }
 
 /// Decrypt. Only when that succeeds anything is remembered: the packet is the publisher's.
-fn unprotect(state: &mut State, slot: u32, admitted: &Admitted, data: &[u8]) -> Result<Incoming, DropReason> {
+fn unprotect(state: &mut State, slot: TransportSlot, admitted: &Admitted, data: &[u8]) -> Result<Incoming, DropReason> {
     let Admitted { header, binding, ext_seq, .. } = *admitted;
     let transport = state.transports.get_mut(slot).ok_or(DropReason::UnknownPath)?;
     let rx = transport.rx.as_ref().ok_or(DropReason::NoKeys)?;
@@ -122,7 +122,7 @@ fn unprotect(state: &mut State, slot: u32, admitted: &Admitted, data: &[u8]) -> 
     Ok(Incoming { header, data: plain, payload_type: header.payload_type, ext_seq, payload })
 }
 
-fn accept_authentic(state: &mut State, now_ns: i64, slot: u32, admitted: &Admitted, packet: Incoming) {
+fn accept_authentic(state: &mut State, now_ns: i64, slot: TransportSlot, admitted: &Admitted, packet: Incoming) {
     let Admitted { header, binding, .. } = *admitted;
     if !admitted.is_bound {
         take_over(state, header.ssrc, binding);
@@ -170,7 +170,7 @@ fn take_over(state: &mut State, ssrc: u32, binding: Binding) {
 }
 
 /// RTX (RFC 4588 §4): the original sequence number stands in front of the payload.
-fn unwrap_rtx(state: &mut State, now_ns: i64, slot: u32, packet: Incoming) {
+fn unwrap_rtx(state: &mut State, now_ns: i64, slot: StreamSlot, packet: Incoming) {
     let Some(stream) = state.streams.get(slot) else { return };
     let Some(track) = state.tracks.get(stream.track) else { return };
     let Some(payload) = packet.payload else {
@@ -191,7 +191,7 @@ fn unwrap_rtx(state: &mut State, now_ns: i64, slot: u32, packet: Incoming) {
 }
 
 /// A packet in its own sequence space: register it, describe it, pass it on.
-fn accept(state: &mut State, now_ns: i64, slot: u32, packet: Incoming) {
+fn accept(state: &mut State, now_ns: i64, slot: StreamSlot, packet: Incoming) {
     let Some(kind) = register(state, now_ns, slot, &packet) else { return };
     let Some(stream) = state.streams.get(slot) else { return };
     if state.tracks.get(stream.track).is_none_or(|track| track.muted) {
@@ -223,7 +223,7 @@ struct Registered {
 }
 
 /// Register a packet with its stream; None when it must go no further.
-fn register(state: &mut State, now_ns: i64, slot: u32, packet: &Incoming) -> Option<Registered> {
+fn register(state: &mut State, now_ns: i64, slot: StreamSlot, packet: &Incoming) -> Option<Registered> {
     let stream = state.streams.get_mut(slot)?;
     let mut previous = stream.highest;
     let mut kind = stream.register(packet.ext_seq);
@@ -259,7 +259,7 @@ fn register(state: &mut State, now_ns: i64, slot: u32, packet: &Incoming) -> Opt
     None
 }
 
-fn register_nack(state: &mut State, now_ns: i64, slot: u32, kind: &Registered, ext_seq: i64) {
+fn register_nack(state: &mut State, now_ns: i64, slot: StreamSlot, kind: &Registered, ext_seq: i64) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
     let is_wanted = state.tracks.get(stream.track).is_some_and(|track| track.config.nack && track.is_video());
     if !is_wanted {
@@ -281,7 +281,7 @@ fn register_nack(state: &mut State, now_ns: i64, slot: u32, kind: &Registered, e
 }
 
 /// Ask the publisher for what is due. `packet_followed`: a packet beyond the newest gap is there.
-pub(crate) fn send_nack(state: &mut State, now_ns: i64, slot: u32, packet_followed: bool) {
+pub(crate) fn send_nack(state: &mut State, now_ns: i64, slot: StreamSlot, packet_followed: bool) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
     let mut seqs = Vec::new();
     stream.nack.due(now_ns, packet_followed, &mut seqs);
@@ -295,34 +295,11 @@ pub(crate) fn send_nack(state: &mut State, now_ns: i64, slot: u32, packet_follow
     }
 }
 
-fn withhold(state: &mut State, now_ns: i64, slot: u32, ext_seq: i64) {
-    remember(state, slot, || CachedPacket::Withheld { arrived_at_ns: now_ns, ext_seq });
-    let Some(stream) = state.streams.get(slot) else { return };
-    for receiver in &stream.receivers {
-        let Some(forwarder) = state.forwarders.get_mut(*receiver) else { continue };
-        let Some(transport) = state.transports.get_mut(forwarder.transport) else { continue };
-        forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
-    }
-}
-
-/// For subscriptions that begin later, and for those that are catching up.
-fn remember(state: &mut State, slot: u32, entry: impl Fn() -> CachedPacket) {
-    let Some(stream) = state.streams.get_mut(slot) else { return };
-    if stream.cache.is_on() {
-        stream.cache.add(entry());
-    }
-    for forwarder in &stream.replaying {
-        if let Some(replay) = state.forwarders.get_mut(*forwarder).and_then(|forwarder| forwarder.replay.as_mut()) {
-            replay.push(entry());
-        }
-    }
-}
-
 /// The packet with what its payload says; None when that lies.
 fn describe_packet(
     state: &mut State,
     now_ns: i64,
-    slot: u32,
+    slot: StreamSlot,
     packet: Incoming,
     payload: Span,
 ) -> Option<Arc<MediaPacket>> {
@@ -362,59 +339,4 @@ fn describe_packet(
         payload,
         primary: primary_span,
     }))
-}
-
-fn fan_out(state: &mut State, slot: u32, packet: Arc<MediaPacket>, is_newest: bool) {
-    let Some(stream) = state.streams.get_mut(slot) else { return };
-    let info = &packet.info;
-    let (temporal, spatial) = (u32::from(info.temporal), u32::from(info.spatial));
-    let has_grown = temporal > stream.top_temporal || spatial > stream.top_spatial;
-    stream.top_temporal = stream.top_temporal.max(temporal);
-    stream.top_spatial = stream.top_spatial.max(spatial);
-    if info.is_keyframe && is_newest {
-        if stream.keyframe_timestamp != Some(packet.timestamp) {
-            stream.keyframe_timestamp = Some(packet.timestamp);
-            stream.keyframes += 1;
-            stream.cache.begin();
-        }
-        let is_awaited = !stream.waiting.is_empty() || !stream.replaying.is_empty();
-        state.core.keyframes_wanted.shift_remove(&slot);
-        if is_awaited {
-            routing::begin_waiting(state, slot, &packet);
-        }
-    }
-    remember(state, slot, || CachedPacket::Media { packet: Arc::clone(&packet), is_newest });
-    forward_to_receivers(state, slot, &packet, is_newest);
-    if has_grown {
-        report_growth(state, slot);
-    }
-}
-
-fn forward_to_receivers(state: &mut State, slot: u32, packet: &Arc<MediaPacket>, is_newest: bool) {
-    let State { core, transports, tracks, streams, forwarders, blocks } = state;
-    let Some(stream) = streams.get(slot) else { return };
-    let Some(track) = tracks.get(stream.track) else { return };
-    blocks.clear();
-    for receiver in &stream.receivers {
-        let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
-        let Some(transport) = transports.get_mut(forwarder.transport) else { continue };
-        if forwarder.layers.passes_at_once(&packet.info, packet.ext_seq)
-            || routing::passes(core, forwarder, (stream, track.is_svc), packet, is_newest)
-        {
-            forwarder.forward(core, transport, packet.now_ns, packet, blocks);
-        } else {
-            forwarder.withhold(core, transport, packet.now_ns, packet);
-        }
-    }
-}
-
-/// The stream has a layer more than was known.
-fn report_growth(state: &mut State, slot: u32) {
-    let State { core, tracks, streams, forwarders, .. } = state;
-    let Some(stream) = streams.get(slot) else { return };
-    let Some(track) = tracks.get(stream.track) else { return };
-    for receiver in stream.receivers.iter().chain(&stream.replaying) {
-        let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
-        routing::report(core, forwarder, Some((stream, track.is_svc)));
-    }
 }

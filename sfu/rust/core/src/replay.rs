@@ -6,8 +6,8 @@ use crate::api::{DropReason, KEYFRAME_INTERVAL_NS};
 use crate::keyframe_cache::CachedPacket;
 use crate::packet::MediaPacket;
 use crate::routing;
+use crate::slots::ForwarderSlot;
 use crate::state::State;
-use crate::track::refresh_routes;
 
 /// Start the replays that are due, and go on with those that run.
 pub(crate) fn run_replays(state: &mut State, now_ns: i64) {
@@ -31,7 +31,7 @@ pub(crate) fn run_replays(state: &mut State, now_ns: i64) {
 }
 
 /// Begin if that can be. False: it is too early after the last time.
-fn start(state: &mut State, now_ns: i64, slot: u32) -> bool {
+fn start(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
     let Some(forwarder) = state.forwarders.get(slot) else { return true };
     let Some(stream_slot) = forwarder.desired else { return true };
     let Some(stream) = state.streams.get(stream_slot) else { return true };
@@ -55,12 +55,12 @@ fn start(state: &mut State, now_ns: i64, slot: u32) -> bool {
     forwarder.replay = replay.map(Box::new);
     forwarder.replayed_at_ns = Some(now_ns);
     let track = forwarder.track;
-    refresh_routes(state, track);
+    routing::refresh_routes(state, track);
     true
 }
 
 /// Whether the subscription is live now.
-fn go_on(state: &mut State, now_ns: i64, slot: u32) -> bool {
+fn go_on(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
     while let Some(entry) =
         state.forwarders.get_mut(slot).and_then(|forwarder| forwarder.replay.as_mut()?.next_due(now_ns))
     {
@@ -79,11 +79,11 @@ fn go_on(state: &mut State, now_ns: i64, slot: u32) -> bool {
     }
     forwarder.replay = None;
     let track = forwarder.track;
-    refresh_routes(state, track);
+    routing::refresh_routes(state, track);
     true
 }
 
-fn deliver(state: &mut State, now_ns: i64, slot: u32, packet: &Arc<MediaPacket>, is_newest: bool) {
+fn deliver(state: &mut State, now_ns: i64, slot: ForwarderSlot, packet: &Arc<MediaPacket>, is_newest: bool) {
     let State { core, transports, tracks, streams, forwarders, blocks } = state;
     let Some(forwarder) = forwarders.get_mut(slot) else { return };
     let Some(transport) = transports.get_mut(forwarder.transport) else { return };

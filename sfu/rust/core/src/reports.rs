@@ -1,6 +1,7 @@
 //! What leaves once a second per transport: receiver and sender reports (RFC 3550 §6.4), and the bitrates measured.
 
 use crate::rtcp::{build_rr, build_sdes, ns_to_short, ntp_short};
+use crate::slots::{ForwarderSlot, TransportSlot};
 use crate::state::State;
 
 /// Time between two reports of a transport.
@@ -12,7 +13,7 @@ const SDES_CHUNK_BYTES: usize = 10;
 const SPREAD: i64 = 1_000;
 
 /// Send the reports of the transport in `slot` when they are due. Transports are spread over the second by their SSRC.
-pub(crate) fn run_reports(state: &mut State, now_ns: i64, slot: u32) {
+pub(crate) fn run_reports(state: &mut State, now_ns: i64, slot: TransportSlot) {
     let Some(transport) = state.transports.get_mut(slot) else { return };
     let Some(due_ns) = transport.next_report_at_ns else {
         let share = 1 + i64::from(transport.local_ssrc) % SPREAD;
@@ -28,11 +29,10 @@ pub(crate) fn run_reports(state: &mut State, now_ns: i64, slot: u32) {
 }
 
 /// Several sender reports to a datagram, their names in one SDES behind them.
-fn send_sender_reports(state: &mut State, now_ns: i64, slot: u32) {
+fn send_sender_reports(state: &mut State, now_ns: i64, slot: TransportSlot) {
     let Some(transport) = state.transports.get_mut(slot) else { return };
     let mut reports = Vec::new();
-    // Slots of the forwarders reported on.
-    let mut names: Vec<u32> = Vec::new();
+    let mut names: Vec<ForwarderSlot> = Vec::new();
     let mut names_bytes = 0;
     for forwarder_slot in transport.forwarders.clone() {
         let Some(forwarder) = state.forwarders.get_mut(forwarder_slot) else { continue };
@@ -58,7 +58,7 @@ fn send_sender_reports(state: &mut State, now_ns: i64, slot: u32) {
     }
 }
 
-fn send_named(state: &mut State, slot: u32, mut compound: Vec<u8>, forwarders: &[u32]) {
+fn send_named(state: &mut State, slot: TransportSlot, mut compound: Vec<u8>, forwarders: &[ForwarderSlot]) {
     let configs = forwarders.iter().filter_map(|slot| state.forwarders.get(*slot)).map(|forwarder| &forwarder.config);
     let names: Vec<(u32, &str)> = configs.map(|config| (config.ssrc, config.cname.as_str())).collect();
     build_sdes(&mut compound, &names);
@@ -67,7 +67,7 @@ fn send_named(state: &mut State, slot: u32, mut compound: Vec<u8>, forwarders: &
     }
 }
 
-fn send_receiver_reports(state: &mut State, now_ns: i64, slot: u32) {
+fn send_receiver_reports(state: &mut State, now_ns: i64, slot: TransportSlot) {
     let State { core, transports, tracks, streams, .. } = state;
     let Some(transport) = transports.get_mut(slot) else { return };
     let mut blocks = Vec::new();

@@ -2,17 +2,90 @@
 
 use std::mem::take;
 
-use crate::api::{DropReason, Event, HIGHEST_LAYER, KEYFRAME_INTERVAL_NS, REPLAY_ALONE_NS};
+use crate::api::{
+    DropReason, Event, HIGHEST_LAYER, InboundLayer, KEYFRAME_INTERVAL_NS, Kind, REPLAY_ALONE_NS, TrackConfig,
+};
+use crate::core::Core;
 use crate::forwarder::Forwarder;
 use crate::layers::ACTIVE_NS;
 use crate::packet::MediaPacket;
 use crate::rtcp::build_pli;
-use crate::state::{Core, State};
+use crate::slab::Slab;
+use crate::slots::{ForwarderSlot, StreamSlot, TrackSlot, TransportSlot};
+use crate::state::State;
 use crate::stream::InboundStream;
-use crate::track::{Track, refresh_routes};
+use crate::track::Track;
+
+/// Give the track its configuration and the streams for it; returns the streams that are no more.
+pub(crate) fn configure(state: &mut State, slot: TrackSlot, config: TrackConfig) -> Vec<StreamSlot> {
+    let Some(track) = state.tracks.get_mut(slot) else { return Vec::new() };
+    let is_read_anew = config.payloads != track.config.payloads || config.extensions != track.config.extensions;
+    let cache_bytes = if config.kind == Kind::Video { config.keyframe_cache_bytes } else { 0 };
+    track.set_config(config);
+    let old = std::mem::take(&mut track.streams);
+    let layers = track.config.layers.clone();
+    let is_alone = old.len() == 1 && layers.len() == 1;
+    for (index, layer) in layers.into_iter().enumerate() {
+        let stream = stream_for(&mut state.streams, slot, index as u32, layer, &old, is_alone);
+        track.streams.push(stream);
+        if let Some(stream) = state.streams.get_mut(stream) {
+            stream.cache.set_limit(cache_bytes);
+            if is_read_anew {
+                stream.cache.clear();
+            }
+        }
+    }
+    old.into_iter().filter(|stream| !track.streams.contains(stream)).collect()
+}
+
+/// The old stream that a layer goes on with, or a new one.
+fn stream_for(
+    streams: &mut Slab<StreamSlot, InboundStream>,
+    track: TrackSlot,
+    index: u32,
+    layer: InboundLayer,
+    old: &[StreamSlot],
+    is_alone: bool,
+) -> StreamSlot {
+    let alone = is_alone && layer.rid.is_none() && layer.ssrc.is_none();
+    for slot in old {
+        let Some(stream) = streams.get_mut(*slot) else { continue };
+        let by_rid = layer.rid.is_some() && stream.config.rid == layer.rid;
+        let by_ssrc = layer.ssrc.is_some() && stream.ssrc == layer.ssrc;
+        if by_rid || by_ssrc || (alone && stream.config.rid.is_none()) {
+            stream.layer = index;
+            stream.ssrc = stream.ssrc.or(layer.ssrc);
+            stream.rtx_ssrc = stream.rtx_ssrc.or(layer.rtx_ssrc);
+            stream.config = layer;
+            return *slot;
+        }
+    }
+    streams.insert(InboundStream::new(track, index, layer))
+}
+
+/// The stream is gone: nothing points to it any more, and who got it gets nothing.
+pub(crate) fn forget_stream(state: &mut State, slot: StreamSlot) {
+    state.core.keyframes_wanted.shift_remove(&slot);
+    let Some(track_slot) = state.streams.get(slot).map(|stream| stream.track) else { return };
+    let transport = state.tracks.get(track_slot).map(|track| track.transport);
+    if let Some(transport) = transport.and_then(|slot| state.transports.get_mut(slot)) {
+        transport.unbind(slot);
+    }
+    for forwarder in forwarders_of(state, track_slot) {
+        let Some(state_of) = state.forwarders.get_mut(forwarder) else { continue };
+        state_of.timeline.forget_source(slot);
+        if state_of.desired == Some(slot) {
+            state_of.desired = None;
+        }
+        if state_of.current == Some(slot) {
+            stop(state, forwarder);
+        }
+    }
+    state.streams.remove(slot);
+}
 
 /// The best active stream that is not above the target, else the lowest active one.
-fn choose_stream(state: &State, track: &Track, target_spatial: u32) -> Option<u32> {
+fn choose_stream(state: &State, track: &Track, target_spatial: u32) -> Option<StreamSlot> {
     let is_any_fresh = track.streams.iter().any(|slot| state.streams.get(*slot).is_some_and(|one| one.is_fresh));
     let mut lowest = None;
     let mut best = None;
@@ -29,7 +102,7 @@ fn choose_stream(state: &State, track: &Track, target_spatial: u32) -> Option<u3
 }
 
 /// Work out again what a subscription should get. The caller refreshes the track's routes afterwards.
-pub(crate) fn refresh(state: &mut State, slot: u32) {
+pub(crate) fn refresh(state: &mut State, slot: ForwarderSlot) {
     let Some(forwarder) = state.forwarders.get(slot) else { return };
     let Some(track) = state.tracks.get(forwarder.track) else { return };
     let is_ready = state.transports.get(forwarder.transport).is_some_and(|transport| transport.is_ready());
@@ -60,7 +133,7 @@ pub(crate) fn refresh(state: &mut State, slot: u32) {
 }
 
 /// Whether a subscription that gets `current`, and not `stream` yet, should begin with the cached keyframe of `stream`.
-pub(crate) fn can_replay(state: &State, current: Option<u32>, stream: &InboundStream) -> bool {
+pub(crate) fn can_replay(state: &State, current: Option<StreamSlot>, stream: &InboundStream) -> bool {
     if stream.cache.first().is_none() {
         return false;
     }
@@ -68,21 +141,58 @@ pub(crate) fn can_replay(state: &State, current: Option<u32>, stream: &InboundSt
     !is_served || stream.cache.span_ns() <= REPLAY_ALONE_NS as i64
 }
 
-/// The same for every subscription of a track, and its routes.
-pub(crate) fn refresh_track(state: &mut State, slot: u32) {
+/// The same, and the routes of its track.
+pub(crate) fn refresh_one(state: &mut State, slot: ForwarderSlot) {
+    refresh(state, slot);
+    if let Some(track) = state.forwarders.get(slot).map(|forwarder| forwarder.track) {
+        refresh_routes(state, track);
+    }
+}
+
+/// The transport became able to send, or unable: its subscriptions start or stop.
+pub(crate) fn refresh_transport(state: &mut State, slot: TransportSlot) {
+    let forwarders = state.transports.get(slot).map(|one| one.forwarders.clone()).unwrap_or_default();
+    for forwarder in forwarders {
+        refresh_one(state, forwarder);
+    }
+}
+
+/// The same for every subscription of a track.
+pub(crate) fn refresh_track(state: &mut State, slot: TrackSlot) {
     for forwarder in forwarders_of(state, slot) {
         refresh(state, forwarder);
     }
     refresh_routes(state, slot);
 }
 
-/// Slots of the subscriptions of a track.
-pub(crate) fn forwarders_of(state: &State, track: u32) -> Vec<u32> {
+/// Work out again who receives and who waits for which stream of a track.
+pub(crate) fn refresh_routes(state: &mut State, slot: TrackSlot) {
+    let Some(track) = state.tracks.get(slot) else { return };
+    for stream_slot in &track.streams {
+        let Some(stream) = state.streams.get_mut(*stream_slot) else { continue };
+        stream.receivers.clear();
+        stream.waiting.clear();
+        stream.replaying.clear();
+        for forwarder_slot in &track.forwarders {
+            let Some(forwarder) = state.forwarders.get(*forwarder_slot) else { continue };
+            let is_current = forwarder.current == Some(*stream_slot);
+            if is_current {
+                let is_live = forwarder.replay.is_none();
+                if is_live { &mut stream.receivers } else { &mut stream.replaying }.push(*forwarder_slot);
+            } else if forwarder.desired == Some(*stream_slot) {
+                stream.waiting.push(*forwarder_slot);
+            }
+        }
+    }
+}
+
+/// The subscriptions of a track.
+pub(crate) fn forwarders_of(state: &State, track: TrackSlot) -> Vec<ForwarderSlot> {
     state.tracks.get(track).map(|track| track.forwarders.clone()).unwrap_or_default()
 }
 
 /// The subscription gets nothing until the next keyframe of a stream.
-pub(crate) fn stop(state: &mut State, slot: u32) {
+pub(crate) fn stop(state: &mut State, slot: ForwarderSlot) {
     if let Some(forwarder) = state.forwarders.get_mut(slot)
         && forwarder.current.take().is_some()
     {
@@ -92,7 +202,7 @@ pub(crate) fn stop(state: &mut State, slot: u32) {
 }
 
 /// The sequence of a stream begins anew: forget it, and let its receivers begin again at a keyframe.
-pub(crate) fn restart(state: &mut State, slot: u32) {
+pub(crate) fn restart(state: &mut State, slot: StreamSlot) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
     stream.reset();
     let mut receivers = take(&mut stream.receivers);
@@ -111,7 +221,7 @@ pub(crate) fn restart(state: &mut State, slot: u32) {
 }
 
 /// `packet` begins a keyframe of the stream in `slot`: everyone who waits for that goes over now, or is still catching up.
-pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket) {
+pub(crate) fn begin_waiting(state: &mut State, slot: StreamSlot, packet: &MediaPacket) {
     let Some(stream) = state.streams.get(slot) else { return };
     let track = stream.track;
     for forwarder in [&stream.waiting[..], &stream.replaying].concat() {
@@ -125,7 +235,13 @@ pub(crate) fn begin_waiting(state: &mut State, slot: u32, packet: &MediaPacket) 
 }
 
 /// The subscription goes over to `stream` with `packet`. The caller refreshes the track's routes afterwards.
-pub(crate) fn begin(state: &mut State, now_ns: i64, slot: u32, stream_slot: u32, packet: &MediaPacket) {
+pub(crate) fn begin(
+    state: &mut State,
+    now_ns: i64,
+    slot: ForwarderSlot,
+    stream_slot: StreamSlot,
+    packet: &MediaPacket,
+) {
     let Some(forwarder) = state.forwarders.get_mut(slot) else { return };
     let Some(stream) = state.streams.get(stream_slot) else { return };
     let is_svc = state.tracks.get(stream.track).is_some_and(|track| track.is_svc);
@@ -160,7 +276,7 @@ pub(crate) fn report(core: &mut Core, forwarder: &mut Forwarder, stream: Option<
 }
 
 /// Notice streams of a track that have stopped.
-pub(crate) fn refresh_activity(state: &mut State, now_ns: i64, slot: u32) {
+pub(crate) fn refresh_activity(state: &mut State, now_ns: i64, slot: TrackSlot) {
     let Some(track) = state.tracks.get(slot) else { return };
     let mut has_changed = false;
     for stream in &track.streams {
@@ -179,7 +295,7 @@ pub(crate) fn refresh_activity(state: &mut State, now_ns: i64, slot: u32) {
 
 /// Ask the publisher for a keyframe, again and again until there is one. What is asked for (by a subscriber, by command,
 /// by a broken sequence) counts until then; else it counts as long as a subscription waits.
-pub(crate) fn want_keyframe(state: &mut State, slot: u32, is_asked: bool) {
+pub(crate) fn want_keyframe(state: &mut State, slot: StreamSlot, is_asked: bool) {
     let track = state.streams.get(slot).and_then(|stream| state.tracks.get(stream.track));
     if track.is_some_and(Track::is_video) {
         *state.core.keyframes_wanted.entry(slot).or_insert(false) |= is_asked;
@@ -214,13 +330,13 @@ enum Request {
     Send(u32),
 }
 
-fn decide_request(state: &State, now_ns: i64, slot: u32, is_asked: bool) -> Request {
+fn decide_request(state: &State, now_ns: i64, slot: StreamSlot, is_asked: bool) -> Request {
     let Some(stream) = state.streams.get(slot) else { return Request::Needless };
     let Some(track) = state.tracks.get(stream.track) else { return Request::Needless };
     if stream.last_pli_at_ns.is_some_and(|last_ns| now_ns - last_ns < KEYFRAME_INTERVAL_NS as i64) {
         return Request::NotNow;
     }
-    let wants_spatial = |slot: &u32| {
+    let wants_spatial = |slot: &ForwarderSlot| {
         state.forwarders.get(*slot).is_some_and(|forwarder| forwarder.layers.wants_spatial(stream.top_spatial))
     };
     let is_awaited = is_asked || !stream.waiting.is_empty() || !stream.replaying.is_empty();
@@ -234,7 +350,7 @@ fn decide_request(state: &State, now_ns: i64, slot: u32, is_asked: bool) -> Requ
     }
 }
 
-fn send_pli(state: &mut State, now_ns: i64, slot: u32, ssrc: u32) {
+fn send_pli(state: &mut State, now_ns: i64, slot: StreamSlot, ssrc: u32) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
     stream.last_pli_at_ns = Some(now_ns);
     stream.plis_sent += 1;

@@ -45,12 +45,12 @@ fn layer_stats(state: &State, stream: &InboundStream) -> LayerStats {
 pub(crate) fn subscription_stats(forwarder: &Forwarder) -> SubscriptionStats {
     SubscriptionStats {
         subscription: forwarder.handle,
-        packets_sent: forwarder.packets_sent,
-        bytes_sent: forwarder.bytes_sent.unsigned_abs(),
-        retransmitted_packets_sent: forwarder.retransmitted,
-        nacks_received: forwarder.nacks_received,
-        nack_misses: forwarder.nack_misses,
-        plis_received: forwarder.plis_received,
+        packets_sent: forwarder.counters.packets_sent,
+        bytes_sent: forwarder.counters.bytes_sent.unsigned_abs(),
+        retransmitted_packets_sent: forwarder.counters.retransmitted,
+        nacks_received: forwarder.counters.nacks_received,
+        nack_misses: forwarder.counters.nack_misses,
+        plis_received: forwarder.counters.plis_received,
         fraction_lost: f64::from(forwarder.reports.fraction_lost) / 256.0,
         rtt_ms: forwarder.reports.rtt_ns.map(|rtt_ns| rtt_ns as f64 / NS_PER_MS),
         layer: forwarder.reported,

@@ -7,6 +7,7 @@ use crate::layers::Tops;
 use crate::nack::{MAX_GAP, NackRegister};
 use crate::reception::ReceptionStatistics;
 use crate::seqnum::extend_near;
+use crate::slots::{ForwarderSlot, TrackSlot};
 
 /// Sequence numbers below the highest in which duplicates are told from late packets.
 pub(crate) const WINDOW: i64 = 1024;
@@ -42,8 +43,7 @@ pub(crate) struct SenderReportReceived {
 /// One SSRC (with its RTX) of a track: a simulcast layer, or everything there is.
 #[derive(Debug)]
 pub(crate) struct InboundStream {
-    /// Slot of the track.
-    pub(crate) track: u32,
+    pub(crate) track: TrackSlot,
     pub(crate) layer: u32,
     pub(crate) config: InboundLayer,
     pub(crate) ssrc: Option<u32>,
@@ -60,12 +60,12 @@ pub(crate) struct InboundStream {
     sampled_at_ns: i64,
     pub(crate) clock_rate: u32,
     pub(crate) reception: ReceptionStatistics,
-    /// Slots of the subscriptions that get this stream now, in the order of their handles.
-    pub(crate) receivers: Vec<u32>,
-    /// Slots of the subscriptions that go over to this stream at its next keyframe.
-    pub(crate) waiting: Vec<u32>,
-    /// Slots of the subscriptions that get what this stream was a while ago, and are catching up.
-    pub(crate) replaying: Vec<u32>,
+    /// Subscriptions that get this stream now, in the order of their handles.
+    pub(crate) receivers: Vec<ForwarderSlot>,
+    /// Subscriptions that go over to this stream at its next keyframe.
+    pub(crate) waiting: Vec<ForwarderSlot>,
+    /// Subscriptions that get what this stream was a while ago, and are catching up.
+    pub(crate) replaying: Vec<ForwarderSlot>,
     pub(crate) cache: KeyframeCache,
     /// Highest extended sequence number; -1 before the first.
     pub(crate) highest: i64,
@@ -81,7 +81,7 @@ pub(crate) struct InboundStream {
 }
 
 impl InboundStream {
-    pub(crate) fn new(track: u32, layer: u32, config: InboundLayer) -> Self {
+    pub(crate) fn new(track: TrackSlot, layer: u32, config: InboundLayer) -> Self {
         Self {
             track,
             layer,
@@ -190,11 +190,12 @@ impl InboundStream {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slots::Slot;
 
     #[test]
     fn register_tells_new_late_duplicate_old_and_jumps() {
         for start in [0, 65_535, 1 << 32] {
-            let mut stream = InboundStream::new(0, 0, InboundLayer::default());
+            let mut stream = InboundStream::new(TrackSlot::at(0), 0, InboundLayer::default());
             for (offset, arrival) in [
                 (0, Arrival::New),
                 (0, Arrival::Duplicate),
@@ -218,7 +219,7 @@ mod tests {
     #[test]
     fn picture_ids_go_on_over_wraps() {
         for (bits, size) in [(7, 128), (15, 32_768)] {
-            let mut stream = InboundStream::new(0, 0, InboundLayer::default());
+            let mut stream = InboundStream::new(TrackSlot::at(0), 0, InboundLayer::default());
             let last = (size - 1) as u16;
             assert_eq!(stream.extend_picture(last, bits), 2 * size - 1);
             assert_eq!(stream.extend_picture(0, bits), 2 * size);

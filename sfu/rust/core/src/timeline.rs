@@ -2,6 +2,7 @@
 
 use crate::rtcp::ntp_diff_ns;
 use crate::seqnum::timestamp_diff;
+use crate::slots::StreamSlot;
 use crate::stream::SenderReportReceived;
 
 const NS_PER_S: i128 = 1_000_000_000;
@@ -11,8 +12,8 @@ pub(crate) const MAX_DISAGREEMENT_S: i128 = 2;
 /// What the timeline must know of a source that starts.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Source {
-    /// The slot of the stream.
-    pub(crate) stream: u32,
+    /// Which stream it is.
+    pub(crate) stream: StreamSlot,
     /// Timestamp units per second.
     pub(crate) clock_rate: u32,
     /// Its last sender report.
@@ -28,7 +29,7 @@ pub(crate) struct Timeline {
     pub(crate) last: u32,
     /// When it left; None before the first.
     pub(crate) last_at_ns: Option<i64>,
-    source: Option<u32>,
+    source: Option<StreamSlot>,
 }
 
 impl Timeline {
@@ -39,13 +40,13 @@ impl Timeline {
     }
 
     /// The stream lies in another slot now.
-    pub(crate) fn set_source(&mut self, stream: Option<u32>) {
+    pub(crate) fn set_source(&mut self, stream: Option<StreamSlot>) {
         self.source = stream;
     }
 
-    /// The slot of the stream that the offset is for.
+    /// The stream that the offset is for.
     #[must_use]
-    pub(crate) fn source(&self) -> Option<u32> {
+    pub(crate) fn source(&self) -> Option<StreamSlot> {
         self.source
     }
 
@@ -80,7 +81,7 @@ impl Timeline {
     }
 
     /// The stream is gone or starts its timestamps anew.
-    pub(crate) fn forget_source(&mut self, stream: u32) {
+    pub(crate) fn forget_source(&mut self, stream: StreamSlot) {
         if self.source == Some(stream) {
             self.source = None;
         }
@@ -120,13 +121,14 @@ impl Timeline {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::slots::Slot;
 
     const MS: i64 = 1_000_000;
     const S: i64 = 1_000 * MS;
 
     fn source(stream: u32, report: Option<(u64, u32)>) -> Source {
         let report = report.map(|(ntp, rtp_timestamp)| SenderReportReceived { ntp, rtp_timestamp, arrived_at_ns: 0 });
-        Source { stream, clock_rate: 90_000, report }
+        Source { stream: StreamSlot::at(stream), clock_rate: 90_000, report }
     }
 
     fn started(first: u32) -> Timeline {
@@ -169,9 +171,9 @@ mod tests {
     #[test]
     fn a_forgotten_source_starts_anew() {
         let mut timeline = started(5);
-        timeline.forget_source(2);
-        assert_eq!(timeline.source(), Some(1));
-        timeline.forget_source(1);
+        timeline.forget_source(StreamSlot::at(2));
+        assert_eq!(timeline.source(), Some(StreamSlot::at(1)));
+        timeline.forget_source(StreamSlot::at(1));
         timeline.begin(S, &source(1, None), None, 1_001);
         assert_eq!(timeline.last, 5 + 90_000);
     }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use crate::api::Path;
 use crate::packet::{MediaPacket, Span};
 use crate::pictures::{Picture, write_picture};
+use crate::slots::TransportSlot;
 use crate::srtp::SrtpContext;
 
 /// What stands in for a packet that was withheld after its number had been kept for it: one byte of padding.
@@ -15,8 +16,7 @@ const PADDING_PAYLOAD: &[u8] = &[1];
 /// The way out of a transport: its keys and its path.
 #[derive(Debug)]
 pub(crate) struct Outlet {
-    /// Slot of the transport.
-    pub(crate) destination: u32,
+    pub(crate) transport: TransportSlot,
     pub(crate) path: Path,
     pub(crate) srtp: Arc<SrtpContext>,
 }
@@ -65,9 +65,14 @@ impl Transmit {
     }
 
     /// Its transport lies in another slot now.
-    pub(crate) fn set_destination(&mut self, destination: u32) {
+    pub(crate) fn set_transport(&mut self, transport: TransportSlot) {
         let Outlet { path, srtp, .. } = &*self.outlet;
-        self.outlet = Arc::new(Outlet { destination, path: *path, srtp: Arc::clone(srtp) });
+        self.outlet = Arc::new(Outlet { transport, path: *path, srtp: Arc::clone(srtp) });
+    }
+
+    /// Whose it is.
+    pub(crate) fn transport(&self) -> TransportSlot {
+        self.outlet.transport
     }
 
     /// Where to send it.
@@ -80,7 +85,7 @@ impl Transmit {
     /// runs for UDP GSO.
     #[must_use]
     pub fn destination(&self) -> u32 {
-        self.outlet.destination
+        self.outlet.transport.number()
     }
 
     /// Bytes of the sealed datagram.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::api::{Error, MAX_PATHS, Path, SrtpKeys, TransportConfig, TransportHandle};
+use crate::core::Core;
 use crate::policing::TokenBucket;
 use crate::seqnum::{ReplayWindow, SeqExtender};
+use crate::slots::{ForwarderSlot, Slot, StreamSlot, TrackSlot, TransportSlot};
 use crate::srtp::SrtpContext;
-use crate::state::Core;
 use crate::stun::Ice;
 use crate::transmit::{Outlet, RtpOut, Transmit};
 use crate::twcc::ArrivalRecorder;
@@ -34,8 +35,7 @@ pub(crate) struct ReceiveContext {
 /// What an authenticated SSRC of a transport is: a stream's media or its RTX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Binding {
-    /// Slot of the stream.
-    pub(crate) stream: u32,
+    pub(crate) stream: StreamSlot,
     pub(crate) is_rtx: bool,
 }
 
@@ -52,7 +52,7 @@ struct Security {
 #[derive(Debug)]
 pub(crate) struct Transport {
     pub(crate) handle: TransportHandle,
-    slot: u32,
+    slot: TransportSlot,
     pub(crate) config: TransportConfig,
     pub(crate) local_ssrc: u32,
     security: Option<Security>,
@@ -67,11 +67,11 @@ pub(crate) struct Transport {
     outlet: Option<Arc<Outlet>>,
     /// Oldest first.
     pub(crate) paths: Vec<Path>,
-    /// Slots, in order of their handles.
-    pub(crate) tracks: Vec<u32>,
-    /// Slots, in order of their handles.
-    pub(crate) forwarders: Vec<u32>,
-    pub(crate) forwarders_by_ssrc: IndexMap<u32, u32>,
+    /// In order of their handles.
+    pub(crate) tracks: Vec<TrackSlot>,
+    /// In order of their handles.
+    pub(crate) forwarders: Vec<ForwarderSlot>,
+    pub(crate) forwarders_by_ssrc: IndexMap<u32, ForwarderSlot>,
     pub(crate) bindings: IndexMap<u32, Binding>,
     /// By SSRC: of tracks that were removed as well, so that nothing can be replayed when the SSRC comes back and its
     /// rollover counter is still right.
@@ -102,7 +102,7 @@ impl Transport {
     pub(crate) fn new(handle: TransportHandle, config: TransportConfig, local_ssrc: u32) -> Self {
         Self {
             handle,
-            slot: 0,
+            slot: TransportSlot::at(0),
             local_ssrc,
             security: None,
             rx: None,
@@ -136,7 +136,7 @@ impl Transport {
     }
 
     /// The slot is known once the transport lies in its table.
-    pub(crate) fn set_slot(&mut self, slot: u32) {
+    pub(crate) fn set_slot(&mut self, slot: TransportSlot) {
         self.slot = slot;
         self.refresh_outlet();
     }
@@ -171,7 +171,7 @@ impl Transport {
     fn refresh_outlet(&mut self) {
         self.outlet = match (&self.security, self.path) {
             (Some(security), Some(path)) => {
-                Some(Arc::new(Outlet { destination: self.slot, path, srtp: Arc::clone(&security.tx) }))
+                Some(Arc::new(Outlet { transport: self.slot, path, srtp: Arc::clone(&security.tx) }))
             }
             _ => None,
         };
@@ -226,7 +226,7 @@ impl Transport {
         }
         let Some(reply) = ice.answer(now_ns, path.remote, data) else { return false };
         core.checks_answered += 1;
-        core.pacer.push(Transmit::sealed(outlet, reply));
+        core.outgoing.push(Transmit::sealed(outlet, reply));
         true
     }
 
@@ -241,7 +241,7 @@ impl Transport {
         }
     }
 
-    pub(crate) fn unbind(&mut self, stream: u32) {
+    pub(crate) fn unbind(&mut self, stream: StreamSlot) {
         self.bindings.retain(|_, binding| binding.stream != stream);
     }
 
@@ -267,7 +267,7 @@ impl Transport {
     fn queue(&mut self, core: &mut Core, transmit: Transmit) {
         self.packets_sent += 1;
         self.bytes_sent += transmit.size() as u64;
-        core.pacer.push(transmit);
+        core.outgoing.push(transmit);
     }
 
     /// Queue a packet on the current path; nothing happens before keys and path are there.

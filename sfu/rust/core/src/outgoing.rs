@@ -1,20 +1,19 @@
 //! The way out: datagrams wait here until they are polled, one transport after the other.
-//!
-//! Nothing is held back for rate yet: that needs an estimate of the bandwidth.
 
 use std::collections::VecDeque;
 
+use crate::slots::TransportSlot;
 use crate::transmit::Transmit;
 
 /// What waits, in the order in which it was decided on.
 #[derive(Debug, Default)]
-pub(crate) struct Pacer {
+pub(crate) struct Outgoing {
     waiting: VecDeque<Transmit>,
     /// The transport that is being polled empty.
-    current: Option<u32>,
+    current: Option<TransportSlot>,
 }
 
-impl Pacer {
+impl Outgoing {
     pub(crate) fn push(&mut self, transmit: Transmit) {
         self.waiting.push_back(transmit);
     }
@@ -24,9 +23,9 @@ impl Pacer {
     }
 
     /// Takes what waits for these transports, in order.
-    pub(crate) fn take_of(&mut self, transports: &[u32]) -> Vec<Transmit> {
+    pub(crate) fn take_of(&mut self, transports: &[TransportSlot]) -> Vec<Transmit> {
         let waiting = std::mem::take(&mut self.waiting).into_iter();
-        let (taken, stays) = waiting.partition(|one: &Transmit| transports.contains(&one.destination()));
+        let (taken, stays) = waiting.partition(|one: &Transmit| transports.contains(&one.transport()));
         self.waiting = stays;
         self.current = None;
         taken.into()
@@ -34,10 +33,10 @@ impl Pacer {
 
     /// The next datagram: all of one transport, then all of the one that has waited longest.
     pub(crate) fn poll(&mut self) -> Option<Transmit> {
-        let current = self.current.or_else(|| self.waiting.front().map(Transmit::destination))?;
-        let position = self.waiting.iter().position(|one| one.destination() == current)?;
+        let current = self.current.or_else(|| self.waiting.front().map(Transmit::transport))?;
+        let position = self.waiting.iter().position(|one| one.transport() == current)?;
         let transmit = self.waiting.remove(position);
-        let goes_on = self.waiting.iter().skip(position).any(|one| one.destination() == current);
+        let goes_on = self.waiting.iter().skip(position).any(|one| one.transport() == current);
         self.current = goes_on.then_some(current);
         transmit
     }

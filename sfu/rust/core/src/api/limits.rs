@@ -1,0 +1,20 @@
+//! Numbers of the contract.
+
+/// Longest time between two calls of `Engine::handle_timeout` while transports exist, in ns.
+pub const TICK_NS: u64 = 10_000_000;
+/// Shortest time between two keyframe requests for one stream, in ns.
+pub const KEYFRAME_INTERVAL_NS: u64 = 500_000_000;
+/// Packets that a keyframe cache holds at most.
+pub const KEYFRAME_CACHE_PACKETS: usize = 4096;
+/// Time that a keyframe cache spans at most, in ns.
+pub const KEYFRAME_CACHE_NS: u64 = 15_000_000_000;
+/// How many times faster than they came cached packets leave.
+pub const REPLAY_SPEED: u64 = 8;
+/// Up to this span a cache is replayed without asking for a keyframe as well, in ns.
+pub const REPLAY_ALONE_NS: u64 = 1_000_000_000;
+/// Paths that one transport may have.
+pub const MAX_PATHS: usize = 4;
+/// Longest datagram that is looked at.
+pub const MAX_DATAGRAM_BYTES: usize = 1500;
+/// As a target layer: "whatever is best".
+pub const HIGHEST_LAYER: u32 = 255;

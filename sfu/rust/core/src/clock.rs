@@ -1,0 +1,56 @@
+//! What is due by the clock: requests for what is missing, replays, feedback, reports.
+
+use crate::handles::Handles;
+use crate::inbound::send_nack;
+use crate::replay::run_replays;
+use crate::reports::run_reports;
+use crate::routing;
+use crate::slots::{TrackSlot, TransportSlot};
+use crate::state::State;
+
+/// Everything that is due, in the order of the handles.
+pub(crate) fn run(state: &mut State, handles: &Handles, now_ns: i64) {
+    for track in handles.tracks.slots() {
+        run_track(state, now_ns, track);
+    }
+    run_replays(state, now_ns);
+    for transport in handles.transports.slots() {
+        run_transport(state, now_ns, transport);
+    }
+    routing::send_keyframe_requests(state, now_ns);
+}
+
+/// Layers that have stopped, and NACKs.
+fn run_track(state: &mut State, now_ns: i64, slot: TrackSlot) {
+    let Some(owner) = state.tracks.get(slot).map(|track| track.transport) else { return };
+    if state.transports.get(owner).is_none_or(|one| one.is_failed) {
+        return;
+    }
+    state.core.working_for = Some(owner);
+    let streams = state.tracks.get(slot).map_or(0, |track| track.streams.len());
+    if streams > 1 {
+        routing::refresh_activity(state, now_ns, slot);
+    }
+    for layer in 0..streams {
+        let stream = state.tracks.get(slot).and_then(|track| track.streams.get(layer)).copied();
+        if let Some(stream) = stream
+            && state.streams.get(stream).is_some_and(|stream| !stream.nack.is_empty())
+        {
+            send_nack(state, now_ns, stream, false);
+        }
+    }
+}
+
+/// Transport-wide feedback and reports.
+fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
+    let Some(transport) = state.transports.get_mut(slot).filter(|one| !one.is_failed) else { return };
+    state.core.working_for = Some(slot);
+    transport.work();
+    if transport.arrivals.is_due(now_ns) {
+        let (ours, theirs) = (transport.local_ssrc, transport.last_media_ssrc);
+        for feedback in transport.arrivals.build(now_ns, ours, theirs) {
+            transport.send_rtcp(&mut state.core, feedback);
+        }
+    }
+    run_reports(state, now_ns, slot);
+}
