@@ -1,25 +1,21 @@
-"""Which layer a subscription gets: the stream to go for, and the layers inside of it."""
+"""Which layer a subscription gets inside of a stream."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 from sfu.engine.api import HIGHEST_LAYER
-
-if TYPE_CHECKING:
-    from sfu.engine.reference.packet import MediaPacket
-    from sfu.engine.reference.stream import InboundStream
+from sfu.engine.reference.frame_info import FrameInfo
 
 ACTIVE_NS = 2_000_000_000
 """A stream whose last packet is older is not active."""
 
 
-def choose_stream(streams: Sequence[InboundStream], target_spatial: int) -> InboundStream:
-    """The best active stream that is not above the target, else the lowest active one. One is always active."""
-    active = [stream for stream in streams if stream.is_active]
-    fitting = [stream for stream in active if stream.layer <= target_spatial]
-    return fitting[-1] if fitting else active[0]
+class Tops(NamedTuple):
+    """What the filter must know of a stream: the highest layers seen."""
+
+    spatial: int
+    temporal: int
 
 
 class LayerFilter:
@@ -62,22 +58,20 @@ class LayerFilter:
         self.pending = False
         self.raised_at = -1
 
-    def wants_spatial(self, stream: InboundStream) -> bool:
+    def wants_spatial(self, top_spatial: int) -> bool:
         """Whether a spatial layer that is there is wanted and not let through: it needs a keyframe."""
-        return self.max_spatial < min(self.target_spatial, stream.top_spatial)
+        return self.max_spatial < min(self.target_spatial, top_spatial)
 
-    def passes(self, packet: MediaPacket, stream: InboundStream, *, is_newest: bool) -> bool:
+    def passes(self, info: FrameInfo, ext_seq: int, stream: Tops, *, is_newest: bool) -> bool:
         """Whether the packet goes out, after moving the limits where this packet lets them move."""
-        info = packet.info
         if info.starts_frame and is_newest:
-            self._move(packet, stream)
+            self._move(info, ext_seq, stream)
         if info.temporal > self.max_temporal or info.spatial > self.max_spatial:
             return False
         # A straggler of a frame that was withheld before the way up must not come out alone.
-        return packet.ext_seq >= self.raised_at or info.temporal <= self._temporal_before
+        return ext_seq >= self.raised_at or info.temporal <= self._temporal_before
 
-    def _move(self, packet: MediaPacket, stream: InboundStream) -> None:
-        info = packet.info
+    def _move(self, info: FrameInfo, ext_seq: int, stream: Tops) -> None:
         if info.is_keyframe:
             self.begin()
             return
@@ -86,13 +80,13 @@ class LayerFilter:
             self.max_spatial = min(self.max_spatial, self.target_spatial)
         if self.max_temporal < info.temporal <= self.target_temporal and info.switching_point:
             self._temporal_before = self.max_temporal
-            self.raised_at = packet.ext_seq
+            self.raised_at = ext_seq
             self.max_temporal = info.temporal
         if self.max_spatial + 1 == info.spatial <= self.target_spatial and info.spatial_switching_point:
             self.max_spatial = info.spatial
         # Above the highest layer there is nothing to wait for.
-        if self.max_temporal >= stream.top_temporal and self.target_temporal > self.max_temporal:
+        if self.max_temporal >= stream.temporal and self.target_temporal > self.max_temporal:
             self.max_temporal = self.target_temporal
-        if self.max_spatial >= stream.top_spatial and self.target_spatial > self.max_spatial:
+        if self.max_spatial >= stream.spatial and self.target_spatial > self.max_spatial:
             self.max_spatial = self.target_spatial
         self.pending = (self.max_spatial, self.max_temporal) != (self.target_spatial, self.target_temporal)

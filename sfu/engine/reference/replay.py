@@ -4,64 +4,77 @@ from __future__ import annotations
 
 from sfu.engine.api import KEYFRAME_INTERVAL_NS
 from sfu.engine.reference import routing
-from sfu.engine.reference.core import Core
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.keyframe_cache import Replay
+from sfu.engine.reference.packet import MediaPacket
+from sfu.engine.reference.state import State
+from sfu.engine.reference.stream import InboundStream
 
 
-def run_replays(core: Core, now_ns: int) -> None:
+def run_replays(state: State, now_ns: int) -> None:
     """Start the replays that are due, and go on with those that run."""
-    for forwarder in list(core.replays):
-        transport = forwarder.transport
+    replays = state.core.replays
+    for handle in list(replays):
+        forwarder = state.forwarders[handle]
+        transport = state.transports[forwarder.transport]
         if transport.is_failed:
-            del core.replays[forwarder]
+            del replays[handle]
             continue
-        core.working_for = transport
+        state.core.working_for = transport.handle
         transport.work()
-        is_waiting = forwarder.desired is not forwarder.current and not _start(core, now_ns, forwarder)
-        is_over = forwarder.replay is None or _go_on(core, now_ns, forwarder)
+        is_waiting = forwarder.desired != forwarder.current and not _start(state, now_ns, forwarder)
+        is_over = forwarder.replay is None or _go_on(state, now_ns, forwarder)
         if is_over and not is_waiting:
-            del core.replays[forwarder]
+            del replays[handle]
 
 
-def _start(core: Core, now_ns: int, forwarder: Forwarder) -> bool:
+def _start(state: State, now_ns: int, forwarder: Forwarder) -> bool:
     """Begin if that can be. False: it is too early after the last time."""
-    stream = forwarder.desired
-    if stream is None:
+    if forwarder.desired is None:
         return True
+    stream = state.streams[forwarder.desired]
     last_ns = forwarder.replayed_at_ns
     if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
         return False
     first = stream.cache.first
-    if first is None or not routing.can_replay(forwarder, stream):
+    if first is None or not routing.can_replay(state, forwarder.current, stream):
         # Void by now: it takes a keyframe after all.
-        routing.want_keyframe(core, stream)
-    elif first.payload_type not in forwarder.payloads:
-        core.drops["no_payload_for_subscriber"] += 1
+        routing.want_keyframe(state, stream)
+    elif not forwarder.knows(first.payload_type):
+        state.core.drops["no_payload_for_subscriber"] += 1
     else:
-        forwarder.replayed_at_ns = now_ns
-        forwarder.begin(now_ns, stream, first)
+        routing.begin(state, now_ns, forwarder, stream, first)
         forwarder.replay = Replay(now_ns, first, stream.cache.entries)
-        routing.report(core, forwarder)
-        stream.track.refresh_routes()
+        forwarder.replayed_at_ns = now_ns
+        routing.refresh_routes(state, state.tracks[forwarder.track])
     return True
 
 
-def _go_on(core: Core, now_ns: int, forwarder: Forwarder) -> bool:
+def _go_on(state: State, now_ns: int, forwarder: Forwarder) -> bool:
     """Whether the subscription is live now."""
-    replay, stream = forwarder.replay, forwarder.current
-    if replay is None or stream is None:
+    replay = forwarder.replay
+    if replay is None or forwarder.current is None:
         return True
+    stream = state.streams[forwarder.current]
     while (entry := replay.next_due(now_ns)) is not None:
-        packet = entry.packet
-        if packet is None:
-            forwarder.withhold_seq(now_ns, entry.ext_seq)
-        elif routing.passes(core, forwarder, stream, packet, is_newest=entry.is_newest):
-            forwarder.forward(now_ns, packet)
+        if entry.packet is None:
+            transport = state.transports[forwarder.transport]
+            forwarder.withhold_seq(state.core, transport, now_ns, entry.ext_seq)
         else:
-            forwarder.withhold(now_ns, packet)
+            _deliver(state, now_ns, forwarder, stream, entry.packet, is_newest=entry.is_newest)
     if replay.entries:
         return False
     forwarder.replay = None
-    stream.track.refresh_routes()
+    routing.refresh_routes(state, state.tracks[forwarder.track])
     return True
+
+
+def _deliver(
+    state: State, now_ns: int, forwarder: Forwarder, stream: InboundStream, packet: MediaPacket, *, is_newest: bool
+) -> None:
+    core, transport = state.core, state.transports[forwarder.transport]
+    is_svc = state.tracks[stream.track].is_svc
+    if routing.passes(core, forwarder, stream, packet, is_svc=is_svc, is_newest=is_newest):
+        forwarder.forward(core, transport, now_ns, packet)
+    else:
+        forwarder.withhold(core, transport, now_ns, packet)

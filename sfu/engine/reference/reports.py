@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sfu.engine.reference.rtcp import build_rr, build_sdes, ns_to_short, ntp_short
+from sfu.engine.reference.state import State
 from sfu.engine.reference.transport import Transport
 
 REPORT_INTERVAL_NS = 1_000_000_000
@@ -13,7 +14,7 @@ _SDES_CHUNK_BYTES = 10
 _SPREAD = 1_000
 
 
-def run_reports(now_ns: int, transport: Transport) -> None:
+def run_reports(state: State, now_ns: int, transport: Transport) -> None:
     """Send the reports of `transport` when they are due. Transports are spread over the second by their SSRC."""
     due_ns = transport.next_report_at_ns
     if due_ns is None:
@@ -22,36 +23,38 @@ def run_reports(now_ns: int, transport: Transport) -> None:
     if now_ns < due_ns:
         return
     transport.next_report_at_ns = max(due_ns + REPORT_INTERVAL_NS, now_ns + REPORT_INTERVAL_NS // 2)
-    _send_receiver_reports(now_ns, transport)
-    _send_sender_reports(now_ns, transport)
+    _send_receiver_reports(state, now_ns, transport)
+    _send_sender_reports(state, now_ns, transport)
 
 
-def _send_sender_reports(now_ns: int, transport: Transport) -> None:
+def _send_sender_reports(state: State, now_ns: int, transport: Transport) -> None:
     """Several sender reports to a datagram, their names in one SDES behind them."""
     reports = b""
     names: list[tuple[int, str]] = []
     names_bytes = 0
-    for forwarder in transport.forwarders.values():
+    for handle in transport.forwarders:
+        forwarder = state.forwarders[handle]
         forwarder.sample_bitrate()
-        report = forwarder.build_sender_report(now_ns)
+        stream = None if forwarder.current is None else state.streams[forwarder.current]
+        report = forwarder.build_sender_report(now_ns, stream)
         if not report:
             continue
         chunk_bytes = len(forwarder.config.cname.encode()) + _SDES_CHUNK_BYTES
         too_long = len(reports) + len(report) + names_bytes + chunk_bytes > _MAX_COMPOUND_BYTES
         if names and (too_long or len(names) == _MAX_REPORTS):
-            transport.send_rtcp(reports + build_sdes(names))
+            transport.send_rtcp(state.core, reports + build_sdes(names))
             reports, names, names_bytes = b"", [], 0
         reports += report
         names.append((forwarder.ssrc, forwarder.config.cname))
         names_bytes += chunk_bytes
     if names:
-        transport.send_rtcp(reports + build_sdes(names))
+        transport.send_rtcp(state.core, reports + build_sdes(names))
 
 
-def _send_receiver_reports(now_ns: int, transport: Transport) -> None:
+def _send_receiver_reports(state: State, now_ns: int, transport: Transport) -> None:
     blocks = []
-    for track in transport.tracks.values():
-        for stream in track.streams:
+    for handle in transport.tracks:
+        for stream in state.streams_of(state.tracks[handle]):
             stream.sample_bitrate(now_ns)
             if stream.ssrc is None or stream.highest < 0:
                 continue
@@ -63,4 +66,4 @@ def _send_receiver_reports(now_ns: int, transport: Transport) -> None:
             blocks.append(stream.reception.report(stream.ssrc, lsr, dlsr))
     if blocks:
         ssrc = transport.local_ssrc
-        transport.send_rtcp(build_rr(ssrc, blocks) + build_sdes([(ssrc, f"{ssrc:08x}")]))
+        transport.send_rtcp(state.core, build_rr(ssrc, blocks) + build_sdes([(ssrc, f"{ssrc:08x}")]))

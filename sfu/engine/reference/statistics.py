@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from sfu.engine.api import LayerStats, SubscriptionStats, TrackStats, TransportStats
 from sfu.engine.reference.forwarder import Forwarder
+from sfu.engine.reference.state import State
 from sfu.engine.reference.stream import InboundStream
 from sfu.engine.reference.track import Track
 from sfu.engine.reference.transport import Transport
@@ -24,11 +25,11 @@ def transport_stats(transport: Transport) -> TransportStats:
     )
 
 
-def track_stats(track: Track) -> TrackStats:
-    return TrackStats(track.handle, [_layer_stats(stream) for stream in track.streams])
+def track_stats(state: State, track: Track) -> TrackStats:
+    return TrackStats(track.handle, [_layer_stats(state, stream) for stream in state.streams_of(track)])
 
 
-def _layer_stats(stream: InboundStream) -> LayerStats:
+def _layer_stats(state: State, stream: InboundStream) -> LayerStats:
     reception = stream.reception
     return LayerStats(
         layer=stream.layer,
@@ -41,7 +42,7 @@ def _layer_stats(stream: InboundStream) -> LayerStats:
         plis_sent=stream.plis_sent,
         keyframes_received=stream.keyframes,
         bitrate_bps=stream.bitrate_bps,
-        active=stream.is_active,
+        active=state.is_active(stream),
     )
 
 

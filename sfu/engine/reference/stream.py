@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from sfu.engine.api import InboundLayer
 from sfu.engine.reference.frame_info import CodecState
 from sfu.engine.reference.keyframe_cache import KeyframeCache
+from sfu.engine.reference.layers import Tops
 from sfu.engine.reference.nack import MAX_GAP, NackRegister
 from sfu.engine.reference.reception import ReceptionStatistics
-
-if TYPE_CHECKING:
-    from sfu.engine.reference.forwarder import Forwarder
-    from sfu.engine.reference.track import Track
+from sfu.engine.reference.slots import StreamSlot
+from sfu.ids import SubscriptionHandle, TrackHandle
 
 WINDOW = 1024
 """Sequence numbers below the highest in which duplicates are told from late packets."""
@@ -61,6 +58,7 @@ class InboundStream:
         "rtx_ssrc",
         "seen",
         "sender_report",
+        "slot",
         "ssrc",
         "started",
         "top_spatial",
@@ -69,7 +67,8 @@ class InboundStream:
         "waiting",
     )
 
-    def __init__(self, track: Track, layer: int, config: InboundLayer) -> None:
+    def __init__(self, slot: StreamSlot, track: TrackHandle, layer: int, config: InboundLayer) -> None:
+        self.slot = slot
         self.track = track
         self.layer = layer
         self.config = config
@@ -87,11 +86,11 @@ class InboundStream:
         self._sampled_at_ns = 0
         self.clock_rate = 90_000
         self.reception = ReceptionStatistics()
-        self.receivers: list[Forwarder] = []
+        self.receivers: list[SubscriptionHandle] = []
         """Subscriptions that get this stream now, in the order of their handles."""
-        self.waiting: list[Forwarder] = []
+        self.waiting: list[SubscriptionHandle] = []
         """Subscriptions that go over to this stream at its next keyframe."""
-        self.replaying: list[Forwarder] = []
+        self.replaying: list[SubscriptionHandle] = []
         """Subscriptions that get what this stream was a while ago, and are catching up."""
         self.cache = KeyframeCache()
         self.reset()
@@ -110,9 +109,8 @@ class InboundStream:
         self.cache.clear()
 
     @property
-    def is_active(self) -> bool:
-        """Younger than 2 s, or no better off than the others."""
-        return self.is_fresh or not any(stream.is_fresh for stream in self.track.streams)
+    def tops(self) -> Tops:
+        return Tops(self.top_spatial, self.top_temporal)
 
     def register(self, ext_seq: int) -> int:
         """Tell what `ext_seq` is, and remember it if it is `NEW` or `LATE`: `DUPLICATE`, `TOO_OLD`, or `RESET` for a

@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
 from sfu.engine.reference.consent import Ice
+from sfu.engine.reference.core import Core
 from sfu.engine.reference.policing import TokenBucket
 from sfu.engine.reference.seqnum import ReplayWindow, SeqExtender
+from sfu.engine.reference.slots import StreamSlot
 from sfu.engine.reference.srtp import SrtpContext
 from sfu.engine.reference.twcc import ArrivalRecorder
-
-if TYPE_CHECKING:
-    from sfu.engine.reference.core import Core
-    from sfu.engine.reference.forwarder import Forwarder
-    from sfu.engine.reference.stream import InboundStream
-    from sfu.engine.reference.track import Track
-    from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
+from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 
 REPLAY_WINDOW = 1024
 MAX_RETIRED_SSRCS = 4096
@@ -47,7 +43,7 @@ class Binding:
 
     __slots__ = ("context", "is_rtx", "stream")
 
-    def __init__(self, stream: InboundStream, is_rtx: bool, context: ReceiveContext) -> None:
+    def __init__(self, stream: StreamSlot, is_rtx: bool, context: ReceiveContext) -> None:
         self.stream = stream
         self.is_rtx = is_rtx
         self.context = context
@@ -64,7 +60,6 @@ class Transport:
         "bytes_sent",
         "config",
         "contexts",
-        "core",
         "declared",
         "forwarders",
         "forwarders_by_ssrc",
@@ -91,11 +86,10 @@ class Transport:
         "tx",
     )
 
-    def __init__(self, core: Core, handle: TransportHandle, config: TransportConfig) -> None:
-        self.core = core
+    def __init__(self, handle: TransportHandle, config: TransportConfig, local_ssrc: int) -> None:
         self.handle = handle
         self.config = config
-        self.local_ssrc = core.random.next_bits(32)
+        self.local_ssrc = local_ssrc
         self.keys: SrtpKeys | None = None
         self.rx: SrtpContext | None = None
         self.tx: SrtpContext | None = None
@@ -108,12 +102,13 @@ class Transport:
         self.paths: dict[Path, None] = {}
         self.queue: deque[Transmit] = deque()
         """Datagrams that wait for `poll_transmit`."""
-        self.tracks: dict[TrackHandle, Track] = {}
-        self.forwarders: dict[SubscriptionHandle, Forwarder] = {}
-        self.forwarders_by_ssrc: dict[int, Forwarder] = {}
+        self.tracks: list[TrackHandle] = []
+        self.forwarders: list[SubscriptionHandle] = []
+        self.forwarders_by_ssrc: dict[int, SubscriptionHandle] = {}
         self.bindings: dict[int, Binding] = {}
         self.contexts: dict[int, ReceiveContext] = {}
-        self.declared: dict[int, tuple[InboundStream, bool]] = {}
+        self.declared: dict[int, tuple[StreamSlot, bool]] = {}
+        """(stream, is RTX) by SSRC. The first track to name one has it."""
         self.has_mid = False
         self.packet_bucket = TokenBucket(config.max_packets_per_s)
         self.bit_bucket = TokenBucket(config.max_bitrate_bps)
@@ -174,38 +169,31 @@ class Transport:
         if len(self.contexts) > 2 * self.config.max_ssrcs:
             del self.contexts[next(old for old in self.contexts if old not in self.bindings)]
 
-    def unbind(self, stream: InboundStream) -> None:
-        for ssrc in [ssrc for ssrc, binding in self.bindings.items() if binding.stream is stream]:
+    def unbind(self, stream: StreamSlot) -> None:
+        for ssrc in [ssrc for ssrc, binding in self.bindings.items() if binding.stream == stream]:
             del self.bindings[ssrc]
-
-    def refresh_declared(self) -> None:
-        """Work out again which SSRCs and MIDs the tracks declare. The first track to name an SSRC has it."""
-        self.declared.clear()
-        self.has_mid = False
-        for track in self.tracks.values():
-            self.has_mid = self.has_mid or bool(track.mid_id)
-            for stream in track.streams:
-                if stream.config.ssrc is not None:
-                    self.declared.setdefault(stream.config.ssrc, (stream, False))
-                if stream.config.rtx_ssrc is not None:
-                    self.declared.setdefault(stream.config.rtx_ssrc, (stream, True))
 
     def retire_ssrc(self, ssrc: int, last: RetiredSsrc) -> None:
         self.retired_ssrcs[ssrc] = last
         if len(self.retired_ssrcs) > MAX_RETIRED_SSRCS:
             del self.retired_ssrcs[next(iter(self.retired_ssrcs))]
 
-    def send(self, data: bytes) -> None:
+    def send(self, core: Core, data: bytes) -> None:
         """Queue a protected datagram on the current path."""
         path = self.path
         if path is not None:
             self.packets_sent += 1
             self.bytes_sent += len(data)
-            self._queue(Transmit(path, data))
+            self._queue(core, Transmit(path, data))
 
-    def _queue(self, transmit: Transmit) -> None:
+    def send_rtp(self, core: Core, header: bytes, payload: bytes, ssrc: int, ext_seq: int) -> None:
+        """Protect and queue an RTP packet; nothing happens before keys and path are there."""
+        if self.tx is not None:
+            self.send(core, self.tx.protect_rtp(header, payload, ssrc, ext_seq))
+
+    def _queue(self, core: Core, transmit: Transmit) -> None:
         if not self.queue:
-            self.core.pacer.add(self.queue)
+            core.outgoing.add(self.queue)
         self.queue.append(transmit)
 
     def work(self) -> None:
@@ -213,20 +201,20 @@ class Transport:
         if self.is_faulty:
             raise RuntimeError("a fault that a test asked for")
 
-    def answer_check(self, now_ns: int, path: Path, data: bytes) -> bool:
+    def answer_check(self, core: Core, now_ns: int, path: Path, data: bytes) -> bool:
         """Answer a binding request on the path that media takes; False: the control plane has to look at it."""
         if self.ice is None or self.tx is None or path != self.path:
             return False
         reply = self.ice.answer(now_ns, path.remote, data)
         if reply is None:
             return False
-        self.core.checks_answered += 1
-        self._queue(Transmit(path, reply))
+        core.checks_answered += 1
+        self._queue(core, Transmit(path, reply))
         return True
 
-    def send_rtcp(self, compound: bytes) -> None:
+    def send_rtcp(self, core: Core, compound: bytes) -> None:
         """Protect and queue a compound RTCP packet; nothing happens before keys and path are there."""
         if self.tx is not None and self.path is not None:
             data = self.tx.protect_rtcp(compound)
             if data is not None:
-                self.send(data)
+                self.send(core, data)

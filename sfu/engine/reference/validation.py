@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 from sfu.engine.api import SubscriptionConfig, TrackConfig, TransportConfig
-from sfu.engine.reference.transport import Transport
 from sfu.errors import EngineError
 
 _MAX_SSRC = 0xFFFF_FFFF
@@ -41,9 +40,8 @@ def check_track(config: TrackConfig) -> None:
     _check_extensions(config.extensions.values())
 
 
-def check_subscription(transport: Transport, config: SubscriptionConfig) -> None:
-    """Raises as well when another subscription of the transport has the SSRC: nonces would repeat."""
-    taken = {ssrc for one in transport.forwarders.values() for ssrc in (one.config.ssrc, one.config.rtx_ssrc)}
+def check_subscription(config: SubscriptionConfig, taken: Container[int | None]) -> None:
+    """Raises as well when another subscription of the transport has one of the SSRCs (`taken`): nonces would repeat."""
     ssrcs = [ssrc for ssrc in (config.ssrc, config.rtx_ssrc) if ssrc is not None]
     if not all(0 <= ssrc <= _MAX_SSRC for ssrc in ssrcs) or len(set(ssrcs)) != len(ssrcs):
         _refuse("SSRCs are different and have 32 bits")

@@ -1,7 +1,7 @@
 """The way out: one queue per transport, emptied one after the other.
 
 Packets of one transport leave together, so that whoever owns the socket can hand the kernel a run of them at once
-(UDP GSO). Nothing is held back for rate yet: that needs an estimate of the bandwidth.
+(UDP GSO).
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections import deque
 from sfu.engine.api import Transmit
 
 
-class Pacer:
+class Outgoing:
     """Queues that have something to send, in the order in which they got it."""
 
     __slots__ = ("_waiting",)

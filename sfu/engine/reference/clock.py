@@ -1,0 +1,46 @@
+"""What is due by the clock: requests for what is missing, replays, feedback, reports."""
+
+from __future__ import annotations
+
+from sfu.engine.reference import routing
+from sfu.engine.reference.inbound import send_nack
+from sfu.engine.reference.replay import run_replays
+from sfu.engine.reference.reports import run_reports
+from sfu.engine.reference.state import State
+from sfu.engine.reference.track import Track
+from sfu.engine.reference.transport import Transport
+
+
+def run(state: State, now_ns: int) -> None:
+    """Everything that is due, in the order of the handles."""
+    for track in state.tracks.values():
+        _run_track(state, now_ns, track)
+    run_replays(state, now_ns)
+    for transport in state.transports.values():
+        _run_transport(state, now_ns, transport)
+    routing.send_keyframe_requests(state, now_ns)
+
+
+def _run_track(state: State, now_ns: int, track: Track) -> None:
+    """Layers that have stopped, and NACKs."""
+    if state.transports[track.transport].is_failed:
+        return
+    state.core.working_for = track.transport
+    if len(track.streams) > 1:
+        routing.refresh_activity(state, now_ns, track)
+    for slot in track.streams:
+        stream = state.streams[slot]
+        if stream.nack:
+            send_nack(state, now_ns, stream, packet_followed=False)
+
+
+def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
+    """Transport-wide feedback and reports."""
+    if transport.is_failed:
+        return
+    state.core.working_for = transport.handle
+    transport.work()
+    if transport.arrivals.is_due(now_ns):
+        for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
+            transport.send_rtcp(state.core, feedback)
+    run_reports(state, now_ns, transport)
