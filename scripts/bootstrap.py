@@ -147,6 +147,7 @@ def ensure_browser() -> None:
 def ensure_servers() -> None:
     missing = [] if shutil.which("turnserver") else ["coturn"]
     missing += [] if has_gstreamer() else GSTREAMER
+    missing += [] if shutil.which("firefox-esr") or shutil.which("firefox") else ["firefox-esr"]
     if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and not shutil.which("initdb"):
         missing.append("postgresql")
     if missing:

@@ -18,6 +18,7 @@ export default defineConfig({
   server: {
     proxy: {
       "/api": server,
+      "/readyz": server,
       "/rtc": { target: server, ws: true },
     },
   },

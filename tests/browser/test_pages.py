@@ -74,32 +74,6 @@ async def test_a_lost_server_is_told_and_the_call_comes_back(open_tab: OpenTab, 
     await ada.expect_moving("Bob")
 
 
-async def test_a_server_that_ends_leaves_a_page_that_says_so(room: str) -> None:
-    server = ServerProcess()
-    await server.start()
-    async with async_playwright() as playwright:
-        browser = await launch(playwright)
-        tab = await (await Tab.open(browser, server.url)).join(room, "Ada")
-        await tab.expect_moving("Ada")
-        assert await server.stop() == 0
-        await expect(tab.get("disconnected-page")).to_be_visible(timeout=60_000)
-        await expect(tab.get("disconnected-page").locator("p").first).not_to_be_empty()
-        await browser.close()
-    server.assert_healthy()
-
-
-async def test_a_killed_server_shows_reconnecting_and_then_gives_up_with_a_sentence(room: str) -> None:
-    server = ServerProcess()
-    await server.start()
-    async with async_playwright() as playwright:
-        browser = await launch(playwright)
-        tab = await (await Tab.open(browser, server.url)).join(room, "Ada")
-        await tab.expect_moving("Ada")
-        await server.kill()
-        await expect(tab.get("banner-reconnecting")).to_be_visible(timeout=60_000)
-        await browser.close()
-
-
 async def test_pages_carry_a_strict_policy(open_tab: OpenTab) -> None:
     tab = await open_tab()
     for path in ("/", "/r/den"):

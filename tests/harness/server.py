@@ -118,7 +118,9 @@ class ServerProcess:
         return self._process.pid
 
     async def start(self) -> None:
-        """Return when the ready line was printed; raise with the log when the process ended before."""
+        """Return when the ready line was printed; raise with the log when the process ended before. May be called again
+        after `stop` or `kill`: the same ports, the same data."""
+        self._ready.clear()
         flags = [part for key, value in self.ports.flags().items() for part in (f"--{key.replace('_', '-')}", value)]
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-X", "dev", "-c", "import sys; from signaling.cli import main; sys.exit(main())",

@@ -7,6 +7,7 @@ import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/landing.css";
 import "./styles/lobby.css";
+import "./styles/controls.css";
 import "./styles/call.css";
 import "./styles/panels.css";
 

@@ -4,14 +4,16 @@ import { useTranslation } from "react-i18next";
 import type { Chat } from "../hooks/useChat";
 import { type ChatMessage, continues, MAX_MESSAGE_LENGTH } from "../lib/chat";
 import { splitLinks } from "../lib/links";
+import type { Visit } from "../lib/visit";
 import { Panel } from "./Panel";
 
 interface Props {
   chat: Chat;
+  visit: Visit;
   onClose: () => void;
 }
 
-export function ChatPanel({ chat, onClose }: Props) {
+export function ChatPanel({ chat, visit, onClose }: Props) {
   const { t } = useTranslation();
   const list = useRef<HTMLDivElement>(null);
   const { messages } = chat;
@@ -37,7 +39,7 @@ export function ChatPanel({ chat, onClose }: Props) {
           />
         ))}
       </div>
-      <Composer onSend={chat.send} />
+      <Composer visit={visit} onSend={chat.send} />
     </Panel>
   );
 }
@@ -73,9 +75,9 @@ function Message({ message, head }: { message: ChatMessage; head: boolean }) {
   );
 }
 
-function Composer({ onSend }: { onSend: (text: string) => Promise<void> }) {
+function Composer({ visit, onSend }: { visit: Visit; onSend: (text: string) => Promise<void> }) {
   const { t } = useTranslation();
-  const [text, setText] = useState("");
+  const [text, setText] = useState(visit.state.draft);
   const [failed, setFailed] = useState(false);
   const [sending, setSending] = useState(false);
   const input = useRef<HTMLTextAreaElement>(null);
@@ -84,12 +86,17 @@ function Composer({ onSend }: { onSend: (text: string) => Promise<void> }) {
     input.current?.focus();
   }, []);
 
+  const write = (draft: string) => {
+    setText(draft);
+    visit.note({ draft });
+  };
+
   const send = async () => {
     if (text.trim() === "" || sending) return;
     setSending(true);
     try {
       await onSend(text);
-      setText("");
+      write("");
       setFailed(false);
     } catch {
       setFailed(true);
@@ -129,7 +136,7 @@ function Composer({ onSend }: { onSend: (text: string) => Promise<void> }) {
           placeholder={t("chat.placeholder")}
           value={text}
           onChange={(event) => {
-            setText(event.target.value);
+            write(event.target.value);
           }}
           onKeyDown={onKey}
         />

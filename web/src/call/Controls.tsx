@@ -14,49 +14,25 @@ import {
 } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import type { OwnMedia } from "../hooks/useOwnMedia";
+import type { View } from "../hooks/useView";
 import { canShareScreen } from "../lib/devices";
 import { keyOf, type Shortcut } from "../lib/shortcuts";
-import type { PanelName } from "./Panel";
 
 interface Props {
   media: OwnMedia;
-  panel: PanelName | null;
-  unread: number;
-  onToggleChat: () => void;
-  onTogglePeople: () => void;
+  /** Without a connection, what is sent later can be chosen; a screen cannot be shared. */
+  away: boolean;
+  view: View;
   onSettings: () => void;
   onLeave: () => void;
 }
 
-export function Controls({ media, panel, unread, onToggleChat, onTogglePeople, onSettings, onLeave }: Props) {
+export function Controls({ media, away, view, onSettings, onLeave }: Props) {
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
-      <OwnControls media={media} />
-      <div className="control-group">
-        <Control
-          testId="toggle-chat"
-          icon={MessageSquare}
-          label={unread > 0 ? t("call.chatUnread", { count: unread }) : t("call.chat")}
-          tip={t("call.chat")}
-          shortcut="chat"
-          pressed={panel === "chat"}
-          look={panel === "chat" ? "on" : ""}
-          badge={unread}
-          onClick={onToggleChat}
-        />
-        <Control
-          testId="toggle-people"
-          icon={Users}
-          label={t("people.title")}
-          tip={t("people.title")}
-          shortcut="people"
-          pressed={panel === "people"}
-          look={panel === "people" ? "on" : ""}
-          onClick={onTogglePeople}
-        />
-        <Control testId="open-settings" icon={Settings} label={t("call.settings")} tip={t("call.settings")} onClick={onSettings} />
-      </div>
+      <OwnControls media={media} away={away} />
+      <PanelControls view={view} onSettings={onSettings} />
       <button
         type="button"
         className="round leave"
@@ -72,7 +48,38 @@ export function Controls({ media, panel, unread, onToggleChat, onTogglePeople, o
   );
 }
 
-function OwnControls({ media }: { media: OwnMedia }) {
+function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">) {
+  const { t } = useTranslation();
+  const { panel, unread } = view;
+  return (
+    <div className="control-group">
+      <Control
+        testId="toggle-chat"
+        icon={MessageSquare}
+        label={unread > 0 ? t("call.chatUnread", { count: unread }) : t("call.chat")}
+        tip={t("call.chat")}
+        shortcut="chat"
+        pressed={panel === "chat"}
+        look={panel === "chat" ? "on" : ""}
+        badge={unread}
+        onClick={view.toggleChat}
+      />
+      <Control
+        testId="toggle-people"
+        icon={Users}
+        label={t("people.title")}
+        tip={t("people.title")}
+        shortcut="people"
+        pressed={panel === "people"}
+        look={panel === "people" ? "on" : ""}
+        onClick={view.togglePeople}
+      />
+      <Control testId="open-settings" icon={Settings} label={t("call.settings")} tip={t("call.settings")} onClick={onSettings} />
+    </div>
+  );
+}
+
+function OwnControls({ media, away }: { media: OwnMedia; away: boolean }) {
   const { t } = useTranslation();
   return (
     <div className="control-group">
@@ -108,6 +115,7 @@ function OwnControls({ media }: { media: OwnMedia }) {
           pressed={media.screenOn}
           look={media.screenOn ? "on" : ""}
           busy={media.busy.has(Track.Source.ScreenShare)}
+          disabled={away}
           onClick={media.toggleScreen}
         />
       )}
@@ -125,10 +133,11 @@ interface ControlProps {
   look?: "" | "on" | "off";
   busy?: boolean;
   badge?: number;
+  disabled?: boolean;
   onClick: () => void;
 }
 
-function Control({ testId, icon: Icon, label, tip, shortcut, pressed, look = "", busy = false, badge = 0, onClick }: ControlProps) {
+function Control({ testId, icon: Icon, label, tip, shortcut, pressed, look = "", busy = false, badge = 0, disabled, onClick }: ControlProps) {
   return (
     <button
       type="button"
@@ -137,6 +146,7 @@ function Control({ testId, icon: Icon, label, tip, shortcut, pressed, look = "",
       aria-label={label}
       aria-pressed={pressed}
       aria-busy={busy}
+      disabled={disabled}
       aria-keyshortcuts={shortcut === undefined ? undefined : keyOf(shortcut)}
       data-tip={shortcut === undefined ? tip : `${tip} (${keyOf(shortcut)})`}
       onClick={onClick}

@@ -6,8 +6,8 @@ import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
 import { useDevices } from "../hooks/useDevices";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
-import { savePrefs } from "../lib/prefs";
 import { keyOf, type Shortcut } from "../lib/shortcuts";
+import type { Visit } from "../lib/visit";
 
 const SHORTCUTS: readonly Shortcut[] = ["mic", "camera", "screen", "chat", "people", "layout"];
 const PREF_OF = { videoinput: "cameraId", audioinput: "micId", audiooutput: "speakerId" } as const;
@@ -19,11 +19,12 @@ const SOURCE_OF = {
 
 interface Props {
   room: Room;
+  visit: Visit;
   onClose: () => void;
   onProblem: (source: Track.Source, problem: DeviceProblem) => void;
 }
 
-export function SettingsDialog({ room, onClose, onProblem }: Props) {
+export function SettingsDialog({ room, visit, onClose, onProblem }: Props) {
   const { t } = useTranslation();
   const dialog = useRef<HTMLDialogElement>(null);
 
@@ -57,7 +58,7 @@ export function SettingsDialog({ room, onClose, onProblem }: Props) {
             <X size={20} aria-hidden />
           </button>
         </header>
-        <CallDevices room={room} onProblem={onProblem} />
+        <CallDevices room={room} visit={visit} onProblem={onProblem} />
         <div className="settings-line">
           <span>{t("settings.language")}</span>
           <LangSwitch />
@@ -80,7 +81,7 @@ export function SettingsDialog({ room, onClose, onProblem }: Props) {
   );
 }
 
-function CallDevices({ room, onProblem }: Pick<Props, "room" | "onProblem">) {
+function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | "onProblem">) {
   const { t } = useTranslation();
   const devices = useDevices(room);
   const [chosen, setChosen] = useState(() => ({
@@ -91,7 +92,7 @@ function CallDevices({ room, onProblem }: Pick<Props, "room" | "onProblem">) {
 
   const choose = async (kind: MediaDeviceKind, deviceId: string) => {
     setChosen((old) => ({ ...old, [kind]: deviceId }));
-    savePrefs({ [PREF_OF[kind]]: deviceId });
+    visit.choose({ [PREF_OF[kind]]: deviceId });
     try {
       await room.switchActiveDevice(kind, deviceId);
     } catch (error) {

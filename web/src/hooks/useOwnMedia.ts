@@ -1,7 +1,7 @@
-import { type Room, Track } from "livekit-client";
-import { useCallback, useState } from "react";
+import { ConnectionState, type Room, Track } from "livekit-client";
+import { useCallback, useState, useSyncExternalStore } from "react";
 import { type DeviceProblem, deviceProblem } from "../lib/devices";
-import { savePrefs } from "../lib/prefs";
+import type { Visit } from "../lib/visit";
 import { usePerson } from "./usePerson";
 
 export interface OwnMedia {
@@ -15,9 +15,20 @@ export interface OwnMedia {
   toggleScreen: () => void;
 }
 
-/** One's own microphone, camera and screen, and their switches. */
-export function useOwnMedia(room: Room, onProblem: (source: Track.Source, problem: DeviceProblem) => void): OwnMedia {
+/**
+ * One's own microphone, camera and screen, and their switches. A `pending` source is being sent for the first time:
+ * until it is, its switch shows and changes what is wanted.
+ */
+export function useOwnMedia(
+  room: Room,
+  visit: Visit,
+  pending: ReadonlySet<Track.Source>,
+  onProblem: (source: Track.Source, problem: DeviceProblem) => void,
+): OwnMedia {
   const me = usePerson(room.localParticipant);
+  const wanted = useSyncExternalStore(visit.subscribe, visit.snapshot);
+  const micOn = pending.has(Track.Source.Microphone) ? wanted.micOn : me.micOn;
+  const cameraOn = pending.has(Track.Source.Camera) ? wanted.cameraOn : me.cameraOn;
   const [busy, setBusy] = useState<ReadonlySet<Track.Source>>(new Set());
 
   const change = useCallback(
@@ -29,25 +40,30 @@ export function useOwnMedia(room: Room, onProblem: (source: Track.Source, proble
         // Closing the browser's window picker is a choice, not a fault.
         const cancelled = source === Track.Source.ScreenShare && isCancelled(error);
         if (!cancelled) onProblem(source, deviceProblem(error));
+        // What could not be switched on now must not come on by itself after a rejoin.
+        if (source === Track.Source.Microphone) visit.note({ micOn: room.localParticipant.isMicrophoneEnabled });
+        if (source === Track.Source.Camera) visit.note({ cameraOn: room.localParticipant.isCameraEnabled });
       } finally {
         setBusy((old) => new Set([...old].filter((entry) => entry !== source)));
       }
     },
-    [onProblem],
+    [room, visit, onProblem],
   );
 
   const toggleMic = () => {
     if (busy.has(Track.Source.Microphone)) return;
-    savePrefs({ micOn: !me.micOn });
-    void change(Track.Source.Microphone, () => room.localParticipant.setMicrophoneEnabled(!me.micOn));
+    visit.choose({ micOn: !micOn });
+    if (pending.has(Track.Source.Microphone)) return;
+    void change(Track.Source.Microphone, () => room.localParticipant.setMicrophoneEnabled(!micOn));
   };
   const toggleCamera = () => {
     if (busy.has(Track.Source.Camera)) return;
-    savePrefs({ cameraOn: !me.cameraOn });
-    void change(Track.Source.Camera, () => room.localParticipant.setCameraEnabled(!me.cameraOn));
+    visit.choose({ cameraOn: !cameraOn });
+    if (pending.has(Track.Source.Camera)) return;
+    void change(Track.Source.Camera, () => room.localParticipant.setCameraEnabled(!cameraOn));
   };
   const toggleScreen = () => {
-    if (busy.has(Track.Source.ScreenShare)) return;
+    if (busy.has(Track.Source.ScreenShare) || room.state === ConnectionState.Disconnected) return;
     const options = { audio: true, contentHint: "detail", surfaceSwitching: "include" } as const;
     void change(Track.Source.ScreenShare, () =>
       room.localParticipant.setScreenShareEnabled(!me.sharing, me.sharing ? undefined : options),
@@ -55,8 +71,8 @@ export function useOwnMedia(room: Room, onProblem: (source: Track.Source, proble
   };
 
   return {
-    micOn: me.micOn,
-    cameraOn: me.cameraOn,
+    micOn,
+    cameraOn,
     screenOn: me.sharing,
     busy,
     toggleMic,

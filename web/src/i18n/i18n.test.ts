@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { END_REASONS, JOIN_PROBLEMS } from "../lib/call";
+import { isAwayReason } from "../lib/comeback";
 import en from "./en.json";
 import { LANGUAGES, pickLanguage } from "./index";
 import zhCN from "./zh-CN.json";
@@ -57,6 +58,10 @@ describe.each(LANGUAGES)("%s", (language) => {
     for (const reason of END_REASONS) {
       expect(texts.has(`ended.${reason}.title`)).toBe(true);
       expect(texts.has(`ended.${reason}.text`)).toBe(true);
+    }
+    for (const reason of [...END_REASONS.filter(isAwayReason), "offline"]) {
+      expect(texts.has(`away.${reason}.title`)).toBe(true);
+      expect(texts.has(`away.${reason}.text`)).toBe(true);
     }
     for (const device of ["camera", "mic"]) {
       for (const problem of ["denied", "missing", "busy", "insecure", "unknown"]) {

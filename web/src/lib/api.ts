@@ -66,6 +66,16 @@ export async function fetchConfig(): Promise<ServerConfig> {
   return { name: text(body.name) || "Ting", version: text(body.version) };
 }
 
+/** Whether the server takes calls now. Never throws. */
+export async function isServerReady(): Promise<boolean> {
+  try {
+    const init = { cache: "no-store", credentials: "omit", signal: AbortSignal.timeout(TIMEOUT_MS) } as const;
+    return (await fetch("/readyz", init)).ok;
+  } catch {
+    return false;
+  }
+}
+
 /** Null when nobody has opened the room yet. */
 export async function fetchRoom(room: string): Promise<RoomSummary | null> {
   try {

@@ -64,31 +64,42 @@ export async function connectRoom(room: Room, roomName: string, choices: JoinCho
   await room.connect(signalUrl(admission.url, window.location), admission.token);
 }
 
+export interface PublishEvents {
+  /** A device that could not be opened or sent: the call goes on without it. */
+  onProblem: (source: Track.Source, error: unknown) => void;
+  /** This source is sent, or is not going to be. */
+  onSettled: (source: Track.Source) => void;
+}
+
 /**
- * Sends the device check's tracks; without them (a rejoin) opens the devices anew. `onProblem` hears of each device
- * that could not be opened or sent: the call goes on without it.
+ * Sends the device check's tracks; without them (a rejoin) opens the devices anew. `choices` is asked before and after
+ * each: what is switched off meanwhile is not sent.
  */
 export async function publishChoices(
   room: Room,
-  choices: JoinChoices,
+  choices: () => Pick<JoinChoices, "micOn" | "cameraOn">,
   tracks: readonly LocalTrack[],
-  onProblem: (source: Track.Source, error: unknown) => void,
+  { onProblem, onSettled }: PublishEvents,
 ): Promise<void> {
   const me = room.localParticipant;
   const ready = new Map(tracks.map((track) => [track.source, track]));
-  const send = async (source: Track.Source, wanted: boolean, enable: () => Promise<unknown>) => {
+  const send = async (source: Track.Source, wanted: () => boolean, enable: (on: boolean) => Promise<unknown>) => {
     const track = ready.get(source);
     try {
-      if (track !== undefined) await me.publishTrack(track);
-      else if (wanted) await enable();
+      if (!wanted()) track?.stop();
+      else if (track !== undefined) await me.publishTrack(track);
+      else await enable(true);
+      if (!wanted()) await enable(false);
     } catch (error) {
       track?.stop();
       onProblem(source, error);
+    } finally {
+      onSettled(source);
     }
   };
   await Promise.all([
-    send(Track.Source.Microphone, choices.micOn, () => me.setMicrophoneEnabled(true)),
-    send(Track.Source.Camera, choices.cameraOn, () => me.setCameraEnabled(true)),
+    send(Track.Source.Microphone, () => choices().micOn, (on) => me.setMicrophoneEnabled(on)),
+    send(Track.Source.Camera, () => choices().cameraOn, (on) => me.setCameraEnabled(on)),
   ]);
 }
 

@@ -8,26 +8,27 @@ import { LevelMeter } from "../components/LevelMeter";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
 import { fetchRoom, type ServerConfig } from "../lib/api";
-import type { JoinChoices, JoinProblem } from "../lib/call";
+import type { JoinProblem } from "../lib/call";
 import { canChooseSpeaker } from "../lib/devices";
-import { loadPrefs, savePrefs } from "../lib/prefs";
 import { Preview, type PreviewState } from "../lib/preview";
 import { navigate } from "../lib/router";
+import type { Visit, VisitState } from "../lib/visit";
 
 interface Props {
   config: ServerConfig;
   roomName: string;
+  visit: Visit;
   joining: boolean;
   problem: JoinProblem | null;
-  onJoin: (choices: JoinChoices, preview: Preview) => void;
+  onJoin: (preview: Preview) => void;
 }
 
 /** The device check: how one looks and sounds, before anybody else does. */
-export function Lobby({ config, roomName, joining, problem, onJoin }: Props) {
+export function Lobby({ config, roomName, visit, joining, problem, onJoin }: Props) {
   const { t } = useTranslation();
-  const [prefs, setPrefs] = useState(loadPrefs);
+  const chosen = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [nameMissing, setNameMissing] = useState(false);
-  const [preview] = useState(() => new Preview(prefs));
+  const [preview] = useState(() => new Preview(visit.state));
   const media = useSyncExternalStore(preview.subscribe, preview.snapshot);
 
   useEffect(() => {
@@ -37,19 +38,19 @@ export function Lobby({ config, roomName, joining, problem, onJoin }: Props) {
     };
   }, [preview]);
 
-  const change = (part: Partial<typeof prefs>) => {
-    setPrefs((old) => ({ ...old, ...part }));
-    savePrefs(part);
+  const change = (part: Partial<VisitState>) => {
+    visit.choose(part);
   };
 
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    const name = prefs.name.trim();
+    const name = chosen.name.trim();
     setNameMissing(name === "");
     if (name === "") return;
-    const choices = { ...prefs, name, cameraOn: media.cameraOn, micOn: media.micOn };
-    savePrefs({ name });
-    onJoin(choices, preview);
+    visit.choose({ name });
+    // A device that did not open is off, which is no choice for the next visit.
+    visit.note({ cameraOn: media.cameraOn, micOn: media.micOn });
+    onJoin(preview);
   };
 
   return (
@@ -60,7 +61,7 @@ export function Lobby({ config, roomName, joining, problem, onJoin }: Props) {
       </header>
       <main className="lobby-main">
         <section className="lobby-media">
-          <PreviewBox media={media} preview={preview} name={prefs.name} onToggle={change} />
+          <PreviewBox media={media} preview={preview} name={chosen.name} onToggle={change} />
           <DeviceProblems media={media} />
         </section>
         <form className="card lobby-form" onSubmit={submit} noValidate>
@@ -69,14 +70,14 @@ export function Lobby({ config, roomName, joining, problem, onJoin }: Props) {
             <RoomLine roomName={roomName} />
           </div>
           <NameField
-            value={prefs.name}
+            value={chosen.name}
             missing={nameMissing}
             onChange={(name) => {
               change({ name });
               setNameMissing(false);
             }}
           />
-          <Devices media={media} preview={preview} prefs={prefs} onChange={change} />
+          <Devices media={media} preview={preview} prefs={chosen} onChange={change} />
           {problem !== null && (
             <p className="problem boxed" role="alert" data-testid="join-problem">
               <TriangleAlert size={18} aria-hidden />

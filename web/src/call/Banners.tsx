@@ -1,0 +1,44 @@
+import { useConnectionState } from "@livekit/components-react";
+import { ConnectionState, type Room, RoomEvent } from "livekit-client";
+import { LoaderCircle, Volume2 } from "lucide-react";
+import { useEffect, useState } from "react";
+import { useTranslation } from "react-i18next";
+
+/** What one should know of the call as a whole, above the pictures. */
+export function Banners({ room }: { room: Room }) {
+  const { t } = useTranslation();
+  const state = useConnectionState(room);
+  const soundHeld = useSoundHeld(room);
+  const reconnecting = state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting;
+  return (
+    <div className="banners" role="status">
+      {reconnecting && (
+        <p className="banner warn" data-testid="banner-reconnecting">
+          <LoaderCircle size={18} className="spin" aria-hidden />
+          {t("call.reconnecting")}
+        </p>
+      )}
+      {soundHeld && (
+        <button type="button" className="banner" data-testid="enable-sound" onClick={() => void room.startAudio()}>
+          <Volume2 size={18} aria-hidden />
+          {t("call.enableSound")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Whether the browser waits for a click before it plays sound. */
+function useSoundHeld(room: Room): boolean {
+  const [held, setHeld] = useState(!room.canPlaybackAudio);
+  useEffect(() => {
+    const update = () => {
+      setHeld(!room.canPlaybackAudio);
+    };
+    room.on(RoomEvent.AudioPlaybackStatusChanged, update);
+    return () => {
+      room.off(RoomEvent.AudioPlaybackStatusChanged, update);
+    };
+  }, [room]);
+  return held;
+}

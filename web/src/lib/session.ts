@@ -1,0 +1,198 @@
+/** One visit's way through the app: device check, call, away while the server cannot be reached, and the end. */
+
+import {
+  type DisconnectReason,
+  type LocalTrack,
+  type Participant,
+  type Room,
+  RoomEvent,
+  Track,
+  type TrackPublication,
+} from "livekit-client";
+import { isServerReady } from "./api";
+import { connectRoom, createRoom, type EndReason, endReason, type JoinProblem, joinProblem, publishChoices } from "./call";
+import { type AwayReason, comesBack, isAwayReason, pauseMs } from "./comeback";
+import { deviceProblem, type OwnDeviceProblem } from "./devices";
+import { rememberRoom } from "./prefs";
+import type { Visit } from "./visit";
+
+export interface InCall {
+  kind: "call";
+  room: Room;
+  problems: readonly OwnDeviceProblem[];
+  /** Sources that are not sent yet: their switches say what is wanted. */
+  pending: ReadonlySet<Track.Source>;
+  /** Why there is no connection now, while the session tries to come back by itself. */
+  away: AwayReason | null;
+}
+
+export type Phase = { kind: "lobby" } | InCall | { kind: "ended"; reason: EndReason | null };
+
+export interface SessionState {
+  phase: Phase;
+  joining: boolean;
+  problem: JoinProblem | null;
+}
+
+const DEVICES: ReadonlySet<Track.Source> = new Set([Track.Source.Microphone, Track.Source.Camera]);
+
+/** What a session does outside of itself; tests give their own. */
+export const OUTSIDE = { createRoom, connectRoom, publishChoices, isServerReady };
+
+export class Session {
+  state: SessionState = { phase: { kind: "lobby" }, joining: false, problem: null };
+  private readonly listeners = new Set<() => void>();
+  /** The room that is entered or was entered last; a change of it makes everything of the one before late. */
+  private active: Room | null = null;
+  private wake: () => void = () => undefined;
+
+  constructor(
+    private readonly roomName: string,
+    private readonly visit: Visit,
+    private readonly outside = OUTSIDE,
+  ) {}
+
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  readonly snapshot = (): SessionState => this.state;
+
+  /** Into the call with the tracks that `take` hands over, or with devices opened anew. */
+  async join(take: () => LocalTrack[] = () => []): Promise<void> {
+    if (this.active !== null) return;
+    const room = this.outside.createRoom(this.visit.state);
+    this.active = room;
+    this.update({ joining: true, problem: null });
+    try {
+      await this.outside.connectRoom(room, this.roomName, this.visit.state);
+    } catch (error) {
+      if (this.active !== room) return;
+      this.active = null;
+      this.update({ joining: false, problem: joinProblem(error) });
+      return;
+    }
+    await this.adopt(room, take);
+  }
+
+  leave(): void {
+    const room = this.active;
+    if (room === null) return;
+    this.end(null);
+    void room.disconnect();
+  }
+
+  /** When the page goes: as `leave`, and nobody looks any more. */
+  dispose(): void {
+    const room = this.active;
+    this.active = null;
+    this.wake();
+    void room?.disconnect();
+  }
+
+  /** While away: do not wait for the next try. */
+  readonly tryNow = (): void => {
+    this.wake();
+  };
+
+  private async adopt(room: Room, take: () => LocalTrack[]): Promise<void> {
+    // The page was left while the connection was being made.
+    if (this.active !== room) {
+      await room.disconnect();
+      return;
+    }
+    room.on(RoomEvent.Disconnected, (reason?: DisconnectReason) => {
+      if (this.active !== room) return;
+      const why = endReason(reason);
+      if (isAwayReason(why)) void this.comeBack(room, why);
+      else this.end(why);
+    });
+    this.noteMutes(room);
+    rememberRoom(this.roomName);
+    this.update({ joining: false, phase: { kind: "call", room, problems: [], pending: DEVICES, away: null } });
+    // The choices of now: devices may have been switched off while the connection was being made.
+    await this.outside.publishChoices(room, this.visit.snapshot, take(), {
+      onProblem: (source, error) => {
+        // What failed because the server went away is not the device's fault, and is tried again.
+        if (this.isAway(room)) return;
+        this.noteState(source, false);
+        const found = { source, problem: deviceProblem(error) };
+        this.updateCall(room, ({ problems }) => ({ problems: [...problems, found] }));
+      },
+      onSettled: (source) => {
+        if (this.isAway(room)) return;
+        this.updateCall(room, ({ pending }) => ({ pending: new Set([...pending].filter((entry) => entry !== source)) }));
+      },
+    });
+  }
+
+  private async comeBack(lost: Room, reason: AwayReason): Promise<void> {
+    this.updateCall(lost, () => ({ away: reason, pending: DEVICES }));
+    for (let attempt = 0; this.active === lost; attempt++) {
+      if (await this.pause(pauseMs(attempt))) attempt = 0;
+      if (this.active !== lost || !(await this.outside.isServerReady())) continue;
+      const room = this.outside.createRoom(this.visit.state);
+      try {
+        await this.outside.connectRoom(room, this.roomName, this.visit.state);
+      } catch (error) {
+        const problem = joinProblem(error);
+        if (this.active !== lost || comesBack(problem)) continue;
+        this.end(reason);
+        this.update({ problem });
+        return;
+      }
+      if (this.active === lost) this.active = room;
+      await this.adopt(room, () => []);
+      return;
+    }
+  }
+
+  /** Whether it was ended early, by `wake`. */
+  private pause(ms: number): Promise<boolean> {
+    return new Promise((resolve) => {
+      const timer = setTimeout(() => {
+        resolve(false);
+      }, ms);
+      this.wake = () => {
+        clearTimeout(timer);
+        resolve(true);
+      };
+    });
+  }
+
+  private end(reason: EndReason | null): void {
+    this.active = null;
+    this.wake();
+    this.update({ joining: false, phase: { kind: "ended", reason } });
+  }
+
+  /** Whoever switched a device off, the person or a host: it stays off on every way back. */
+  private noteMutes(room: Room): void {
+    const note = (on: boolean) => (publication: TrackPublication, participant: Participant) => {
+      if (participant.isLocal) this.noteState(publication.source, on);
+    };
+    room.on(RoomEvent.TrackMuted, note(false));
+    room.on(RoomEvent.TrackUnmuted, note(true));
+  }
+
+  private noteState(source: Track.Source, on: boolean): void {
+    if (source === Track.Source.Microphone) this.visit.note({ micOn: on });
+    if (source === Track.Source.Camera) this.visit.note({ cameraOn: on });
+  }
+
+  private isAway(room: Room): boolean {
+    const { phase } = this.state;
+    return phase.kind !== "call" || phase.room !== room || phase.away !== null;
+  }
+
+  private updateCall(room: Room, change: (old: InCall) => Partial<InCall>): void {
+    const { phase } = this.state;
+    if (phase.kind === "call" && phase.room === room) this.update({ phase: { ...phase, ...change(phase) } });
+  }
+
+  private update(change: Partial<SessionState>): void {
+    this.state = { ...this.state, ...change };
+    for (const listener of this.listeners) listener();
+  }
+}
