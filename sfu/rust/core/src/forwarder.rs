@@ -199,8 +199,7 @@ impl Forwarder {
         let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
         let ssrc = self.config.ssrc;
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
-        let seq = ext_seq as u16;
-        let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number };
+        let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
         let block = blocks.get(packet, &self.plan, now_ns).map(|block| &block[..]);
         let header = self.header.forwarded(&fields, packet, &self.plan, block);
         self.counters.packets_sent += 1;

@@ -7,7 +7,7 @@ use std::os::fd::{AsRawFd, RawFd};
 use parking_lot::Mutex;
 use ting_core::api::{Event, Path};
 
-use crate::socket::EventFd;
+use crate::waiting::EventFd;
 
 /// STUN, DTLS and TCP frames that may wait for the event loop. Their senders repeat what is lost.
 const MAX_WAITING_DATAGRAMS: usize = 4096;
@@ -91,7 +91,7 @@ impl AsRawFd for Notices {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::socket::wait;
+    use crate::waiting::wait;
 
     fn stun(index: u8) -> Notice {
         let address = "127.0.0.1:9".parse().unwrap();

@@ -10,13 +10,17 @@ mod engine;
 mod events;
 mod faults;
 mod floor;
+mod groups;
 mod hold;
 mod lanes;
 mod load;
 mod outbox;
 mod runtime;
+mod sending;
 mod shards;
+mod shared;
 mod socket;
+mod waiting;
 mod worker;
 
 use pyo3::prelude::*;

@@ -14,8 +14,9 @@ use crate::convert;
 use crate::engine::PacketEngine;
 use crate::events::Notice;
 use crate::faults;
+use crate::shared::Shared;
 use crate::socket::{UdpSocket, parse_address};
-use crate::worker::{Shared, run};
+use crate::worker::run;
 
 /// A bound, non-blocking UDP socket: file descriptor, address, port.
 type BoundSocket = (RawFd, String, u16);

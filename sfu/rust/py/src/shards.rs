@@ -11,6 +11,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use ting_core::api::{AudioLevel, EngineStats, Error, Path, SubscriptionConfig, TrackHandle, TransportConfig};
 use ting_core::engine::Engine;
 
+use crate::groups::Groups;
 use crate::lanes::Lanes;
 
 /// Parts of the table of paths; threads that read different parts do not touch the same cache line.
@@ -40,46 +41,6 @@ impl Kind {
             Self::Transport => engine.has_transport(handle),
             Self::Track => engine.has_track(handle),
             Self::Subscription => engine.has_subscription(handle),
-        }
-    }
-}
-
-/// Which engine a group lives in, and how many transports it has.
-#[derive(Default)]
-struct Groups {
-    homes: HashMap<u64, (usize, usize)>,
-    transports: Vec<usize>,
-    /// The ways out of the engines, once there is a runtime.
-    lanes: Arc<[Lanes]>,
-}
-
-impl Groups {
-    /// The engine of a group; for a new one that with the fewest transports.
-    fn home_for(&self, group: u64) -> usize {
-        let home = self.homes.get(&group).map(|home| home.0).or_else(|| {
-            let counts = self.transports.iter().enumerate();
-            counts.min_by_key(|(_, count)| **count).map(|(index, _)| index)
-        });
-        home.unwrap_or(0)
-    }
-
-    fn add(&mut self, group: u64, home: usize, transports: usize) {
-        let entry = self.homes.entry(group).or_insert((home, 0));
-        entry.1 = entry.1.saturating_add(transports);
-        if let Some(count) = self.transports.get_mut(home) {
-            *count = count.saturating_add(transports);
-        }
-    }
-
-    fn remove(&mut self, group: u64, transports: usize) {
-        let Some(entry) = self.homes.get_mut(&group) else { return };
-        entry.1 = entry.1.saturating_sub(transports);
-        let home = entry.0;
-        if entry.1 == 0 {
-            self.homes.remove(&group);
-        }
-        if let Some(count) = self.transports.get_mut(home) {
-            *count = count.saturating_sub(transports);
         }
     }
 }

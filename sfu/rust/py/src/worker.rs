@@ -4,44 +4,27 @@
 //! lock. A large fan-out waits in its lanes until the socket has nothing more (`hold`), and is offered to threads that
 //! are idle, lane by lane.
 
-use std::collections::VecDeque;
 use std::os::fd::AsRawFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 
-use parking_lot::{Mutex, MutexGuard};
+use parking_lot::MutexGuard;
 use ting_core::api::{Path, Protocol, TICK_NS};
 use ting_core::engine::Engine;
 use ting_core::transmit::Transmit;
 
-use crate::counters::Counters;
-use crate::events::{Notice, Notices};
-use crate::faults;
+use crate::events::Notice;
 use crate::hold::{Hold, LARGE_FAN_OUT};
-use crate::lanes::{Lane, Lanes};
-use crate::outbox::{Outbox, Ports};
-use crate::shards::Shards;
-use crate::socket::{EventFd, RECEIVE_MESSAGES, ReceiveBatch, UdpSocket, now_ns, wait};
-
-/// Frames from TCP connections that may wait for the engine.
-const MAX_WAITING_FRAMES: usize = 4096;
+use crate::sending::LaneSender;
+use crate::shared::{Shared, ThreadState};
+use crate::socket::{RECEIVE_MESSAGES, ReceiveBatch, UdpSocket};
+use crate::waiting::{now_ns, wait};
 /// Transmits after which a batch is sent before the rest of it is looked at: bounds memory and delay.
 const MAX_PENDING_TRANSMITS: usize = 16_384;
-/// Transmits of one decision from which on other threads are asked to help: they take longer to send than a thread takes
-/// to wake up.
-const HANDOVER_TRANSMITS: usize = 96;
-/// Lanes for each thread that could empty one: the more, the more evenly the work is spread.
-const LANES_PER_THREAD: usize = 2;
-/// More lanes would make short runs of `sendmmsg`.
-const MAX_LANES: usize = 16;
 /// Batches taken from one socket before the others and the clock get their turn.
 const BATCHES_PER_TURN: usize = 4;
 /// A thread that is awake anyway gives an engine its time up to this long before that is due, in ns: while media flows,
 /// nobody has to wake up for the clock alone.
 const EARLY_NS: u64 = TICK_NS / 2;
-/// Shortest time between two notices of a panic, in ns. All are counted.
-const FAULT_INTERVAL_NS: u64 = 1_000_000_000;
 
 /// Which engine knows a path, as it was after so many moves.
 #[derive(Clone, Copy)]
@@ -51,100 +34,6 @@ struct Found {
     moves: u64,
 }
 
-/// What one thread has of its own.
-pub(crate) struct ThreadState {
-    /// One per local address; those of the first thread at least.
-    pub(crate) sockets: Vec<UdpSocket>,
-    /// Figures.
-    pub(crate) counters: Counters,
-    wake: EventFd,
-    /// It waits and would take a lane.
-    idle: AtomicBool,
-    /// (engine, lane) to look at.
-    offers: Mutex<Vec<(usize, usize)>>,
-}
-
-/// What the engine's threads share with Python.
-pub(crate) struct Shared {
-    /// The engines. Commands take one between two batches.
-    pub(crate) shards: Arc<Shards>,
-    /// At least one.
-    pub(crate) threads: Vec<ThreadState>,
-    /// To the event loop.
-    pub(crate) notices: Notices,
-    lanes: Arc<[Lanes]>,
-    frames: Mutex<VecDeque<(Path, Vec<u8>)>>,
-    max_hold_ns: u64,
-    stop: AtomicBool,
-    last_fault_at_ns: AtomicU64,
-}
-
-impl Shared {
-    /// For `run` to work on: one thread for each element of `sockets`. `max_queued` datagrams may wait in one lane, and a
-    /// large fan-out for `max_hold_ns`.
-    pub(crate) fn new(
-        shards: Arc<Shards>,
-        sockets: Vec<Vec<UdpSocket>>,
-        max_queued: usize,
-        max_hold_ns: u64,
-    ) -> std::io::Result<Self> {
-        let count = if sockets.len() > 1 { sockets.len().saturating_mul(LANES_PER_THREAD).min(MAX_LANES) } else { 1 };
-        let lanes: Arc<[Lanes]> = (0..shards.len()).map(|_| Lanes::new(count, max_queued)).collect();
-        shards.set_lanes(Arc::clone(&lanes));
-        let mut threads = Vec::with_capacity(sockets.len());
-        for sockets in sockets {
-            threads.push(ThreadState {
-                sockets,
-                counters: Counters::default(),
-                wake: EventFd::new()?,
-                idle: AtomicBool::new(false),
-                offers: Mutex::new(Vec::new()),
-            });
-        }
-        Ok(Self {
-            shards,
-            threads,
-            notices: Notices::new()?,
-            lanes,
-            frames: Mutex::new(VecDeque::new()),
-            max_hold_ns,
-            stop: AtomicBool::new(false),
-            last_fault_at_ns: AtomicU64::new(0),
-        })
-    }
-
-    /// The first thread: it has a socket for every address, and does what is nobody's in particular.
-    pub(crate) fn first(&self) -> Option<&ThreadState> {
-        self.threads.first()
-    }
-
-    /// Look at the engines again.
-    pub(crate) fn wake(&self) {
-        for thread in &self.threads {
-            thread.wake.signal();
-        }
-    }
-
-    /// Let `run` return.
-    pub(crate) fn stop(&self) {
-        self.stop.store(true, Ordering::Release);
-        self.wake();
-    }
-
-    /// Hand a frame of a TCP connection to the engine; it is counted and dropped when too many wait.
-    pub(crate) fn push_frame(&self, path: Path, data: &[u8]) {
-        let Some(first) = self.first() else { return };
-        let mut frames = self.frames.lock();
-        if frames.len() >= MAX_WAITING_FRAMES {
-            first.counters.tcp_frames_dropped.add(1);
-            return;
-        }
-        frames.push_back((path, data.to_vec()));
-        drop(frames);
-        first.wake.signal();
-    }
-}
-
 /// The loop of thread `index`. Returns after `Shared::stop`.
 pub(crate) fn run(shared: &Shared, index: usize) {
     let Some(mut worker) = Worker::new(shared, index) else { return };
@@ -152,7 +41,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
     let mut batch = ReceiveBatch::new();
     let fds = std::iter::once(own.wake.as_raw_fd()).chain(own.sockets.iter().map(AsRawFd::as_raw_fd));
     let mut entries: Vec<libc::pollfd> = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
-    while !shared.stop.load(Ordering::Acquire) {
+    while !shared.is_stopped() {
         let due_at_ns = [worker.handle_timeout(), worker.send_held()].into_iter().flatten().min();
         own.idle.store(true, Ordering::Release);
         wait(&mut entries, due_at_ns.map(|due| due.saturating_sub(now_ns())));
@@ -160,7 +49,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
         let ready = |entry: &libc::pollfd| entry.revents != 0;
         if entries.first().is_some_and(ready) {
             own.wake.clear();
-            worker.take_offers();
+            worker.sender.take_offers();
             if index == 0 {
                 worker.handle_frames();
             }
@@ -177,10 +66,9 @@ struct Worker<'a> {
     shared: &'a Shared,
     own: &'a ThreadState,
     index: usize,
-    outbox: Outbox,
+    sender: LaneSender<'a>,
     transmits: Vec<Transmit>,
     notices: Vec<Notice>,
-    sending: Vec<Notice>,
     /// Whether a socket is being read: what is decided may wait for what else is there.
     is_reading: bool,
     /// Engines whose lanes wait, and for how many transmits.
@@ -193,14 +81,14 @@ struct Worker<'a> {
 
 impl<'a> Worker<'a> {
     fn new(shared: &'a Shared, index: usize) -> Option<Self> {
+        let own = shared.threads.get(index)?;
         Some(Self {
             shared,
-            own: shared.threads.get(index)?,
+            own,
             index,
-            outbox: Outbox::new(),
+            sender: LaneSender::new(shared, own),
             transmits: Vec::new(),
             notices: Vec::new(),
-            sending: Vec::new(),
             is_reading: false,
             held: Vec::new(),
             held_transmits: 0,
@@ -229,8 +117,7 @@ impl<'a> Worker<'a> {
 
     fn handle_frames(&mut self) {
         let shared = self.shared;
-        let frames = std::mem::take(&mut *shared.frames.lock());
-        for (path, data) in &frames {
+        for (path, data) in &shared.take_frames() {
             let (shard, mut engine) = shared.shards.lock_path(path, 0);
             engine.handle_datagram(now_ns(), path, data);
             self.finish(shard, engine);
@@ -262,8 +149,6 @@ impl<'a> Worker<'a> {
     }
 
     fn handle_batch(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
-        let shared = self.shared;
-        let shards = &*shared.shards;
         let (mut datagrams, mut bytes) = (0_u64, 0_u64);
         let now = now_ns();
         let mut open: Option<(usize, MutexGuard<'_, Engine>)> = None;
@@ -274,31 +159,19 @@ impl<'a> Worker<'a> {
             bytes = bytes.wrapping_add(data.len() as u64);
             let found = match last {
                 Some(found) if found.path == path => found,
-                _ => {
-                    let moves = shards.moves();
-                    // Nobody's path: any engine counts the drop, or hands STUN up.
-                    Found { path, shard: shards.of_path(&path).unwrap_or(self.index), moves }
-                }
+                _ => self.find(path),
             };
-            last = Some(found);
-            let (shard, mut engine) = match open.take() {
-                Some((before, engine)) if before == found.shard => (before, engine),
+            let (found, mut engine) = match open.take() {
+                Some((before, engine)) if before == found.shard => (found, engine),
                 other => {
                     if let Some((before, engine)) = other {
                         self.finish(before, engine);
                     }
-                    let engine = self.lock(found.shard);
-                    if shards.moves() == found.moves {
-                        (found.shard, engine)
-                    } else {
-                        drop(engine);
-                        self.send_all();
-                        let (shard, engine) = shards.lock_path(&path, self.index);
-                        last = Some(Found { path, shard, moves: shards.moves() });
-                        (shard, engine)
-                    }
+                    self.lock_found(found)
                 }
             };
+            last = Some(found);
+            let shard = found.shard;
             engine.handle_datagram(now, &path, data);
             if engine.waiting_transmits() >= MAX_PENDING_TRANSMITS {
                 self.finish(shard, engine);
@@ -312,6 +185,27 @@ impl<'a> Worker<'a> {
         // Last: who sees the count finds the rest done.
         self.own.counters.datagrams_received.add(datagrams);
         self.own.counters.bytes_received.add(bytes);
+    }
+
+    /// Which engine has a path now.
+    fn find(&self, path: Path) -> Found {
+        let shards = &*self.shared.shards;
+        let moves = shards.moves();
+        // Nobody's path: any engine counts the drop, or hands STUN up.
+        Found { path, shard: shards.of_path(&path).unwrap_or(self.index), moves }
+    }
+
+    /// The engine that was found, or, when something has moved since, the one that has the path now.
+    fn lock_found(&mut self, found: Found) -> (Found, MutexGuard<'a, Engine>) {
+        let shards = &*self.shared.shards;
+        let engine = self.lock(found.shard);
+        if shards.moves() == found.moves {
+            return (found, engine);
+        }
+        drop(engine);
+        self.send_all();
+        let (shard, engine) = shards.lock_path(&found.path, self.index);
+        (Found { shard, moves: shards.moves(), ..found }, engine)
     }
 
     /// The engine with this number. Nothing is held while it is waited for: who has it may wait for the lanes.
@@ -343,10 +237,9 @@ impl<'a> Worker<'a> {
         {
             drop(engine);
             self.tell();
-            std::mem::swap(&mut self.outbox.transmits, &mut self.transmits);
-            self.flush();
+            self.sender.send_now(&mut self.transmits);
             drop(right);
-            self.send_lane(lane);
+            self.sender.send_lane(lane);
             return;
         }
         let lost = if count > 0 { lanes.push_all(&mut self.transmits) } else { 0 };
@@ -358,7 +251,7 @@ impl<'a> Worker<'a> {
         if is_held {
             self.keep(shard, count);
         } else if count > 0 {
-            self.send(shard, count);
+            self.sender.send(shard, count);
         }
     }
 
@@ -389,7 +282,7 @@ impl<'a> Worker<'a> {
         let count = std::mem::take(&mut self.held_transmits);
         let mut held = std::mem::take(&mut self.held);
         for shard in held.drain(..) {
-            self.send(shard, count);
+            self.sender.send(shard, count);
         }
         self.held = held;
         self.hold.sent();
@@ -397,106 +290,36 @@ impl<'a> Worker<'a> {
 
     /// Events, and panics that were contained, go to the event loop.
     fn tell(&mut self) {
-        if let Some((count, words)) = faults::take() {
-            self.count_fault(count, words);
-        }
         let lost = self.shared.notices.push_all(&mut self.notices);
         self.own.counters.events_dropped.add(lost);
-    }
-
-    fn count_fault(&mut self, count: u64, words: String) {
-        self.own.counters.engine_faults.add(count);
-        let (now, last) = (now_ns(), &self.shared.last_fault_at_ns);
-        let before = last.load(Ordering::Relaxed);
-        let is_time = before == 0 || now.saturating_sub(before) >= FAULT_INTERVAL_NS;
-        if is_time && last.compare_exchange(before, now, Ordering::Relaxed, Ordering::Relaxed).is_ok() {
-            self.notices.push(Notice::Fault(words));
-        }
-    }
-
-    // --- sending ------------------------------------------------------------------------------------------------
-
-    /// Sends what waits in the lanes of an engine, `count` transmits or about so many.
-    fn send(&mut self, shard: usize, count: usize) {
-        let Some(lanes) = self.shared.lanes.get(shard) else { return };
-        let all = lanes.all();
-        if all.len() > 1 && count >= HANDOVER_TRANSMITS {
-            self.offer(shard, all);
-        }
-        for lane in all {
-            self.send_lane(lane);
-        }
-    }
-
-    /// Asks idle threads to begin at the lanes that this one comes to last.
-    fn offer(&self, shard: usize, lanes: &[Lane]) {
-        let mut waiting = lanes.iter().enumerate().skip(1).rev().filter(|(_, lane)| !lane.is_empty());
-        for thread in &self.shared.threads {
-            if thread.idle.compare_exchange(true, false, Ordering::AcqRel, Ordering::Relaxed).is_err() {
-                continue;
-            }
-            let Some((lane, _)) = waiting.next() else {
-                thread.idle.store(true, Ordering::Release);
-                return;
-            };
-            thread.offers.lock().push((shard, lane));
-            thread.wake.signal();
-            self.own.counters.handovers.add(1);
-        }
-    }
-
-    /// Sends the lanes that others offered: the offered one and those in front of it, until they meet.
-    fn take_offers(&mut self) {
-        let shared = self.shared;
-        let offers = std::mem::take(&mut *self.own.offers.lock());
-        for (shard, first) in offers {
-            let Some(lanes) = shared.lanes.get(shard) else { continue };
-            for lane in lanes.all().iter().take(first.saturating_add(1)).rev() {
-                self.send_lane(lane);
-            }
-        }
-    }
-
-    /// Sends what waits in a lane, unless another thread is at it and will.
-    fn send_lane(&mut self, lane: &Lane) {
-        while !lane.is_empty() {
-            let Some(right) = lane.try_send() else { return };
-            while lane.take(&mut self.outbox.transmits) {
-                self.flush();
-            }
-            drop(right);
-            // What came between the last look and the release is nobody's else.
-        }
-    }
-
-    fn flush(&mut self) {
-        let shared = self.shared;
-        let first = shared.first().map_or(&[][..], |first| &first.sockets);
-        let ports = Ports { own: &self.own.sockets, first };
-        let (outbox, sending, counters) = (&mut self.outbox, &mut self.sending, &self.own.counters);
-        let done = catch_unwind(AssertUnwindSafe(|| outbox.flush(&ports, counters, sending)));
-        if done.is_err() {
-            self.outbox.clear();
-            self.tell();
-        }
-        let lost = shared.notices.push_all(&mut self.sending);
-        self.own.counters.events_dropped.add(lost);
+        self.sender.tell_faults();
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use ting_core::api::TransportConfig;
+
     use super::*;
+    use crate::shards::Shards;
 
     #[test]
-    fn panics_are_counted_and_told_once_a_second() {
-        let shared = Shared::new(Arc::new(Shards::new(1, 1)), vec![Vec::new()], 1, 0).unwrap();
+    fn without_transports_nothing_is_due() {
+        let shards = Arc::new(Shards::new(1, 2));
+        let shared = Shared::new(Arc::clone(&shards), vec![Vec::new()], 1, 0).unwrap();
         let mut worker = Worker::new(&shared, 0).unwrap();
-        worker.count_fault(2, "first".to_owned());
-        worker.count_fault(1, "second".to_owned());
-        worker.tell();
-        assert!(shared.threads[0].counters.all().contains(&("engine_faults", 3)));
-        let told = shared.notices.take(10);
-        assert!(matches!(&told[..], [Notice::Fault(words)] if words == "first"));
+        assert_eq!(worker.handle_timeout(), None);
+        let handles: Vec<u64> = [1, 2]
+            .map(|group| shards.add_transport(TransportConfig { group, ..TransportConfig::default() }).unwrap())
+            .into();
+        assert!(worker.handle_timeout().is_some());
+        for handle in handles {
+            assert!(worker.handle_timeout().is_some());
+            shards.remove_transport(handle).unwrap();
+        }
+        assert_eq!(worker.handle_timeout(), None);
+        assert_eq!(worker.send_held(), None);
     }
 }

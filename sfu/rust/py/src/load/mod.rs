@@ -3,10 +3,12 @@
 //! Python signals, and does ICE and DTLS; what it negotiated is handed over here: sockets, keys, streams to send and
 //! to receive. One thread then moves the media of all of them without the interpreter.
 
+mod figures;
 mod histogram;
 mod link;
 mod peer;
 mod receiver;
+mod reception;
 mod sender;
 mod stamp;
 mod worker;
@@ -21,13 +23,15 @@ use pyo3::exceptions::{PyOSError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
 
+use self::figures::ReceiverConfig;
 use self::link::{Conditions, Link};
 use self::peer::{Peer, codec_of};
-use self::receiver::{Receiver, ReceiverConfig};
+use self::receiver::Receiver;
 use self::sender::{Clip, Frame, Sender, SenderConfig};
 use self::worker::{Shared, World, run};
 use crate::convert;
-use crate::socket::{UdpSocket, now_ns, parse_address};
+use crate::socket::{UdpSocket, parse_address};
+use crate::waiting::now_ns;
 
 /// (duration in ns, timestamp units, [(payload, whether its last bytes are for a stamp)]).
 type FrameTuple = (u64, u32, Vec<(Vec<u8>, bool)>);

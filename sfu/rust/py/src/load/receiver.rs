@@ -5,10 +5,12 @@ use std::collections::VecDeque;
 
 use ting_core::api::Codec;
 use ting_core::codecs::{CodecState, FrameInfo, describe};
-use ting_core::rtcp::{ReportBlock, ns_to_short};
-use ting_core::seqnum::{EXT_SEQ_START, SeqExtender};
+use ting_core::rtcp::ReportBlock;
+use ting_core::seqnum::SeqExtender;
 
+use super::figures::{ReceiverConfig, ReceiverFigures};
 use super::histogram::Histogram;
+use super::reception::Reception;
 use super::stamp;
 
 /// A packet that is missing is asked for after this long, for the case that it was only overtaken.
@@ -27,42 +29,6 @@ const PLI_INTERVAL_NS: u64 = 1_000_000_000;
 const FREEZE_EXTRA_NS: u64 = 150_000_000;
 /// Assembled frames that wait for a decoder.
 const MAX_SAMPLE_FRAMES: usize = 512;
-
-/// What arrives.
-pub(super) struct ReceiverConfig {
-    pub(super) ssrc: u32,
-    pub(super) rtx_ssrc: Option<u32>,
-    /// (payload type, codec) that may come.
-    pub(super) payloads: Vec<(u8, Codec)>,
-    pub(super) clock_rate: u32,
-    /// Missing packets are asked for.
-    pub(super) nack: bool,
-    /// Keep whole frames for a decoder.
-    pub(super) sample: bool,
-}
-
-/// Figures of one receiver.
-#[derive(Clone, Copy, Default)]
-pub(super) struct ReceiverFigures {
-    pub(super) packets: u64,
-    pub(super) bytes: u64,
-    pub(super) lost: u64,
-    pub(super) recovered: u64,
-    pub(super) duplicates: u64,
-    pub(super) reordered: u64,
-    pub(super) malformed: u64,
-    pub(super) nacks: u64,
-    pub(super) plis: u64,
-    pub(super) frames: u64,
-    pub(super) keyframes: u64,
-    pub(super) freezes: u64,
-    pub(super) frozen_ns: u64,
-    pub(super) longest_gap_ns: u64,
-    pub(super) created_at_ns: u64,
-    pub(super) first_packet_at_ns: u64,
-    pub(super) first_frame_at_ns: u64,
-    pub(super) last_packet_at_ns: u64,
-}
 
 /// A sequence number between the oldest that is missing and the newest that came.
 #[derive(Clone, Default)]
@@ -102,23 +68,12 @@ pub(super) struct Receiver {
     last_frame_at_ns: u64,
     usual_gap_ns: u64,
     next_pli_ns: u64,
-    jitter: f64,
-    last_transit: Option<i64>,
-    report: ReportState,
-}
-
-/// What the last receiver report said (RFC 3550 §A.3).
-#[derive(Clone, Copy, Default)]
-struct ReportState {
-    first: Option<i64>,
-    expected: i64,
-    received: i64,
-    lsr: u32,
-    sr_at_ns: u64,
+    reception: Reception,
 }
 
 impl Receiver {
     pub(super) fn new(config: ReceiverConfig, now_ns: u64) -> Self {
+        let reception = Reception::new(config.clock_rate);
         let is_video = config.payloads.iter().any(|(_, codec)| !matches!(codec, Codec::Opus | Codec::Red));
         Self {
             figures: ReceiverFigures { created_at_ns: now_ns, ..ReceiverFigures::default() },
@@ -138,9 +93,7 @@ impl Receiver {
             last_frame_at_ns: 0,
             usual_gap_ns: 0,
             next_pli_ns: now_ns + PLI_INTERVAL_NS,
-            jitter: 0.0,
-            last_transit: None,
-            report: ReportState::default(),
+            reception,
         }
     }
 
@@ -165,7 +118,7 @@ impl Receiver {
         if self.figures.packets == 0 {
             self.figures.first_packet_at_ns = now_ns;
             self.next = ext_seq;
-            self.report.first = Some(ext_seq);
+            self.reception.begin(ext_seq);
         }
         if !self.take_slot(now_ns, ext_seq) {
             self.figures.duplicates += 1;
@@ -177,7 +130,7 @@ impl Receiver {
         if let Some(sent_ns) = stamp::read(payload) {
             latency.add(now_ns.saturating_sub(sent_ns) / 1000);
         }
-        self.measure_jitter(now_ns, timestamp);
+        self.reception.measure_jitter(now_ns, timestamp);
         self.fill(ext_seq, &info, marker, timestamp, payload);
         self.advance(now_ns);
     }
@@ -341,50 +294,25 @@ impl Receiver {
 
     /// A sender report of this stream came.
     pub(super) fn sender_report(&mut self, now_ns: u64, lsr: u32) {
-        self.report.lsr = lsr;
-        self.report.sr_at_ns = now_ns;
+        self.reception.sender_report(now_ns, lsr);
     }
 
     /// For a receiver report; None before the first packet.
     pub(super) fn report_block(&mut self, now_ns: u64) -> Option<ReportBlock> {
-        let (first, highest) = (self.report.first?, self.extender.highest?);
-        let expected = highest - first + 1;
-        let received = self.figures.packets.cast_signed();
-        let (more_expected, more_received) = (expected - self.report.expected, received - self.report.received);
-        let lost = (more_expected - more_received).max(0);
-        let fraction_lost = (lost * 256).checked_div(more_expected).unwrap_or(0).clamp(0, 255) as u8;
-        self.report.expected = expected;
-        self.report.received = received;
-        let dlsr_ns = if self.report.lsr == 0 { 0 } else { now_ns - self.report.sr_at_ns };
-        Some(ReportBlock {
-            ssrc: self.config.ssrc,
-            fraction_lost,
-            packets_lost: expected - received,
-            highest_seq: (highest - EXT_SEQ_START) as u32,
-            jitter: self.jitter as u32,
-            lsr: self.report.lsr,
-            dlsr: ns_to_short(dlsr_ns.cast_signed()),
-        })
-    }
-
-    /// Interarrival jitter in units of the clock (RFC 3550 §A.8).
-    fn measure_jitter(&mut self, now_ns: u64, timestamp: u32) {
-        let arrival = (u128::from(now_ns) * u128::from(self.config.clock_rate) / 1_000_000_000) as u32;
-        let transit = i64::from(arrival.wrapping_sub(timestamp).cast_signed());
-        if let Some(last) = self.last_transit.replace(transit) {
-            let change = (transit - last).unsigned_abs() as f64;
-            self.jitter += (change - self.jitter) / 16.0;
-        }
+        let packets = self.figures.packets.cast_signed();
+        self.reception.block(now_ns, self.config.ssrc, self.extender.highest?, packets)
     }
 
     /// Interarrival jitter in milliseconds.
     pub(super) fn jitter_ms(&self) -> f64 {
-        self.jitter * 1000.0 / f64::from(self.config.clock_rate.max(1))
+        self.reception.jitter_ms()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use ting_core::seqnum::EXT_SEQ_START;
+
     use super::*;
 
     const KEY: [u8; 10] = [0x90, 0x80, 0x80, 0x01, 0x10, 0x02, 0x00, 0x9d, 0x01, 0x2a];

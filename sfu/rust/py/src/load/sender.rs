@@ -171,14 +171,18 @@ impl Sender {
         let header_len = data.len();
         if let Some(starts) = starts_vp8_frame {
             // X and S; then I; then 15 bits of picture id.
-            let id = self.picture_id | 0x8000;
             data.extend_from_slice(&[if starts { 0x90 } else { 0x80 }, 0x80]);
-            data.extend_from_slice(&id.to_be_bytes());
+            data.extend_from_slice(&(self.picture_id | 0x8000).to_be_bytes());
         }
         data.extend_from_slice(payload);
         if has_stamp {
             stamp::write(&mut data, now_ns);
         }
+        self.keep(data, header_len)
+    }
+
+    /// The packet gets the next number, and is remembered for a NACK.
+    fn keep(&mut self, data: Vec<u8>, header_len: usize) -> Plain {
         let ext_seq = self.ext_seq;
         self.ext_seq += 1;
         self.figures.packets += 1;
@@ -186,7 +190,7 @@ impl Sender {
         if let Some(place) = self.history.get_mut(ext_seq as usize % HISTORY) {
             *place = Some((ext_seq, header_len, data.clone()));
         }
-        Plain { data, header_len, ssrc: config.ssrc, ext_seq }
+        Plain { data, header_len, ssrc: self.config.ssrc, ext_seq }
     }
 
     /// Answers a NACK for one sequence number, by RTX where it was negotiated.

@@ -11,7 +11,8 @@ use parking_lot::Mutex;
 use super::histogram::Histogram;
 use super::peer::Peer;
 use super::sender::Clip;
-use crate::socket::{EventFd, ReceiveBatch, now_ns};
+use crate::socket::ReceiveBatch;
+use crate::waiting::{EventFd, now_ns};
 
 /// Between two looks at NACKs, PLIs and reports.
 const TICK_NS: u64 = 10_000_000;
