@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 
 class TokenBucket:
     """Allows `rate_per_s` on average and `burst` at once. Times are monotonic seconds."""
@@ -22,3 +24,7 @@ class TokenBucket:
             return False
         self._tokens -= amount
         return True
+
+    def wait_s(self, amount: float = 1.0) -> int:
+        """Whole seconds from the last `take` until `amount` will be there, at least one."""
+        return max(1, math.ceil((amount - self._tokens) / self._rate_per_s))

@@ -4,11 +4,31 @@ from __future__ import annotations
 
 import ipaddress
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from aiohttp import web
 
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _MAX_HOPS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class AddressSettings:
+    trusted_proxies: tuple[str, ...] = ()
+    """Networks whose X-Forwarded-For is believed."""
+    max_tracked_addresses: int = 10_000
+    """Addresses that each of the limits per address remembers."""
+
+
+class ClientAddresses:
+    """Tells the address of a request, behind the proxies of the settings."""
+
+    def __init__(self, trusted_proxies: Sequence[str]) -> None:
+        self._trusted = parse_networks(trusted_proxies)
+
+    def of(self, request: web.BaseRequest) -> str:
+        """As `client_address`."""
+        return client_address(request, self._trusted)
 
 
 def parse_networks(texts: Sequence[str]) -> tuple[Network, ...]:

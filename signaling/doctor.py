@@ -6,6 +6,7 @@ import asyncio
 import socket
 import ssl
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -14,13 +15,16 @@ from cryptography import x509
 
 from sfu.api import Check
 from sfu.factory import diagnose
-from signaling.api.web import web_root
-from signaling.app import tls_context
+from signaling.api.web import find_web_root
 from signaling.config import Settings, is_loopback
 from signaling.config_values import is_url
 from signaling.db.database import Database
+from signaling.db.url import database_url
 from signaling.errors import DatabaseError
-from signaling.jwks import FetchError, parse_key_set, read_file
+from signaling.jwks import FetchError, KeySetSettings, parse_key_set, read_file
+from signaling.listener import ListenerSettings, tls_context
+from signaling.livekit.webhook_settings import WebhookSettings
+from signaling.turn import TurnSettings
 
 _EXPIRY_WARNING_DAYS = 14
 
@@ -28,20 +32,20 @@ _EXPIRY_WARNING_DAYS = 14
 def run_checks(settings: Settings) -> list[Check]:
     """Signaling's checks, then the SFU's. Each stands alone."""
     return [
-        _check_port(settings),
-        _check_certificate(settings),
-        _check_keys(settings),
+        _check_port(settings.listener),
+        _check_certificate(settings.listener),
+        _check_keys(settings.tokens.keys, dev=settings.listener.dev),
         _check_clock(),
-        _check_web_app(settings),
+        _check_web_app(settings.api.web_root),
         _check_database(settings),
-        *_check_webhooks(settings),
-        *_check_issuers(settings),
-        *_check_turn(settings),
+        *_check_webhooks(settings.webhooks),
+        *_check_issuers(settings.key_sets),
+        *_check_turn(settings.turn),
         *diagnose(settings.sfu),
     ]
 
 
-def _check_port(settings: Settings) -> Check:
+def _check_port(settings: ListenerSettings) -> Check:
     name = f"TCP port {settings.port} on {settings.host}"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -55,7 +59,7 @@ def _check_port(settings: Settings) -> Check:
     return Check(name, True, "free")
 
 
-def _check_certificate(settings: Settings) -> Check:
+def _check_certificate(settings: ListenerSettings) -> Check:
     name = "TLS certificate"
     if not settings.tls:
         if is_loopback(settings.host):
@@ -79,10 +83,10 @@ def _check_certificate(settings: Settings) -> Check:
     return Check(name, None if days < _EXPIRY_WARNING_DAYS else True, f"valid until {end:%Y-%m-%d} ({days} days)")
 
 
-def _check_keys(settings: Settings) -> Check:
-    if settings.dev:
+def _check_keys(keys: Mapping[str, str], *, dev: bool) -> Check:
+    if dev:
         return Check("API keys", None, "the development key, for this machine only")
-    count = len(settings.keys)
+    count = len(keys)
     return Check("API keys", True, f"{count} key{'s' if count > 1 else ''}, each secret long enough")
 
 
@@ -96,15 +100,15 @@ def _check_clock() -> Check:
     return Check("clock", True, shown)
 
 
-def _check_web_app(settings: Settings) -> Check:
-    root = web_root(settings)
-    if root is None:
+def _check_web_app(web_root: str) -> Check:
+    if find_web_root(web_root) is None:
         return Check("web app", None, "not built; `make run` builds it")
     return Check("web app", True, "built")
 
 
 def _check_database(settings: Settings) -> Check:
-    database = Database(settings.resolved_database_url, timeout_s=settings.database_timeout_s)
+    url = database_url(settings.database, dev=settings.listener.dev)
+    database = Database(url, timeout_s=settings.database.database_timeout_s)
     name = "database (SQLite)" if database.is_sqlite else "database (PostgreSQL)"
     try:
         return Check(name, True, asyncio.run(database.probe()))
@@ -112,7 +116,7 @@ def _check_database(settings: Settings) -> Check:
         return Check(name, False, str(error))
 
 
-def _check_webhooks(settings: Settings) -> list[Check]:
+def _check_webhooks(settings: WebhookSettings) -> list[Check]:
     """Their form was checked with the settings; a delivery would be an event, so none is made."""
     open_hosts = []
     for target in settings.webhooks:
@@ -125,7 +129,7 @@ def _check_webhooks(settings: Settings) -> list[Check]:
     return [Check("webhooks", True, f"{count} URL{'s' if count > 1 else ''}")] if count else []
 
 
-def _check_issuers(settings: Settings) -> list[Check]:
+def _check_issuers(settings: KeySetSettings) -> list[Check]:
     checks = []
     for entry in settings.issuers:
         name = f"keys of the issuer {entry.issuer}"
@@ -141,7 +145,7 @@ def _check_issuers(settings: Settings) -> list[Check]:
     return checks
 
 
-def _check_turn(settings: Settings) -> list[Check]:
+def _check_turn(settings: TurnSettings) -> list[Check]:
     if not settings.turn:
         return [Check("TURN", None, "none: callers whose network lets only TCP port 443 through will not connect")]
     unknown = []

@@ -1,15 +1,16 @@
 """The door in front of HTTP: connections that never get as far as a request.
 
 The token is checked with the request, so whoever has not sent one yet is unauthenticated. Such a connection has
-`timeout_s` to send its first complete request, and one address may have `max_per_address` of them. A classroom or a
-backend behind one address joins all at once, its requests right behind its connections: up to `max_burst_per_address`
-are taken too, but have `burst_timeout_s` only.
+`request_timeout_s` to send its first complete request, and one address may have `max_pending_connections_per_ip` of
+them. A classroom or a backend behind one address joins all at once, its requests right behind its connections: up to
+`max_burst_connections_per_ip` are taken too, but have `burst_request_timeout_s` only.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import cast
 
 from aiohttp import web
@@ -18,29 +19,30 @@ from signaling.limits import limit_key
 from signaling.metrics import Metrics
 
 
-class Gate:
-    """`protocol_factory` goes to `loop.create_server`; `admit` is told of each request."""
+@dataclass(frozen=True, slots=True)
+class GateSettings:
+    max_pending_connections_per_ip: int = 20
+    """Connections of one address that have not sent a complete request yet."""
+    max_burst_connections_per_ip: int = 1000
+    """The same for many that come at once, as those of a classroom or a backend do."""
+    burst_request_timeout_s: float = 4.0
+    """Those beyond max_pending_connections_per_ip must send their request within this time."""
+    request_timeout_s: float = 10.0
+    """From the connection to its first complete request, and for the body of each; a slower client is refused."""
 
-    def __init__(
-        self,
-        server: Callable[[], asyncio.Protocol],
-        metrics: Metrics,
-        max_per_address: int,
-        timeout_s: float,
-        max_burst_per_address: int,
-        burst_timeout_s: float,
-    ) -> None:
-        self._server = server
+
+class Gate:
+    """`guard` makes what goes to `loop.create_server`; `admit` is told of each request."""
+
+    def __init__(self, settings: GateSettings, metrics: Metrics) -> None:
+        self._settings = settings
         self._metrics = metrics
-        self._max_per_address = max_per_address
-        self._timeout_s = timeout_s
-        self._max_burst_per_address = max_burst_per_address
-        self._burst_timeout_s = burst_timeout_s
         self._pending: dict[str, set[asyncio.Transport]] = {}
         self._timers: dict[asyncio.Protocol, tuple[asyncio.TimerHandle, str, asyncio.Transport]] = {}
 
-    def protocol_factory(self) -> asyncio.Protocol:
-        return _Newcomer(self)
+    def guard(self, server: Callable[[], asyncio.Protocol]) -> Callable[[], asyncio.Protocol]:
+        """A factory of protocols in front of those that `server` makes."""
+        return lambda: _Newcomer(self, server)
 
     def admit(self, request: web.BaseRequest) -> None:
         """A complete request head has arrived on its connection."""
@@ -50,18 +52,20 @@ class Gate:
             timer.cancel()
             self._forget(key, transport)
 
-    def enter(self, transport: asyncio.Transport) -> None:
+    def enter(self, transport: asyncio.Transport, server: Callable[[], asyncio.Protocol]) -> None:
+        settings = self._settings
         peer = transport.get_extra_info("peername")
         key = limit_key(peer[0]) if isinstance(peer, tuple) else ""
         waiting = self._pending.setdefault(key, set())
         for other in [other for other in waiting if other.is_closing()]:
             waiting.discard(other)
-        timeout_s = self._timeout_s if len(waiting) < self._max_per_address else self._burst_timeout_s
-        if len(waiting) >= max(self._max_per_address, self._max_burst_per_address):
+        few = len(waiting) < settings.max_pending_connections_per_ip
+        timeout_s = settings.request_timeout_s if few else settings.burst_request_timeout_s
+        if not few and len(waiting) >= settings.max_burst_connections_per_ip:
             self._metrics.connections_refused.labels("too_many").inc()
             transport.abort()
             return
-        handler = self._server()
+        handler = server()
         waiting.add(transport)
         timer = asyncio.get_running_loop().call_later(timeout_s, self._expire, handler)
         self._timers[handler] = (timer, key, transport)
@@ -92,9 +96,10 @@ class Gate:
 class _Newcomer(asyncio.Protocol):
     """Lives only until the gate has decided."""
 
-    def __init__(self, gate: Gate) -> None:
+    def __init__(self, gate: Gate, server: Callable[[], asyncio.Protocol]) -> None:
         self._gate = gate
+        self._server = server
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # Not an isinstance check: uvloop's transports do not derive from asyncio.Transport.
-        self._gate.enter(cast(asyncio.Transport, transport))
+        self._gate.enter(cast(asyncio.Transport, transport), self._server)

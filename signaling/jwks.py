@@ -12,28 +12,80 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import aiohttp
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 from jwt.exceptions import PyJWTError
 
 from signaling import strict_json
-from signaling.config import Settings
-from signaling.config_values import TokenIssuer, is_url
+from signaling.config_values import is_url
 from signaling.errors import ConfigError
 from signaling.metrics import Metrics
 
 _log = logging.getLogger("ting.tokens")
 MAX_KEYS = 100
+MAX_ISSUERS = 16
+MAX_ISSUER_LENGTH = 256
 MAX_KEY_ID_LENGTH = 256
 _RSA_BITS = range(2048, 8193)
 _RSA_EXPONENTS = range(3, 2**32)
 _ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
 _READERS: Mapping[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
+
+
+@dataclass(frozen=True, slots=True)
+class TokenIssuer:
+    """Tokens whose `iss` is `issuer` are checked with the keys of `jwks`, an https URL or a file. With `audience`
+    their `aud` must be exactly that; without it they must have none."""
+
+    issuer: str = ""
+    jwks: str = ""
+    audience: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class KeySetSettings:
+    issuers: tuple[TokenIssuer, ...] = ()
+    """Who may issue tokens with RS256, ES256 or EdDSA; each has issuer and jwks, and may have audience."""
+    jwks_refresh_s: float = 60.0
+    """How often key sets are fetched; a key that was taken out of one is refused after this time."""
+    jwks_min_refresh_s: float = 10.0
+    """A token with an unknown key makes its issuer's key set be fetched at once, but not more often than this."""
+    jwks_stale_s: float = 86_400.0
+    """How long the last good key set is used while no newer one can be fetched."""
+    jwks_timeout_s: float = 5.0
+    """How long fetching a key set may take."""
+    jwks_max_bytes: int = 65_536
+    """A larger key set is refused."""
+
+
+def check_issuers(issuers: Sequence[TokenIssuer], keys: Mapping[str, str]) -> None:
+    """Raises `ConfigError`."""
+    if len(issuers) > MAX_ISSUERS:
+        raise ConfigError(f"issuers: at most {MAX_ISSUERS} tables")
+    if len({entry.issuer for entry in issuers}) < len(issuers):
+        raise ConfigError("issuers: an issuer stands there twice")
+    for number, entry in enumerate(issuers, start=1):
+        place = f"issuers, table {number}"
+        if not 0 < len(entry.issuer) <= MAX_ISSUER_LENGTH:
+            raise ConfigError(f"{place}: issuer has 1 to {MAX_ISSUER_LENGTH} characters")
+        if entry.issuer in keys:
+            raise ConfigError(f"{place}: issuer is the name of an API key too")
+        if not entry.jwks:
+            raise ConfigError(f"{place}: jwks is needed, an https URL or a file")
+        if "://" in entry.jwks and not _is_key_url(entry.jwks):
+            raise ConfigError(f"{place}: jwks must be an https URL without a password (http on loopback), or a file")
+
+
+def _is_key_url(text: str) -> bool:
+    if is_url(text, ("https",)):
+        return True
+    return is_url(text, ("http",)) and urlsplit(text).hostname in ("127.0.0.1", "::1", "localhost")
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +143,7 @@ def _parse_key(entry: Any) -> PublicKey | None:
 class IssuerKeys:
     """The keys of one issuer. `find` never waits; `refresh` does."""
 
-    def __init__(self, issuer: TokenIssuer, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, issuer: TokenIssuer, settings: KeySetSettings, metrics: Metrics) -> None:
         self.issuer = issuer
         self._settings = settings
         self._metrics = metrics
@@ -187,7 +239,7 @@ def read_file(path: str, max_bytes: int) -> bytes:
 class KeySets:
     """All issuers of the settings."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: KeySetSettings, metrics: Metrics) -> None:
         self._settings = settings
         self._issuers = {issuer.issuer: IssuerKeys(issuer, settings, metrics) for issuer in settings.issuers}
         self._tasks: list[asyncio.Task[None]] = []

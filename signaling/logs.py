@@ -9,15 +9,24 @@ from __future__ import annotations
 import json
 import logging
 import sys
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from signaling.config import Settings
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    log_level: str = "info"
+    """debug, info, warning or error."""
+    log_format: str = "text"
+    """text or json; one line per record on standard error."""
+    access_log: bool = True
+    """One line per finished HTTP request, without addresses and query strings."""
 
 
-def configure(settings: Settings) -> None:
+def configure(settings: LogSettings) -> None:
     """Replace the handlers of the root logger."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 from sfu.api import ParticipantChanges, ParticipantInfo
 from sfu.errors import RequestError
+from signaling.grants import MAX_ATTRIBUTES
 from signaling.rooms import MAX_NAME_LENGTH, is_clean
-from signaling.tokens import MAX_ATTRIBUTES
 
 
 def check_changes(info: ParticipantInfo, changes: ParticipantChanges, max_bytes: int) -> None:

@@ -11,9 +11,10 @@ import contextlib
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
 
-from signaling.db.repository import Repository, RevocationRow
 from signaling.errors import DatabaseError
 from signaling.metrics import Metrics
 
@@ -24,20 +25,41 @@ STORED_TIMEOUT_S = 2.0
 _Key = tuple[str, str]
 
 
+@dataclass(frozen=True, slots=True)
+class RevocationRow:
+    room: str
+    identity: str
+    revoked_at_ms: int
+
+
+class RevocationStore(Protocol):
+    """Where kicks survive a restart. Every method may raise `DatabaseError`."""
+
+    async def save_revocations(self, rows: Sequence[RevocationRow]) -> None:
+        """Insert, or move to the new time when there is one for this room and identity."""
+
+    async def load_revocations(self, limit: int) -> list[RevocationRow]:
+        """The newest `limit`, oldest of them first."""
+        ...
+
+    async def delete_revocations(self, before_ms: int) -> None:
+        """Those from before; in milliseconds of Unix time."""
+
+
 class Revocations:
     """`keep_s` is how long a revocation matters: longer than any token that it could concern can live. Beyond `limit`
     the oldest are forgotten. `clock` gives Unix time in seconds."""
 
     def __init__(
         self,
-        repository: Repository,
+        store: RevocationStore,
         metrics: Metrics,
         *,
         limit: int,
         keep_s: float,
         clock: Callable[[], float] = time.time,
     ) -> None:
-        self._repository = repository
+        self._store = store
         self._metrics = metrics
         self._limit = limit
         self._keep_s = keep_s
@@ -51,8 +73,8 @@ class Revocations:
 
     async def start(self) -> None:
         """Load what was revoked before. Raises `DatabaseError`."""
-        await self._repository.delete_revocations(self._oldest_ms())
-        for row in await self._repository.load_revocations(self._limit):
+        await self._store.delete_revocations(self._oldest_ms())
+        for row in await self._store.load_revocations(self._limit):
             self._revoked_at[row.room, row.identity] = row.revoked_at_ms / 1000
         self._writer = asyncio.create_task(self._write_on())
 
@@ -107,7 +129,7 @@ class Revocations:
             batch, self._unwritten = self._unwritten, OrderedDict()
             try:
                 if batch:
-                    await self._repository.save_revocations(
+                    await self._store.save_revocations(
                         [RevocationRow(*key, round(at * 1000)) for key, at in batch.items()]
                     )
                 else:
@@ -122,7 +144,7 @@ class Revocations:
                 self._idle.set()
 
     async def _prune(self) -> None:
-        await self._repository.delete_revocations(self._oldest_ms())
+        await self._store.delete_revocations(self._oldest_ms())
         oldest = self._oldest_ms() / 1000
         while self._revoked_at and next(iter(self._revoked_at.values())) < oldest:
             self._revoked_at.popitem(last=False)

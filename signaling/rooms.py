@@ -25,19 +25,40 @@ from sfu.api import (
 )
 from sfu.errors import RequestError
 from sfu.ids import Identity, RoomName, TrackId
-from signaling.config import Settings
+from signaling.config_values import one_line
 from signaling.devices import broken_codecs
-from signaling.errors import ApiError, TokenError
+from signaling.errors import ApiError, ConfigError, TokenError
+from signaling.grants import Grants
 from signaling.revocations import Revocations
-from signaling.tokens import Grants, TokenService, new_guest_identity
+from signaling.tokens import TokenService, new_guest_identity
 
 MAX_ROOM_NAME_LENGTH = 128
 MAX_IDENTITY_LENGTH = 256
 MAX_NAME_LENGTH = 256
 MAX_GUEST_NAME_LENGTH = 64
+MAX_ROOM_PRESETS = 100
+MAX_PRESET_NAME_LENGTH = 128
 # Directional formatting characters can make one name read like another (Unicode TR36 §2.2).
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _REFUSED_CATEGORIES = frozenset({"Cc", "Cs", "Zl", "Zp"})
+
+
+@dataclass(frozen=True, slots=True)
+class RoomSettings:
+    guests: bool = True
+    """Whether the web app may get a room token for anyone who gives a name."""
+    guest_token_ttl_s: float = 21_600.0
+    """Validity of guest tokens."""
+    guest_renewal_s: float = 86_400.0
+    """How long after its end a guest token still lets its owner keep the identity."""
+    auto_create: bool = True
+    """Whether the first who comes creates the room. Off, the server API must have created it."""
+    remote_unmute: bool = False
+    """Whether the server API may unmute a track. Off, only the publisher itself can."""
+    room_presets: Mapping[str, RoomOptions] = field(default_factory=dict, repr=False)
+    """Room configurations by the name that tokens (`roomPreset`) and CreateRoom (`room_preset`) call them."""
+    max_revocations: int = 10_000
+    """Kicks that are remembered, so that the kicked one's tokens stay refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +83,19 @@ class GuestToken:
 
 
 class RoomService:
-    def __init__(self, settings: Settings, sfu: Sfu, tokens: TokenService, revocations: Revocations) -> None:
+    """`max_participants` is the limit of a room that has none of its own."""
+
+    def __init__(
+        self,
+        settings: RoomSettings,
+        sfu: Sfu,
+        tokens: TokenService,
+        revocations: Revocations,
+        *,
+        max_participants: int = 200,
+    ) -> None:
         self._settings = settings
+        self._max_participants = max_participants
         self._sfu = sfu
         self._tokens = tokens
         self._revocations = revocations
@@ -211,7 +243,7 @@ class RoomService:
             if not self._settings.auto_create:
                 raise ApiError("room_not_found", "There is no such room now.")
             return
-        limit = info.max_participants or self._settings.sfu.max_participants_per_room
+        limit = info.max_participants or self._max_participants
         if info.num_participants >= limit and identity not in self.identities_of(room).values():
             raise ApiError("room_full", "The room is full.")
 
@@ -288,3 +320,18 @@ def _normalise(text: str, max_length: int) -> str | None:
         return None
     normalised = unicodedata.normalize("NFC", text).strip()
     return normalised if is_clean(normalised, max_length) else None
+
+
+def check_room_presets(presets: Mapping[str, RoomOptions], max_metadata_bytes: int) -> None:
+    """Raises `ConfigError`."""
+    if len(presets) > MAX_ROOM_PRESETS:
+        raise ConfigError(f"room_presets: at most {MAX_ROOM_PRESETS} tables")
+    for name, preset in presets.items():
+        place = f"room_presets.{one_line(name)}"
+        if not 0 < len(name) <= MAX_PRESET_NAME_LENGTH:
+            raise ConfigError(f"{place}: a name has 1 to {MAX_PRESET_NAME_LENGTH} characters")
+        for key in ("empty_timeout_s", "departure_timeout_s", "max_participants"):
+            if not 0 <= getattr(preset, key) < 2**32:
+                raise ConfigError(f"{place}, {key}: {getattr(preset, key)} is out of range")
+        if len(preset.metadata.encode()) > max_metadata_bytes:
+            raise ConfigError(f"{place}, metadata: longer than max_metadata_bytes")

@@ -1,109 +1,228 @@
-"""What every part of signaling works with, made once per application."""
+"""The composition root: the only place that knows all parts of signaling and hands each what it needs."""
 
 from __future__ import annotations
 
-import secrets
-from dataclasses import dataclass, field
-from enum import StrEnum
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import Protocol
+from urllib.parse import urlsplit
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from sfu.api import Sfu
+from signaling.addresses import ClientAddresses
+from signaling.api.health import HealthEndpoint
+from signaling.api.metrics import MetricsEndpoint
+from signaling.api.rooms import RoomsEndpoint
 from signaling.config import Settings
+from signaling.connections import Connections
 from signaling.db.database import Database
 from signaling.db.deliveries import DeliveryRepository
 from signaling.db.repository import Repository
+from signaling.db.url import database_url
 from signaling.gate import Gate
 from signaling.jwks import KeySets
+from signaling.lifecycle import Lifecycle
 from signaling.limits import AddressLimiter
+from signaling.livekit.endpoint import SignalEndpoint
 from signaling.livekit.frames import Frames
+from signaling.livekit.room_service import ServerApi
 from signaling.livekit.rpc import RpcCalls
-from signaling.livekit.simulate import PreferredProtocols, ResumeFaults
+from signaling.livekit.session import SignalParts
+from signaling.livekit.simulate import Simulations
+from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.webhooks import Webhooks
+from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
+from signaling.middleware import answering_errors, fetching_keys
 from signaling.revocations import Revocations
 from signaling.rooms import RoomService
 from signaling.tokens import TokenService
-
-if TYPE_CHECKING:
-    from sfu.ids import ParticipantId
-    from signaling.livekit.session import SignalConnection
-
-
-SIF_TRAILER_BYTES = 16
-
-
-class Phase(StrEnum):
-    STARTING = "starting"
-    READY = "ready"
-    DRAINING = "draining"
+from signaling.turn import has_tls
+from signaling.whip.access import Access
+from signaling.whip.endpoint import WhipEndpoint
+from signaling.whip.events import EventsEndpoint
+from signaling.whip.http import Bodies
+from signaling.whip.layers import LayerEndpoint
+from signaling.whip.resource import SessionResource
+from signaling.whip.sessions import SessionRegistry
+from signaling.whip.whep import WhepEndpoint
 
 
-@dataclass(slots=True)
+class Endpoint(Protocol):
+    """What answers requests."""
+
+    def add_routes(self, router: web.UrlDispatcher) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
 class Services:
-    settings: Settings
+    """What the application starts and stops. Endpoints never see it: each is given its own parts below."""
+
     sfu: Sfu
-    tokens: TokenService
-    rooms: RoomService
+    metrics: Metrics
+    lifecycle: Lifecycle
+    gate: Gate
+    addresses: ClientAddresses
     database: Database
     revocations: Revocations
     key_sets: KeySets
+    tokens: TokenService
+    rooms: RoomService
     webhooks: Webhooks
-    metrics: Metrics
-    token_limiter: AddressLimiter
-    lookup_limiter: AddressLimiter
-    server_api_limiter: AddressLimiter
-    rpc: RpcCalls
-    frames: Frames = field(default_factory=Frames)
-    resume_faults: ResumeFaults = field(default_factory=ResumeFaults)
-    preferred_protocols: PreferredProtocols = field(default_factory=PreferredProtocols)
-    phase: Phase = Phase.STARTING
-    gate: Gate | None = None
-    """In front of the port; None when the application runs under another server."""
-    sif_trailer: bytes = field(default_factory=lambda: secrets.token_bytes(SIF_TRAILER_BYTES))
-    """Marks frames that a server makes itself, which clients with end-to-end encryption then show as they are. Ting
-    makes none, and nobody can guess the mark."""
-    connections: set[SignalConnection] = field(default_factory=set)
-    connection_of: dict[ParticipantId, SignalConnection] = field(default_factory=dict)
-
-
-SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
+    connections: Connections
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
     metrics = Metrics()
-    database = Database(settings.resolved_database_url, timeout_s=settings.database_timeout_s)
-    repository = Repository(database)
-    revocations = Revocations(
-        repository,
-        metrics,
-        limit=settings.max_revocations,
-        keep_s=settings.max_token_ttl_s + settings.guest_renewal_s + 2 * settings.token_leeway_s,
-    )
-    key_sets = KeySets(settings, metrics)
+    url = database_url(settings.database, dev=settings.listener.dev)
+    database = Database(url, timeout_s=settings.database.database_timeout_s)
+    revocations = _create_revocations(settings, database, metrics)
+    key_sets = KeySets(settings.key_sets, metrics)
     tokens = TokenService(
-        settings.keys,
-        leeway_s=settings.token_leeway_s,
-        max_ttl_s=settings.max_token_ttl_s,
-        max_token_bytes=settings.max_token_bytes,
-        max_metadata_bytes=settings.max_metadata_bytes,
+        settings.tokens.keys,
+        leeway_s=settings.tokens.token_leeway_s,
+        max_ttl_s=settings.tokens.max_token_ttl_s,
+        max_token_bytes=settings.tokens.max_token_bytes,
+        max_metadata_bytes=settings.tokens.max_metadata_bytes,
         key_sets=key_sets,
     )
+    max_participants = settings.sfu.max_participants_per_room
     return Services(
-        settings=settings,
         sfu=sfu,
-        tokens=tokens,
-        rooms=RoomService(settings, sfu, tokens, revocations),
+        metrics=metrics,
+        lifecycle=Lifecycle(),
+        gate=Gate(settings.gate, metrics),
+        addresses=ClientAddresses(settings.addresses.trusted_proxies),
         database=database,
         revocations=revocations,
         key_sets=key_sets,
-        webhooks=Webhooks(settings, DeliveryRepository(database), tokens, metrics),
-        metrics=metrics,
-        token_limiter=AddressLimiter(settings.guest_tokens_per_minute, settings.max_tracked_addresses),
-        lookup_limiter=AddressLimiter(settings.room_lookups_per_minute, settings.max_tracked_addresses),
-        rpc=RpcCalls(
-            sfu, settings.rpc_ack_timeout_s, settings.max_rpc_timeout_s, settings.max_rpc_calls_per_participant
-        ),
-        server_api_limiter=AddressLimiter(settings.server_api_requests_per_minute, settings.max_tracked_addresses),
+        tokens=tokens,
+        rooms=RoomService(settings.rooms, sfu, tokens, revocations, max_participants=max_participants),
+        webhooks=_create_webhooks(settings, database, tokens, metrics),
+        connections=Connections(),
     )
+
+
+def _create_revocations(settings: Settings, database: Database, metrics: Metrics) -> Revocations:
+    longest_s = settings.tokens.max_token_ttl_s + settings.rooms.guest_renewal_s + 2 * settings.tokens.token_leeway_s
+    return Revocations(Repository(database), metrics, limit=settings.rooms.max_revocations, keep_s=longest_s)
+
+
+def _create_webhooks(settings: Settings, database: Database, tokens: TokenService, metrics: Metrics) -> Webhooks:
+    return Webhooks(
+        settings.webhooks,
+        DeliveryRepository(database),
+        tokens,
+        metrics,
+        keys=settings.tokens.keys,
+        origin=urlsplit(settings.listener.public_url).hostname or "ting",
+        config=settings.sfu,
+    )
+
+
+def create_middlewares(services: Services) -> list[Middleware]:
+    """The first is the outermost."""
+    return [
+        answering_errors(services.gate, services.metrics),
+        fetching_keys(services.tokens, services.key_sets),
+    ]
+
+
+def create_endpoints(settings: Settings, services: Services) -> list[Endpoint]:
+    """All but the web app, which goes last."""
+    rpc = RpcCalls(
+        services.sfu,
+        settings.server_api.rpc_ack_timeout_s,
+        settings.server_api.max_rpc_timeout_s,
+        settings.server_api.max_rpc_calls_per_participant,
+    )
+    return [
+        _create_signal(settings, services, rpc),
+        _create_server_api(settings, services, rpc),
+        *_create_whip(settings, services),
+        *_create_rest(settings, services),
+    ]
+
+
+def _limiter(settings: Settings, per_minute: float) -> AddressLimiter:
+    return AddressLimiter(per_minute, settings.addresses.max_tracked_addresses)
+
+
+def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> SignalEndpoint:
+    frames = Frames()
+    parts = SignalParts(
+        settings=settings.signal,
+        max_metadata_bytes=settings.tokens.max_metadata_bytes,
+        config=settings.sfu,
+        rooms=services.rooms,
+        tokens=services.tokens,
+        connections=services.connections,
+        metrics=services.metrics,
+        frames=frames,
+        welcome=Welcome(settings.signal, settings.turn, settings.sfu, services.sfu.node_id, frames),
+        rpc=rpc,
+        simulations=Simulations(has_tcp=bool(settings.sfu.rtc_tcp_port), has_tls=has_tls(settings.turn)),
+    )
+    return SignalEndpoint(services.lifecycle, parts, max_tracks=settings.sfu.max_pending_tracks)
+
+
+def _create_server_api(settings: Settings, services: Services, rpc: RpcCalls) -> TwirpEndpoint:
+    server_api = ServerApi(
+        settings=settings.rooms,
+        max_metadata_bytes=settings.tokens.max_metadata_bytes,
+        config=settings.sfu,
+        sfu=services.sfu,
+        rooms=services.rooms,
+        rpc=rpc,
+    )
+    return TwirpEndpoint(
+        services.lifecycle,
+        settings.gate,
+        settings.server_api,
+        services.addresses,
+        _limiter(settings, settings.server_api.server_api_requests_per_minute),
+        services.tokens,
+        services.rooms,
+        services.metrics,
+        server_api,
+    )
+
+
+def _create_whip(settings: Settings, services: Services) -> list[Endpoint]:
+    public_url, timeout_s = settings.listener.public_url, settings.gate.request_timeout_s
+    registry = SessionRegistry(settings.whip.max_whip_sessions, services.metrics)
+    access = Access(
+        services.lifecycle,
+        services.addresses,
+        _limiter(settings, settings.whip.whip_requests_per_minute),
+        services.rooms,
+        registry,
+        services.metrics,
+        grace_s=settings.tokens.max_token_ttl_s,
+    )
+    resource = SessionResource(access, settings.turn, public_url)
+    descriptions = Bodies(settings.whip.max_whip_sdp_bytes, timeout_s)
+    documents = Bodies(settings.api.max_body_bytes, timeout_s)
+    return [
+        WhipEndpoint(services.rooms, access, registry, resource, descriptions),
+        WhepEndpoint(services.rooms, access, registry, resource, descriptions),
+        LayerEndpoint(access, documents),
+        EventsEndpoint(settings.whip, access, registry, documents, public_url),
+    ]
+
+
+def _create_rest(settings: Settings, services: Services) -> list[Endpoint]:
+    return [
+        HealthEndpoint(services.lifecycle),
+        MetricsEndpoint(services.metrics, services.sfu, services.addresses, settings.api.metrics_allow),
+        RoomsEndpoint(
+            services.lifecycle,
+            services.rooms,
+            services.addresses,
+            lookup_limiter=_limiter(settings, settings.api.room_lookups_per_minute),
+            token_limiter=_limiter(settings, settings.api.guest_tokens_per_minute),
+            public_url=settings.listener.public_url,
+            body_timeout_s=settings.gate.request_timeout_s,
+        ),
+    ]

@@ -21,59 +21,70 @@ from typing import Any
 
 import jwt
 
-from sfu.api import RoomOptions, TrackSource
 from signaling import strict_json
-from signaling.errors import TokenError
+from signaling.config_values import one_line, read_secret
+from signaling.errors import ConfigError, TokenError
+from signaling.grants import Grants, number, read_grants, write_claims
 from signaling.jwks import IssuerKeys, KeySets, PublicKey
 
 ALGORITHM = "HS256"
 ASYMMETRIC_ALGORITHMS = ("RS256", "ES256", "EdDSA")
-KINDS: Mapping[str, int] = {
-    "standard": 0, "ingress": 1, "egress": 2, "sip": 3, "agent": 4, "connector": 7, "bridge": 8,
-}  # fmt: skip
-"""The `kind` claim as LiveKit's ParticipantInfo.Kind."""
 GUEST_PREFIX = "guest_"
 _MAX_KEY_LENGTH = 256
 _HEADER_FIELDS = frozenset({"alg", "typ", "kid"})
-MAX_ATTRIBUTES = 64
 _BODY_TOKEN_TTL_S = 300
+DEV_KEY = "devkey"
+DEV_SECRET = "secret"  # noqa: S105 - the published development key, refused outside of --dev
+MIN_SECRET_BYTES = 32
+MAX_LEEWAY_S = 30.0
+SAMPLE_SECRETS = frozenset({DEV_SECRET, "replace-this-with-32-or-more-random-bytes"})
+"""Secrets that stand in public documents."""
 
 
 @dataclass(frozen=True, slots=True)
-class Grants:
-    """What a token lets its bearer do. Defaults are LiveKit's: an absent publish or subscribe grant means yes."""
+class TokenSettings:
+    keys: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """API key to secret, at least 32 bytes each. The first signs guest tokens."""
+    api_key: str = ""
+    """One more API key, whose secret is in api_secret_file; it goes before those of `keys`."""
+    api_secret_file: str = ""
+    """File with the secret of api_key."""
+    token_leeway_s: float = 30.0
+    """Clock difference that is forgiven, at most 30."""
+    max_token_ttl_s: float = 86_400.0
+    """A token that is valid for longer than this from now is refused."""
+    max_token_bytes: int = 16_384
+    """Length of a room token."""
+    max_metadata_bytes: int = 8_192
+    """Participant metadata of a token or a join request, and all its attributes together."""
 
-    identity: str = ""
-    name: str = ""
-    room: str = ""
-    room_join: bool = False
-    room_create: bool = False
-    room_list: bool = False
-    room_admin: bool = False
-    can_publish: bool = True
-    can_subscribe: bool = True
-    can_publish_data: bool = True
-    can_publish_sources: frozenset[TrackSource] = frozenset()
-    can_update_own_metadata: bool = False
-    can_subscribe_metrics: bool = False
-    can_manage_agent_session: bool = False
-    destination_room: str = ""
-    """Where the bearer may move or forward participants of `room` to."""
-    recorder: bool = False
-    agent: bool = False
-    hidden: bool = False
-    """Accepted and ignored: nobody is invisible here."""
-    kind: int = 0
-    metadata: str = field(default="", repr=False)
-    attributes: Mapping[str, str] = field(default_factory=dict, repr=False)
-    guest: bool = False
-    room_options: RoomOptions = field(default_factory=RoomOptions)
-    """`roomConfig`: for the room if the bearer is the first to come."""
-    room_preset: str = ""
-    """`roomPreset`: a room configuration of the settings, for what `room_options` leaves open."""
-    issued_at: float = 0.0
-    """Unix time in seconds of `iat`, else of `nbf`, else 0."""
-    expires_at: float = 0.0
+
+def collect_keys(settings: TokenSettings, *, dev: bool) -> dict[str, str]:
+    """All keys with their secrets, in their order. Raises `ConfigError`."""
+    if bool(settings.api_key) != bool(settings.api_secret_file):
+        raise ConfigError("api_key and api_secret_file: set both or none")
+    keys: dict[str, str] = {}
+    if settings.api_key:
+        keys[settings.api_key] = read_secret(settings.api_secret_file, "api_secret_file")
+    keys.update((key, secret) for key, secret in settings.keys.items() if key not in keys)
+    if dev:
+        keys.setdefault(DEV_KEY, DEV_SECRET)
+    return keys
+
+
+def check_keys(keys: Mapping[str, str], *, dev: bool) -> None:
+    """Raises `ConfigError`."""
+    if not keys:
+        raise ConfigError(
+            "no API key: set [keys] in the file, TING_KEYS or --api-key with --api-secret-file, or use --dev"
+        )
+    for key, secret in keys.items():
+        if dev and (key, secret) == (DEV_KEY, DEV_SECRET):
+            continue
+        if key == DEV_KEY or secret in SAMPLE_SECRETS:
+            raise ConfigError(f"keys: {one_line(key)} is a published sample key; make your own")
+        if len(secret.encode()) < MIN_SECRET_BYTES:
+            raise ConfigError(f"keys: the secret of {one_line(key)} is shorter than {MIN_SECRET_BYTES} bytes")
 
 
 class TokenService:
@@ -107,8 +118,7 @@ class TokenService:
         key = api_key if api_key is not None else self._signing_key
         now = int(self._clock())
         claims: dict[str, Any] = {"iss": key, "sub": grants.identity, "iat": now, "nbf": now, "exp": now + int(ttl_s)}
-        claims.update({name: value for name, value in _identity_claims(grants).items() if value})
-        claims["video"] = _video_claims(grants)
+        claims.update(write_claims(grants))
         payload = json.dumps(claims, separators=(",", ":")).encode()
         return self._jws.encode(payload, self._keys[key], algorithm=ALGORITHM, headers={"typ": "JWT"})
 
@@ -131,7 +141,9 @@ class TokenService:
             self._check_issuer_signature(token, header, keys)
         self._check_audience(claims, keys)
         issued_at, expires_at = self._check_times(claims, grace_s)
-        grants = self._grants(claims, issued_at, expires_at)
+        grants = read_grants(
+            claims, issued_at=issued_at, expires_at=expires_at, max_metadata_bytes=self._max_metadata_bytes
+        )
         # Guest tokens are ours alone: they can be renewed.
         return grants if keys is None else replace(grants, guest=False)
 
@@ -202,82 +214,18 @@ class TokenService:
 
     def _check_times(self, claims: Mapping[str, Any], grace_s: float) -> tuple[float, float]:
         now = self._clock()
-        expires_at = _number(claims, "exp")
+        expires_at = number(claims, "exp")
         if expires_at is None:
             raise TokenError("invalid_claims", "the token has no expiry")
         if now > expires_at + self._leeway_s + grace_s:
             raise TokenError("expired", "the token has expired")
         if expires_at > now + self._max_ttl_s + self._leeway_s:
             raise TokenError("invalid_claims", "the token is valid for too long")
-        not_before, issued_at = _number(claims, "nbf"), _number(claims, "iat")
+        not_before, issued_at = number(claims, "nbf"), number(claims, "iat")
         for moment in (not_before, issued_at):
             if moment is not None and moment > now + self._leeway_s:
                 raise TokenError("not_yet_valid", "the token is not valid yet")
         return issued_at or not_before or 0.0, expires_at
-
-    def _grants(self, claims: Mapping[str, Any], issued_at: float, expires_at: float) -> Grants:
-        video = claims.get("video", {})
-        if not isinstance(video, dict):
-            raise TokenError("invalid_claims", "the video grant is not an object")
-        metadata = _text(claims, "metadata")
-        if len(metadata.encode()) > self._max_metadata_bytes:
-            raise TokenError("invalid_claims", "the metadata is too long")
-        return Grants(
-            identity=_text(claims, "sub"),
-            name=_text(claims, "name"),
-            room=_text(video, "room"),
-            room_join=_flag(video, "roomJoin", False),
-            room_create=_flag(video, "roomCreate", False),
-            room_list=_flag(video, "roomList", False),
-            room_admin=_flag(video, "roomAdmin", False),
-            can_publish=_flag(video, "canPublish", True),
-            can_subscribe=_flag(video, "canSubscribe", True),
-            can_publish_data=_flag(video, "canPublishData", True),
-            can_publish_sources=_sources(video),
-            can_update_own_metadata=_flag(video, "canUpdateOwnMetadata", False),
-            can_subscribe_metrics=_flag(video, "canSubscribeMetrics", False),
-            can_manage_agent_session=_flag(video, "canManageAgentSession", False),
-            destination_room=_text(video, "destinationRoom"),
-            recorder=_flag(video, "recorder", False),
-            agent=_flag(video, "agent", False),
-            hidden=_flag(video, "hidden", False),
-            kind=KINDS.get(_text(claims, "kind").lower(), 0),
-            metadata=metadata,
-            attributes=self._attributes(claims),
-            room_options=self._room_options(claims),
-            room_preset=_text(claims, "roomPreset"),
-            guest=_flag(claims, "guest", False),
-            issued_at=issued_at,
-            expires_at=expires_at,
-        )
-
-    def _room_options(self, claims: Mapping[str, Any]) -> RoomOptions:
-        """livekit.RoomConfiguration in its JSON form. What needs other services (egress, agents) has no effect."""
-        config = claims.get("roomConfig") or {}
-        if not isinstance(config, dict):
-            raise TokenError("invalid_claims", "the room configuration is not an object")
-        metadata = _text(config, "metadata")
-        if len(metadata.encode()) > self._max_metadata_bytes:
-            raise TokenError("invalid_claims", "the room's metadata is too long")
-        return RoomOptions(
-            metadata=metadata,
-            empty_timeout_s=_uint32(config, "emptyTimeout", "empty_timeout"),
-            departure_timeout_s=_uint32(config, "departureTimeout", "departure_timeout"),
-            max_participants=_uint32(config, "maxParticipants", "max_participants"),
-        )
-
-    def _attributes(self, claims: Mapping[str, Any]) -> dict[str, str]:
-        attributes = claims.get("attributes") or {}
-        if not isinstance(attributes, dict) or len(attributes) > MAX_ATTRIBUTES:
-            raise TokenError("invalid_claims", "the attributes are not acceptable")
-        size = 0
-        for key, value in attributes.items():
-            if not isinstance(value, str):
-                raise TokenError("invalid_claims", "an attribute is not a text")
-            size += len(key.encode()) + len(value.encode())
-        if size > self._max_metadata_bytes:
-            raise TokenError("invalid_claims", "the attributes are too long")
-        return attributes
 
 
 def new_guest_identity() -> str:
@@ -294,98 +242,3 @@ def _segment(text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise TokenError("malformed", "a part of the token is not an object")
     return value
-
-
-def _number(claims: Mapping[str, Any], name: str) -> float | None:
-    value = claims.get(name)
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 2**53:
-        raise TokenError("invalid_claims", f"{name} is not a time")
-    return float(value)
-
-
-def _uint32(config: Mapping[str, Any], *names: str) -> int:
-    """The first of `names` that is there; both spellings of a field are allowed (ProtoJSON)."""
-    value = next((config[name] for name in names if config.get(name) is not None), 0)
-    if type(value) is not int or not 0 <= value < 2**32:
-        raise TokenError("invalid_claims", f"{names[0]} is not a number")
-    return value
-
-
-def _text(claims: Mapping[str, Any], name: str) -> str:
-    value = claims.get(name)
-    if value is None:
-        return ""
-    if not isinstance(value, str):
-        raise TokenError("invalid_claims", f"{name} is not a text")
-    return value
-
-
-def _flag(claims: Mapping[str, Any], name: str, default: bool) -> bool:
-    value = claims.get(name)
-    if value is None:
-        return default
-    if not isinstance(value, bool):
-        raise TokenError("invalid_claims", f"{name} is not true or false")
-    return value
-
-
-def _sources(video: Mapping[str, Any]) -> frozenset[TrackSource]:
-    values = video.get("canPublishSources")
-    if values is None:
-        return frozenset()
-    if not isinstance(values, list) or len(values) > 16 or not all(isinstance(value, str) for value in values):
-        raise TokenError("invalid_claims", "canPublishSources is not a list of texts")
-    known = {source.value: source for source in TrackSource}
-    # A word that we do not know stays in the set as "unknown": dropping it could leave the set empty, which means all.
-    return frozenset(known.get(value.lower(), TrackSource.UNKNOWN) for value in values)
-
-
-def _identity_claims(grants: Grants) -> dict[str, Any]:
-    kind = next((word for word, number in KINDS.items() if number == grants.kind), "standard")
-    return {
-        "name": grants.name,
-        "metadata": grants.metadata,
-        "attributes": dict(grants.attributes),
-        "kind": kind if grants.kind else "",
-        "guest": grants.guest,
-        "roomConfig": _room_config(grants.room_options),
-        "roomPreset": grants.room_preset,
-    }
-
-
-def _room_config(options: RoomOptions) -> dict[str, Any]:
-    config = {
-        "metadata": options.metadata,
-        "emptyTimeout": options.empty_timeout_s,
-        "departureTimeout": options.departure_timeout_s,
-        "maxParticipants": options.max_participants,
-    }
-    return {name: value for name, value in config.items() if value}
-
-
-def _video_claims(grants: Grants) -> dict[str, Any]:
-    video: dict[str, Any] = {"room": grants.room} if grants.room else {}
-    for name, value in (
-        ("roomJoin", grants.room_join),
-        ("roomCreate", grants.room_create),
-        ("roomList", grants.room_list),
-        ("roomAdmin", grants.room_admin),
-        ("canUpdateOwnMetadata", grants.can_update_own_metadata),
-        ("canSubscribeMetrics", grants.can_subscribe_metrics),
-        ("canManageAgentSession", grants.can_manage_agent_session),
-        ("recorder", grants.recorder),
-        ("agent", grants.agent),
-        ("hidden", grants.hidden),
-    ):
-        if value:
-            video[name] = True
-    video.update(
-        canPublish=grants.can_publish, canSubscribe=grants.can_subscribe, canPublishData=grants.can_publish_data
-    )
-    if grants.destination_room:
-        video["destinationRoom"] = grants.destination_room
-    if grants.can_publish_sources:
-        video["canPublishSources"] = sorted(source.value for source in grants.can_publish_sources)
-    return video

@@ -24,7 +24,8 @@ from benchmarks.load.run import LoadPlan, LoadResult, LoadTest
 from benchmarks.load.transport import Generator, LinkConditions
 from benchmarks.load.view import make_view
 from sfu.errors import SfuError
-from signaling.tokens import Grants, TokenService
+from signaling.grants import Grants
+from signaling.tokens import TokenService
 
 DESCRIPTION = """\
 Simulate participants over real ICE, DTLS and SRTP against Ting or any other server that speaks the LiveKit protocol.

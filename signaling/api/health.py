@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from signaling.services import SERVICES, Phase
+from signaling.lifecycle import Lifecycle
 
 
-def add_routes(app: web.Application) -> None:
-    app.router.add_get("/healthz", healthz)
-    app.router.add_get("/readyz", readyz)
+class HealthEndpoint:
+    def __init__(self, lifecycle: Lifecycle) -> None:
+        self._lifecycle = lifecycle
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/healthz", _healthz)
+        router.add_get("/readyz", self._readyz)
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        status = 200 if self._lifecycle.ready else 503
+        return web.Response(status=status, text=f"{self._lifecycle.phase.value}\n")
 
 
-async def healthz(request: web.Request) -> web.Response:
+async def _healthz(request: web.Request) -> web.Response:
     return web.Response(text="ok\n")
-
-
-async def readyz(request: web.Request) -> web.Response:
-    phase = request.app[SERVICES].phase
-    return web.Response(status=200 if phase is Phase.READY else 503, text=f"{phase.value}\n")

@@ -4,7 +4,7 @@ dashboards made for it show something here. Only for the networks of `metrics_al
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from aiohttp import web
 from prometheus_client import generate_latest
@@ -13,28 +13,31 @@ from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamil
 from prometheus_client.registry import Collector
 
 from sfu.api import Sfu
-from signaling.addresses import client_address, is_in, parse_networks
+from signaling.addresses import ClientAddresses, is_in, parse_networks
 from signaling.errors import ApiError
-from signaling.services import SERVICES
+from signaling.metrics import Metrics
 
 _SERIES = re.compile(r"(?P<name>[a-zA-Z_][a-zA-Z0-9_]*)(?:\{(?P<labels>[^{}]*)\})?")
 _LABEL = re.compile(r'([a-zA-Z_][a-zA-Z0-9_]*)="([^"\\]*)"')
 
 
-def add_routes(app: web.Application) -> None:
-    services = app[SERVICES]
-    services.metrics.registry.register(SfuCollector(services.sfu))
-    app.router.add_get("/metrics", get_metrics)
+class MetricsEndpoint:
+    """`allow` are the networks that may read."""
 
+    def __init__(self, metrics: Metrics, sfu: Sfu, addresses: ClientAddresses, allow: Sequence[str]) -> None:
+        self._registry = metrics.registry
+        self._addresses = addresses
+        self._allow = parse_networks(allow)
+        self._registry.register(SfuCollector(sfu))
 
-async def get_metrics(request: web.Request) -> web.Response:
-    services = request.app[SERVICES]
-    settings = services.settings
-    address = client_address(request, parse_networks(settings.trusted_proxies))
-    if not is_in(address, parse_networks(settings.metrics_allow)):
-        raise ApiError("forbidden", "Metrics are not for this address.")
-    body = generate_latest(services.metrics.registry)
-    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        router.add_get("/metrics", self._get)
+
+    async def _get(self, request: web.Request) -> web.Response:
+        if not is_in(self._addresses.of(request), self._allow):
+            raise ApiError("forbidden", "Metrics are not for this address.")
+        body = generate_latest(self._registry)
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE_PLAIN_0_0_4})
 
 
 class SfuCollector(Collector):

@@ -12,8 +12,6 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 
 from signaling.api.rooms import signal_url
-from signaling.config import Settings
-from signaling.services import SERVICES
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "webapp"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent / "web" / "dist"
@@ -27,57 +25,62 @@ PERMISSIONS_POLICY = (
 )
 
 
-def web_root(settings: Settings) -> Path | None:
-    """Where the built web app is; None when there is none."""
-    candidates = [Path(settings.web_root)] if settings.web_root else [_PACKAGED, _CHECKOUT]
+def find_web_root(web_root: str) -> Path | None:
+    """Where the built web app is: the directory of the settings, if they name one. None when there is none."""
+    candidates = [Path(web_root)] if web_root else [_PACKAGED, _CHECKOUT]
     return next((path for path in candidates if (path / "index.html").is_file()), None)
 
 
-def add_routes(app: web.Application) -> None:
-    root = web_root(app[SERVICES].settings)
-    files = {}
-    if root is not None:
-        files = {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*")) if path.is_file()}
-    index = files.pop("index.html", None)
+class WebApp:
+    """`tls`: the server itself speaks HTTPS."""
 
-    async def get_index(request: web.Request) -> web.StreamResponse:
-        if index is None:
+    def __init__(self, web_root: str, *, public_url: str, tls: bool) -> None:
+        self._public_url = public_url
+        self._tls = tls
+        root = find_web_root(web_root)
+        files = {} if root is None else {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*"))}
+        self._files = {name: path for name, path in files.items() if path.is_file()}
+        self._index = self._files.pop("index.html", None)
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        """Last of all: what nobody else answers is looked for among the files."""
+        router.add_get("/", self._get_index)
+        router.add_get("/r/{room}", self._get_index)
+        router.add_get("/{name:.+}", self._get_file)
+
+    async def _get_index(self, request: web.Request) -> web.StreamResponse:
+        if self._index is None:
             return web.Response(status=503, text=_NO_BUILD)
-        return web.FileResponse(index, headers={hdrs.CACHE_CONTROL: "no-cache"})
+        return web.FileResponse(self._index, headers={hdrs.CACHE_CONTROL: "no-cache"})
 
-    async def get_file(request: web.Request) -> web.StreamResponse:
+    async def _get_file(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
-        path = files.get(name)
+        path = self._files.get(name)
         if path is None or any(part.startswith(".") for part in name.split("/")):
             raise web.HTTPNotFound
         caching = _IMMUTABLE if name.startswith("assets/") else "no-cache"
         return web.FileResponse(path, headers={hdrs.CACHE_CONTROL: caching})
 
-    app.router.add_get("/", get_index)
-    app.router.add_get("/r/{room}", get_index)
-    app.router.add_get("/{name:.+}", get_file)
+    async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
+        """For on_response_prepare: also errors and upgrades pass here."""
+        headers = response.headers
+        policy = content_security_policy(self._public_url, request.headers.get(hdrs.HOST, ""))
+        headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault("X-Content-Type-Options", "nosniff")
+        headers.setdefault("Referrer-Policy", "no-referrer")
+        headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
+        headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
+        headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
+        if self._tls:
+            headers.setdefault("Strict-Transport-Security", "max-age=31536000")
+        headers.popall(hdrs.SERVER, None)
 
 
-async def add_security_headers(request: web.Request, response: web.StreamResponse) -> None:
-    """For on_response_prepare: also errors and upgrades pass here."""
-    settings = request.app[SERVICES].settings
-    headers = response.headers
-    headers.setdefault("Content-Security-Policy", content_security_policy(settings, request.headers.get(hdrs.HOST, "")))
-    headers.setdefault("X-Content-Type-Options", "nosniff")
-    headers.setdefault("Referrer-Policy", "no-referrer")
-    headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
-    headers.setdefault("Cross-Origin-Opener-Policy", "same-origin")
-    headers.setdefault("Cross-Origin-Resource-Policy", "same-origin")
-    if settings.tls:
-        headers.setdefault("Strict-Transport-Security", "max-age=31536000")
-    headers.popall(hdrs.SERVER, None)
-
-
-def content_security_policy(settings: Settings, host: str) -> str:
+def content_security_policy(public_url: str, host: str) -> str:
     """Nothing from elsewhere, nothing inline. WebSocket origins are spelled out, because not every browser takes
     'self' for them."""
     origins = [f"ws://{host}", f"wss://{host}"] if _HOST.fullmatch(host) else []
-    public = urlsplit(signal_url(settings.public_url))
+    public = urlsplit(signal_url(public_url))
     if public.netloc:
         origins += [f"{public.scheme}://{public.netloc}", f"{public.scheme.replace('ws', 'http')}://{public.netloc}"]
     return "; ".join(

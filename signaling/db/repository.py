@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from sqlalchemy import Table, delete, select
@@ -12,16 +11,10 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from signaling.db.database import Database
 from signaling.db.models import Base, Revocation
+from signaling.revocations import RevocationRow
 
 _ROWS_PER_STATEMENT = 500
 _T = TypeVar("_T")
-
-
-@dataclass(frozen=True, slots=True)
-class RevocationRow:
-    room: str
-    identity: str
-    revoked_at_ms: int
 
 
 class Repository:

@@ -7,6 +7,8 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
+from signaling.db.settings import DatabaseSettings
+
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
 
@@ -26,3 +28,10 @@ def parse_url(url: str) -> URL:
 
 def sqlite_url(path: Path) -> str:
     return URL.create("sqlite", database=str(path)).render_as_string(hide_password=False)
+
+
+def database_url(settings: DatabaseSettings, *, dev: bool) -> str:
+    """What the settings name, or the file in their directory."""
+    if settings.database_url:
+        return settings.database_url
+    return sqlite_url(Path(settings.data_dir or (".run" if dev else "ting-data")) / "ting.db")

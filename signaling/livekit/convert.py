@@ -1,4 +1,4 @@
-"""Between the SFU's dataclasses and LiveKit's protobuf messages. Pure functions."""
+"""The SFU's dataclasses as LiveKit's protobuf messages. Pure functions; the way back is `convert_requests`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from livekit.protocol import models, rtc
 
 from sfu.api import (
-    AddTrackRequest,
     ConnectionGrade,
     ConnectionQuality,
     DataTrackInfo,
@@ -22,12 +21,10 @@ from sfu.api import (
     RoomInfo,
     Speaker,
     StreamState,
-    TrackSettings,
     TrackSource,
     VideoLayerInfo,
 )
 from sfu.config import SfuConfig
-from sfu.ids import TrackId
 from signaling.devices import BrokenCodecs
 from signaling.turn import IceServer
 
@@ -37,24 +34,19 @@ COMPATIBLE_VERSION = "1.8.4"
 """Clients switch features by LiveKit's server version: RPC needs 1.8.0; rid-based VP9/AV1 simulcast, which we do not
 take, begins after 1.13.6."""
 
-MAX_LAYERS = 8
-MAX_FEATURES = 32
-MAX_TEXT = 256
-
 _STATES: Mapping[ParticipantState, models.ParticipantInfo.State] = {
     ParticipantState.JOINING: models.ParticipantInfo.JOINING,
     ParticipantState.JOINED: models.ParticipantInfo.JOINED,
     ParticipantState.ACTIVE: models.ParticipantInfo.ACTIVE,
     ParticipantState.DISCONNECTED: models.ParticipantInfo.DISCONNECTED,
 }
-_SOURCES: Mapping[TrackSource, models.TrackSource] = {
+SOURCES: Mapping[TrackSource, models.TrackSource] = {
     TrackSource.UNKNOWN: models.TrackSource.UNKNOWN,
     TrackSource.CAMERA: models.TrackSource.CAMERA,
     TrackSource.MICROPHONE: models.TrackSource.MICROPHONE,
     TrackSource.SCREEN_SHARE: models.TrackSource.SCREEN_SHARE,
     TrackSource.SCREEN_SHARE_AUDIO: models.TrackSource.SCREEN_SHARE_AUDIO,
 }
-_SOURCES_BACK: Mapping[int, TrackSource] = {int(number): source for source, number in _SOURCES.items()}
 _REASONS: Mapping[LeaveReason, models.DisconnectReason] = {
     LeaveReason.CLIENT_INITIATED: models.DisconnectReason.CLIENT_INITIATED,
     LeaveReason.DUPLICATE_IDENTITY: models.DisconnectReason.DUPLICATE_IDENTITY,
@@ -72,7 +64,6 @@ _REASONS: Mapping[LeaveReason, models.DisconnectReason] = {
 }
 _RECONNECT_REASONS = frozenset({LeaveReason.STATE_MISMATCH, LeaveReason.MEDIA_FAILURE})
 """Reasons after which a client should come back with a full reconnect; after all others it should stay away."""
-_KINDS: Mapping[int, Kind] = {int(models.TrackType.AUDIO): Kind.AUDIO, int(models.TrackType.VIDEO): Kind.VIDEO}
 _QUALITIES = (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
 _GRADES: Mapping[ConnectionGrade, models.ConnectionQuality] = {
     ConnectionGrade.EXCELLENT: models.ConnectionQuality.EXCELLENT,
@@ -80,10 +71,7 @@ _GRADES: Mapping[ConnectionGrade, models.ConnectionQuality] = {
     ConnectionGrade.POOR: models.ConnectionQuality.POOR,
     ConnectionGrade.LOST: models.ConnectionQuality.LOST,
 }
-_CODEC_NAMES = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
-
-
-# --- to the client --------------------------------------------------------------------------------------
+CODEC_NAMES = {"vp8": "VP8", "vp9": "VP9", "h264": "H264", "av1": "AV1"}
 
 
 def room(info: RoomInfo, config: SfuConfig) -> models.Room:
@@ -104,7 +92,7 @@ def room(info: RoomInfo, config: SfuConfig) -> models.Room:
 
 def codecs(config: SfuConfig, without: frozenset[str] = frozenset()) -> list[models.Codec]:
     """What may be published, as MIME types."""
-    names = [f"video/{_CODEC_NAMES.get(name, name)}" for name in config.video_codecs if name not in without]
+    names = [f"video/{CODEC_NAMES.get(name, name)}" for name in config.video_codecs if name not in without]
     return [models.Codec(mime=mime) for mime in [*names, *(f"audio/{name}" for name in config.audio_codecs)]]
 
 
@@ -134,7 +122,7 @@ def permission(permissions: Permissions) -> models.ParticipantPermission:
         can_subscribe=permissions.can_subscribe,
         can_publish=permissions.can_publish,
         can_publish_data=permissions.can_publish_data,
-        can_publish_sources=sorted(_SOURCES[source] for source in permissions.can_publish_sources),
+        can_publish_sources=sorted(SOURCES[source] for source in permissions.can_publish_sources),
         can_update_metadata=permissions.can_update_metadata,
         can_subscribe_metrics=permissions.can_subscribe_metrics,
         can_manage_agent_session=permissions.can_manage_agent_session,
@@ -155,7 +143,7 @@ def track(info: PublicationInfo) -> models.TrackInfo:
         height=info.height,
         simulcast=info.simulcast,
         disable_dtx=info.disable_dtx,
-        source=_SOURCES[info.source],
+        source=SOURCES[info.source],
         layers=layers,
         mime_type=info.mime_type,
         mid=info.mid,
@@ -294,105 +282,4 @@ def stream_states(states: Sequence[StreamState]) -> rtc.StreamStateUpdate:
             )
             for state in states
         ]
-    )
-
-
-# --- from the client ------------------------------------------------------------------------------------
-
-
-def add_track_request(message: rtc.AddTrackRequest) -> AddTrackRequest:
-    """Raises `ValueError` for what no client of ours would send."""
-    kind = _KINDS.get(message.type)
-    if kind is None:
-        raise ValueError("the track is neither audio nor video")
-    primary = message.simulcast_codecs[0] if message.simulcast_codecs else None
-    backup = message.simulcast_codecs[1].codec.lower() if len(message.simulcast_codecs) > 1 else ""
-    layers = message.layers or (primary.layers if primary else [])
-    codec = primary.codec.lower() if primary else ""
-    for text in (message.cid, message.sid, message.name, message.stream, codec, backup):
-        if len(text) > MAX_TEXT:
-            raise ValueError("a text of the track is too long")
-    if not message.cid:
-        raise ValueError("the track has no cid")
-    if len(layers) > MAX_LAYERS or len(message.audio_features) > MAX_FEATURES:
-        raise ValueError("the track has too many layers or features")
-    if len(message.packet_trailer_features) > MAX_FEATURES:
-        raise ValueError("the track has too many features")
-    return AddTrackRequest(
-        cid=message.cid,
-        kind=kind,
-        source=_SOURCES_BACK.get(message.source, TrackSource.UNKNOWN),
-        name=message.name,
-        muted=message.muted,
-        width=message.width,
-        height=message.height,
-        layers=[_layer_info(layer) for layer in layers],
-        mime_type=_mime_type(kind, codec),
-        stream=message.stream,
-        disable_dtx=message.disable_dtx,
-        stereo=message.stereo,
-        disable_red=message.disable_red,
-        encryption=message.encryption,
-        audio_features=tuple(message.audio_features),
-        packet_trailer_features=tuple(message.packet_trailer_features),
-        backup_codec_policy=message.backup_codec_policy,
-        backup_mime_type=_mime_type(kind, backup) if backup.rpartition("/")[2] in _CODEC_NAMES else "",
-        track_id=TrackId(message.sid) if message.sid else None,
-    )
-
-
-def _mime_type(kind: Kind, codec: str) -> str:
-    """LiveKit clients name a codec as "vp8" or "video/vp8"."""
-    name = codec.rpartition("/")[2]
-    return f"{kind}/{_CODEC_NAMES.get(name, name)}" if name else ""
-
-
-def video_layers(message: rtc.UpdateVideoLayers) -> list[VideoLayerInfo]:
-    """Raises `ValueError` for what no client of ours would send."""
-    if not 0 < len(message.layers) <= MAX_LAYERS:
-        raise ValueError("the track has no layers, or too many")
-    return [_layer_info(layer) for layer in message.layers]
-
-
-def _layer_info(layer: models.VideoLayer) -> VideoLayerInfo:
-    if layer.quality not in (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH):
-        raise ValueError("a layer has no quality")
-    return VideoLayerInfo(
-        quality=int(layer.quality),
-        width=layer.width,
-        height=layer.height,
-        bitrate_bps=layer.bitrate,
-        rid=layer.rid if len(layer.rid) <= 16 else "",
-    )
-
-
-def permissions(message: models.ParticipantPermission) -> Permissions:
-    """`hidden` has no effect: nobody is invisible here. A source that we do not know stays in the set as "unknown":
-    dropping it could leave the set empty, which means all."""
-    return Permissions(
-        can_publish=message.can_publish,
-        can_subscribe=message.can_subscribe,
-        can_publish_data=message.can_publish_data,
-        can_publish_sources=frozenset(
-            _SOURCES_BACK.get(source, TrackSource.UNKNOWN) for source in message.can_publish_sources
-        ),
-        can_update_metadata=message.can_update_metadata,
-        can_subscribe_metrics=message.can_subscribe_metrics,
-        can_manage_agent_session=message.can_manage_agent_session,
-        recorder=message.recorder,
-        agent=message.agent,
-    )
-
-
-def track_settings(message: rtc.UpdateTrackSettings) -> TrackSettings:
-    """Quality counts only when no size is given: clients that know the size send a default quality with it."""
-    by_size = bool(message.width or message.height)
-    quality = min(int(message.quality), int(models.VideoQuality.HIGH))
-    return TrackSettings(
-        disabled=message.disabled or message.quality == models.VideoQuality.OFF,
-        quality=None if by_size else quality,
-        width=message.width,
-        height=message.height,
-        fps=message.fps,
-        priority=message.priority,
     )

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from livekit.protocol import models, rtc
 
 from sfu.api import DataTrackInfo, DataTrackRequest, RequestError, SubscriptionRights, TrackGrant
 from sfu.ids import Identity, TrackId
 from signaling.livekit import convert
-
-if TYPE_CHECKING:
-    from signaling.livekit.dispatch import Context
+from signaling.livekit.context import Context
 
 MAX_UPDATES = 1000
 """Data tracks in one message, grants in one, and tracks in one grant."""

@@ -7,16 +7,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Iterable
-from typing import Any, Protocol
+from collections.abc import Iterable
+from typing import Any
 
 from livekit.protocol import models, rtc
 
-from sfu.api import LeaveReason, ParticipantSession, RequestError, SdpError, Target
+from sfu.api import LeaveReason, RequestError, SdpError, Target
 from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
-from signaling.config import Settings
-from signaling.livekit import convert, data_requests, own_state
+from signaling.livekit import convert_requests, data_requests, own_state
+from signaling.livekit.context import Context, Handler, Violation
 from signaling.livekit.simulate import simulate
 
 MAX_CANDIDATE_BYTES = 4096
@@ -37,41 +37,6 @@ _REASONS = {
     "invalid_request": _Reason.INVALID_REQUEST,
 }
 """`RequestError` codes in the protocol's words."""
-
-
-class Violation(Exception):
-    """The client sent what the protocol does not allow. Enough of them end its connection."""
-
-
-class Context(Protocol):
-    """What a handler may use of its connection."""
-
-    @property
-    def session(self) -> ParticipantSession: ...
-
-    @property
-    def settings(self) -> Settings: ...
-
-    def send(self, response: rtc.SignalResponse) -> None: ...
-
-    def count_violation(self, reason: str) -> None: ...
-
-    def count_refusal(self, reason: str) -> None: ...
-
-    def leave(self, reason: LeaveReason, *, tell: bool) -> None:
-        """End the session; with `tell` the client gets a leave message first."""
-        ...
-
-    def break_next_resume(self, *, silent: bool) -> None:
-        """For tests of clients: cut the connection that resumes this session, `silent` before the first message."""
-        ...
-
-    def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
-        """From the next join on. RequestError (not_supported): there is no server that speaks it."""
-        ...
-
-
-Handler = Callable[[Context, Any], Awaitable[None]]
 
 
 async def dispatch(context: Context, request: rtc.SignalRequest) -> None:
@@ -162,7 +127,7 @@ async def _trickle(context: Context, message: rtc.TrickleRequest) -> None:
 
 async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
     try:
-        request = convert.add_track_request(message)
+        request = convert_requests.add_track_request(message)
     except ValueError as error:
         raise Violation(str(error)) from None
     context.session.add_track(request)
@@ -171,7 +136,7 @@ async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
 async def _update_layers(context: Context, message: rtc.UpdateVideoLayers) -> None:
     """Deprecated in the protocol, and still what says that a video changed its sizes."""
     try:
-        layers = convert.video_layers(message)
+        layers = convert_requests.video_layers(message)
     except ValueError as error:
         raise Violation(str(error)) from None
     context.session.update_video_layers(TrackId(message.track_sid), layers)
@@ -207,7 +172,7 @@ def _subscribed_tracks(message: rtc.UpdateSubscription) -> list[TrackId]:
 async def _track_setting(context: Context, message: rtc.UpdateTrackSettings) -> None:
     track_ids = [TrackId(sid) for sid in dict.fromkeys(message.track_sids)]
     try:
-        context.session.update_track_settings(track_ids, convert.track_settings(message))
+        context.session.update_track_settings(track_ids, convert_requests.track_settings(message))
     except RequestError as error:
         if error.code != "unknown_track":
             raise

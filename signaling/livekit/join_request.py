@@ -17,10 +17,10 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from sfu.api import ClientDescription, RequestError
-from signaling.config import Settings
+from signaling.grants import Grants
+from signaling.livekit.settings import SignalSettings
 from signaling.participants import check_attributes, check_metadata
 from signaling.rooms import JoinOptions
-from signaling.tokens import Grants
 
 _BASE64URL = re.compile(r"[0-9A-Za-z_-]*={0,2}")
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS
@@ -46,12 +46,12 @@ class Opening:
     attributes: Mapping[str, str] = field(default_factory=dict)
 
 
-def parse_join_request(parameter: str, settings: Settings) -> Opening:
-    """Raises `JoinRequestError`."""
+def parse_join_request(parameter: str, settings: SignalSettings, max_tracks: int) -> Opening:
+    """`max_tracks` is how many tracks may be announced. Raises `JoinRequestError`."""
     if len(parameter) > settings.max_join_request_url_bytes:
         raise JoinRequestError("the join request is too large")
     request = _decode(parameter, settings.max_join_request_bytes)
-    if len(request.add_track_requests) > settings.sfu.max_pending_tracks:
+    if len(request.add_track_requests) > max_tracks:
         raise JoinRequestError("the join request announces too many tracks")
     return Opening(
         _options(request),

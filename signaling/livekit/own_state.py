@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 from livekit.protocol import rtc
 
 from sfu.api import ParticipantChanges, RequestError
 from sfu.ids import TrackId
-from signaling.livekit.convert import MAX_FEATURES
+from signaling.livekit.context import Context
+from signaling.livekit.convert_requests import MAX_FEATURES
 from signaling.participants import check_changes
-
-if TYPE_CHECKING:
-    from signaling.livekit.dispatch import Context
 
 MAX_PIXELS = 65_535
 """Width and height of a video that a client may claim."""
@@ -24,7 +20,7 @@ async def update_metadata(context: Context, message: rtc.UpdateParticipantMetada
     if not session.info.permissions.can_update_metadata:
         raise RequestError("does not have permission to update own metadata", code="not_allowed")
     changes = ParticipantChanges(message.name, message.metadata, dict(message.attributes))
-    check_changes(session.info, changes, context.settings.max_metadata_bytes)
+    check_changes(session.info, changes, context.max_metadata_bytes)
     session.update(changes)
     done = rtc.RequestResponse(request_id=message.request_id, reason=rtc.RequestResponse.OK)
     done.update_metadata.CopyFrom(message)

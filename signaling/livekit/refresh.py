@@ -9,8 +9,9 @@ import time
 from collections.abc import Callable
 
 from sfu.api import ParticipantInfo
+from signaling.grants import Grants
 from signaling.rooms import permissions_of
-from signaling.tokens import Grants, TokenService
+from signaling.tokens import TokenService
 
 
 class TokenRefresher:

@@ -10,24 +10,36 @@ from typing import Any
 from google.protobuf.message import Message
 from livekit.protocol import models, room
 
-from sfu.api import DataKind, ParticipantChanges, ParticipantSession, RequestError, RoomOptions
+from sfu.api import DataKind, ParticipantChanges, ParticipantSession, RequestError, RoomOptions, Sfu
+from sfu.config import SfuConfig
 from sfu.ids import Identity, RoomName, TrackId
-from signaling.livekit import convert
-from signaling.livekit.rpc import RpcError
+from signaling.grants import Grants
+from signaling.livekit import convert, convert_requests
+from signaling.livekit.rpc import RpcCalls, RpcError
 from signaling.livekit.twirp_errors import TwirpError, from_rpc_error
 from signaling.participants import check_changes, check_metadata
-from signaling.rooms import MAX_ROOM_NAME_LENGTH, is_clean
-from signaling.services import Services
-from signaling.tokens import Grants
+from signaling.rooms import MAX_ROOM_NAME_LENGTH, RoomService, RoomSettings, is_clean
 
 _NONCE_BYTES = 16
 _DENIED = "permissions denied"
 
 
 @dataclass(frozen=True, slots=True)
+class ServerApi:
+    """What the methods work with."""
+
+    settings: RoomSettings
+    max_metadata_bytes: int
+    config: SfuConfig
+    sfu: Sfu
+    rooms: RoomService
+    rpc: RpcCalls
+
+
+@dataclass(frozen=True, slots=True)
 class Method:
     request: type[Message]
-    handle: Callable[[Services, Grants, Any], Awaitable[Message]]
+    handle: Callable[[ServerApi, Grants, Any], Awaitable[Message]]
 
 
 # --- rights ---------------------------------------------------------------------------------------------
@@ -44,11 +56,11 @@ def _require_admin(grants: Grants, room_name: str) -> RoomName:
     return RoomName(room_name)
 
 
-def _require_session(services: Services, room_name: RoomName, identity: str) -> ParticipantSession:
+def _require_session(api: ServerApi, room_name: RoomName, identity: str) -> ParticipantSession:
     """Raises `RequestError` unknown_room or unknown_participant."""
-    if services.sfu.find_room(room_name) is None:
+    if api.sfu.find_room(room_name) is None:
         raise RequestError("no such room", code="unknown_room")
-    session = services.sfu.find_participant(room_name, Identity(identity))
+    session = api.sfu.find_participant(room_name, Identity(identity))
     if session is None:
         raise RequestError("no such participant", code="unknown_participant")
     return session
@@ -57,7 +69,7 @@ def _require_session(services: Services, room_name: RoomName, identity: str) -> 
 # --- rooms ----------------------------------------------------------------------------------------------
 
 
-async def _create_room(services: Services, grants: Grants, message: room.CreateRoomRequest) -> models.Room:
+async def _create_room(api: ServerApi, grants: Grants, message: room.CreateRoomRequest) -> models.Room:
     """Agents to dispatch, tags, playout delays and the node are taken and have no effect here."""
     _require(grants.room_create)
     if not is_clean(message.name, MAX_ROOM_NAME_LENGTH):
@@ -65,41 +77,39 @@ async def _create_room(services: Services, grants: Grants, message: room.CreateR
     if message.HasField("egress"):
         # Somebody counts on a recording: better an error now than a missing file later.
         raise TwirpError("failed_precondition", "there is no egress service")
-    _check_metadata(services, message.metadata)
+    _check_metadata(api, message.metadata)
     own = RoomOptions(
         metadata=message.metadata,
         empty_timeout_s=message.empty_timeout,
         departure_timeout_s=message.departure_timeout,
         max_participants=message.max_participants,
     )
-    options = services.rooms.room_options(own, message.room_preset)
-    return convert.room(services.sfu.create_room(RoomName(message.name), options), services.settings.sfu)
+    options = api.rooms.room_options(own, message.room_preset)
+    return convert.room(api.sfu.create_room(RoomName(message.name), options), api.config)
 
 
-async def _list_rooms(services: Services, grants: Grants, message: room.ListRoomsRequest) -> room.ListRoomsResponse:
+async def _list_rooms(api: ServerApi, grants: Grants, message: room.ListRoomsRequest) -> room.ListRoomsResponse:
     _require(grants.room_list)
     names = frozenset(message.names)
-    infos = [info for info in services.sfu.rooms() if not names or info.name in names]
-    return room.ListRoomsResponse(rooms=[convert.room(info, services.settings.sfu) for info in infos])
+    infos = [info for info in api.sfu.rooms() if not names or info.name in names]
+    return room.ListRoomsResponse(rooms=[convert.room(info, api.config) for info in infos])
 
 
-async def _delete_room(services: Services, grants: Grants, message: room.DeleteRoomRequest) -> room.DeleteRoomResponse:
+async def _delete_room(api: ServerApi, grants: Grants, message: room.DeleteRoomRequest) -> room.DeleteRoomResponse:
     _require(grants.room_create)
-    services.rooms.end_room(RoomName(message.room))
+    api.rooms.end_room(RoomName(message.room))
     return room.DeleteRoomResponse()
 
 
-async def _update_room_metadata(
-    services: Services, grants: Grants, message: room.UpdateRoomMetadataRequest
-) -> models.Room:
+async def _update_room_metadata(api: ServerApi, grants: Grants, message: room.UpdateRoomMetadataRequest) -> models.Room:
     name = _require_admin(grants, message.room)
-    _check_metadata(services, message.metadata)
-    return convert.room(services.sfu.update_room_metadata(name, message.metadata), services.settings.sfu)
+    _check_metadata(api, message.metadata)
+    return convert.room(api.sfu.update_room_metadata(name, message.metadata), api.config)
 
 
-def _check_metadata(services: Services, metadata: str) -> None:
+def _check_metadata(api: ServerApi, metadata: str) -> None:
     try:
-        check_metadata(metadata, services.settings.max_metadata_bytes)
+        check_metadata(metadata, api.max_metadata_bytes)
     except RequestError:
         raise TwirpError("invalid_argument", "metadata size exceeds limits") from None
 
@@ -108,68 +118,68 @@ def _check_metadata(services: Services, metadata: str) -> None:
 
 
 async def _list_participants(
-    services: Services, grants: Grants, message: room.ListParticipantsRequest
+    api: ServerApi, grants: Grants, message: room.ListParticipantsRequest
 ) -> room.ListParticipantsResponse:
     name = _require_admin(grants, message.room)
-    infos = services.sfu.participants(name)
+    infos = api.sfu.participants(name)
     return room.ListParticipantsResponse(participants=[convert.participant(info) for info in infos])
 
 
 async def _get_participant(
-    services: Services, grants: Grants, message: room.RoomParticipantIdentity
+    api: ServerApi, grants: Grants, message: room.RoomParticipantIdentity
 ) -> models.ParticipantInfo:
     name = _require_admin(grants, message.room)
-    for info in services.sfu.participants(name):
+    for info in api.sfu.participants(name):
         if info.identity == message.identity:
             return convert.participant(info)
     raise RequestError("no such participant", code="unknown_participant")
 
 
 async def _remove_participant(
-    services: Services, grants: Grants, message: room.RoomParticipantIdentity
+    api: ServerApi, grants: Grants, message: room.RoomParticipantIdentity
 ) -> room.RemoveParticipantResponse:
     """The participant's tokens of before `revoke_token_ts` (Unix time in seconds) are refused from now on; without it
     those of until now."""
     name = _require_admin(grants, message.room)
     if message.revoke_token_ts < 0:
         raise TwirpError("invalid_argument", "revoke_token_ts is not a time")
-    services.rooms.kick(name, Identity(message.identity), tokens_before_s=message.revoke_token_ts or None)
-    await services.rooms.kicks_stored()
+    api.rooms.kick(name, Identity(message.identity), tokens_before_s=message.revoke_token_ts or None)
+    await api.rooms.kicks_stored()
     return room.RemoveParticipantResponse()
 
 
 async def _mute_published_track(
-    services: Services, grants: Grants, message: room.MuteRoomTrackRequest
+    api: ServerApi, grants: Grants, message: room.MuteRoomTrackRequest
 ) -> room.MuteRoomTrackResponse:
     name = _require_admin(grants, message.room)
-    if not message.muted and not services.settings.remote_unmute:
+    if not message.muted and not api.settings.remote_unmute:
         raise TwirpError("failed_precondition", "remote unmute not enabled")
-    session = _require_session(services, name, message.identity)
-    services.rooms.mute(name, Identity(message.identity), TrackId(message.track_sid), message.muted)
+    session = _require_session(api, name, message.identity)
+    api.rooms.mute(name, Identity(message.identity), TrackId(message.track_sid), message.muted)
     tracks = (track for track in session.info.tracks if track.track_id == message.track_sid)
     return room.MuteRoomTrackResponse(track=next((convert.track(track) for track in tracks), None))
 
 
 async def _update_participant(
-    services: Services, grants: Grants, message: room.UpdateParticipantRequest
+    api: ServerApi, grants: Grants, message: room.UpdateParticipantRequest
 ) -> models.ParticipantInfo:
-    session = _require_session(services, _require_admin(grants, message.room), message.identity)
+    session = _require_session(api, _require_admin(grants, message.room), message.identity)
     changes = ParticipantChanges(message.name, message.metadata, dict(message.attributes))
     try:
-        check_changes(session.info, changes, services.settings.max_metadata_bytes)
+        check_changes(session.info, changes, api.max_metadata_bytes)
     except RequestError as error:
         raise TwirpError("invalid_argument", str(error)) from None
     session.update(changes)
     if message.HasField("permission"):
-        session.set_permissions(convert.permissions(message.permission))
+        session.set_permissions(convert_requests.permissions(message.permission))
     return convert.participant(session.info)
 
 
 async def _update_subscriptions(
-    services: Services, grants: Grants, message: room.UpdateSubscriptionsRequest
+    api: ServerApi, grants: Grants, message: room.UpdateSubscriptionsRequest
 ) -> room.UpdateSubscriptionsResponse:
     """Tracks that are not there (any more) are ignored."""
-    session = _require_session(services, _require_admin(grants, message.room), message.identity)
+    session = _require_session(api, _require_admin(grants, message.room), message.identity)
     named = [*message.track_sids, *(sid for tracks in message.participant_tracks for sid in tracks.track_sids)]
     try:
         session.update_subscription([TrackId(sid) for sid in dict.fromkeys(named)], message.subscribe)
@@ -180,20 +190,18 @@ async def _update_subscriptions(
 
 
 async def _move_participant(
-    services: Services, grants: Grants, message: room.MoveParticipantRequest
+    api: ServerApi, grants: Grants, message: room.MoveParticipantRequest
 ) -> room.MoveParticipantResponse:
     source, destination = _require_destination(grants, message.room, message.destination_room)
-    services.sfu.move_participant(source, Identity(message.identity), destination, create=services.settings.auto_create)
+    api.sfu.move_participant(source, Identity(message.identity), destination, create=api.settings.auto_create)
     return room.MoveParticipantResponse()
 
 
 async def _forward_participant(
-    services: Services, grants: Grants, message: room.ForwardParticipantRequest
+    api: ServerApi, grants: Grants, message: room.ForwardParticipantRequest
 ) -> room.ForwardParticipantResponse:
     source, destination = _require_destination(grants, message.room, message.destination_room)
-    services.sfu.forward_participant(
-        source, Identity(message.identity), destination, create=services.settings.auto_create
-    )
+    api.sfu.forward_participant(source, Identity(message.identity), destination, create=api.settings.auto_create)
     return room.ForwardParticipantResponse()
 
 
@@ -210,35 +218,35 @@ def _require_destination(grants: Grants, source: str, destination: str) -> tuple
 # --- data -----------------------------------------------------------------------------------------------
 
 
-async def _send_data(services: Services, grants: Grants, message: room.SendDataRequest) -> room.SendDataResponse:
+async def _send_data(api: ServerApi, grants: Grants, message: room.SendDataRequest) -> room.SendDataResponse:
     name = _require_admin(grants, message.room)
     if len(message.nonce) not in (0, _NONCE_BYTES):
         raise TwirpError("invalid_argument", f"nonce should be {_NONCE_BYTES} bytes or not present")
     named = list(message.destination_identities)
     if message.destination_sids:
-        known = services.rooms.identities_of(name)
+        known = api.rooms.identities_of(name)
         named += [known[sid] for sid in message.destination_sids if sid in known]
     user = models.UserPacket(payload=message.data, destination_identities=named, nonce=message.nonce)
     if message.HasField("topic"):
         user.topic = message.topic
     packet = models.DataPacket(kind=message.kind, destination_identities=named, user=user).SerializeToString()
-    if len(packet) > services.settings.sfu.max_data_message_bytes:
+    if len(packet) > api.config.max_data_message_bytes:
         raise TwirpError("invalid_argument", "the data is too large")
-    if services.sfu.find_room(name) is None:
+    if api.sfu.find_room(name) is None:
         raise RequestError("no such room", code="unknown_room")
     if not named and message.destination_sids:
         return room.SendDataResponse()  # nobody of those is here: that must not become "everyone"
     kind = DataKind.RELIABLE if message.kind == models.DataPacket.RELIABLE else DataKind.LOSSY
-    services.sfu.send_data(name, kind, packet, [Identity(identity) for identity in named])
+    api.sfu.send_data(name, kind, packet, [Identity(identity) for identity in named])
     return room.SendDataResponse()
 
 
-async def _perform_rpc(services: Services, grants: Grants, message: room.PerformRpcRequest) -> room.PerformRpcResponse:
+async def _perform_rpc(api: ServerApi, grants: Grants, message: room.PerformRpcRequest) -> room.PerformRpcResponse:
     name = _require_admin(grants, message.room)
     if not message.destination_identity:
         raise TwirpError("invalid_argument", "destination identity cannot be empty")
     try:
-        payload = await services.rpc.perform(
+        payload = await api.rpc.perform(
             name,
             Identity(message.destination_identity),
             message.method,

@@ -10,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
+import time
+from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from google.protobuf import json_format
@@ -17,60 +19,69 @@ from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from sfu.api import (
-    ConnectionQualitiesChanged,
     DataReceived,
-    DataTrackHandles,
-    DataTrackUnpublished,
-    LayersWanted,
     LeaveReason,
-    MediaSectionsRequired,
     ParticipantSession,
     ParticipantsUpdated,
     RequestError,
     RoomMoved,
-    RoomUpdated,
     SessionEnded,
     SessionEvent,
     SfuError,
-    SpeakersChanged,
-    StreamStatesChanged,
-    SubscriberOffer,
-    SubscriptionAllowed,
-    SubscriptionRefused,
-    TrackMuted,
-    TrackPublished,
-    TrackSubscribed,
-    TrackUnpublished,
 )
+from sfu.config import SfuConfig
 from sfu.ids import Identity, RoomName
-from signaling import strict_json, turn
-from signaling.config import Settings
-from signaling.devices import broken_codecs
-from signaling.limits import TokenBucket
-from signaling.livekit import convert, data, data_requests
+from sfu.limits import TokenBucket
+from signaling import strict_json
+from signaling.connections import Connections
+from signaling.grants import Grants
+from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
-from signaling.livekit.frames import Frame, serialize
+from signaling.livekit.frames import Frame, Frames, serialize
 from signaling.livekit.join_request import Opening
 from signaling.livekit.outbox import Outbox
 from signaling.livekit.refresh import TokenRefresher
-from signaling.services import Services
-from signaling.tokens import Grants
+from signaling.livekit.responses import response
+from signaling.livekit.rpc import RpcCalls
+from signaling.livekit.settings import SignalSettings
+from signaling.livekit.simulate import Simulations
+from signaling.livekit.welcome import Welcome
+from signaling.metrics import Metrics
+from signaling.rooms import RoomService
+from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.signal")
+
+
+@dataclass(frozen=True, slots=True)
+class SignalParts:
+    """What the signal connections of one application share, and nothing else gets."""
+
+    settings: SignalSettings
+    max_metadata_bytes: int
+    config: SfuConfig
+    rooms: RoomService
+    tokens: TokenService
+    connections: Connections
+    metrics: Metrics
+    frames: Frames
+    welcome: Welcome
+    rpc: RpcCalls
+    simulations: Simulations
 
 
 class SignalConnection:
     def __init__(
         self,
-        services: Services,
+        parts: SignalParts,
         ws: web.WebSocketResponse,
         transport: asyncio.Transport | None,
         grants: Grants,
         opening: Opening,
     ) -> None:
-        settings = services.settings
-        self._services = services
-        self._metrics = services.metrics
+        settings = parts.settings
+        self._parts = parts
+        self._metrics = parts.metrics
         self._ws = ws
         self._grants = grants
         self._options = opening.options
@@ -79,7 +90,7 @@ class SignalConnection:
         self._messages = TokenBucket(settings.max_messages_per_s, 2 * settings.max_messages_per_s)
         self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
         self._session: ParticipantSession | None = None
-        self._refresher = TokenRefresher(services.tokens, grants, settings.token_refresh_s, self._send_token)
+        self._refresher = TokenRefresher(parts.tokens, grants, settings.token_refresh_s, self._send_token)
         self._violations = 0
         self._text = False
         self._receiving = False
@@ -89,7 +100,7 @@ class SignalConnection:
 
     async def run(self) -> None:
         """Serve the connection to its end."""
-        self._services.connections.add(self)
+        self._parts.connections.add(self)
         self._metrics.connections.inc()
         serving = asyncio.create_task(self._serve())
         try:
@@ -105,7 +116,7 @@ class SignalConnection:
             self._refresher.stop()
             self._outbox.stop()
             self._metrics.connections.dec()
-            self._services.connections.discard(self)
+            self._parts.connections.discard(self)
             self._done.set()
 
     async def _serve(self) -> None:
@@ -154,50 +165,27 @@ class SignalConnection:
         return True
 
     async def _join(self) -> None:
-        protocol = self._services.preferred_protocols.of(RoomName(self._grants.room), Identity(self._grants.identity))
+        room, identity = RoomName(self._grants.room), Identity(self._grants.identity)
+        protocol = self._parts.simulations.protocol_of(room, identity)
         options = dataclasses.replace(self._options, tcp_only=protocol == rtc.TCP)
-        session = await self._services.rooms.join(self._grants, options, self.handle_event)
+        session = await self._parts.rooms.join(self._grants, options, self.handle_event)
         self._attach(session)
-        settings = self._services.settings
-        room = convert.room(session.room, settings.sfu)
-        broken = broken_codecs(self._options.client)
-        self.send(
-            rtc.SignalResponse(
-                join=rtc.JoinResponse(
-                    room=room,
-                    participant=convert.participant(session.info),
-                    other_participants=self._services.frames.participants(session.others()),
-                    server_version=convert.COMPATIBLE_VERSION,
-                    server_info=convert.server_info(self._services.sfu.node_id),
-                    subscriber_primary=not self._options.single_connection,
-                    ping_interval=settings.ping_interval_s,
-                    ping_timeout=settings.ping_timeout_s,
-                    enabled_publish_codecs=convert.codecs(settings.sfu, broken.all | broken.publish),
-                    client_configuration=convert.client_configuration(broken, relay_only=protocol == rtc.TLS),
-                    sif_trailer=self._services.sif_trailer,
-                    ice_servers=self._ice_servers(session),
-                )
-            )
-        )
+        self.send(self._parts.welcome.join(session, self._options, protocol))
         session.start()
         self._metrics.joins.labels("joined").inc()
         _log.info("%s joined", session.info.participant_id)
 
     def _resume(self) -> bool:
-        session = self._services.rooms.find_resumable(self._grants, self._opening.resume_id)
+        session = self._parts.rooms.find_resumable(self._grants, self._opening.resume_id)
         if session is None or session.single_connection is not self._options.single_connection:
             return self._refuse_resume()
-        fault = self._services.resume_faults.take(session.info.participant_id)
+        fault = self._parts.simulations.resume_faults.take(session.info.participant_id)
         if fault is True:
             self.close(WSCloseCode.OK, "simulated")
             return False
-        previous = self._services.connection_of.get(session.info.participant_id)
+        previous = self._parts.connections.of(session.info.participant_id)
         self._attach(session)
-        info = convert.server_info(self._services.sfu.node_id)
-        response = rtc.ReconnectResponse(
-            server_info=info, ice_servers=self._ice_servers(session), last_message_seq=session.last_sequence
-        )
-        self.send(rtc.SignalResponse(reconnect=response))
+        self.send(self._parts.welcome.resume(session))
         if previous is not None:
             previous.supersede()
         try:
@@ -211,10 +199,6 @@ class SignalConnection:
             self.close(WSCloseCode.OK, "simulated")
         return True
 
-    def _ice_servers(self, session: ParticipantSession) -> list[rtc.ICEServer]:
-        servers = turn.ice_servers(self._services.settings, session.info.participant_id)
-        return convert.ice_servers(servers)
-
     def _refuse_resume(self) -> bool:
         """There is nothing to resume: the client is to join anew."""
         self._metrics.joins.labels("not_resumable").inc()
@@ -224,16 +208,14 @@ class SignalConnection:
     def _attach(self, session: ParticipantSession) -> None:
         self._session = session
         self._refresher.start()
-        self._services.connection_of[session.info.participant_id] = self
+        self._parts.connections.attach(session.info.participant_id, self)
 
     def _detach(self) -> None:
         """The socket is gone. A session that did not end waits for its client to come back."""
         session = self._session
         if session is None:
             return
-        participant_id = session.info.participant_id
-        if self._services.connection_of.get(participant_id) is self:
-            del self._services.connection_of[participant_id]
+        self._parts.connections.detach(session.info.participant_id, self)
         try:
             session.signal_lost()
         except SfuError:
@@ -244,9 +226,8 @@ class SignalConnection:
         self._refresher.stop()
         session, self._session = self._session, None
         if session is not None:
-            self._services.rpc.handle_left(session.info.participant_id)
-        if session is not None and self._services.connection_of.get(session.info.participant_id) is self:
-            del self._services.connection_of[session.info.participant_id]
+            self._parts.rpc.handle_left(session.info.participant_id)
+            self._parts.connections.detach(session.info.participant_id, self)
 
     def _say_goodbye(self, message: rtc.LeaveRequest) -> None:
         self.send(rtc.SignalResponse(leave=message))
@@ -258,7 +239,7 @@ class SignalConnection:
         while not self._outbox.is_closing:
             self._receiving = True
             try:
-                message = await self._ws.receive(timeout=self._services.settings.ping_timeout_s)
+                message = await self._ws.receive(timeout=self._parts.settings.ping_timeout_s)
             except TimeoutError:
                 self.close(WSCloseCode.GOING_AWAY, "ping_timeout")
                 return
@@ -271,7 +252,8 @@ class SignalConnection:
             await self._handle_message(message)
 
     async def _handle_message(self, message: WSMessage) -> None:
-        if not self._messages.take() or not self._bytes.take(len(message.data)):
+        now_s = time.monotonic()
+        if not self._messages.take(now_s) or not self._bytes.take(now_s, len(message.data)):
             self.close(WSCloseCode.POLICY_VIOLATION, "rate_limited")
             return
         self._text = message.type is WSMsgType.TEXT
@@ -298,13 +280,13 @@ class SignalConnection:
         return self._session
 
     @property
-    def settings(self) -> Settings:
-        return self._services.settings
+    def max_metadata_bytes(self) -> int:
+        return self._parts.max_metadata_bytes
 
     def count_violation(self, reason: str) -> None:
         self._metrics.violations.labels(reason).inc()
         self._violations += 1
-        if self._violations >= self._services.settings.max_violations:
+        if self._violations >= self._parts.settings.max_violations:
             self.close(WSCloseCode.POLICY_VIOLATION, "violations")
 
     def count_refusal(self, reason: str) -> None:
@@ -320,16 +302,11 @@ class SignalConnection:
         session.leave(reason)
 
     def break_next_resume(self, *, silent: bool) -> None:
-        self._services.resume_faults.add(self.session.info.participant_id, silent=silent)
+        self._parts.simulations.resume_faults.add(self.session.info.participant_id, silent=silent)
 
     def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
-        settings = self._services.settings
-        if (protocol == rtc.TLS and not turn.has_tls(settings)) or (
-            protocol == rtc.TCP and not settings.sfu.rtc_tcp_port
-        ):
-            raise RequestError("this server has no such way in", code="not_supported")
         session = self.session
-        self._services.preferred_protocols.set(session.room.name, session.info.identity, protocol)
+        self._parts.simulations.prefer(session.room.name, session.info.identity, protocol)
 
     # --- to the client ----------------------------------------------------------------------------------
 
@@ -356,24 +333,26 @@ class SignalConnection:
             elif isinstance(event, RoomMoved):
                 self._move(event)
             elif not self._outbox.is_closing:
-                services = self._services
-                self._put(services.frames.frame(event, lambda: _response(event, services), text=self._text))
+                self._put(self._frame(event))
                 if isinstance(event, ParticipantsUpdated):
                     self._note_own_state(session, event)
         except Exception:
             _log.exception("an event could not be sent")
             self.close(WSCloseCode.INTERNAL_ERROR, "internal")
 
+    def _frame(self, event: SessionEvent) -> Frame:
+        frames, config = self._parts.frames, self._parts.config
+        return frames.frame(event, lambda: response(event, frames, config), text=self._text)
+
     def _move(self, event: RoomMoved) -> None:
         """The client gets a token for the new room with the news, so that it can come back there."""
-        connections = self._services.connection_of
-        if connections.get(event.former_id) is self:
-            del connections[event.former_id]
-            connections[event.participant.participant_id] = self
-        self._services.rpc.handle_left(event.former_id)
+        connections = self._parts.connections
+        if connections.detach(event.former_id, self):
+            connections.attach(event.participant.participant_id, self)
+        self._parts.rpc.handle_left(event.former_id)
         self._grants = dataclasses.replace(self._grants, room=event.room.name)
         moved = rtc.RoomMovedResponse(
-            room=convert.room(event.room, self._services.settings.sfu),
+            room=convert.room(event.room, self._parts.config),
             token=self._refresher.move_to(event.room.name),
             participant=convert.participant(event.participant),
             other_participants=[convert.participant(info) for info in event.others],
@@ -391,9 +370,9 @@ class SignalConnection:
         self.send(rtc.SignalResponse(refresh_token=token))
 
     def _route(self, session: ParticipantSession, event: DataReceived) -> None:
-        if self._services.rpc.handle_data(session.info.participant_id, event.payload):
+        if self._parts.rpc.handle_data(session.info.participant_id, event.payload):
             return
-        rooms, room = self._services.rooms, session.room.name
+        rooms, room = self._parts.rooms, session.room.name
         dropped = data.route(session, event, lambda: rooms.identities_of(room))
         if dropped is not None:
             self._metrics.data_drops.labels(dropped).inc()
@@ -410,50 +389,3 @@ def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
         return json_format.ParseDict(value, rtc.SignalRequest(), ignore_unknown_fields=True)
     except (DecodeError, json_format.ParseError, ValueError, TypeError):
         return None
-
-
-def _response(event: SessionEvent, services: Services) -> rtc.SignalResponse:
-    match event:
-        case ParticipantsUpdated(participants):
-            infos = services.frames.participants(participants)
-            return rtc.SignalResponse(update=rtc.ParticipantUpdate(participants=infos))
-        case SubscriberOffer(sdp, offer_id, mid_to_track_id):
-            return rtc.SignalResponse(
-                offer=rtc.SessionDescription(type="offer", sdp=sdp, id=offer_id, mid_to_track_id=dict(mid_to_track_id))
-            )
-        case MediaSectionsRequired(num_audios, num_videos):
-            requirement = rtc.MediaSectionsRequirement(num_audios=num_audios, num_videos=num_videos)
-            return rtc.SignalResponse(media_sections_requirement=requirement)
-        case TrackPublished(cid, publication):
-            published = rtc.TrackPublishedResponse(cid=cid, track=convert.track(publication))
-            return rtc.SignalResponse(track_published=published)
-        case TrackUnpublished(track_id):
-            return rtc.SignalResponse(track_unpublished=rtc.TrackUnpublishedResponse(track_sid=track_id))
-        case TrackMuted(track_id, muted):
-            return rtc.SignalResponse(mute=rtc.MuteTrackRequest(sid=track_id, muted=muted))
-        case SpeakersChanged(speakers):
-            return rtc.SignalResponse(speakers_changed=convert.speakers(speakers))
-        case TrackSubscribed(track_id):
-            return rtc.SignalResponse(track_subscribed=rtc.TrackSubscribed(track_sid=track_id))
-        case SubscriptionAllowed(publisher_id, track_id, allowed):
-            permission = rtc.SubscriptionPermissionUpdate(
-                participant_sid=publisher_id, track_sid=track_id, allowed=allowed
-            )
-            return rtc.SignalResponse(subscription_permission_update=permission)
-        case SubscriptionRefused(track_id):
-            refusal = rtc.SubscriptionResponse(track_sid=track_id, err=models.SubscriptionError.SE_CODEC_UNSUPPORTED)
-            return rtc.SignalResponse(subscription_response=refusal)
-        case DataTrackHandles(sources):
-            handles = {handle: convert.data_track_source(source) for handle, source in sources.items()}
-            return rtc.SignalResponse(data_track_subscriber_handles=rtc.DataTrackSubscriberHandles(sub_handles=handles))
-        case DataTrackUnpublished(info):
-            return data_requests.unpublished(info)
-        case LayersWanted():
-            return rtc.SignalResponse(subscribed_quality_update=convert.layers_wanted(event))
-        case ConnectionQualitiesChanged(qualities):
-            return rtc.SignalResponse(connection_quality=convert.connection_qualities(qualities))
-        case StreamStatesChanged(states):
-            return rtc.SignalResponse(stream_state_update=convert.stream_states(states))
-        case RoomUpdated(room):
-            return rtc.SignalResponse(room_update=rtc.RoomUpdate(room=convert.room(room, services.settings.sfu)))
-    raise AssertionError(f"no message for {type(event).__name__}")

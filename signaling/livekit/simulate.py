@@ -6,15 +6,12 @@ import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from livekit.protocol import models, rtc
 
 from sfu.api import LeaveReason, RequestError
 from sfu.ids import Identity, ParticipantId, RoomName
-
-if TYPE_CHECKING:
-    from signaling.livekit.dispatch import Context
+from signaling.livekit.context import Context
 
 MAX_SPEAKING_S = 60
 RESUME_FAULT_S = 30.0
@@ -63,6 +60,26 @@ class PreferredProtocols:
         """UDP where nothing else is preferred."""
         protocol, until = self._preferred.get((room, identity), (rtc.UDP, 0.0))
         return protocol if self._clock() < until else rtc.UDP
+
+
+class Simulations:
+    """What clients have asked for that outlives their connection; one per application. `has_tcp` and `has_tls`: how
+    the server is reached beside UDP, over ICE-TCP and over TURN with TLS."""
+
+    def __init__(self, *, has_tcp: bool, has_tls: bool) -> None:
+        self._has = {rtc.UDP: True, rtc.TCP: has_tcp, rtc.TLS: has_tls}
+        self.resume_faults = ResumeFaults()
+        self._preferred = PreferredProtocols()
+
+    def prefer(self, room: RoomName, identity: Identity, protocol: rtc.CandidateProtocol) -> None:
+        """Raises `RequestError` not_supported."""
+        if not self._has[protocol]:
+            raise RequestError("this server has no such way in", code="not_supported")
+        self._preferred.set(room, identity, protocol)
+
+    def protocol_of(self, room: RoomName, identity: Identity) -> int:
+        """UDP where nothing else is preferred."""
+        return self._preferred.of(room, identity)
 
 
 async def simulate(context: Context, message: rtc.SimulateScenario) -> None:

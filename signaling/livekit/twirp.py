@@ -19,12 +19,20 @@ from google.protobuf.message import DecodeError, Message
 
 from sfu.errors import RequestError
 from signaling import strict_json
-from signaling.addresses import client_address, parse_networks
+from signaling.addresses import ClientAddresses
 from signaling.errors import TokenError
+from signaling.gate import GateSettings
+from signaling.grants import Grants
+from signaling.lifecycle import Lifecycle
+from signaling.limits import AddressLimiter
 from signaling.livekit import room_service
+from signaling.livekit.room_service import ServerApi
+from signaling.livekit.settings import ServerApiSettings
 from signaling.livekit.twirp_errors import STATUS, TwirpError, from_request_error
-from signaling.services import SERVICES, Phase, Services
-from signaling.tokens import Grants
+from signaling.metrics import Metrics
+from signaling.requests import bearer_token
+from signaling.rooms import RoomService
+from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.twirp")
 
@@ -44,53 +52,98 @@ _CORS = {
 }
 
 
-def add_routes(app: web.Application) -> None:
-    # Clients that put a URL with a final slash before the path send two slashes.
-    app.router.add_route("*", "/{slashes:/*}twirp/{path:.*}", handle_twirp)
+class TwirpEndpoint:
+    def __init__(
+        self,
+        lifecycle: Lifecycle,
+        gate: GateSettings,
+        settings: ServerApiSettings,
+        addresses: ClientAddresses,
+        limiter: AddressLimiter,
+        tokens: TokenService,
+        rooms: RoomService,
+        metrics: Metrics,
+        server_api: ServerApi,
+    ) -> None:
+        self._lifecycle = lifecycle
+        self._body_timeout_s = gate.request_timeout_s
+        self._max_body_bytes = settings.max_server_api_body_bytes
+        self._addresses = addresses
+        self._limiter = limiter
+        self._tokens = tokens
+        self._rooms = rooms
+        self._metrics = metrics
+        self._server_api = server_api
 
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        # Clients that put a URL with a final slash before the path send two slashes.
+        router.add_route("*", "/{slashes:/*}twirp/{path:.*}", self._handle)
 
-async def handle_twirp(request: web.Request) -> web.Response:
-    if request.method == hdrs.METH_OPTIONS:
-        return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS)
-    try:
-        response = await _answer(request, request.app[SERVICES])
-    except TwirpError as error:
-        response = _error_response(error)
-    except RequestError as error:
-        response = _error_response(from_request_error(error))
-    except ConnectionResetError:
-        raise
-    except Exception:
-        _log.exception("a server request failed")
-        response = _error_response(TwirpError("internal", "something went wrong here"))
-    response.headers.update(_CORS)
-    return response
+    async def _handle(self, request: web.Request) -> web.Response:
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS)
+        try:
+            response = await self._answer(request)
+        except TwirpError as error:
+            response = _error_response(error)
+        except RequestError as error:
+            response = _error_response(from_request_error(error))
+        except ConnectionResetError:
+            raise
+        except Exception:
+            _log.exception("a server request failed")
+            response = _error_response(TwirpError("internal", "something went wrong here"))
+        response.headers.update(_CORS)
+        return response
 
+    async def _answer(self, request: web.Request) -> web.Response:
+        method = _method(request)
+        if not self._lifecycle.ready:
+            raise TwirpError("unavailable", "the server is starting or stopping")
+        wait_s = self._limiter.take(self._addresses.of(request))
+        if wait_s:
+            raise TwirpError("resource_exhausted", "too many requests", retry_after_s=wait_s)
+        grants = self._authenticate(request)
+        body = await self._read(request)
+        message = method.request()
+        if request.content_type == _JSON:
+            _parse_json(body, message)
+            answer = await method.handle(self._server_api, grants, message)
+            text = json_format.MessageToJson(
+                answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
+            )
+            return web.Response(body=text.encode(), content_type=_JSON)
+        try:
+            message.ParseFromString(body)
+        except DecodeError:
+            raise TwirpError("malformed", "the protobuf request could not be decoded") from None
+        answer = await method.handle(self._server_api, grants, message)
+        return web.Response(body=answer.SerializeToString(), content_type=_PROTOBUF)
 
-async def _answer(request: web.Request, services: Services) -> web.Response:
-    method = _method(request)
-    if services.phase is not Phase.READY:
-        raise TwirpError("unavailable", "the server is starting or stopping")
-    address = client_address(request, parse_networks(services.settings.trusted_proxies))
-    wait_s = services.server_api_limiter.take(address)
-    if wait_s:
-        raise TwirpError("resource_exhausted", "too many requests", retry_after_s=wait_s)
-    grants = _authenticate(request, services)
-    body = await _read(request, services)
-    message = method.request()
-    if request.content_type == _JSON:
-        _parse_json(body, message)
-        answer = await method.handle(services, grants, message)
-        text = json_format.MessageToJson(
-            answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
-        )
-        return web.Response(body=text.encode(), content_type=_JSON)
-    try:
-        message.ParseFromString(body)
-    except DecodeError:
-        raise TwirpError("malformed", "the protobuf request could not be decoded") from None
-    answer = await method.handle(services, grants, message)
-    return web.Response(body=answer.SerializeToString(), content_type=_PROTOBUF)
+    def _authenticate(self, request: web.Request) -> Grants:
+        try:
+            token = bearer_token(request)
+            if token is None:
+                raise TokenError("malformed", "invalid authorization header. Must start with Bearer")
+            grants = self._tokens.verify(token)
+            if self._rooms.is_revoked(grants):
+                raise TokenError("revoked", "the participant was removed from the room")
+        except TokenError as error:
+            self._metrics.tokens_refused.labels(error.code).inc()
+            raise TwirpError("unauthenticated", str(error)) from None
+        return grants
+
+    async def _read(self, request: web.Request) -> bytes:
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._body_timeout_s):
+                while chunk := await request.content.readany():
+                    body += chunk
+                    if len(body) > self._max_body_bytes:
+                        raise TwirpError("malformed", "the request body is too large")
+        except TimeoutError:
+            raise TwirpError("deadline_exceeded", "the request body took too long") from None
+        return bytes(body)
 
 
 def _method(request: web.Request) -> room_service.Method:
@@ -109,34 +162,6 @@ def _method(request: web.Request) -> room_service.Method:
 
 def _bad_route(request: web.Request, text: str) -> TwirpError:
     return TwirpError("bad_route", text, meta={"twirp_invalid_route": f"{request.method} {_printable(request.path)}"})
-
-
-def _authenticate(request: web.Request, services: Services) -> Grants:
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    try:
-        if scheme.lower() != "bearer":
-            raise TokenError("malformed", "invalid authorization header. Must start with Bearer")
-        grants = services.tokens.verify(token.strip())
-        if services.rooms.is_revoked(grants):
-            raise TokenError("revoked", "the participant was removed from the room")
-    except TokenError as error:
-        services.metrics.tokens_refused.labels(error.code).inc()
-        raise TwirpError("unauthenticated", str(error)) from None
-    return grants
-
-
-async def _read(request: web.Request, services: Services) -> bytes:
-    settings = services.settings
-    body = bytearray()
-    try:
-        async with asyncio.timeout(settings.request_timeout_s):
-            while chunk := await request.content.readany():
-                body += chunk
-                if len(body) > settings.max_server_api_body_bytes:
-                    raise TwirpError("malformed", "the request body is too large")
-    except TimeoutError:
-        raise TwirpError("deadline_exceeded", "the request body took too long") from None
-    return bytes(body)
 
 
 def _parse_json(body: bytes, message: Message) -> None:

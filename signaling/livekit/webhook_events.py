@@ -30,8 +30,8 @@ from sfu.api import (
 )
 from sfu.config import SfuConfig
 from sfu.ids import random_id
-from signaling.config_values import WEBHOOK_EVENTS, WebhookTarget
 from signaling.livekit import convert
+from signaling.livekit.webhook_settings import WEBHOOK_EVENTS, WebhookTarget
 
 _NAMES: Mapping[type[NodeEvent], str] = {
     RoomStarted: "room_started",

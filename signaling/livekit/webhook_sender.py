@@ -22,10 +22,9 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from livekit.protocol import webhook
 
-from signaling.config import Settings
-from signaling.config_values import WebhookTarget
-from signaling.limits import TokenBucket
+from sfu.limits import TokenBucket
 from signaling.livekit.webhook_events import render
+from signaling.livekit.webhook_settings import WebhookSettings, WebhookTarget
 from signaling.metrics import Metrics
 from signaling.tokens import TokenService
 
@@ -82,7 +81,7 @@ class Endpoint:
     def __init__(
         self,
         target: WebhookTarget,
-        settings: Settings,
+        settings: WebhookSettings,
         tokens: TokenService,
         metrics: Metrics,
         origin: str,
@@ -268,7 +267,7 @@ class Endpoint:
                     await self._ask_for_consent()
         if self._rate is not None:
             async with self._consent:
-                while not self._rate.take():  # noqa: ASYNC110 - a bucket fills with time alone
+                while not self._rate.take(time.monotonic()):  # noqa: ASYNC110 - a bucket fills with time alone
                     await asyncio.sleep(self._rate.wait_s())
 
     def _is_over(self, item: Queued) -> bool:

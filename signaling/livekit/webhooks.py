@@ -18,19 +18,18 @@ import hmac
 import logging
 import time
 from collections import deque
-from collections.abc import Callable
-from urllib.parse import urlsplit
+from collections.abc import Callable, Mapping
 
 from livekit.protocol import webhook
 
 from sfu.api import NodeEvent
+from sfu.config import SfuConfig
 from sfu.ids import random_id
-from signaling.config import Settings
-from signaling.config_values import WebhookTarget
 from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.errors import DatabaseError
 from signaling.livekit.webhook_events import event_name, webhook_event
 from signaling.livekit.webhook_sender import Endpoint, Queued
+from signaling.livekit.webhook_settings import WebhookSettings, WebhookTarget
 from signaling.metrics import Metrics
 from signaling.tokens import TokenService
 
@@ -45,14 +44,19 @@ GONE_KEEP_S = 365 * 86_400.0
 
 
 class Webhooks:
-    """`clock` gives Unix time in seconds."""
+    """`keys` are the API keys with their secrets, `origin` is who says so: this Ting's host name, `config` is for the
+    codecs of rooms, `clock` gives Unix time in seconds."""
 
     def __init__(
         self,
-        settings: Settings,
+        settings: WebhookSettings,
         repository: DeliveryRepository,
         tokens: TokenService,
         metrics: Metrics,
+        *,
+        keys: Mapping[str, str],
+        origin: str,
+        config: SfuConfig,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
@@ -60,7 +64,8 @@ class Webhooks:
         self._metrics = metrics
         self._clock = clock
         self._owner = random_id("WH_")
-        origin = urlsplit(settings.public_url).hostname or "ting"
+        self._keys = keys
+        self._config = config
         self._endpoints = [Endpoint(target, settings, tokens, metrics, origin, self) for target in settings.webhooks]
         self._intake: deque[webhook.WebhookEvent] = deque()
         self._done: set[int] = set()
@@ -86,7 +91,7 @@ class Webhooks:
         await self._prune()
         gone = await self._repository.load_gone(self._now_ms() - round(GONE_KEEP_S * 1000))
         for endpoint in self._endpoints:
-            endpoint.gone = fingerprint(endpoint.target, self._settings) in gone
+            endpoint.gone = fingerprint(endpoint.target, self._keys) in gone
             endpoint.start()
         await self._share()
         self._task = asyncio.create_task(self._run())
@@ -111,7 +116,7 @@ class Webhooks:
             for endpoint in self._endpoints:
                 endpoint.drop(event_name(event))
             return
-        self._intake.append(webhook_event(event, self._settings.sfu))
+        self._intake.append(webhook_event(event, self._config))
         self._changed.set()
 
     def handle_done(self, item: Queued) -> None:
@@ -126,7 +131,7 @@ class Webhooks:
             self._changed.set()
 
     def handle_gone(self, endpoint: Endpoint) -> None:
-        self._gone[fingerprint(endpoint.target, self._settings)] = self._now_ms()
+        self._gone[fingerprint(endpoint.target, self._keys)] = self._now_ms()
         self._changed.set()
 
     async def confirm(self) -> None:
@@ -257,8 +262,8 @@ class Webhooks:
         _log.error("webhooks: %s", error)
 
 
-def fingerprint(target: WebhookTarget, settings: Settings) -> str:
+def fingerprint(target: WebhookTarget, keys: Mapping[str, str]) -> str:
     """Changes with anything of a receiver's configuration, also with the secret that signs. Tells nothing of it."""
-    key = target.api_key or next(iter(settings.keys))
+    key = target.api_key or next(iter(keys))
     parts = [target.url, target.format, key, *sorted(target.events)]
-    return hmac.new(settings.keys[key].encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()
+    return hmac.new(keys[key].encode(), "\n".join(parts).encode(), hashlib.sha256).hexdigest()

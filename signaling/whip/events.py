@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from urllib.parse import urlsplit
@@ -17,12 +16,11 @@ from aiohttp import hdrs, web
 
 from sfu.api import Kind, LeaveReason, PlaybackChanged
 from signaling import strict_json
-from signaling.config import Settings
-from signaling.services import SERVICES
 from signaling.whip import layers
-from signaling.whip.endpoint import WHIP, owned_session
-from signaling.whip.http import Problem, answering, check_rate, preflight, read_text
-from signaling.whip.sessions import HttpSession
+from signaling.whip.access import Access
+from signaling.whip.http import Bodies, Problem, answering, preflight
+from signaling.whip.sessions import EventStream, HttpSession, SessionRegistry
+from signaling.whip.settings import WhipSettings
 
 RELATION = "urn:ietf:params:whep:ext:core:server-sent-events"
 EVENTS = ("active", "inactive", "layers", "reconnect", "viewercount")
@@ -40,94 +38,91 @@ REFRESH_S = 5.0
 _JSON = "application/json"
 
 
-class EventStream:
-    """Woken whenever its session's playback changes."""
+class EventsEndpoint:
+    """`public_url` is under which clients reach this server; empty where it is the one that they use."""
 
-    def __init__(self, names: frozenset[str]) -> None:
-        self.id = secrets.token_urlsafe(24)
-        self.names = names
-        self.reading = False
-        self.closed = False
-        """Its player wants no more of it."""
-        self.changed = asyncio.Event()
+    def __init__(
+        self,
+        settings: WhipSettings,
+        access: Access,
+        registry: SessionRegistry,
+        bodies: Bodies,
+        public_url: str,
+    ) -> None:
+        self._max_streams = settings.max_event_streams_per_session
+        self._access = access
+        self._registry = registry
+        self._bodies = bodies
+        self._prefix = urlsplit(public_url).path.rstrip("/")
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        path = "/whep-sessions/{session}/events"
+        router.add_route("POST", path, answering(self._subscribe))
+        router.add_route("OPTIONS", path, answering(_events_options))
+        # The session's own id is not in it: this URL may show up where the other must not.
+        router.add_route("GET", "/whep-events/{stream}", answering(self._read_stream))
+        router.add_route("DELETE", "/whep-events/{stream}", answering(self._delete_stream))
+        router.add_route("OPTIONS", "/whep-events/{stream}", answering(_stream_options))
+
+    async def _subscribe(self, request: web.Request) -> web.Response:
+        session = self._access.owned_session(request)
+        names = await self._wanted(request) if request.can_read_body else EVENTS
+        if len(session.streams) >= self._max_streams:
+            raise Problem(429, "limit_exceeded", "The session has all the streams that it may have.")
+        # Names of other drafts are left out: a player asks for all that it knows.
+        stream = EventStream(frozenset(names) & frozenset(EVENTS))
+        self._registry.add_stream(session, stream)
+        return web.Response(status=201, headers={hdrs.LOCATION: f"{self._prefix}/whep-events/{stream.id}"})
+
+    async def _wanted(self, request: web.Request) -> Sequence[str]:
+        text = await self._bodies.read(request, _JSON, {"Accept-Post": _JSON})
+        try:
+            names = strict_json.loads(text)
+        except ValueError:
+            raise Problem(400, "invalid_body", "The body is not JSON.") from None
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > 16:
+            raise Problem(400, "invalid_body", "A list with names of events is expected.")
+        return names
+
+    async def _delete_stream(self, request: web.Request) -> web.Response:
+        """Ends the stream, also while it is being read."""
+        self._access.check_rate(request)
+        found = self._registry.find_stream(request.match_info["stream"])
+        if found is None:
+            raise Problem(404, "not_found", "There is no such stream.")
+        self._registry.remove_stream(*found)
+        return web.Response()
+
+    async def _read_stream(self, request: web.Request) -> web.StreamResponse:
+        self._access.check_rate(request)
+        found = self._registry.find_stream(request.match_info["stream"])
+        if found is None or found[1].reading:
+            raise Problem(404, "not_found", "There is no such stream, or it is being read already.")
+        session, stream = found
+        response = web.StreamResponse(
+            headers={
+                hdrs.CONTENT_TYPE: "text/event-stream",
+                hdrs.CACHE_CONTROL: "no-store",
+                hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
+            }
+        )
+        stream.reading = True
+        try:
+            await response.prepare(request)
+            await _run(response, session, stream, self._registry.viewers)
+        except ConnectionResetError:
+            pass  # the reader has gone
+        finally:
+            stream.reading = False
+        return response
 
 
-def add_routes(app: web.Application) -> None:
-    path = "/whep-sessions/{session}/events"
-    app.router.add_route("POST", path, answering(subscribe))
-    app.router.add_route("OPTIONS", path, answering(events_options))
-    # The session's own id is not in it: this URL may show up where the other must not.
-    app.router.add_route("GET", "/whep-events/{stream}", answering(read_stream))
-    app.router.add_route("DELETE", "/whep-events/{stream}", answering(delete_stream))
-    app.router.add_route("OPTIONS", "/whep-events/{stream}", answering(stream_options))
-
-
-async def events_options(request: web.Request) -> web.Response:
+async def _events_options(request: web.Request) -> web.Response:
     return preflight("POST, OPTIONS", {"Accept-Post": _JSON})
 
 
-async def stream_options(request: web.Request) -> web.Response:
+async def _stream_options(request: web.Request) -> web.Response:
     return preflight("GET, DELETE, OPTIONS", {})
-
-
-async def subscribe(request: web.Request) -> web.Response:
-    session = owned_session(request)
-    settings = request.app[SERVICES].settings
-    names = await _wanted(request, settings) if request.can_read_body else EVENTS
-    if len(session.streams) >= settings.max_event_streams_per_session:
-        raise Problem(429, "limit_exceeded", "The session has all the streams that it may have.")
-    # Names of other drafts are left out: a player asks for all that it knows.
-    stream = EventStream(frozenset(names) & frozenset(EVENTS))
-    request.app[WHIP].registry.add_stream(session, stream)
-    prefix = urlsplit(settings.public_url).path.rstrip("/")
-    return web.Response(status=201, headers={hdrs.LOCATION: f"{prefix}/whep-events/{stream.id}"})
-
-
-async def _wanted(request: web.Request, settings: Settings) -> Sequence[str]:
-    text = await read_text(request, _JSON, settings.max_body_bytes, {"Accept-Post": _JSON})
-    try:
-        names = strict_json.loads(text)
-    except ValueError:
-        raise Problem(400, "invalid_body", "The body is not JSON.") from None
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names) or len(names) > 16:
-        raise Problem(400, "invalid_body", "A list with names of events is expected.")
-    return names
-
-
-async def delete_stream(request: web.Request) -> web.Response:
-    """Ends the stream, also while it is being read."""
-    whip = request.app[WHIP]
-    check_rate(request, whip.limiter)
-    found = whip.registry.find_stream(request.match_info["stream"])
-    if found is None:
-        raise Problem(404, "not_found", "There is no such stream.")
-    whip.registry.remove_stream(*found)
-    return web.Response()
-
-
-async def read_stream(request: web.Request) -> web.StreamResponse:
-    whip = request.app[WHIP]
-    check_rate(request, whip.limiter)
-    found = whip.registry.find_stream(request.match_info["stream"])
-    if found is None or found[1].reading:
-        raise Problem(404, "not_found", "There is no such stream, or it is being read already.")
-    session, stream = found
-    response = web.StreamResponse(
-        headers={
-            hdrs.CONTENT_TYPE: "text/event-stream",
-            hdrs.CACHE_CONTROL: "no-store",
-            hdrs.ACCESS_CONTROL_ALLOW_ORIGIN: "*",
-        }
-    )
-    stream.reading = True
-    try:
-        await response.prepare(request)
-        await _run(response, session, stream, whip.registry.viewers)
-    except ConnectionResetError:
-        pass  # the reader has gone
-    finally:
-        stream.reading = False
-    return response
 
 
 async def _run(

@@ -10,15 +10,11 @@ from aiohttp import hdrs, web
 
 from sfu.errors import RequestError, SdpError, SfuError
 from signaling import turn
-from signaling.addresses import client_address, parse_networks
-from signaling.config import Settings
-from signaling.errors import TokenError
-from signaling.limits import AddressLimiter
-from signaling.services import SERVICES, Phase, Services
-from signaling.tokens import Grants
 
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
+ACCEPT_POST = {"Accept-Post": SDP}
+ENDPOINT_METHODS = "POST, GET, HEAD, OPTIONS"
 RETRY_AFTER_S = 5
 """After which a client may try again when the server or a room is full, starting or stopping."""
 
@@ -117,56 +113,39 @@ def preflight(methods: str, accept: Mapping[str, str]) -> web.Response:
     return web.Response(headers=headers)
 
 
-def check_rate(request: web.Request, limiter: AddressLimiter) -> None:
-    networks = parse_networks(request.app[SERVICES].settings.trusted_proxies)
-    wait_s = limiter.take(client_address(request, networks))
-    if wait_s:
-        raise Problem(429, "rate_limited", "Too many requests; please wait.", {hdrs.RETRY_AFTER: str(wait_s)})
+class Bodies:
+    """Reads bodies of at most `max_bytes` that come within `timeout_s`."""
+
+    def __init__(self, max_bytes: int, timeout_s: float) -> None:
+        self._max_bytes = max_bytes
+        self._timeout_s = timeout_s
+
+    async def read(self, request: web.Request, content_type: str, accept: Mapping[str, str]) -> str:
+        """The body, which must be UTF-8 of that type. `accept` goes out with a 415."""
+        if request.content_type != content_type:
+            raise Problem(415, "unsupported_media_type", f"The body must be {content_type}.", accept)
+        if (request.content_length or 0) > self._max_bytes:
+            raise self._too_large()
+        body = bytearray()
+        try:
+            async with asyncio.timeout(self._timeout_s):
+                async for chunk in request.content.iter_any():
+                    body += chunk
+                    if len(body) > self._max_bytes:
+                        raise self._too_large()
+            return body.decode()
+        except TimeoutError:
+            raise Problem(408, "request_timeout", "The body took too long.") from None
+        except UnicodeDecodeError:
+            raise Problem(400, "invalid_body", "The body is not UTF-8.") from None
+
+    def _too_large(self) -> Problem:
+        # The rest of the body is not read, so the connection cannot be used again.
+        text = f"The body is longer than {self._max_bytes} bytes."
+        return Problem(413, "body_too_large", text, {hdrs.CONNECTION: "close"})
 
 
-def authorize(request: web.Request, services: Services, *, grace_s: float = 0.0) -> Grants:
-    """The grants of the request's bearer token; nothing else is looked at for a token."""
-    if services.phase is not Phase.READY:
-        raise Problem(503, "unavailable", "The server is starting or stopping.")
-    scheme, _, token = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
-    challenge: dict[str, str] = {hdrs.WWW_AUTHENTICATE: "Bearer"}
-    if scheme.lower() != "bearer" or not token.strip():
-        raise Problem(401, "unauthorized", "A bearer token is needed.", challenge)
-    try:
-        return services.rooms.authorize_join(token.strip(), grace_s=grace_s)
-    except TokenError as error:
-        services.metrics.tokens_refused.labels(error.code).inc()
-        if error.code in ("not_allowed", "revoked"):
-            raise Problem(403, error.code, f"{error}.") from None
-        raise Problem(401, "unauthorized", f"{error}.", challenge) from None
-
-
-async def read_text(request: web.Request, content_type: str, max_bytes: int, accept: Mapping[str, str]) -> str:
-    """The body, which must be UTF-8 of that type. `accept` goes out with a 415."""
-    if request.content_type != content_type:
-        raise Problem(415, "unsupported_media_type", f"The body must be {content_type}.", accept)
-    if (request.content_length or 0) > max_bytes:
-        raise _too_large(max_bytes)
-    body = bytearray()
-    try:
-        async with asyncio.timeout(request.app[SERVICES].settings.request_timeout_s):
-            async for chunk in request.content.iter_any():
-                body += chunk
-                if len(body) > max_bytes:
-                    raise _too_large(max_bytes)
-        return body.decode()
-    except TimeoutError:
-        raise Problem(408, "request_timeout", "The body took too long.") from None
-    except UnicodeDecodeError:
-        raise Problem(400, "invalid_body", "The body is not UTF-8.") from None
-
-
-def _too_large(max_bytes: int) -> Problem:
-    # The rest of the body is not read, so the connection cannot be used again.
-    return Problem(413, "body_too_large", f"The body is longer than {max_bytes} bytes.", {hdrs.CONNECTION: "close"})
-
-
-def ice_server_links(settings: Settings, participant_id: str) -> list[str]:
+def ice_server_links(settings: turn.TurnSettings, participant_id: str) -> list[str]:
     """Values of Link headers that name the ICE servers (RFC 9725 §4.6), one per URL. No value holds a comma or a
     semicolon that would not be syntax: OBS splits at both."""
     links = []

@@ -9,9 +9,8 @@ from aiohttp import web
 
 from sfu.api import Kind, PlaybackSource, TrackSettings, VideoLayerInfo
 from signaling import strict_json
-from signaling.services import SERVICES
-from signaling.whip.endpoint import owned_session
-from signaling.whip.http import Problem, answering, preflight, read_text
+from signaling.whip.access import Access
+from signaling.whip.http import Bodies, Problem, answering, preflight
 
 RELATION = "urn:ietf:params:whep:ext:core:layer"
 _JSON = "application/json"
@@ -26,25 +25,28 @@ _TEMPORAL_FPS = (7, 15)
 """What the SFU takes for temporal layers 0 and 1; more means all."""
 
 
-def add_routes(app: web.Application) -> None:
-    path = "/whep-sessions/{session}/layer"
-    app.router.add_route("POST", path, answering(select_layer))
-    app.router.add_route("OPTIONS", path, answering(layer_options))
+class LayerEndpoint:
+    def __init__(self, access: Access, bodies: Bodies) -> None:
+        self._access = access
+        self._bodies = bodies
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        path = "/whep-sessions/{session}/layer"
+        router.add_route("POST", path, answering(self._select_layer))
+        router.add_route("OPTIONS", path, answering(_layer_options))
+
+    async def _select_layer(self, request: web.Request) -> web.Response:
+        session = self._access.owned_session(request).session
+        wanted = _read(await self._bodies.read(request, _JSON, {"Accept-Post": _JSON}))
+        video = next((one for one in session.playback().sources if one.kind is Kind.VIDEO), None)
+        if video is None or wanted.get("mediaId", video.mid) != video.mid:
+            raise Problem(422, "unknown_media", "There is no such video section.")
+        session.set_layer(settings_of(wanted, video.layers))
+        return web.Response()
 
 
-async def layer_options(request: web.Request) -> web.Response:
+async def _layer_options(request: web.Request) -> web.Response:
     return preflight("POST, OPTIONS", {"Accept-Post": _JSON})
-
-
-async def select_layer(request: web.Request) -> web.Response:
-    session = owned_session(request).session
-    limit = request.app[SERVICES].settings.max_body_bytes
-    wanted = _read(await read_text(request, _JSON, limit, {"Accept-Post": _JSON}))
-    video = next((one for one in session.playback().sources if one.kind is Kind.VIDEO), None)
-    if video is None or wanted.get("mediaId", video.mid) != video.mid:
-        raise Problem(422, "unknown_media", "There is no such video section.")
-    session.set_layer(settings_of(wanted, video.layers))
-    return web.Response()
 
 
 def _read(text: str) -> dict[str, Any]:

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
 from collections import Counter
 from enum import StrEnum
-from typing import TYPE_CHECKING
 
 from sfu.api import LeaveReason, ParticipantSession, PlaybackChanged, SessionEnded, SessionEvent
+from signaling.grants import Grants
 from signaling.metrics import Metrics
-from signaling.tokens import Grants
 from signaling.whip.http import Problem
-
-if TYPE_CHECKING:
-    from signaling.whip.events import EventStream
 
 _log = logging.getLogger("ting.whip")
 
@@ -22,6 +19,18 @@ _log = logging.getLogger("ting.whip")
 class Protocol(StrEnum):
     WHIP = "whip"
     WHEP = "whep"
+
+
+class EventStream:
+    """Woken whenever its session's playback changes."""
+
+    def __init__(self, names: frozenset[str]) -> None:
+        self.id = secrets.token_urlsafe(24)
+        self.names = names
+        self.reading = False
+        self.closed = False
+        """Its player wants no more of it."""
+        self.changed = asyncio.Event()
 
 
 class HttpSession:

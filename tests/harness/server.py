@@ -25,10 +25,9 @@ from livekit import api
 
 from sfu.api import Sfu
 from sfu.factory import create_sfu
-from signaling.app import Listener, create_app
+from signaling.app import SERVICES, create_app, create_listener
 from signaling.config import Settings, load_settings
 from signaling.rooms import RoomService
-from signaling.services import SERVICES
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, API_SECRET = "devkey", "secret"
@@ -197,7 +196,7 @@ class EmbeddedServer:
         self.sfu: Sfu = create_sfu(self.settings.sfu)
         app = create_app(self.settings, self.sfu)
         self.rooms: RoomService = app[SERVICES].rooms
-        self._listener = Listener(app, self.settings)
+        self._listener = create_listener(app, self.settings)
 
     @property
     def url(self) -> str:

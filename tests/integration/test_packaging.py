@@ -42,8 +42,8 @@ def test_wheel_carries_the_migrations(wheel: zipfile.ZipFile) -> None:
 def test_wheel_runs_without_the_checkout(wheel: zipfile.ZipFile, tmp_path: Path) -> None:
     wheel.extractall(tmp_path)
     code = (
-        "import sys, signaling.cli; from signaling.api.web import web_root; from signaling.config import load_settings;"
-        "print(web_root(load_settings({'dev': True}))); signaling.cli.main(['--version'])"
+        "import sys, signaling.cli; from signaling.api.web import find_web_root;"
+        "print(find_web_root('')); signaling.cli.main(['--version'])"
     )
     environment = {"PYTHONPATH": str(tmp_path)}
     command = [sys.executable, "-P", "-c", code]

@@ -62,7 +62,7 @@ async def test_a_credential_ends_by_itself(coturn: Coturn) -> None:
     settings = load_settings(
         {"dev": True, "turn": json.dumps([{"urls": [coturn.url("tcp")], "secret": SECRET}]), "turn_ttl_s": 60}
     )
-    over, fresh = (ice_servers(settings, "PA_expiry", now=time.time() - ago_s)[0] for ago_s in (62, 0))
+    over, fresh = (ice_servers(settings.turn, "PA_expiry", now=time.time() - ago_s)[0] for ago_s in (62, 0))
 
     async def allocate(server: IceServer) -> None:
         transport, _ = await create_turn_endpoint(

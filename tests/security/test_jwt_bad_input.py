@@ -17,7 +17,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from signaling.tokens import Grants, TokenService
+from signaling.grants import Grants
+from signaling.tokens import TokenService
 from tests.signaling.harness import KEY, SECRET, Server, bystander, running
 
 NOW = int(time.time())

@@ -15,11 +15,13 @@ from aiohttp import web
 from google.protobuf import json_format
 from livekit.protocol import rtc
 
-from signaling.app import Listener, create_app
+from signaling.app import SERVICES, create_app, create_listener
 from signaling.config import Settings, load_settings
+from signaling.grants import Grants
+from signaling.listener import Listener
 from signaling.rooms import RoomService
-from signaling.services import SERVICES, Services
-from signaling.tokens import Grants, TokenService
+from signaling.services import Services
+from signaling.tokens import TokenService
 from tests.signaling.fake_sfu import FakeSfu
 
 KEY = "testkey"
@@ -142,7 +144,7 @@ async def running(sfu: FakeSfu | None = None, **changes: Any) -> AsyncIterator[S
     settings = make_settings(**{"data_dir": data.name, **changes})
     sfu = sfu or FakeSfu()
     app = create_app(settings, sfu)
-    listener = Listener(app, settings)
+    listener = create_listener(app, settings)
     await listener.start()
     server = Server(listener, app, sfu)
     try:

@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from sfu.api import RoomOptions
 from sfu.config import SfuConfig
-from signaling.config import SAMPLE_SECRETS, Settings, load_settings
+from signaling.config import Settings, load_settings
 from signaling.errors import ConfigError
+from signaling.tokens import SAMPLE_SECRETS
 from tests.signaling.harness import relaxed
 
 SAMPLE = Path(__file__).resolve().parents[2] / "ting.sample.toml"
@@ -34,15 +35,31 @@ def write(tmp_path: Path, text: str) -> Path:
     return path
 
 
+def flat(settings: Settings) -> dict[str, Any]:
+    """Every key of signaling with its value."""
+    values: dict[str, Any] = {}
+    for part in dataclasses.fields(settings):
+        if part.name != "sfu":
+            entries = flat_part(getattr(settings, part.name))
+            assert not values.keys() & entries.keys(), "two parts have a key of the same name"
+            values |= entries
+    return values
+
+
+def flat_part(part: Any) -> dict[str, Any]:
+    return {entry.name: getattr(part, entry.name) for entry in dataclasses.fields(part)}
+
+
 def test_the_sample_has_every_key_with_its_default_and_a_comment() -> None:
     text = SAMPLE.read_text("utf-8")
     document = tomllib.loads(text)
     sfu = document.pop("sfu")
-    assert set(document) == {f.name for f in dataclasses.fields(Settings)} - {"sfu"}
+    defaults = flat(Settings())
+    assert set(document) == set(defaults)
     assert set(sfu) == {f.name for f in dataclasses.fields(SfuConfig)}
-    for holder, values in ((Settings(), document), (SfuConfig(), sfu)):
+    for known, values in ((defaults, document), (flat_part(SfuConfig()), sfu)):
         for key, value in values.items():
-            default = getattr(holder, key)
+            default = known[key]
             assert value == (list(default) if isinstance(default, tuple) else default), key
             assert type(value) is (list if isinstance(default, tuple) else type(default)), key
     lines = text.splitlines()
@@ -65,8 +82,8 @@ def test_flags_beat_environment_beats_file_beats_defaults(tmp_path: Path) -> Non
     settings = load(
         {"port": "1003"}, {"TING_PORT": "1002", "TING_LOG_LEVEL": "error", "TING_RTC_UDP_PORT": "2002"}, path
     )
-    assert (settings.port, settings.log_level, settings.guests) == (1003, "error", False)
-    assert (settings.sfu.rtc_udp_port, settings.host) == (2002, "127.0.0.1")
+    assert (settings.listener.port, settings.logs.log_level, settings.rooms.guests) == (1003, "error", False)
+    assert (settings.sfu.rtc_udp_port, settings.listener.host) == (2002, "127.0.0.1")
 
 
 def test_environment_values_take_the_type_of_their_key() -> None:
@@ -76,7 +93,7 @@ def test_environment_values_take_the_type_of_their_key() -> None:
             "TING_MAX_ROOMS": "7", "OTHER": "x",
         }
     )  # fmt: skip
-    assert (settings.guests, settings.token_leeway_s) == (False, 2.5)
+    assert (settings.rooms.guests, settings.tokens.token_leeway_s) == (False, 2.5)
     assert (settings.sfu.advertise, settings.sfu.max_rooms) == (("192.0.2.1", "2001:db8::1"), 7)
 
 
@@ -153,9 +170,9 @@ def test_a_wrong_environment_names_the_variable(name: str, text: str) -> None:
 def test_room_presets_from_file_and_environment(tmp_path: Path) -> None:
     wanted = {"a": RoomOptions(departure_timeout_s=60, max_participants=3), "b c": RoomOptions()}
     toml = "[room_presets.a]\ndeparture_timeout_s = 60\nmax_participants = 3\n[room_presets.'b c']\n"
-    assert load(toml=write(tmp_path, toml)).room_presets == wanted
+    assert load(toml=write(tmp_path, toml)).rooms.room_presets == wanted
     text = '{"a": {"departure_timeout_s": 60, "max_participants": 3}, "b c": {}}'
-    assert load(environment={"TING_ROOM_PRESETS": text}).room_presets == wanted
+    assert load(environment={"TING_ROOM_PRESETS": text}).rooms.room_presets == wanted
     for bad in ("nonsense", "[]", '{"a": 7}'):
         with pytest.raises(ConfigError, match="TING_ROOM_PRESETS"):
             load(environment={"TING_ROOM_PRESETS": bad})
@@ -195,10 +212,10 @@ def test_no_message_holds_a_secret() -> None:
 
 def test_development_keys_work_on_loopback_only() -> None:
     settings = load_settings({"dev": True})
-    assert settings.keys == {"devkey": "secret"}
+    assert settings.tokens.keys == {"devkey": "secret"}
     assert settings.sfu.include_loopback
     for host in ("127.0.0.2", "::1", "localhost"):
-        assert load_settings({"dev": True, "host": host}).host == host
+        assert load_settings({"dev": True, "host": host}).listener.host == host
     for host in ("0.0.0.0", "192.0.2.1", "::", "example.org"):
         with pytest.raises(ConfigError, match="loopback"):
             load_settings({"dev": True, "host": host})
@@ -208,7 +225,7 @@ def test_a_secret_from_a_file_goes_first(tmp_path: Path) -> None:
     secret = tmp_path / "secret"
     secret.write_text("f" * 40 + "\n", "utf-8")
     settings = load({"api_key": "filekey", "api_secret_file": str(secret)})
-    assert list(settings.keys.items()) == [("filekey", "f" * 40), ("k", "s" * 32)]
+    assert list(settings.tokens.keys.items()) == [("filekey", "f" * 40), ("k", "s" * 32)]
 
 
 @relaxed
@@ -217,10 +234,10 @@ def test_a_secret_from_a_file_goes_first(tmp_path: Path) -> None:
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3), max_leaves=5,
 )))  # fmt: skip
 def test_any_document_is_taken_or_refused_cleanly(document: dict[str, Any]) -> None:
-    from signaling.config import _SFU_KEYS, _SIGNALING_KEYS, _from_toml
+    from signaling.config import _PART_OF, _SFU_KEYS, _from_toml
 
     for key, value in document.items():
-        if key in _SIGNALING_KEYS or key in _SFU_KEYS:
+        if key in _PART_OF or key in _SFU_KEYS:
             with contextlib.suppress(ConfigError):
                 _from_toml(key, value, key)
 

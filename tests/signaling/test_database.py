@@ -20,9 +20,10 @@ from sqlalchemy import Connection, text
 from signaling.db.database import Database
 from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.db.models import Base
-from signaling.db.repository import Repository, RevocationRow
+from signaling.db.repository import Repository
 from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import DatabaseError
+from signaling.revocations import RevocationRow
 from tests.harness.postgres import Postgres, find_binaries, running_postgres
 
 MIGRATIONS = Path(__file__).resolve().parents[2] / "signaling" / "db" / "migrations"

@@ -15,7 +15,7 @@ from sfu.ids import Identity, RoomName
 from signaling.livekit.dispatch import ROUTES, dispatch
 from signaling.livekit.session import parse_request
 from tests.signaling.fake_sfu import FakeSession, FakeSfu
-from tests.signaling.harness import make_settings, relaxed
+from tests.signaling.harness import relaxed
 
 
 class Recorder:
@@ -23,7 +23,7 @@ class Recorder:
 
     def __init__(self, session: FakeSession) -> None:
         self.session = session
-        self.settings = make_settings()
+        self.max_metadata_bytes = 8_192
         self.sent: list[rtc.SignalResponse] = []
         self.violations: list[str] = []
         self.refusals: list[str] = []

@@ -13,13 +13,15 @@ from hypothesis import strategies as st
 from livekit.protocol import models, rtc
 
 from sfu.api import MediaSectionsRequired
-from signaling.config import Settings
 from signaling.livekit.join_request import JoinRequestError, parse_join_request
+from signaling.livekit.settings import SignalSettings
+from signaling.tokens import TokenSettings
 from tests.signaling.fake_sfu import ANSWER_SDP, OFFER_SDP, FakeSession
 from tests.signaling.harness import Client, Server, relaxed, running
 
 Wrapped = rtc.WrappedJoinRequest
-SETTINGS = Settings()
+SETTINGS = SignalSettings()
+MAX_TRACKS = 16
 
 
 def encode(data: bytes, compression: int = Wrapped.NONE) -> str:
@@ -142,7 +144,7 @@ async def test_own_metadata_with_the_right_to_it(server: Server) -> None:
 
 
 async def test_own_metadata_has_limits(server: Server) -> None:
-    long = "x" * SETTINGS.max_metadata_bytes
+    long = "x" * TokenSettings().max_metadata_bytes
     may = {"access_token": server.token(can_update_own_metadata=True, attributes={"key": "value"})}
     assert (await validate(server, join_request=packed(metadata=long), **may))[0] == 200
     assert (await validate(server, join_request=packed(metadata=long + "x"), **may))[0] == 400
@@ -234,11 +236,11 @@ async def test_the_token_is_looked_at_first(server: Server) -> None:
 def test_a_gzip_bomb_costs_no_memory() -> None:
     bomb = gzip.compress(bytes(100_000_000), compresslevel=9)
     assert len(bomb) < 100_000
-    settings = Settings(max_join_request_url_bytes=1_000_000)
+    settings = SignalSettings(max_join_request_url_bytes=1_000_000)
     text = encode(bomb, Wrapped.GZIP)
     tracemalloc.start()
     with pytest.raises(JoinRequestError, match="too large"):
-        parse_join_request(text, settings)
+        parse_join_request(text, settings, MAX_TRACKS)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1_000_000
@@ -268,7 +270,7 @@ async def test_a_large_honest_request_fits(server: Server) -> None:
                  st.binary(max_size=60).map(lambda data: encode(gzip.compress(data), Wrapped.GZIP))))  # fmt: skip
 def test_whatever_comes_is_taken_or_refused(parameter: str) -> None:
     try:
-        opening = parse_join_request(parameter, SETTINGS)
+        opening = parse_join_request(parameter, SETTINGS, MAX_TRACKS)
     except JoinRequestError:
         return
     assert opening.options.single_connection

@@ -22,9 +22,8 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
-from signaling.app import begin_drain
-from signaling.services import Phase
-from signaling.tokens import Grants
+from signaling.grants import Grants
+from signaling.lifecycle import Phase
 from tests.signaling.fake_sfu import FakeSfu
 from tests.signaling.harness import Server, running
 
@@ -213,9 +212,9 @@ async def test_config(server: Server) -> None:
 async def test_readiness_follows_the_phase(server: Server) -> None:
     assert (await get(server, "/healthz"))[:2] == (200, "ok\n")
     assert (await get(server, "/readyz"))[0] == 200
-    server.services.phase = Phase.STARTING
+    server.services.lifecycle.phase = Phase.STARTING
     assert (await get(server, "/readyz"))[0] == 503
-    begin_drain(server.app)
+    server.services.lifecycle.phase = Phase.DRAINING
     assert (await get(server, "/readyz"))[:2] == (503, "draining\n")
     assert (await get(server, "/healthz"))[0] == 200
     status, body, headers = await post(server)

@@ -280,8 +280,8 @@ async def test_leave_ends_the_session_and_the_socket(server: Server) -> None:
     assert await client.closed() == 1000
     assert session.ended is LeaveReason.CLIENT_INITIATED
     assert "signal_lost" not in session.names()
-    await eventually(lambda: not server.services.connections)
-    assert server.services.connection_of == {}
+    await eventually(lambda: not len(server.services.connections))
+    assert server.services.connections.serving == 0
 
 
 @pytest.mark.parametrize("abrupt", [True, False])
@@ -295,7 +295,7 @@ async def test_a_lost_socket_leaves_the_session_waiting(server: Server, abrupt: 
         await client.ws.close()
     await eventually(lambda: "signal_lost" in session.names())
     assert session.ended is None
-    await eventually(lambda: not server.services.connections)
+    await eventually(lambda: not len(server.services.connections))
     assert server.value("ting_signal_connections") == 0
 
 

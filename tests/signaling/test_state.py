@@ -12,6 +12,7 @@ from livekit.protocol import models, rtc
 
 from sfu.api import ParticipantChanges, Permissions, RoomOptions
 from sfu.ids import Identity, ParticipantId, RoomName
+from signaling.grants import Grants
 from signaling.livekit.simulate import (
     MAX_PREFERENCES,
     MAX_RESUME_FAULTS,
@@ -20,7 +21,7 @@ from signaling.livekit.simulate import (
     PreferredProtocols,
     ResumeFaults,
 )
-from signaling.tokens import Grants, TokenService
+from signaling.tokens import TokenService
 from tests.signaling.harness import KEY, SECRET, Client, Server, eventually, running
 from tests.signaling.test_twirp import call
 

@@ -11,7 +11,8 @@ from livekit import api
 
 from sfu.api import TrackSource
 from signaling.errors import TokenError
-from signaling.tokens import Grants, TokenService
+from signaling.grants import Grants
+from signaling.tokens import TokenService
 from tests.signaling.harness import KEY, SECRET, relaxed
 
 NOW = 1_700_000_000.0

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from signaling.config import load_settings
-from signaling.config_values import TurnServer
 from signaling.errors import ConfigError
-from signaling.turn import ice_servers
+from signaling.turn import TurnServer, ice_servers
 from tests.signaling.harness import make_settings, running
 
 SECRET = "north"
@@ -26,7 +25,7 @@ def credential(username: str) -> str:
 
 
 def test_a_credential_as_coturn_works_it_out() -> None:
-    settings = make_settings(turn=TURN, stun_urls="stun:a.example.org,stun:b.example.org:19302", turn_ttl_s=60)
+    settings = make_settings(turn=TURN, stun_urls="stun:a.example.org,stun:b.example.org:19302", turn_ttl_s=60).turn
     stun, turn = ice_servers(settings, "PA_x", now=1_000.9)
     assert (stun.urls, stun.username, stun.credential) == (
         ("stun:a.example.org", "stun:b.example.org:19302"),
@@ -68,7 +67,7 @@ def test_a_secret_from_a_file(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("north\n")
     toml = tmp_path / "ting.toml"
     toml.write_text(f'turn = [{{ urls = ["turns:[::1]:443"], secret_file = "{tmp_path / "secret"}" }}]')
-    assert load_settings({"dev": True}, {}, toml).turn == (TurnServer(("turns:[::1]:443",), "north"),)
+    assert load_settings({"dev": True}, {}, toml).turn.turn == (TurnServer(("turns:[::1]:443",), "north"),)
 
 
 @pytest.mark.parametrize(

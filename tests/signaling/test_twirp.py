@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from livekit.protocol import models, room
 
-from signaling.app import begin_drain
+from signaling.grants import Grants
+from signaling.lifecycle import Phase
 from signaling.livekit.room_service import METHODS
-from signaling.tokens import Grants
 from tests.signaling.harness import Server, bystander, relaxed, running
 
 PATH = "/twirp/livekit.RoomService/"
@@ -189,7 +189,7 @@ async def test_requests_per_minute() -> None:
 
 
 async def test_a_server_that_stops_takes_no_requests(server: Server) -> None:
-    begin_drain(server.app)
+    server.services.lifecycle.phase = Phase.DRAINING
     assert await error(server, "ListRooms") == (503, "unavailable")
 
 

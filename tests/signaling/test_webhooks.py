@@ -36,13 +36,13 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
-from signaling.config_values import WebhookTarget
 from signaling.db.database import Database
 from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.db.url import sqlite_url
 from signaling.errors import ConfigError
 from signaling.livekit.webhook_events import webhook_event
 from signaling.livekit.webhook_sender import retry_after_s
+from signaling.livekit.webhook_settings import WebhookTarget
 from signaling.livekit.webhooks import Webhooks, fingerprint
 from signaling.metrics import Metrics
 from signaling.tokens import TokenService
@@ -228,18 +228,18 @@ def test_fingerprints_change_with_everything_but_the_order_of_events() -> None:
         {"url": "https://a"}, {"url": "https://b"}, {"url": "https://a", "format": "cloudevents"},
         {"url": "https://a", "api_key": "second"}, {"url": "https://a", "events": ["room_started", "room_finished"]},
     ]  # fmt: skip
-    settings = make_settings(**keys)
+    secrets = make_settings(**keys).tokens.keys
     found = [
-        fingerprint(target, settings)
+        fingerprint(target, secrets)
         for table in tables
-        for target in make_settings(**keys, webhooks=targets(table)).webhooks
+        for target in make_settings(**keys, webhooks=targets(table)).webhooks.webhooks
     ]
     assert len(set(found)) == len(tables)
-    other_secret = make_settings(keys=f"{KEY}: {'o' * 32}")
+    other_secret = {KEY: "o" * 32}
     assert fingerprint(WebhookTarget("https://a"), other_secret) != found[0]
-    assert fingerprint(WebhookTarget("https://a", api_key=KEY), settings) == found[0], "the first key is the default"
+    assert fingerprint(WebhookTarget("https://a", api_key=KEY), secrets) == found[0], "the first key is the default"
     turned = WebhookTarget("https://a", events=("room_finished", "room_started"))
-    assert fingerprint(turned, settings) == found[-1]
+    assert fingerprint(turned, secrets) == found[-1]
 
 
 async def test_retry_after_makes_the_whole_url_wait(receiver: Receiver) -> None:
@@ -377,9 +377,18 @@ class Process:
         self.settings = make_settings(webhooks=targets({"url": receiver.url()}), webhook_lease_s=lease_s, **QUICK)
         self.database = Database(sqlite_url(path))
         self.metrics = Metrics()
-        tokens = TokenService(self.settings.keys)
+        tokens = TokenService(self.settings.tokens.keys)
         self.repository = DeliveryRepository(self.database)
-        self.webhooks = Webhooks(self.settings, self.repository, tokens, self.metrics, clock)
+        self.webhooks = Webhooks(
+            self.settings.webhooks,
+            self.repository,
+            tokens,
+            self.metrics,
+            keys=self.settings.tokens.keys,
+            origin="ting",
+            config=self.settings.sfu,
+            clock=clock,
+        )
 
     async def __aenter__(self) -> Process:
         await self.database.open()

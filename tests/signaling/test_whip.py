@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from sfu.api import TrackSettings, VideoLayerInfo
-from signaling.config import Settings
-from signaling.config_values import TurnServer
+from signaling.turn import TurnServer, TurnSettings
 from signaling.whip.http import Problem, ice_server_links
 from signaling.whip.layers import layer_name, settings_of
 
@@ -67,8 +66,7 @@ def test_layers_without_a_rid_are_named_by_quality() -> None:
 
 
 def test_links_name_every_ice_server_with_its_credential() -> None:
-    settings = Settings(
-        keys={"key": "s" * 32},
+    settings = TurnSettings(
         stun_urls=("stun:stun.example:3478",),
         turn=(TurnServer(("turn:turn.example:3478?transport=udp", "turns:turn.example:443"), "north"),),
     )

@@ -1,0 +1,19 @@
+"""Settings of the REST interface, the web app and the metrics."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class ApiSettings:
+    web_root: str = ""
+    """Directory of the built web app. Empty: the one that came with the package, else web/dist of a checkout."""
+    metrics_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
+    """Networks that may read /metrics."""
+    guest_tokens_per_minute: float = 60.0
+    """Guest tokens per address (IPv6: per /64); the first minute's worth may come at once."""
+    room_lookups_per_minute: float = 120.0
+    """Room lookups per address."""
+    max_body_bytes: int = 16_384
+    """Body of a REST request."""

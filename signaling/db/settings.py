@@ -1,0 +1,15 @@
+"""Settings of the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseSettings:
+    data_dir: str = ""
+    """Directory of the database. Empty: .run with --dev, else ting-data, both in the working directory."""
+    database_url: str = field(default="", repr=False)
+    """sqlite:///path or postgresql://user:password@host/name. Empty: SQLite in the file ting.db in data_dir."""
+    database_timeout_s: float = 5.0
+    """How long the database may take: for a connection, for another writer to finish, for a statement."""
