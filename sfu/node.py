@@ -86,6 +86,9 @@ class Node(Rooms):
         logger.info("media on UDP port %d, TCP port %d, engine %s", config.rtc_udp_port, config.rtc_tcp_port,
                     self._runtime.name)  # fmt: skip
 
+    async def prepare(self) -> None:
+        await self._transports.prepare()
+
     async def close(self) -> None:
         if self._timers is not None:
             self._timers.close()

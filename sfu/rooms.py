@@ -45,6 +45,10 @@ class Rooms:
             raise RuntimeError("the node has not been started")
         return self._started
 
+    async def prepare(self) -> None:
+        """Returns when transports can be made; every way of coming passes here."""
+        raise NotImplementedError
+
     # --- looking ------------------------------------------------------------------------------------------
 
     def rooms(self) -> list[RoomInfo]:
@@ -71,12 +75,14 @@ class Rooms:
     # --- coming -------------------------------------------------------------------------------------------
 
     async def join(self, request: JoinRequest, sink: SessionSink) -> ParticipantSession:
+        await self.prepare()
         return _session(self._directory.enter(request, sink))
 
     async def publish(
         self, request: JoinRequest, offer: str, sources: Mapping[Kind, TrackSource], sink: SessionSink
     ) -> tuple[ParticipantSession, str]:
         description, received = http_clients.read_publish_offer(offer, request, sources, self._control.config)
+        await self.prepare()
         participant = self._directory.enter(request, sink)
         return _session(participant), http_clients.publish_all(participant, description, received, sources)
 
@@ -84,12 +90,14 @@ class Rooms:
         self, request: JoinRequest, wish: PlaybackWish, offer: str, sink: SessionSink
     ) -> tuple[ParticipantSession, str]:
         description = http_clients.read_play_offer(offer, self._control.config)
+        await self.prepare()
         participant = self._directory.enter(replace(request, playback=wish), sink)
         return _session(participant), http_clients.play(participant, description)
 
     async def offer_playback(
         self, request: JoinRequest, wish: PlaybackWish, sink: SessionSink
     ) -> tuple[ParticipantSession, str]:
+        await self.prepare()
         participant = self._directory.enter(replace(request, playback=wish), sink)
         return _session(participant), http_clients.offer_playback(participant)
 

@@ -68,6 +68,7 @@ async def _shut_down(app: web.Application) -> None:
     """End every session with server_shutdown, give the goodbyes time to leave, cut what is left."""
     services = app[SERVICES]
     services.lifecycle.phase = Phase.DRAINING
+    await services.warm_up.close()
     await services.sfu.close()
     await services.connections.shut_down(app[_SHUTDOWN_TIMEOUT_S])
 

@@ -19,8 +19,6 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
-from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
-from jwt.exceptions import PyJWTError
 
 from signaling import strict_json
 from signaling.config_values import is_url
@@ -32,10 +30,7 @@ MAX_KEYS = 100
 MAX_ISSUERS = 16
 MAX_ISSUER_LENGTH = 256
 MAX_KEY_ID_LENGTH = 256
-_RSA_BITS = range(2048, 8193)
-_RSA_EXPONENTS = range(3, 2**32)
 _ALGORITHMS = {("RSA", ""): "RS256", ("EC", "P-256"): "ES256", ("OKP", "Ed25519"): "EdDSA"}
-_READERS: Mapping[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,13 +124,10 @@ def _parse_key(entry: Any) -> PublicKey | None:
         return None
     if not isinstance(operations, list) or "verify" not in operations:
         return None
-    try:
-        key = _READERS[algorithm].from_jwk(entry)
-        if algorithm == "RS256":
-            numbers = key.public_numbers()
-            if key.key_size not in _RSA_BITS or numbers.e not in _RSA_EXPONENTS or numbers.e % 2 == 0:
-                return None
-    except (PyJWTError, ValueError, TypeError, KeyError, AttributeError, OverflowError):
+    from signaling.signatures import read_key
+
+    key = read_key(entry, algorithm)
+    if key is None:
         return None
     return PublicKey(key_id, algorithm, key)
 

@@ -39,6 +39,7 @@ from signaling.revocations import Revocations
 from signaling.rooms import RoomService
 from signaling.tokens import TokenService
 from signaling.turn import has_tls
+from signaling.warm_up import WarmUp, warming_up
 from signaling.whip.access import Access
 from signaling.whip.endpoint import WhipEndpoint
 from signaling.whip.events import EventsEndpoint
@@ -71,6 +72,7 @@ class Services:
     rooms: RoomService
     webhooks: Webhooks
     connections: Connections
+    warm_up: WarmUp
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
@@ -101,6 +103,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         rooms=RoomService(settings.rooms, sfu, tokens, revocations, max_participants=max_participants),
         webhooks=_create_webhooks(settings, database, tokens, metrics),
         connections=Connections(),
+        warm_up=WarmUp(sfu),
     )
 
 
@@ -125,6 +128,7 @@ def create_middlewares(services: Services) -> list[Middleware]:
     """The first is the outermost."""
     return [
         answering_errors(services.gate, services.metrics),
+        warming_up(services.warm_up),
         fetching_keys(services.tokens, services.key_sets),
     ]
 

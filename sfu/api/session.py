@@ -204,6 +204,10 @@ class Sfu(Protocol):
         """Open the ports. Raises `BindError`."""
         ...
 
+    async def prepare(self) -> None:
+        """Load what only calls need, in a worker thread. A join does it anyway; who foresees one spares it the wait."""
+        ...
+
     async def close(self) -> None:
         """End every session with server_shutdown, then release the ports."""
         ...

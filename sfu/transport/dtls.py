@@ -21,7 +21,6 @@ from aiortc.rtcdtlstransport import (
     SRTP_AEAD_AES_128_GCM,
     SRTP_AEAD_AES_256_GCM,
     SRTP_AES128_CM_SHA1_80,
-    X509_DIGEST_ALGORITHMS,
     RTCDtlsFingerprint,
     RTCDtlsParameters,
     SRTPProtectionProfile,
@@ -36,7 +35,6 @@ from sfu.transport.dtls_records import drop_reason, renumber_plaintext, split_da
 from sfu.transport.sctp_guard import is_sound
 
 AIORTC_VERSION = "1.16"
-SUPPORTED_DIGESTS = frozenset(X509_DIGEST_ALGORITHMS)
 
 MTU_BYTES = 1200
 MAX_PLAINTEXT_BYTES = 16_384

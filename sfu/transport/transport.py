@@ -8,6 +8,7 @@ from collections import Counter, deque
 from collections.abc import Sequence
 from dataclasses import replace
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pyee.base import EventEmitter
 
@@ -16,10 +17,12 @@ from sfu.config import SfuConfig
 from sfu.engine.api import EngineRuntime, Path, SrtpKeys, TransportConfig
 from sfu.errors import SdpError
 from sfu.sdp.model import IceCredentials, LocalCandidate, LocalTransport, RemoteTransport, Setup
-from sfu.transport.certificate import Certificate
-from sfu.transport.data_channel import DataChannels
-from sfu.transport.dtls import SUPPORTED_DIGESTS, DtlsAssociation, DtlsRole
+from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate
 from sfu.transport.ice_lite import IceRegistry
+
+if TYPE_CHECKING:
+    from sfu.transport.data_channel import DataChannels
+    from sfu.transport.dtls import DtlsAssociation
 
 logger = logging.getLogger(__name__)
 
@@ -164,6 +167,8 @@ class Transport:
         """Once there is a path to answer on and a description to check the peer against."""
         if self._closed or self._dtls is not None or self._remote is None or self._agent.path is None:
             return
+        from sfu.transport.dtls import DtlsAssociation, DtlsRole  # see `loading`
+
         role = DtlsRole.SERVER if self._we_are is Setup.PASSIVE else DtlsRole.CLIENT
         self._dtls = DtlsAssociation(
             role=role,
@@ -232,6 +237,8 @@ class Transport:
         session = self._dtls.session if self._dtls is not None and self.connected else None
         if session is None or self._data_options is None or self._channels is not None:
             return
+        from sfu.transport.data_channel import DataChannels  # see `loading`
+
         initiate, remote_max_message_size = self._data_options
         self._channels = DataChannels(
             session,

@@ -12,6 +12,7 @@ from sfu.ids import TransportHandle
 from sfu.sdp.model import LocalCandidate
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
+from sfu.transport.loading import AssociationLoader
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
 
 
@@ -21,6 +22,7 @@ class Transports:
         self._runtime = runtime
         self._registry = IceRegistry(runtime)
         self._certificate = Certificate.generate()
+        self._associations = AssociationLoader(self._certificate)
         self._by_handle: dict[TransportHandle, Transport] = {}
         self.candidates: Sequence[LocalCandidate] = ()
         """What every description offers. Known once the ports are open."""
@@ -30,6 +32,10 @@ class Transports:
 
     def __len__(self) -> int:
         return len(self._by_handle)
+
+    async def prepare(self) -> None:
+        """Returns when transports can be made without a pause for what they load."""
+        await self._associations.load()
 
     def make(self, role: TransportRole, group: int, tcp_only: bool) -> Transport:
         """Raises limit_exceeded."""

@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from sfu.factory import create_sfu
 from signaling import logs
-from signaling.app import create_app, create_listener
+from signaling.app import SERVICES, create_app, create_listener
 from signaling.commands.options import add_settings, read_settings, say
 from signaling.config import Settings
 from signaling.errors import ConfigError
@@ -49,7 +49,8 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _run_server(settings: Settings) -> int:
-    listener = create_listener(create_app(settings, create_sfu(settings.sfu)), settings)
+    app = create_app(settings, create_sfu(settings.sfu))
+    listener = create_listener(app, settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
@@ -57,6 +58,8 @@ async def _run_server(settings: Settings) -> int:
         loop.add_signal_handler(number, _request_stop, stop)
     await listener.start()
     _settle_heap()
+    # What the first call loads stays for good as well; there is next to no garbage to look for then.
+    app[SERVICES].warm_up.on_loaded = gc.freeze
     say(f"Ting is ready: {listener.url}")
     await stop.wait()
     await listener.stop()

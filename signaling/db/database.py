@@ -16,20 +16,15 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from alembic import command
-from alembic.config import Config
-from alembic.util import CommandError
 from sqlalchemy import Connection, event, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
+from signaling.db.schema import MigrationError, bring_up_to_date
 from signaling.db.url import parse_url
 from signaling.errors import DatabaseError
 
 _log = logging.getLogger("ting.database")
-_MIGRATIONS = Path(__file__).with_name("migrations")
-_MIGRATION_LOCK = 0x54696E67
-"""PostgreSQL advisory lock, so that nodes that start together migrate one after another."""
 _POOL_SIZE = 5
 _START = {"sqlite_begin": "BEGIN"}
 _START_WRITING = {"sqlite_begin": "BEGIN IMMEDIATE"}
@@ -53,7 +48,7 @@ class Database:
         try:
             self._engine = self._create_engine()
             await self._bring_up_to_date(self._engine)
-        except CommandError as error:
+        except MigrationError as error:
             await self.close()
             _log.error("migration failed: %s", error)
             raise DatabaseError("the database is of another version of Ting") from None
@@ -115,7 +110,7 @@ class Database:
                 async with engine.connect() as connection:
                     writing = await connection.execution_options(**_START_WRITING)
                     async with writing.begin():
-                        await writing.run_sync(_migrate)
+                        await writing.run_sync(bring_up_to_date)
                 return
             except OperationalError as error:
                 if "database is locked" not in str(error.orig) or loop.time() >= deadline_s:
@@ -167,15 +162,6 @@ def _is_there(path: Path) -> bool:
     if not folder.is_dir() or not os.access(folder, os.W_OK):
         raise DatabaseError("the folder of the database cannot be written to")
     return False
-
-
-def _migrate(connection: Connection) -> None:
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _MIGRATION_LOCK})
-    config = Config()
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    config.attributes["connection"] = connection
-    command.upgrade(config, "head")
 
 
 def _reason(error: BaseException) -> str:

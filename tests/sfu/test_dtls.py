@@ -12,14 +12,20 @@ import struct
 import pylibsrtp
 import pytest
 from aiortc import RTCCertificate, RTCDtlsTransport, RTCSctpTransport
-from aiortc.rtcdtlstransport import SRTP_AEAD_AES_128_GCM, SRTP_AEAD_AES_256_GCM, SRTP_AES128_CM_SHA1_80, State
+from aiortc.rtcdtlstransport import (
+    SRTP_AEAD_AES_128_GCM,
+    SRTP_AEAD_AES_256_GCM,
+    SRTP_AES128_CM_SHA1_80,
+    X509_DIGEST_ALGORITHMS,
+    State,
+)
 from hypothesis import given
 from hypothesis import strategies as st
 from OpenSSL import SSL
 
 from sfu.engine.api import SrtpProfile
 from sfu.sdp.model import Fingerprint
-from sfu.transport.certificate import Certificate
+from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate
 from sfu.transport.dtls import AIORTC_VERSION, MTU_BYTES, DtlsRole
 from sfu.transport.dtls_records import drop_reason, renumber_plaintext, split_datagrams
 from tests.sfu.dtls_rig import Pair, client_hello, fragment, large_certificate, record
@@ -35,6 +41,7 @@ PROFILES = {
 def test_aiortc_is_the_version_whose_private_names_we_use() -> None:
     """sfu/transport/dtls.py relies on these; read aiortc's changes before moving the pin."""
     assert importlib.metadata.version("aiortc").rsplit(".", 1)[0] == AIORTC_VERSION
+    assert set(X509_DIGEST_ALGORITHMS) == SUPPORTED_DIGESTS
     dtls = ("_do_handshake", "_validate_peer_identity", "_setup_srtp", "_recv_next", "_write_ssl", "_send_data")
     for name in dtls:
         assert inspect.isfunction(getattr(RTCDtlsTransport, name)), name

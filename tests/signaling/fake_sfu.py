@@ -289,6 +289,7 @@ class FakeSfu:
     def __init__(self, max_participants: int = 200) -> None:
         self.max_participants = max_participants
         self.started = False
+        self.prepared = False
         self.closed = False
         self.listeners: list[NodeListener] = []
         self._rooms: dict[RoomName, RoomInfo] = {}
@@ -300,6 +301,9 @@ class FakeSfu:
 
     async def start(self) -> None:
         self.started = True
+
+    async def prepare(self) -> None:
+        self.prepared = True
 
     async def close(self) -> None:
         self.closed = True

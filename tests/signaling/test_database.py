@@ -15,8 +15,10 @@ from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
+from signaling.db import schema
 from signaling.db.database import Database
 from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.db.models import Base
@@ -25,8 +27,6 @@ from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import DatabaseError
 from signaling.revocations import RevocationRow
 from tests.harness.postgres import Postgres, find_binaries, running_postgres
-
-MIGRATIONS = Path(__file__).resolve().parents[2] / "signaling" / "db" / "migrations"
 
 
 @pytest.fixture(scope="module")
@@ -58,11 +58,30 @@ async def database(url: str) -> AsyncIterator[Database]:
 
 
 async def test_the_migrations_make_what_the_models_say(database: Database) -> None:
+    """A new database is made from the models; this one is made again from nothing by the migrations."""
+
     def differences(connection: Connection) -> list[object]:
         return compare_metadata(MigrationContext.configure(connection), Base.metadata)
 
-    async with database.reading() as connection:
+    async with database.writing() as connection:
         assert await connection.run_sync(differences) == []
+        await connection.run_sync(_migrate_to, "base")
+        await connection.run_sync(schema.migrate)
+        assert await connection.run_sync(differences) == []
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == schema.HEAD
+
+
+async def test_a_database_that_is_up_to_date_is_not_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(url)
+    await database.open()
+    await database.close()
+
+    def refuse(_connection: Connection) -> None:
+        raise AssertionError("there was nothing to migrate")
+
+    monkeypatch.setattr(schema, "migrate", refuse)
+    await database.open()
+    await database.close()
 
 
 async def test_nodes_that_start_together_migrate_once(url: str) -> None:
@@ -210,7 +229,7 @@ async def test_what_waited_in_a_database_of_before_leases_is_claimed(url: str) -
 
 def _migrate_to(connection: Connection, version: str) -> None:
     config = Config()
-    config.set_main_option("script_location", str(MIGRATIONS))
+    config.set_main_option("script_location", str(schema.MIGRATIONS))
     config.attributes["connection"] = connection
     command.downgrade(config, version)
 

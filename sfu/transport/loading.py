@@ -1,0 +1,29 @@
+"""What only calls need is loaded with the first of them: aiortc, and with it FFmpeg's libraries, cost 25 MiB and a good
+part of a second, which a server without calls need not pay and no running call should wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+
+from sfu.transport.certificate import Certificate
+
+
+class AssociationLoader:
+    """For one node, whose certificate is made with it."""
+
+    def __init__(self, certificate: Certificate) -> None:
+        self._certificate = certificate
+        self._loading: asyncio.Future[None] | None = None
+
+    async def load(self) -> None:
+        """Returns when associations can be made without a pause. Everything is done once, in a worker thread; whoever
+        comes meanwhile waits for the same."""
+        if self._loading is None:
+            self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        if not self._loading.done():
+            await asyncio.shield(self._loading)
+
+    def _load(self) -> None:
+        importlib.import_module("sfu.transport.data_channel")
+        _ = self._certificate.fingerprints

@@ -1,0 +1,53 @@
+"""The tables of a database, made or brought up to date.
+
+A new database gets the tables of `models` as they are; an older one is migrated, step by step, with what is in
+`migrations`. A test makes one both ways and compares them.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
+
+from signaling.db.models import Base
+
+MIGRATIONS = Path(__file__).with_name("migrations")
+HEAD = "0002"
+"""The newest migration."""
+_LOCK = 0x54696E67
+"""PostgreSQL advisory lock, so that nodes that start together migrate one after another."""
+_VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
+"""Alembic's own table, as it makes it."""
+
+
+class MigrationError(Exception):
+    """The database is not one that this version can bring up to date. The text is for the log."""
+
+
+def bring_up_to_date(connection: Connection) -> None:
+    """In the transaction of `connection`. Raises `MigrationError` and what SQLAlchemy raises."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _LOCK})
+    there = set(inspect(connection).get_table_names())
+    if not there & {_VERSION.name, *Base.metadata.tables}:
+        Base.metadata.create_all(connection)
+        _VERSION.create(connection)
+        connection.execute(_VERSION.insert().values(version_num=HEAD))
+    elif _VERSION.name not in there or connection.execute(select(_VERSION.c.version_num)).scalars().all() != [HEAD]:
+        migrate(connection)
+
+
+def migrate(connection: Connection) -> None:
+    """Whatever state it is in, with Alembic, which a start without news does not load. Raises as `bring_up_to_date`."""
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise MigrationError(str(error)) from None
