@@ -42,7 +42,7 @@ class SfuConfig:
     max_media_sections: int = 256
     """Media sections of one session description. A full room of 30 with audio and video needs 61."""
     max_negotiations_per_s: float = 10.0
-    """Publisher offers per participant, bucket of twice that size."""
+    """Publisher offers per participant, bucket of twice that size; more of them wait for their turn."""
     max_ssrcs_per_transport: int = 64
     max_packets_per_s: int = 20_000
     """Per publishing transport; more is policed."""

@@ -38,6 +38,6 @@ class BindError(SfuError):
 
 class RequestError(SfuError):
     """Codes in use: not_allowed, unknown_track, limit_exceeded, unknown_participant, unknown_room, left,
-    unavailable, duplicate, not_connected. Signaling adds unknown_preset."""
+    unavailable, duplicate, not_connected, try_later. Signaling adds unknown_preset."""
 
     code = "invalid_request"

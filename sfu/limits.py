@@ -17,14 +17,22 @@ class TokenBucket:
         self._updated_at_s: float | None = None
 
     def take(self, now_s: float, amount: float = 1.0) -> bool:
-        if self._updated_at_s is not None:
-            self._tokens = min(self._burst, self._tokens + (now_s - self._updated_at_s) * self._rate_per_s)
+        self._tokens = self._level(now_s)
         self._updated_at_s = now_s
         if self._tokens < amount:
             return False
         self._tokens -= amount
         return True
 
+    def delay_s(self, now_s: float, amount: float = 1.0) -> float:
+        """How long until `take` would give `amount`; 0 when it would now."""
+        return max(0.0, (amount - self._level(now_s)) / self._rate_per_s)
+
     def wait_s(self, amount: float = 1.0) -> int:
         """Whole seconds from the last `take` until `amount` will be there, at least one."""
         return max(1, math.ceil((amount - self._tokens) / self._rate_per_s))
+
+    def _level(self, now_s: float) -> float:
+        if self._updated_at_s is None:
+            return self._tokens
+        return min(self._burst, self._tokens + (now_s - self._updated_at_s) * self._rate_per_s)

@@ -158,6 +158,7 @@ def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> Sig
     parts = SignalParts(
         settings=settings.signal,
         max_metadata_bytes=settings.tokens.max_metadata_bytes,
+        max_tracks=settings.sfu.max_pending_tracks,
         config=settings.sfu,
         rooms=services.rooms,
         tokens=services.tokens,
@@ -168,7 +169,7 @@ def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> Sig
         rpc=rpc,
         simulations=Simulations(has_tcp=bool(settings.sfu.rtc_tcp_port), has_tls=has_tls(settings.turn)),
     )
-    return SignalEndpoint(services.lifecycle, parts, max_tracks=settings.sfu.max_pending_tracks)
+    return SignalEndpoint(services.lifecycle, parts)
 
 
 def _create_server_api(settings: Settings, services: Services, rpc: RpcCalls) -> TwirpEndpoint:

@@ -63,8 +63,12 @@ class ParticipantSession(Protocol):
         subscriber offer goes out."""
         ...
 
+    def offer_delay_s(self) -> float:
+        """How long the next offer has to wait for its turn, by `max_negotiations_per_s`; 0 when it is now."""
+        ...
+
     async def handle_offer(self, sdp: str) -> Answer:
-        """Publisher offer in, answer out. Raises `SdpError`."""
+        """Publisher offer in, answer out. Raises `SdpError`, rate_limited when it was not its turn."""
         ...
 
     def handle_answer(self, sdp: str, offer_id: int = 0) -> None:
@@ -77,7 +81,8 @@ class ParticipantSession(Protocol):
 
     def add_track(self, request: AddTrackRequest) -> None:
         """Announce a track, or the backup codec of one; answered by `TrackPublished`. Raises not_allowed,
-        limit_exceeded, or for a backup codec unknown_track."""
+        limit_exceeded, or for a backup codec unknown_track; try_later when there may be a place once the next offer
+        has come, since tracks that the client gave up without a word count until then."""
         ...
 
     def set_track_muted(self, track_id: TrackId, muted: bool) -> None: ...

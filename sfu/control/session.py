@@ -36,7 +36,8 @@ MAX_CANDIDATE_BYTES = 1024
 
 
 class Session:
-    """The commands of one client. Each but the properties, `signal_lost` and `leave` raises left after the end."""
+    """The commands of one client. Each but the properties, `offer_delay_s`, `signal_lost` and `leave` raises left after
+    the end."""
 
     def __init__(self, participant: Participant, max_sdp_bytes: int) -> None:
         self.participant = participant
@@ -107,6 +108,9 @@ class Session:
         self.participant.leave(reason)
 
     # --- negotiating -------------------------------------------------------------------------------------
+
+    def offer_delay_s(self) -> float:
+        return self.participant.publisher.offer_delay_s()
 
     async def handle_offer(self, sdp: str) -> Answer:
         return self._open().publisher.handle_offer(sdp)

@@ -33,6 +33,10 @@ class Context(Protocol):
 
     def count_refusal(self, reason: str) -> None: ...
 
+    def add_track_later(self, message: rtc.AddTrackRequest) -> bool:
+        """Handle it again when there may be a place for the track. False when it has waited for long enough."""
+        ...
+
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         """End the session; with `tell` the client gets a leave message first."""
         ...

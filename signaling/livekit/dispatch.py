@@ -29,6 +29,7 @@ _REASONS = {
     "unknown_track": _Reason.NOT_FOUND,
     "unknown_participant": _Reason.NOT_FOUND,
     "limit_exceeded": _Reason.LIMIT_EXCEEDED,
+    "try_later": _Reason.LIMIT_EXCEEDED,
     "unknown_blob": _Reason.NOT_FOUND,
     "invalid_name": _Reason.INVALID_NAME,
     "duplicate_name": _Reason.DUPLICATE_NAME,
@@ -60,6 +61,9 @@ async def dispatch(context: Context, request: rtc.SignalRequest) -> None:
         context.count_refusal(error.code if error.code in _REASONS else "refused")
         reason = _REASONS.get(error.code, _Reason.UNCLASSIFIED_ERROR)
         _refuse(context, name, message, reason, str(error))
+        if name == "offer" and error.code != "left":
+            # No SDK looks for the refusal of an offer: it would wait for an answer. Now it joins anew.
+            context.leave(LeaveReason.MEDIA_FAILURE, tell=True)
 
 
 _ECHO = {
@@ -130,7 +134,11 @@ async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
         request = convert_requests.add_track_request(message)
     except ValueError as error:
         raise Violation(str(error)) from None
-    context.session.add_track(request)
+    try:
+        context.session.add_track(request)
+    except RequestError as error:
+        if error.code != "try_later" or not context.add_track_later(message):
+            raise
 
 
 async def _update_layers(context: Context, message: rtc.UpdateVideoLayers) -> None:

@@ -27,14 +27,11 @@ _Reader = Callable[[web.Request], Opening]
 
 
 class SignalEndpoint:
-    """`max_tracks` is how many tracks a join request may announce."""
-
-    def __init__(self, lifecycle: Lifecycle, parts: SignalParts, *, max_tracks: int) -> None:
+    def __init__(self, lifecycle: Lifecycle, parts: SignalParts) -> None:
         self._lifecycle = lifecycle
         self._parts = parts
         self._rooms = parts.rooms
         self._metrics = parts.metrics
-        self._max_tracks = max_tracks
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         router.add_get("/rtc", self._rtc, allow_head=False)
@@ -103,7 +100,7 @@ class SignalEndpoint:
         """Raises `JoinRequestError`. Without a join request the query says what it does in v0."""
         parameter = request.query.get("join_request", "")
         if parameter:
-            return parse_join_request(parameter, self._parts.settings, self._max_tracks)
+            return parse_join_request(parameter, self._parts.settings, self._parts.max_tracks)
         opening = _read_query(request)
         return replace(opening, options=replace(opening.options, single_connection=True))
 

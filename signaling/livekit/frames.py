@@ -1,4 +1,4 @@
-"""Messages that go to many connections: converted and serialised once.
+"""Messages as WebSocket frames; those that go to many connections are converted and serialised once.
 
 A change of one participant goes to everyone in the room, and who joins a large room hears of everyone in it. The same
 event object reaches every connection, one after another, so the last one's frames are worth keeping.
@@ -10,10 +10,12 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 
 from google.protobuf import json_format
+from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from sfu.api import ParticipantInfo, SessionEvent
 from sfu.ids import ParticipantId
+from signaling import strict_json
 from signaling.livekit import convert
 
 MAX_PARTICIPANTS = 4096
@@ -24,6 +26,19 @@ Frame = bytes | str
 def serialize(response: rtc.SignalResponse, *, text: bool) -> Frame:
     """Binary frames hold protobuf, text frames its JSON form."""
     return json_format.MessageToJson(response, indent=None) if text else response.SerializeToString()
+
+
+def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
+    """A frame as a message: binary frames hold protobuf, text frames its JSON form. None when it is neither."""
+    try:
+        if isinstance(payload, bytes):
+            return rtc.SignalRequest.FromString(payload)
+        value = strict_json.loads(payload)
+        if not isinstance(value, dict):
+            return None
+        return json_format.ParseDict(value, rtc.SignalRequest(), ignore_unknown_fields=True)
+    except (DecodeError, json_format.ParseError, ValueError, TypeError):
+        return None
 
 
 class Frames:

@@ -1,8 +1,7 @@
 """One signal connection: a WebSocket, the session behind it, and the LiveKit protocol between them.
 
-A connection joins or resumes a `ParticipantSession`, hands each message to `dispatch`, and writes each event of the
-session to the client. When the WebSocket breaks, the session lives on until it is resumed or times out; data packets
-are routed all the while.
+A connection joins or resumes a `ParticipantSession`, hands messages to `dispatch`, and writes each event of the
+session to the client. When the WebSocket breaks, the session lives on until it is resumed or times out.
 """
 
 from __future__ import annotations
@@ -14,8 +13,6 @@ import time
 from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
-from google.protobuf import json_format
-from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
 from sfu.api import (
@@ -32,19 +29,20 @@ from sfu.api import (
 from sfu.config import SfuConfig
 from sfu.ids import Identity, RoomName
 from sfu.limits import TokenBucket
-from signaling import strict_json
 from signaling.connections import Connections
 from signaling.grants import Grants
 from signaling.livekit import convert, data
 from signaling.livekit.dispatch import dispatch
-from signaling.livekit.frames import Frame, Frames, serialize
+from signaling.livekit.frames import Frame, Frames, parse_request, serialize
 from signaling.livekit.join_request import Opening
+from signaling.livekit.offers import WaitingOffer
 from signaling.livekit.outbox import Outbox
 from signaling.livekit.refresh import TokenRefresher
 from signaling.livekit.responses import response
 from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.settings import SignalSettings
 from signaling.livekit.simulate import Simulations
+from signaling.livekit.waiting_tracks import WaitingTracks
 from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
 from signaling.rooms import RoomService
@@ -59,6 +57,8 @@ class SignalParts:
 
     settings: SignalSettings
     max_metadata_bytes: int
+    max_tracks: int
+    """That may be announced at once."""
     config: SfuConfig
     rooms: RoomService
     tokens: TokenService
@@ -91,6 +91,8 @@ class SignalConnection:
         self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
         self._session: ParticipantSession | None = None
         self._refresher = TokenRefresher(parts.tokens, grants, settings.token_refresh_s, self._send_token)
+        self._offer = WaitingOffer(self._dispatch, self._offer_delay_s, settings.max_replaced_offers)
+        self._tracks = WaitingTracks(self._dispatch, parts.max_tracks)
         self._violations = 0
         self._text = False
         self._receiving = False
@@ -212,6 +214,7 @@ class SignalConnection:
 
     def _detach(self) -> None:
         """The socket is gone. A session that did not end waits for its client to come back."""
+        self._forget_waiting()
         session = self._session
         if session is None:
             return
@@ -223,6 +226,7 @@ class SignalConnection:
 
     def _end(self) -> None:
         """The session is over: forget it."""
+        self._forget_waiting()
         self._refresher.stop()
         session, self._session = self._session, None
         if session is not None:
@@ -265,6 +269,24 @@ class SignalConnection:
 
     async def _handle(self, request: rtc.SignalRequest) -> None:
         self._metrics.messages.labels(request.WhichOneof("message") or "unknown").inc()
+        if request.HasField("offer") and self._session is not None and self._offer.must_wait:
+            if not self._offer.wait(request):
+                self._metrics.closures.labels("too_many_offers").inc()
+                self.leave(LeaveReason.LIMIT_EXCEEDED, tell=True)
+            return
+        await self._dispatch(request)
+
+    def _forget_waiting(self) -> None:
+        self._offer.close()
+        self._tracks.close()
+
+    def add_track_later(self, message: rtc.AddTrackRequest) -> bool:
+        return self._tracks.wait(message)
+
+    def _offer_delay_s(self) -> float:
+        return 0.0 if self._session is None or self._outbox.is_closing else self.session.offer_delay_s()
+
+    async def _dispatch(self, request: rtc.SignalRequest) -> None:
         if self._session is None:
             return  # it ended, and the goodbye is on its way
         try:
@@ -376,16 +398,3 @@ class SignalConnection:
         dropped = data.route(session, event, lambda: rooms.identities_of(room))
         if dropped is not None:
             self._metrics.data_drops.labels(dropped).inc()
-
-
-def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
-    """A frame as a message: binary frames hold protobuf, text frames its JSON form. None when it is neither."""
-    try:
-        if isinstance(payload, bytes):
-            return rtc.SignalRequest.FromString(payload)
-        value = strict_json.loads(payload)
-        if not isinstance(value, dict):
-            return None
-        return json_format.ParseDict(value, rtc.SignalRequest(), ignore_unknown_fields=True)
-    except (DecodeError, json_format.ParseError, ValueError, TypeError):
-        return None

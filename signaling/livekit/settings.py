@@ -25,6 +25,9 @@ class SignalSettings:
     """Messages of one connection, bucket of twice that size; beyond it the connection is closed with 1008."""
     max_message_bytes_per_s: int = 1_048_576
     """Bytes of one connection, bucket of twice that size; beyond it the connection is closed with 1008."""
+    max_replaced_offers: int = 20
+    """An offer that comes too soon after others waits for its turn, and a newer one takes its place; when that happens
+    more often before its turn has come, the session ends."""
     max_violations: int = 20
     """Malformed messages of one connection before it is closed with 1008."""
     max_outbound_messages: int = 1000

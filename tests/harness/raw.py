@@ -51,6 +51,8 @@ class RawParticipant:
         self.room, self.identity = room, identity
         self.others: dict[str, models.ParticipantInfo] = {}
         self.offers = 0
+        self.left: rtc.LeaveRequest | None = None
+        """The server's goodbye."""
         self.received: dict[str, str] = {}
         """Track id by mid, of the sections of the newest offer that carry something."""
         self._published: dict[str, models.TrackInfo] = {}
@@ -105,6 +107,12 @@ class RawParticipant:
         await self.until(lambda: len(self._answers) == number, "the answer")
         return self._answers[-1]
 
+    async def flood_offers(self, count: int) -> None:
+        """Good offers, one right after the other."""
+        offer = self._description([self._data_section("0")], "actpass")
+        for number in range(count):
+            await self._send(rtc.SignalRequest(offer=rtc.SessionDescription(type="offer", sdp=offer, id=number + 1)))
+
     async def until(self, probe: Callable[[], bool], what: str, timeout: float = TIMEOUT_S) -> None:
         """Evaluate `probe` at every message until it is true."""
         try:
@@ -142,6 +150,8 @@ class RawParticipant:
             await self._send(rtc.SignalRequest(answer=answer))
         elif kind == "answer":
             self._answers.append(response.answer.sdp)
+        elif kind == "leave":
+            self.left = response.leave
         elif kind == "track_published":
             self._published[response.track_published.cid] = response.track_published.track
 

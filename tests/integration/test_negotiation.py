@@ -9,6 +9,7 @@ from itertools import count
 import aiohttp
 import pytest
 from livekit import rtc
+from livekit.protocol.rtc import LeaveRequest
 
 from tests.harness.fixtures import Join
 from tests.harness.proxy import SignalProxy
@@ -44,6 +45,35 @@ async def test_publishing_again_and_again_does_not_grow_the_sdp(server: ServerPr
         await proxy.stop()
     # Data, and the three sounds and three pictures that the SDK begins with.
     assert max(sections) <= 7, sections
+
+
+async def test_a_hundred_rounds_as_fast_as_they_come_are_all_answered(server: ServerProcess, join: Join) -> None:
+    """More offers than `max_negotiations_per_s` allows are slowed; the SDK would wait in vain for a refused one."""
+    alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
+    begin = len(bob.events)
+    async with asyncio.timeout(100):
+        for number in range(100):
+            track = rtc.LocalAudioTrack.create_audio_track(f"round {number}", rtc.AudioSource(48_000, 1))
+            publication = await alice.room.local_participant.publish_track(track)
+            await alice.room.local_participant.unpublish_track(publication.sid)
+    await alice.publish_tone(500)
+    await bob.wait_for("track_subscribed", after=begin)
+    await (await bob.listen("alice")).assert_tone(500)
+    server.assert_healthy()
+
+
+async def test_a_flood_of_offers_costs_its_sender_alone(server: ServerProcess, join: Join, room: str) -> None:
+    """A client that sends offer after offer without waiting for answers is put out; the call beside it goes on."""
+    alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
+    await alice.publish_tone(500)
+    async with aiohttp.ClientSession() as http:
+        flooder = RawParticipant(room, "flooder")
+        await flooder.join(http, server.url)
+        await flooder.flood_offers(90)
+        await flooder.until(lambda: flooder.left is not None, "the end of the session")
+        assert flooder.left
+        assert flooder.left.action == LeaveRequest.DISCONNECT
+    await (await bob.listen("alice")).assert_tone(500)
 
 
 async def test_thirty_participants_converge(server: ServerProcess, join: Join, room: str) -> None:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from sfu.api import TrackSettings, VideoLayerInfo
+from sfu.api import AddTrackRequest, TrackSettings, TrackSource, VideoLayerInfo
+from sfu.control.publish.pending import ABANDONED_S, PendingTracks
 from sfu.control.speakers import HOLD_INTERVALS, SpeakerDetector
 from sfu.control.subscribe.target_layer import target_layer
 from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import ParticipantId
+from sfu.kind import Kind
 from sfu.limits import TokenBucket
 
 LAYERS = (VideoLayerInfo(0, 320, 180), VideoLayerInfo(1, 640, 360), VideoLayerInfo(2, 1280, 720))
@@ -92,3 +94,27 @@ def test_bucket_allows_the_burst_then_the_rate() -> None:
     assert not bucket.take(0.05)
     assert bucket.take(0.15)
     assert [bucket.take(100.0) for _ in range(4)] == [True, True, True, False]
+
+
+def test_the_wait_of_a_bucket_is_until_it_gives() -> None:
+    bucket = TokenBucket(4.0, 2.0)
+    assert bucket.delay_s(0.0) == 0
+    assert bucket.take(0.0, 2.0)
+    assert bucket.delay_s(0.0) == pytest.approx(0.25)
+    assert bucket.delay_s(0.125) == pytest.approx(0.125)
+    assert not bucket.take(0.125)
+    assert bucket.delay_s(0.25) == 0
+    assert bucket.take(0.25)
+
+
+def test_tracks_that_no_offer_brings_are_given_up_after_a_while() -> None:
+    pending = PendingTracks()
+    for cid in ("early", "late"):
+        pending.announce(AddTrackRequest(cid=cid, kind=Kind.AUDIO, source=TrackSource.MICROPHONE), None)
+    pending.forget_abandoned(1000.0)
+    assert len(pending) == 2, "no offer has come yet"
+    pending.note_offer(1000.0)
+    pending.announce(AddTrackRequest(cid="new", kind=Kind.AUDIO, source=TrackSource.MICROPHONE), None)
+    pending.note_offer(1000.0 + ABANDONED_S)
+    pending.forget_abandoned(1000.0 + ABANDONED_S)
+    assert [one.cid for one in pending] == ["new"]

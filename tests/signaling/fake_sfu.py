@@ -59,6 +59,11 @@ class FakeSession:
         self.former_ids: frozenset[ParticipantId] = frozenset()
         self.data: list[tuple[DataKind, bytes]] = []
         self.last_sequence = 0
+        self.no_transport = False
+        self.crowded = 0
+        """How many announcements find no place."""
+        self.offer_delays: list[float] = []
+        """What the next offers have to wait; 0 after the last of them."""
         self.data_tracks: dict[int, DataTrackInfo] = {}
         self.blobs: dict[bytes, bytes] = {}
         self.ended: LeaveReason | None = None
@@ -122,8 +127,13 @@ class FakeSession:
     def single_connection(self) -> bool:
         return self.request.single_connection
 
+    def offer_delay_s(self) -> float:
+        return self.offer_delays.pop(0) if self.offer_delays else 0.0
+
     async def handle_offer(self, sdp: str) -> Answer:
         self._note("handle_offer", sdp)
+        if self.no_transport:
+            raise RequestError("too many calls are being set up", code="limit_exceeded")
         if not sdp.startswith("v=0"):
             raise SdpError("the description is malformed")
         return Answer(ANSWER_SDP, {"1": TrackId("TR_other")} if self.single_connection else {})
@@ -137,6 +147,9 @@ class FakeSession:
         self._note("handle_candidate", target, candidate)
 
     def add_track(self, request: AddTrackRequest) -> None:
+        if self.crowded:
+            self.crowded -= 1
+            raise RequestError("the participant has too many tracks", code="try_later")
         self._note("add_track", request)
         if not self.permissions.may_publish(request.source):
             raise RequestError("publishing is not allowed", code="not_allowed")

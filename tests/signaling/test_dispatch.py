@@ -13,7 +13,7 @@ from livekit.protocol import models, rtc
 from sfu.api import JoinRequest, LeaveReason
 from sfu.ids import Identity, RoomName
 from signaling.livekit.dispatch import ROUTES, dispatch
-from signaling.livekit.session import parse_request
+from signaling.livekit.frames import parse_request
 from tests.signaling.fake_sfu import FakeSession, FakeSfu
 from tests.signaling.harness import relaxed
 
@@ -39,6 +39,9 @@ class Recorder:
 
     def count_refusal(self, reason: str) -> None:
         self.refusals.append(reason)
+
+    def add_track_later(self, message: rtc.AddTrackRequest) -> bool:
+        return False
 
     def leave(self, reason: LeaveReason, *, tell: bool) -> None:
         self.left.append((reason, tell))

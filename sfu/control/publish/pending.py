@@ -13,6 +13,9 @@ from sfu.kind import Kind
 from sfu.sdp.model import PublishHint, ReceivedMedia
 
 _HIGHEST_QUALITY = 2
+ABANDONED_S = 1.0
+"""An offer may have been on its way when the client heard that its track is announced: the one that brings it follows
+within this time, or never. Clients tell nobody when they give a track up before they have offered it."""
 
 
 @dataclass(slots=True)
@@ -22,6 +25,8 @@ class PendingTrack:
     backup_of: Publication | None = None
     layers: Sequence[VideoLayerInfo] = ()
     """Of a backup codec."""
+    missed_at_s: float | None = None
+    """When an offer came without it; monotonic."""
 
 
 class PendingTracks:
@@ -74,6 +79,18 @@ class PendingTracks:
                 if pending.info.kind is media.kind:
                     return self._tracks.pop(cid)
         return None
+
+    def note_offer(self, now_s: float) -> None:
+        """An offer has been answered: those that are still here were not in it."""
+        for pending in self:
+            if pending.missed_at_s is None:
+                pending.missed_at_s = now_s
+
+    def forget_abandoned(self, now_s: float) -> None:
+        """Those that no offer will bring any more."""
+        for pending in list(self):
+            if pending.missed_at_s is not None and now_s - pending.missed_at_s >= ABANDONED_S:
+                del self._tracks[pending.cid]
 
     def set_muted(self, track_id: TrackId, muted: bool) -> bool:
         """False when no such track is pending."""

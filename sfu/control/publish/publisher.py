@@ -112,15 +112,25 @@ class Publisher:
         source = request.source if video is None else video.info.source
         if not self._member.info.permissions.may_publish(source):
             raise RequestError(f"not allowed to publish {source}", code="not_allowed")
-        config = self._context.config
         pending = self.pending.find(request.cid)
         if pending is None:
-            if len(self.pending) >= config.max_pending_tracks:
-                raise RequestError("too many tracks wait for an offer", code="limit_exceeded")
-            if len(self.pending) + len(self._by_mid) + len(self._backups) >= config.max_tracks_per_participant:
-                raise RequestError("too many tracks", code="limit_exceeded")
+            self._require_place()
             pending = self.pending.announce(request, video)
         self._member.emit(TrackPublished(request.cid, pending.info))
+
+    def _require_place(self) -> None:
+        """Raises limit_exceeded; try_later when tracks wait for an offer, which may turn out to be given up."""
+        if self._has_place():
+            return
+        self.pending.forget_abandoned(self._context.loop.time())
+        if not self._has_place():
+            code = "try_later" if len(self.pending) else "limit_exceeded"
+            raise RequestError("the participant has too many tracks", code=code)
+
+    def _has_place(self) -> bool:
+        config, waiting = self._context.config, len(self.pending)
+        published = len(self._by_mid) + len(self._backups)
+        return waiting < config.max_pending_tracks and waiting + published < config.max_tracks_per_participant
 
     def _video(self, track_id: TrackId) -> Publication:
         publication = self.find(track_id)
@@ -169,6 +179,9 @@ class Publisher:
 
     # --- negotiating ------------------------------------------------------------------------------------
 
+    def offer_delay_s(self) -> float:
+        return self._offers.delay_s(self._context.loop.time())
+
     def handle_offer(self, sdp: str) -> Answer:
         config = self._context.config
         if not self._offers.take(self._context.loop.time()):
@@ -189,6 +202,7 @@ class Publisher:
             self._data_offered = True
             transport.enable_data(initiate=False, remote_max_message_size=negotiation.remote_max_message_size)
         self._reconcile(transport, negotiation)
+        self.pending.note_offer(self._context.loop.time())
         negotiation = self._complete_answer(transport, offer, negotiation)
         self._version += 1
         text = render_answer(
