@@ -18,6 +18,14 @@ KINDS: Mapping[str, int] = {
 }  # fmt: skip
 """The `kind` claim as LiveKit's ParticipantInfo.Kind."""
 MAX_ATTRIBUTES = 64
+ROOM_WISHES = frozenset({"agents", "tags", "playout_delay", "sync_streams", "other"})
+_CONFIG_FIELDS = {
+    "name": "", "emptyTimeout": "", "empty_timeout": "", "departureTimeout": "", "departure_timeout": "",
+    "maxParticipants": "", "max_participants": "", "metadata": "", "agents": "agents", "tags": "tags",
+    "minPlayoutDelay": "playout_delay", "min_playout_delay": "playout_delay", "maxPlayoutDelay": "playout_delay",
+    "max_playout_delay": "playout_delay", "syncStreams": "sync_streams", "sync_streams": "sync_streams",
+}  # fmt: skip
+"""Of livekit.RoomConfiguration in JSON, to the wish that it is; empty for what is done."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +58,9 @@ class Grants:
     guest: bool = False
     room_options: RoomOptions = field(default_factory=RoomOptions)
     """`roomConfig`: for the room if the bearer is the first to come."""
+    room_wishes: frozenset[str] = frozenset()
+    """What `roomConfig` asks for besides and this server does not do: words of `ROOM_WISHES`. Whoever has such a token
+    comes in all the same."""
     room_preset: str = ""
     """`roomPreset`: a room configuration of the settings, for what `room_options` leaves open."""
     issued_at: float = 0.0
@@ -91,6 +102,7 @@ def read_grants(claims: Mapping[str, Any], *, issued_at: float, expires_at: floa
         metadata=metadata,
         attributes=_attributes(claims, max_metadata_bytes),
         room_options=_room_options(claims, max_metadata_bytes),
+        room_wishes=_room_wishes(claims),
         room_preset=_text(claims, "roomPreset"),
         guest=_flag(claims, "guest", False),
         issued_at=issued_at,
@@ -99,10 +111,8 @@ def read_grants(claims: Mapping[str, Any], *, issued_at: float, expires_at: floa
 
 
 def _room_options(claims: Mapping[str, Any], max_metadata_bytes: int) -> RoomOptions:
-    """livekit.RoomConfiguration in its JSON form. What needs other services (egress, agents) has no effect."""
-    config = claims.get("roomConfig") or {}
-    if not isinstance(config, dict):
-        raise TokenError("invalid_claims", "the room configuration is not an object")
+    """livekit.RoomConfiguration in its JSON form."""
+    config = _room_config_of(claims)
     metadata = _text(config, "metadata")
     if len(metadata.encode()) > max_metadata_bytes:
         raise TokenError("invalid_claims", "the room's metadata is too long")
@@ -112,6 +122,22 @@ def _room_options(claims: Mapping[str, Any], max_metadata_bytes: int) -> RoomOpt
         departure_timeout_s=_uint32(config, "departureTimeout", "departure_timeout"),
         max_participants=_uint32(config, "maxParticipants", "max_participants"),
     )
+
+
+def _room_config_of(claims: Mapping[str, Any]) -> dict[str, Any]:
+    config = claims.get("roomConfig") or {}
+    if not isinstance(config, dict):
+        raise TokenError("invalid_claims", "the room configuration is not an object")
+    return config
+
+
+def _room_wishes(claims: Mapping[str, Any]) -> frozenset[str]:
+    """Somebody counts on a recording: better an error now than a missing file later. Without the rest a call is still
+    a call."""
+    config = _room_config_of(claims)
+    if config.get("egress"):
+        raise TokenError("unsupported", "the token asks for egress, and there is no egress service")
+    return frozenset(_CONFIG_FIELDS.get(name, "other") for name, value in config.items() if value) - {""}
 
 
 def _attributes(claims: Mapping[str, Any], max_bytes: int) -> dict[str, str]:

@@ -24,6 +24,9 @@ class Metrics:
         self.closures = self._counter("ting_signal_closures", "Signal connections that the server closed", "reason")
         self.data_drops = self._counter("ting_data_packets_dropped", "Data packets that did not go on", "reason")
         self.tokens_refused = self._counter("ting_tokens_refused", "Room tokens that were not accepted", "reason")
+        self.unfulfilled = self._counter(
+            "ting_unfulfilled_wishes", "Wishes of tokens that were let in and are not part of this server", "wish"
+        )
         self.requests = self._counter("ting_http_requests", "HTTP requests by route and status", "route", "status")
         self.http_sessions = Gauge(
             "ting_http_sessions", "Sessions of WHIP and WHEP", ["protocol"], registry=self.registry

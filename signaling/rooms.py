@@ -6,6 +6,7 @@ remembers the kicks, so that a kicked participant's tokens stay refused.
 
 from __future__ import annotations
 
+import logging
 import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -29,9 +30,11 @@ from signaling.config_values import one_line
 from signaling.devices import broken_codecs
 from signaling.errors import ApiError, ConfigError, TokenError
 from signaling.grants import Grants
+from signaling.metrics import Metrics
 from signaling.revocations import Revocations
 from signaling.tokens import TokenService, new_guest_identity
 
+_log = logging.getLogger("ting.rooms")
 MAX_ROOM_NAME_LENGTH = 128
 MAX_IDENTITY_LENGTH = 256
 MAX_NAME_LENGTH = 256
@@ -91,10 +94,12 @@ class RoomService:
         sfu: Sfu,
         tokens: TokenService,
         revocations: Revocations,
+        metrics: Metrics,
         *,
         max_participants: int = 200,
     ) -> None:
         self._settings = settings
+        self._metrics = metrics
         self._max_participants = max_participants
         self._sfu = sfu
         self._tokens = tokens
@@ -170,6 +175,7 @@ class RoomService:
         return await self._sfu.offer_playback(self._join_request(grants, JoinOptions(auto_subscribe=False)), wish, sink)
 
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
+        self._note_wishes(grants)
         broken = broken_codecs(options.client)
         return JoinRequest(
             room=RoomName(grants.room),
@@ -191,6 +197,14 @@ class RoomService:
             single_connection=options.single_connection,
             tcp_only=options.tcp_only,
         )
+
+    def _note_wishes(self, grants: Grants) -> None:
+        """What a token asks of the room that it creates, and will not get, is said to the operator."""
+        if grants.room_wishes and self._sfu.find_room(RoomName(grants.room)) is None:
+            for wish in sorted(grants.room_wishes):
+                self._metrics.unfulfilled.labels(wish).inc()
+            _log.warning("a token's roomConfig asks for what is not part of this server: %s",
+                         ", ".join(sorted(grants.room_wishes)))  # fmt: skip
 
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
         """The session that the bearer of `grants` had, if it is still there. A client that was moved to another room

@@ -100,7 +100,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         revocations=revocations,
         key_sets=key_sets,
         tokens=tokens,
-        rooms=RoomService(settings.rooms, sfu, tokens, revocations, max_participants=max_participants),
+        rooms=RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants),
         webhooks=_create_webhooks(settings, database, tokens, metrics),
         connections=Connections(),
         warm_up=WarmUp(sfu),

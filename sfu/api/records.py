@@ -154,5 +154,6 @@ class RoomInfo:
     empty_timeout_s: int = 0
     departure_timeout_s: int = 0
     max_participants: int = 0
+    """0: the room has no limit of its own, only the server has."""
     num_participants: int = 0
     num_publishers: int = 0

@@ -65,7 +65,6 @@ class Room:
             created_at_ms=time.time_ns() // 1_000_000,
             empty_timeout_s=round(config.empty_timeout_s),
             departure_timeout_s=round(config.departure_timeout_s),
-            max_participants=config.max_participants_per_room,
         )
         self._joined = False
         self._empty_since_s: float | None = context.loop.time()
@@ -165,7 +164,7 @@ class Room:
         self.forwarded.remove(identity)
         full = len(self._participants) + len(self.forwarded) >= self._context.config.max_participants_per_room
         if kind not in DEPENDENT_KINDS:
-            full = full or self._head_count()[0] >= self._info.max_participants
+            full = full or 0 < self._info.max_participants <= self._head_count()[0]
         if full:
             raise RequestError("the room is full", code="limit_exceeded")
 

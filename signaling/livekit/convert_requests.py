@@ -84,8 +84,8 @@ def _layer_info(layer: models.VideoLayer) -> VideoLayerInfo:
 
 
 def permissions(message: models.ParticipantPermission) -> Permissions:
-    """`hidden` has no effect: nobody is invisible here. A source that we do not know stays in the set as "unknown":
-    dropping it could leave the set empty, which means all."""
+    """`hidden` is refused before (`undone`). A source that we do not know stays in the set as "unknown": dropping it
+    could leave the set empty, which means all."""
     return Permissions(
         can_publish=message.can_publish,
         can_subscribe=message.can_subscribe,

@@ -45,8 +45,10 @@ async def dispatch(context: Context, request: rtc.SignalRequest) -> None:
     name = request.WhichOneof("message")
     handler = ROUTES.get(name or "")
     if name is None or handler is None:
-        # A message of a newer protocol, or an empty one.
         context.count_refusal("unknown_message")
+        if request.ByteSize():  # of a newer protocol
+            response = rtc.RequestResponse(reason=_Reason.UNSUPPORTED_TYPE, message="the message is not known here")
+            context.send(rtc.SignalResponse(request_response=response))
         return
     message = getattr(request, name)
     try:

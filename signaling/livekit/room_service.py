@@ -70,13 +70,11 @@ def _require_session(api: ServerApi, room_name: RoomName, identity: str) -> Part
 
 
 async def _create_room(api: ServerApi, grants: Grants, message: room.CreateRoomRequest) -> models.Room:
-    """Agents to dispatch, tags, playout delays and the node are taken and have no effect here."""
     _require(grants.room_create)
     if not is_clean(message.name, MAX_ROOM_NAME_LENGTH):
         raise TwirpError("invalid_argument", f"a room name has 1 to {MAX_ROOM_NAME_LENGTH} ordinary characters")
-    if message.HasField("egress"):
-        # Somebody counts on a recording: better an error now than a missing file later.
-        raise TwirpError("failed_precondition", "there is no egress service")
+    if message.node_id not in ("", api.sfu.node_id):
+        raise TwirpError("invalid_argument", "there is no such node")
     _check_metadata(api, message.metadata)
     own = RoomOptions(
         metadata=message.metadata,
@@ -129,6 +127,8 @@ async def _get_participant(
     api: ServerApi, grants: Grants, message: room.RoomParticipantIdentity
 ) -> models.ParticipantInfo:
     name = _require_admin(grants, message.room)
+    if message.revoke_token_ts:
+        raise TwirpError("invalid_argument", "revoke_token_ts is for RemoveParticipant")
     for info in api.sfu.participants(name):
         if info.identity == message.identity:
             return convert.participant(info)

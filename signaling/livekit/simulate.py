@@ -83,7 +83,7 @@ class Simulations:
 
 
 async def simulate(context: Context, message: rtc.SimulateScenario) -> None:
-    """A scenario of a newer protocol, or one that is switched off, has no effect."""
+    """One that is switched off has no effect. Raises `RequestError` not_supported for one of a newer protocol."""
     match message.WhichOneof("scenario"):
         case "speaker_update" if message.speaker_update > 0:
             _speak(context, min(message.speaker_update, MAX_SPEAKING_S))
@@ -107,6 +107,8 @@ async def simulate(context: Context, message: rtc.SimulateScenario) -> None:
             if message.switch_candidate_protocol not in rtc.CandidateProtocol.values():
                 raise RequestError("no such protocol", code="invalid_request")
             context.prefer_protocol(message.switch_candidate_protocol)
+        case None:
+            raise RequestError("the scenario is not known here", code="not_supported")
         case _:
             context.count_refusal("ignored_message")
 

@@ -29,6 +29,7 @@ from signaling.livekit import room_service
 from signaling.livekit.room_service import ServerApi
 from signaling.livekit.settings import ServerApiSettings
 from signaling.livekit.twirp_errors import STATUS, TwirpError, from_request_error
+from signaling.livekit.undone import refuse_undone
 from signaling.metrics import Metrics
 from signaling.requests import bearer_token
 from signaling.rooms import RoomService
@@ -108,6 +109,7 @@ class TwirpEndpoint:
         message = method.request()
         if request.content_type == _JSON:
             _parse_json(body, message)
+            refuse_undone(message)
             answer = await method.handle(self._server_api, grants, message)
             text = json_format.MessageToJson(
                 answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
@@ -117,6 +119,7 @@ class TwirpEndpoint:
             message.ParseFromString(body)
         except DecodeError:
             raise TwirpError("malformed", "the protobuf request could not be decoded") from None
+        refuse_undone(message)
         answer = await method.handle(self._server_api, grants, message)
         return web.Response(body=answer.SerializeToString(), content_type=_PROTOBUF)
 

@@ -124,6 +124,7 @@ async def test_a_room_is_created_with_its_own_limits(start_node: Callable[..., A
         "welcome", 40, 50, 1,
     )  # fmt: skip
     assert node.create_room(ROOM, RoomOptions(max_participants=99)).max_participants == 3, "the server's own limit"
+    assert node.create_room(RoomName("open"), RoomOptions()).max_participants == 0, "no limit but the server's"
     assert node.create_room(ROOM, RoomOptions(max_participants=1)).room_id == info.room_id
     (ada,) = await all_joined(node, ROOM, ["ada"])
     request = JoinRequest(ROOM, Identity("bob"))

@@ -99,12 +99,14 @@ async def test_what_breaks_the_protocol_is_counted_and_answered(message: dict[st
     assert response.ByteSize() < 5000
 
 
-async def test_an_empty_or_unknown_message_is_ignored() -> None:
+async def test_an_empty_message_is_ignored_and_an_unknown_one_refused() -> None:
     context = await recorder()
     await dispatch(context, rtc.SignalRequest())
+    assert context.sent == []
     future = rtc.SignalRequest.FromString(b"\xfa\x3f\x02\x08\x01")  # field 1023, not of this protocol
     await dispatch(context, future)
-    assert (context.sent, context.refusals) == ([], ["unknown_message"] * 2)
+    assert [one.request_response.reason for one in context.sent] == [rtc.RequestResponse.UNSUPPORTED_TYPE]
+    assert context.refusals == ["unknown_message"] * 2
 
 
 async def test_a_second_codec_names_its_track() -> None:
