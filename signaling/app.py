@@ -54,11 +54,11 @@ def create_listener(app: web.Application, settings: Settings) -> Listener:
 async def _start(app: web.Application) -> None:
     services = app[SERVICES]
     await services.key_sets.start()
-    await services.database.open()
-    await services.revocations.start()
-    await services.webhooks.start()
+    if await services.storage.start():
+        await services.revocations.start()
     services.sfu.add_listener(services.metrics.handle)
-    if services.webhooks.configured:
+    if services.webhooks is not None:
+        await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)
     await services.sfu.start()
     services.lifecycle.phase = Phase.READY
@@ -77,6 +77,7 @@ async def _release(app: web.Application) -> None:
     """Also after a start that failed half-way."""
     services = app[SERVICES]
     await services.key_sets.close()
-    await services.webhooks.close()
+    if services.webhooks is not None:
+        await services.webhooks.close()
     await services.revocations.close()
-    await services.database.close()
+    await services.storage.close()

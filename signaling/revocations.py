@@ -72,10 +72,13 @@ class Revocations:
         self._writer: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
-        """Load what was revoked before. Raises `DatabaseError`."""
+        """Load what was revoked before, once. Raises `DatabaseError`, and may be called again then."""
+        if self._writer is not None:
+            return
         await self._store.delete_revocations(self._oldest_ms())
         for row in await self._store.load_revocations(self._limit):
-            self._revoked_at[row.room, row.identity] = row.revoked_at_ms / 1000
+            key, at = (row.room, row.identity), row.revoked_at_ms / 1000
+            self._revoked_at[key] = max(at, self._revoked_at.get(key, 0.0))
         self._writer = asyncio.create_task(self._write_on())
 
     async def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
 
 from aiohttp import web
@@ -16,10 +16,8 @@ from signaling.api.metrics import MetricsEndpoint
 from signaling.api.rooms import RoomsEndpoint
 from signaling.config import Settings
 from signaling.connections import Connections
-from signaling.db.database import Database
-from signaling.db.deliveries import DeliveryRepository
-from signaling.db.repository import Repository
-from signaling.db.url import database_url
+from signaling.db.settings import data_folder
+from signaling.db.storage import Storage
 from signaling.gate import Gate
 from signaling.jwks import KeySets
 from signaling.lifecycle import Lifecycle
@@ -31,7 +29,6 @@ from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.session import SignalParts
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
-from signaling.livekit.webhooks import Webhooks
 from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
@@ -49,6 +46,9 @@ from signaling.whip.resource import SessionResource
 from signaling.whip.sessions import SessionRegistry
 from signaling.whip.whep import WhepEndpoint
 
+if TYPE_CHECKING:
+    from signaling.livekit.webhooks import Webhooks
+
 
 class Endpoint(Protocol):
     """What answers requests."""
@@ -65,21 +65,21 @@ class Services:
     lifecycle: Lifecycle
     gate: Gate
     addresses: ClientAddresses
-    database: Database
+    storage: Storage
     revocations: Revocations
     key_sets: KeySets
     tokens: TokenService
     rooms: RoomService
-    webhooks: Webhooks
+    webhooks: Webhooks | None
+    """None when the settings name no receiver."""
     connections: Connections
     warm_up: WarmUp
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
     metrics = Metrics()
-    url = database_url(settings.database, dev=settings.listener.dev)
-    database = Database(url, timeout_s=settings.database.database_timeout_s)
-    revocations = _create_revocations(settings, database, metrics)
+    storage = Storage(settings.database, data_folder(settings.database, dev=settings.listener.dev))
+    revocations = _create_revocations(settings, storage, metrics)
     key_sets = KeySets(settings.key_sets, metrics)
     tokens = TokenService(
         settings.tokens.keys,
@@ -96,26 +96,32 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         lifecycle=Lifecycle(),
         gate=Gate(settings.gate, metrics),
         addresses=ClientAddresses(settings.addresses.trusted_proxies),
-        database=database,
+        storage=storage,
         revocations=revocations,
         key_sets=key_sets,
         tokens=tokens,
         rooms=RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants),
-        webhooks=_create_webhooks(settings, database, tokens, metrics),
+        webhooks=_create_webhooks(settings, storage, tokens, metrics),
         connections=Connections(),
-        warm_up=WarmUp(sfu),
+        warm_up=WarmUp(sfu, revocations),
     )
 
 
-def _create_revocations(settings: Settings, database: Database, metrics: Metrics) -> Revocations:
+def _create_revocations(settings: Settings, storage: Storage, metrics: Metrics) -> Revocations:
     longest_s = settings.tokens.max_token_ttl_s + settings.rooms.guest_renewal_s + 2 * settings.tokens.token_leeway_s
-    return Revocations(Repository(database), metrics, limit=settings.rooms.max_revocations, keep_s=longest_s)
+    return Revocations(storage, metrics, limit=settings.rooms.max_revocations, keep_s=longest_s)
 
 
-def _create_webhooks(settings: Settings, database: Database, tokens: TokenService, metrics: Metrics) -> Webhooks:
+def _create_webhooks(settings: Settings, storage: Storage, tokens: TokenService, metrics: Metrics) -> Webhooks | None:
+    if not settings.webhooks.webhooks:
+        return None
+    # They need the database from the start, and with it SQLAlchemy; others do not.
+    from signaling.db.deliveries import DeliveryRepository
+    from signaling.livekit.webhooks import Webhooks
+
     return Webhooks(
         settings.webhooks,
-        DeliveryRepository(database),
+        DeliveryRepository(storage.database),
         tokens,
         metrics,
         keys=settings.tokens.keys,

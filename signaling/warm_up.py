@@ -7,47 +7,64 @@ import asyncio
 import importlib
 import logging
 from collections.abc import Callable
-from types import ModuleType
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
 from sfu.api import Sfu
+from signaling.errors import ApiError, DatabaseError
 from signaling.requests import request_token
+from signaling.revocations import Revocations
 
 _log = logging.getLogger("ting")
 _IDLE_PATHS = frozenset({"/healthz", "/readyz", "/metrics"})
 """What is asked of a server that nobody uses."""
+RETRY_AFTER_S = 5
 
 
 class WarmUp:
-    """Begins with the first `begin`, once. `on_loaded` is called when everything is there."""
+    """`on_loaded` is called when everything is there."""
 
-    def __init__(self, sfu: Sfu) -> None:
+    def __init__(self, sfu: Sfu, revocations: Revocations) -> None:
         self._sfu = sfu
-        self._tokens: asyncio.Task[ModuleType] | None = None
+        self._revocations = revocations
+        self._tokens: asyncio.Task[None] | None = None
         self._calls: asyncio.Task[None] | None = None
         self.on_loaded: Callable[[], None] = lambda: None
 
-    def begin(self) -> asyncio.Task[ModuleType]:
-        """Done when tokens can be checked without a pause; what calls need comes after that."""
-        if self._tokens is None:
-            loading = asyncio.to_thread(importlib.import_module, "signaling.signatures")
-            self._tokens = asyncio.create_task(loading)
-            self._calls = asyncio.create_task(self._prepare(self._tokens))
-        return self._tokens
+    def begin(self) -> None:
+        """Once, or again after the database was not there."""
+        if self._tokens is None or (self._tokens.done() and self._tokens.exception() is not None):
+            self._tokens = asyncio.create_task(self._load())
+            self._tokens.add_done_callback(self._go_on)
+
+    async def tokens_ready(self) -> None:
+        """Returns when tokens can be checked, also for who was put out before. Raises `DatabaseError`."""
+        self.begin()
+        assert self._tokens is not None
+        if not self._tokens.done():
+            await asyncio.shield(self._tokens)
 
     async def close(self) -> None:
-        if self._calls is not None:
-            self._calls.cancel()
-            await asyncio.gather(self._calls, return_exceptions=True)
+        tasks = [task for task in (self._tokens, self._calls) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _prepare(self, tokens: asyncio.Task[ModuleType]) -> None:
-        try:
-            await asyncio.shield(tokens)
-            await self._sfu.prepare()
-        except Exception:
-            _log.exception("what calls need could not be loaded")
+    async def _load(self) -> None:
+        await asyncio.to_thread(importlib.import_module, "signaling.signatures")
+        await self._revocations.start()
+
+    def _go_on(self, loaded: asyncio.Task[None]) -> None:
+        if loaded.cancelled():
+            return
+        if (error := loaded.exception()) is not None:
+            _log.error("tokens cannot be checked: %s", error if isinstance(error, DatabaseError) else repr(error))
+        else:
+            self._calls = asyncio.create_task(self._prepare())
+
+    async def _prepare(self) -> None:
+        await self._sfu.prepare()
         self.on_loaded()
 
 
@@ -56,10 +73,14 @@ def warming_up(warm_up: WarmUp) -> Middleware:
 
     @web.middleware
     async def begin(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if request.path not in _IDLE_PATHS:
-            loading = warm_up.begin()
-            if not loading.done() and (request.method == "POST" or request_token(request)):
-                await asyncio.shield(loading)
+        if request.path in _IDLE_PATHS:
+            return await handler(request)
+        warm_up.begin()
+        if request.method == "POST" or request_token(request):
+            try:
+                await warm_up.tokens_ready()
+            except DatabaseError:
+                raise ApiError("unavailable", "The database cannot be reached.", retry_after_s=RETRY_AFTER_S) from None
         return await handler(request)
 
     return begin

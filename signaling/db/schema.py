@@ -11,10 +11,9 @@ from pathlib import Path
 from sqlalchemy import Column, Connection, MetaData, String, Table, inspect, select, text
 
 from signaling.db.models import Base
+from signaling.db.sqlite_file import HEAD
 
 MIGRATIONS = Path(__file__).with_name("migrations")
-HEAD = "0002"
-"""The newest migration."""
 _LOCK = 0x54696E67
 """PostgreSQL advisory lock, so that nodes that start together migrate one after another."""
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))

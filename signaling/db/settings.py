@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from pathlib import Path
+
+FILE = "ting.db"
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,3 +16,8 @@ class DatabaseSettings:
     """sqlite:///path or postgresql://user:password@host/name. Empty: SQLite in the file ting.db in data_dir."""
     database_timeout_s: float = 5.0
     """How long the database may take: for a connection, for another writer to finish, for a statement."""
+
+
+def data_folder(settings: DatabaseSettings, *, dev: bool) -> Path:
+    """Where SQLite's file is, when the settings name no URL."""
+    return Path(settings.data_dir or (".run" if dev else "ting-data"))

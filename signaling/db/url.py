@@ -7,7 +7,7 @@ from pathlib import Path
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
-from signaling.db.settings import DatabaseSettings
+from signaling.db.settings import FILE, DatabaseSettings, data_folder
 
 _DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "postgres": "postgresql+asyncpg"}
 
@@ -32,6 +32,4 @@ def sqlite_url(path: Path) -> str:
 
 def database_url(settings: DatabaseSettings, *, dev: bool) -> str:
     """What the settings name, or the file in their directory."""
-    if settings.database_url:
-        return settings.database_url
-    return sqlite_url(Path(settings.data_dir or (".run" if dev else "ting-data")) / "ting.db")
+    return settings.database_url or sqlite_url(data_folder(settings, dev=dev) / FILE)

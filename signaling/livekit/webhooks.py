@@ -80,14 +80,8 @@ class Webhooks:
         self._leasing = asyncio.Lock()
         self._stopping = False
 
-    @property
-    def configured(self) -> bool:
-        return bool(self._endpoints)
-
     async def start(self) -> None:
         """Take up what waits in the database. Raises `DatabaseError`."""
-        if not self._endpoints:
-            return
         await self._prune()
         gone = await self._repository.load_gone(self._now_ms() - round(GONE_KEEP_S * 1000))
         for endpoint in self._endpoints:

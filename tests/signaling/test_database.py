@@ -23,6 +23,9 @@ from signaling.db.database import Database
 from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.db.models import Base
 from signaling.db.repository import Repository
+from signaling.db.settings import DatabaseSettings
+from signaling.db.sqlite_file import HEAD, opening_can_wait
+from signaling.db.storage import Storage
 from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import DatabaseError
 from signaling.revocations import RevocationRow
@@ -68,7 +71,7 @@ async def test_the_migrations_make_what_the_models_say(database: Database) -> No
         await connection.run_sync(_migrate_to, "base")
         await connection.run_sync(schema.migrate)
         assert await connection.run_sync(differences) == []
-    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == schema.HEAD
+    assert ScriptDirectory(str(schema.MIGRATIONS)).get_current_head() == HEAD
 
 
 async def test_a_database_that_is_up_to_date_is_not_migrated(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -314,3 +317,49 @@ async def test_a_server_that_goes_away_and_comes_back(postgres: Postgres) -> Non
 def test_urls_that_are_none(url: str) -> None:
     with pytest.raises(ValueError, match=r"needed|names no database"):
         parse_url(url)
+
+
+# --- what a server without calls looks at -----------------------------------------------------------------
+
+
+async def test_a_file_that_is_new_or_up_to_date_need_not_be_opened(tmp_path: Path) -> None:
+    path = tmp_path / "data" / "ting.db"
+    assert opening_can_wait(path, 1)
+    assert path.stat().st_mode & 0o777 == 0o600
+    database = Database(sqlite_url(path))
+    await database.open()
+    assert opening_can_wait(path, 1)
+    async with database.writing() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
+    assert not opening_can_wait(path, 1)
+    async with database.writing() as connection:
+        await connection.execute(text("DROP TABLE alembic_version"))
+    await database.close()
+    assert not opening_can_wait(path, 1), "it has tables, and who knows which"
+    path.write_text("nonsense " * 100)
+    assert not opening_can_wait(path, 1)
+    assert not opening_can_wait(path / "below", 1)
+
+
+async def test_storage_opens_the_database_when_somebody_needs_it(tmp_path: Path) -> None:
+    row = RevocationRow("room", "identity", 1)
+    first = Storage(DatabaseSettings(), tmp_path)
+    assert not await first.start()
+    assert await first.load_revocations(1) == []
+    await first.save_revocations([row])
+    await first.close()
+    second = Storage(DatabaseSettings(), tmp_path)
+    assert not await second.start()
+    assert await second.load_revocations(1) == [row]
+    await second.close()
+    taken = Storage(DatabaseSettings(), tmp_path)
+    assert taken.database.is_sqlite
+    assert await taken.start(), "somebody has it"
+    await taken.close()
+    named = Storage(DatabaseSettings(database_url=sqlite_url(tmp_path / "other.db")), tmp_path)
+    assert await named.start()
+    await named.close()
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "ting.db").write_text("nonsense " * 100)
+    with pytest.raises(DatabaseError, match="not a database"):
+        await Storage(DatabaseSettings(), tmp_path / "broken").start()

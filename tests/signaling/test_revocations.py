@@ -34,6 +34,7 @@ async def test_a_kick_holds_after_a_restart(tmp_path: Path) -> None:
         assert refusal(server, token) == "revoked"
         assert await server.rooms.kicks_stored()
     async with running(data_dir=tmp_path) as server:
+        await server.services.warm_up.tokens_ready()
         assert refusal(server, token) == "revoked"
         refused = await server.http.get(f"{server.url}/rtc/validate", params={"access_token": token})
         assert refused.status == 401
@@ -57,6 +58,7 @@ async def test_a_kick_while_the_database_is_locked(tmp_path: Path, monkeypatch: 
         holder.close()
         await eventually(lambda: server.services.revocations.is_idle, "the kick stored")
     async with running(data_dir=tmp_path) as server:
+        await server.services.warm_up.tokens_ready()
         assert refusal(server, token) == "revoked"
 
 

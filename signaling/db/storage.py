@@ -1,0 +1,73 @@
+"""What survives a restart, opened when somebody needs it: SQLAlchemy costs 25 MiB, which a server that nobody uses does
+not pay for."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from signaling.db.settings import FILE, DatabaseSettings
+from signaling.db.sqlite_file import opening_can_wait
+from signaling.revocations import RevocationRow
+
+if TYPE_CHECKING:
+    from signaling.db.database import Database
+    from signaling.db.repository import Repository
+
+
+class Storage:
+    """The database of the settings. `folder` is where SQLite's file is, when the settings name no URL."""
+
+    def __init__(self, settings: DatabaseSettings, folder: Path) -> None:
+        self._url = settings.database_url
+        self._path = folder / FILE
+        self._timeout_s = settings.database_timeout_s
+        self._opening = asyncio.Lock()
+        self._database: Database | None = None
+        self._repository: Repository | None = None
+
+    @property
+    def database(self) -> Database:
+        """Not open yet; whoever takes it makes `start` open it."""
+        if self._database is None:
+            from signaling.db.database import Database
+            from signaling.db.url import sqlite_url
+
+            self._database = Database(self._url or sqlite_url(self._path), timeout_s=self._timeout_s)
+        return self._database
+
+    async def start(self) -> bool:
+        """Open the database, unless nobody has taken it and SQLite's file has nothing to tell yet. Whether it is open.
+        Raises `DatabaseError`."""
+        if self._database is not None or self._url or not opening_can_wait(self._path, self._timeout_s):
+            await self._open()
+        return self._repository is not None
+
+    async def close(self) -> None:
+        if self._database is not None:
+            await self._database.close()
+
+    async def _open(self) -> Repository:
+        async with self._opening:
+            if self._repository is None:
+                # The import takes a second, in which calls must go on.
+                await asyncio.to_thread(importlib.import_module, "signaling.db.repository")
+                from signaling.db.repository import Repository
+
+                await self.database.open()
+                self._repository = Repository(self.database)
+            return self._repository
+
+    # --- revocations: each opens the database first, and may raise `DatabaseError` ------------------------
+
+    async def save_revocations(self, rows: Sequence[RevocationRow]) -> None:
+        await (await self._open()).save_revocations(rows)
+
+    async def load_revocations(self, limit: int) -> list[RevocationRow]:
+        return await (await self._open()).load_revocations(limit)
+
+    async def delete_revocations(self, before_ms: int) -> None:
+        await (await self._open()).delete_revocations(before_ms)
