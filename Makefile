@@ -1,7 +1,8 @@
 # Ting. `make help` tells what there is. Every target may be run again at any time: what is up to date is left alone.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup web run test lint format bench bench-engine lock clean
+BOOTSTRAP = $(FIND_PYTHON); $$p scripts/bootstrap.py
+.PHONY: help setup run test lint format bench bench-engine lock clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
@@ -18,39 +19,35 @@ SERVE_FLAGS := $(if $(HOST),--host $(HOST)) $(if $(PORT),--port $(PORT)) \
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
-setup: ## make .venv with everything of requirements.lock, and the Rust engine where cargo is
-	@$(FIND_PYTHON); $$p scripts/bootstrap.py
+setup: ## what running needs: .venv, the Rust engine where cargo is, the web app (with Node.js 20 or newer)
+	@$(BOOTSTRAP) run
 
-web: setup ## build the web app into web/dist (needs Node.js 20 or newer)
-	@$(PY) hatch_build.py
+run: setup ## start a development server in the foreground; HOST, PORT and RTC_PORT change where it listens
+	@exec env -u PYTHONDONTWRITEBYTECODE .venv/bin/ting serve --dev $(SERVE_FLAGS)
 
-run: setup web ## start a development server in the foreground; HOST, PORT and RTC_PORT change where it listens
-	@exec .venv/bin/ting serve --dev $(SERVE_FLAGS)
-
-test: setup ## lint, then the unit, integration, security, web and browser tests, and a summary
-	@$(PY) scripts/bootstrap.py browser
-	@$(PY) scripts/bootstrap.py servers
-	@$(PY) hatch_build.py
+test: ## lint, then the unit, integration, security, web and browser tests, and a summary
+	@$(BOOTSTRAP) test
 	@exec $(PY) scripts/check.py lint test
 
-lint: setup ## ruff, mypy, import-linter, eslint, tsc, rustfmt and clippy
-	@$(PY) hatch_build.py
+lint: ## ruff, mypy, import-linter, eslint, tsc, dependency-cruiser, rustfmt and clippy
+	@$(BOOTSTRAP) lint
 	@exec $(PY) scripts/check.py lint
 
-format: setup ## let ruff put Python files into form
+format: ## let ruff put Python files into form
+	@$(BOOTSTRAP) lint
 	@.venv/bin/ruff check --quiet --fix-only . ; .venv/bin/ruff format --quiet .
 
-bench: setup ## every scenario against every installed server, under 30 minutes; BENCH_FLAGS as in `--only call --repeats 1`
+bench: ## every scenario against every installed server, under 30 minutes; BENCH_FLAGS as in `--only call --repeats 1`
+	@$(BOOTSTRAP) bench
 	@exec $(PY) -m benchmarks.bench $(BENCH_FLAGS)
 
-bench-engine: setup ## CPU time per forwarded packet of the engine alone; BENCH_FLAGS are handed to bench_forward.py
+bench-engine: ## CPU time per forwarded packet of the engine alone; BENCH_FLAGS are handed to bench_forward.py
+	@$(BOOTSTRAP) bench
 	@exec $(PY) benchmarks/bench_forward.py $(BENCH_FLAGS)
 
-lock: setup ## write requirements.lock anew from pyproject.toml, with the newest versions that fit
-	@dir=$$(mktemp -d) && trap 'rm -rf "$$dir"' EXIT && $(PY) -m venv "$$dir" && "$$dir/bin/pip" install --quiet uv \
-	&& "$$dir/bin/uv" pip compile --quiet --upgrade --universal --python-version 3.11 --extra dev --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --custom-compile-command "make lock" \
-		--output-file requirements.lock pyproject.toml
+lock: ## write the locks in requirements/ anew from pyproject.toml, with the newest versions that fit
+	@$(BOOTSTRAP) run
+	@exec bash scripts/lock.sh "$$(command -v uv || echo .run/tools/bin/uv)"
 
 clean: ## remove everything that the other targets made
 	@rm -rf .venv .run sfu/rust/target build dist web/dist web/node_modules test-results .mypy_cache .pytest_cache .ruff_cache \

@@ -1,110 +1,15 @@
-"""Build the web app (`web/dist`) when it is missing or older than its sources, and put it into the wheel.
+"""Hatchling's hook: puts the built web app into the wheel as `signaling/webapp/`, into the sdist as `web/dist/`.
 
-As a hatchling hook it runs for `pip install .` and `python -m build`: the wheel carries the app as
-`signaling/webapp/`, the sdist as `web/dist/`, so neither `ting serve` nor an install from the sdist needs Node.js.
-As a script (`python hatch_build.py`) it only builds; `make` calls it so.
+So neither `ting serve` nor an install from the sdist needs Node.js. Building itself is `scripts/build_web.py`.
 """
 
 from __future__ import annotations
 
-import hashlib
-import os
-import shutil
-import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-
-_GENERATED = {"node_modules", "dist", "screenshots", "coverage", "test-results"}
-_STAMP = ".sources"
-_INSTALLED = ".ting-installed"
-MINIMUM_NODE = 20
-
-
-class WebBuildError(Exception):
-    """The web app is not built and cannot be; the message says what to do."""
-
-
-def build_web(root: Path) -> Path:
-    """Return `web/dist`, built from the sources that are there now. Does nothing when it is up to date.
-
-    Raises `WebBuildError` with a sentence for the user. A stale build without npm is used as it is.
-    """
-    web, dist = root / "web", root / "web" / "dist"
-    if not (web / "package.json").is_file():
-        raise WebBuildError(f"The web app's sources are missing: {web} has no package.json.")
-    wanted = _digest(web, _sources(web))
-    built = (dist / "index.html").is_file()
-    if built and _read(dist / _STAMP) == wanted:
-        return dist
-    npm = shutil.which("npm")
-    if npm is None or not _node_is_new_enough():
-        if built:
-            print("The web app is older than its sources; there is no npm to build it anew.", file=sys.stderr)
-            return dist
-        raise WebBuildError(
-            f"The web app is not built, and building it needs Node.js {MINIMUM_NODE} or newer with npm. "
-            "Install them (for example from your distribution's packages nodejs and npm) and run this again."
-        )
-    _install_packages(web, npm)
-    _run([npm, "run", "--silent", "build"], web)
-    if not (dist / "index.html").is_file():
-        raise WebBuildError("`npm run build` in web/ ended well, but web/dist/index.html is not there.")
-    (dist / _STAMP).write_text(wanted + "\n", encoding="ascii")
-    return dist
-
-
-def _install_packages(web: Path, npm: str) -> None:
-    """`npm ci`, unless node_modules already comes from this very lock file."""
-    stamp = web / "node_modules" / _INSTALLED
-    wanted = _digest(web, [web / "package-lock.json"])
-    if _read(stamp) == wanted:
-        return
-    _run([npm, "ci", "--no-audit", "--no-fund", "--loglevel=error"], web)
-    stamp.write_text(wanted + "\n", encoding="ascii")
-
-
-def _sources(web: Path) -> list[Path]:
-    found = []
-    for folder, folders, files in os.walk(web):
-        folders[:] = sorted(name for name in folders if name not in _GENERATED and not name.startswith("."))
-        found += [Path(folder, name) for name in sorted(files) if not name.endswith((".tsbuildinfo", ".png"))]
-    return found
-
-
-def _digest(web: Path, paths: list[Path]) -> str:
-    digest = hashlib.sha256()
-    for path in paths:
-        content = path.read_bytes()
-        digest.update(f"{path.relative_to(web).as_posix()} {len(content)}\n".encode())
-        digest.update(content)
-    return digest.hexdigest()
-
-
-def _read(path: Path) -> str:
-    return path.read_text(encoding="ascii").strip() if path.is_file() else ""
-
-
-def _node_is_new_enough() -> bool:
-    node = shutil.which("node")
-    if node is None:
-        return False
-    version = subprocess.run([node, "--version"], capture_output=True, text=True, check=False).stdout
-    major = version.strip().removeprefix("v").partition(".")[0]
-    return major.isdigit() and int(major) >= MINIMUM_NODE
-
-
-def _run(command: list[str], folder: Path) -> None:
-    """Run quietly; on failure show what the command printed."""
-    done = subprocess.run(
-        command, cwd=folder, text=True, check=False, stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-    )  # fmt: skip
-    if done.returncode:
-        shown = " ".join(["npm", *command[1:]])
-        raise WebBuildError(f"{done.stdout}\n`{shown}` in web/ failed (exit {done.returncode}); its output is above.")
 
 
 class WebAppHook(BuildHookInterface):
@@ -115,16 +20,12 @@ class WebAppHook(BuildHookInterface):
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
         if version == "editable":
             return
+        sys.path.insert(0, str(Path(self.root) / "scripts"))
+        from build_web import STAMP, build_web
+
         dist = build_web(Path(self.root))
         prefix = "signaling/webapp" if self.target_name == "wheel" else "web/dist"
         for path in sorted(dist.rglob("*")):
             name = path.relative_to(dist).as_posix()
-            if path.is_file() and (name != _STAMP or self.target_name == "sdist"):
+            if path.is_file() and (name != STAMP or self.target_name == "sdist"):
                 build_data["force_include"][str(path)] = f"{prefix}/{name}"
-
-
-if __name__ == "__main__":
-    try:
-        build_web(Path(__file__).resolve().parent)
-    except WebBuildError as error:
-        sys.exit(str(error))

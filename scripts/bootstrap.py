@@ -1,12 +1,13 @@
-"""Make `.venv` and keep it up to date. Run with any Python 3.11 or newer; needs nothing but the standard library.
+"""Make what a command needs, and no more. Run with any Python 3.11 or newer; needs nothing but the standard library.
 
-    bootstrap.py            .venv with everything of requirements.lock, this project in editable form, and where cargo
-                            is the Rust engine
-    bootstrap.py browser    what the browser tests need besides: Chromium and a font with Chinese glyphs
-    bootstrap.py servers    what some tests run: coturn, PostgreSQL and GStreamer; without them those tests are skipped
+    bootstrap.py run     .venv with what `ting serve` needs, the Rust engine where cargo is, the web app
+    bootstrap.py lint    besides that, linters and type checkers
+    bootstrap.py test    besides that, test clients, and servers and a browser of the system's
+    bootstrap.py bench   what the load generator and its plots need
 
-Each does nothing when nothing is missing. On Debian as root, missing system packages are installed; elsewhere one
-sentence says what to install.
+Each does nothing when nothing is missing. Packages of Python come from the locks in requirements/ (exact versions,
+hashes checked) through uv. On Debian as root, missing system packages are installed; elsewhere a sentence says what to
+install.
 """
 
 from __future__ import annotations
@@ -17,85 +18,173 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+
+import debian
+from build_web import WebBuildError, build_web
+from progress import SetupError, Step, run, run_all, say, stamp_is
 
 ROOT = Path(__file__).resolve().parent.parent
 VENV = ROOT / ".venv"
-STAMP = VENV / ".ting-installed"
-LOCK = ROOT / "requirements.lock"
-OLDEST = (3, 11)
+PYTHON = VENV / "bin" / "python"
+TOOLS = ROOT / ".run" / "tools"
+"""A virtual environment of its own for uv, where the system has none."""
+LOCKS = ROOT / "requirements"
 ENGINE = ROOT / "sfu" / "rust"
-ENGINE_STAMP = VENV / ".ting-engine"
-GSTREAMER = [
-    "gir1.2-gst-plugins-bad-1.0", "gir1.2-gstreamer-1.0", "gstreamer1.0-nice", "gstreamer1.0-plugins-bad",
-    "gstreamer1.0-plugins-base", "gstreamer1.0-plugins-good", "python3-gi",
-]  # fmt: skip
-CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+LIBRARY = ENGINE / "target" / "release" / "libting_engine.so"
+BUILT = ENGINE / "target" / "release" / ".ting-built"
+"""Says which sources the library is from."""
+OLDEST = (3, 11)
+OLDEST_UV = (0, 9)
+GROUPS = {"run": ("run",), "lint": ("run", "lint"), "test": ("run", "lint", "test"), "bench": ("run", "bench")}
+"""The locks that each command wants."""
 
 
 def main(arguments: list[str]) -> None:
-    if arguments == ["browser"]:
-        ensure_browser()
-    elif arguments == ["servers"]:
-        ensure_servers()
-    elif not arguments:
-        ensure_venv()
-        ensure_engine()
-    else:
+    if len(arguments) != 1 or arguments[0] not in GROUPS:
         sys.exit(__doc__)
+    command = arguments[0]
+    development = command in ("lint", "test")
+    steps = [
+        Step("Python packages", lambda step: install_packages(step, GROUPS[command])),
+        Step("Rust engine", build_engine),
+        Step("web app", lambda step: build_app(step, development)),
+    ]
+    if command == "test":
+        steps.append(Step("system packages", debian.provide))
+    try:
+        ensure_venv()
+        run_all(steps)
+        install_engine()
+    except SetupError as error:
+        sys.exit(str(error))
+
+
+# --- Python ---------------------------------------------------------------------------------------------------
 
 
 def ensure_venv() -> None:
-    python = VENV / "bin" / "python"
-    version = venv_version(python)
-    if version < OLDEST:
-        create_venv()
-        version = venv_version(python)
-    wanted = hashlib.sha256(
-        LOCK.read_bytes() + (ROOT / "pyproject.toml").read_bytes() + repr((version, str(ROOT))).encode()
-    ).hexdigest()
-    if STAMP.is_file() and STAMP.read_text(encoding="ascii") == wanted:
+    if venv_version() >= OLDEST:
         return
-    say(f"Installing Python packages into .venv (Python {version[0]}.{version[1]})")
-    STAMP.unlink(missing_ok=True)
-    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-    run([*pip, "--require-hashes", "-r", str(LOCK)])
-    run([*pip, "--no-deps", "--no-build-isolation", "-e", str(ROOT)])
-    STAMP.write_text(wanted, encoding="ascii")
+    uv = find_uv()
+    say(f"Making .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
+    quiet = {"UV_PYTHON_DOWNLOADS": "never"}
+    run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], environment=quiet)
 
 
-def ensure_engine() -> None:
-    """Build the Rust engine into .venv when it is not there or its sources have changed.
+def venv_version() -> tuple[int, ...]:
+    """(major, minor) of the venv's interpreter; (0, 0) when it is missing or no longer runs."""
+    if not PYTHON.exists():
+        return (0, 0)
+    code = "import sys; print(*sys.version_info[:2])"
+    done = subprocess.run([str(PYTHON), "-S", "-c", code], capture_output=True, text=True, check=False)
+    return tuple(int(part) for part in done.stdout.split()) if done.returncode == 0 else (0, 0)
+
+
+def find_uv() -> str:
+    """The system's where it is new enough, else one of our own, from its lock."""
+    there = shutil.which("uv")
+    if there is not None and uv_version(there) >= OLDEST_UV:
+        return there
+    own, stamp, lock = TOOLS / "bin" / "uv", TOOLS / ".ting-installed", LOCKS / "uv.txt"
+    wanted = hashlib.sha256(lock.read_bytes()).hexdigest()
+    if stamp_is(stamp, wanted) and uv_version(str(own)) >= OLDEST_UV:
+        return str(own)
+    if importlib.util.find_spec("ensurepip") is None:
+        # Debian splits it from the interpreter.
+        debian.install((f"python{sys.version_info[0]}.{sys.version_info[1]}-venv",))
+    say("Getting uv, which installs Python packages")
+    run([sys.executable, "-m", "venv", "--clear", TOOLS])
+    pip = [TOOLS / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
+    run([*pip, "--no-compile", "--require-hashes", "-r", lock])
+    stamp.write_text(wanted, encoding="ascii")
+    return str(own)
+
+
+def uv_version(uv: str) -> tuple[int, ...]:
+    done = subprocess.run([uv, "--version"], capture_output=True, text=True, check=False) if Path(uv).exists() else None
+    if done is None or done.returncode:
+        return (0, 0)
+    return tuple(int(part) for part in done.stdout.split()[1].split(".")[:2])
+
+
+def install_packages(step: Step, groups: Sequence[str]) -> bool:
+    """Add what the locks of the groups name, and this project in editable form."""
+    locks = [LOCKS / f"{group}.txt" for group in groups]
+    missing = [lock for lock in locks if not stamp_is(VENV / f".ting-{lock.stem}", packages_hash(lock))]
+    if not missing:
+        return False
+    step.tell("installing " + ", ".join(lock.stem for lock in missing))
+    install = [find_uv(), "pip", "install", "--quiet", "--python", PYTHON]
+    run([*install, "--require-hashes", *(word for lock in missing for word in ("-r", str(lock)))])
+    run([*install, "--no-deps", "--no-build-isolation", "--editable", ROOT])
+    for lock in missing:
+        (VENV / f".ting-{lock.stem}").write_text(packages_hash(lock), encoding="ascii")
+    return True
+
+
+def packages_hash(lock: Path) -> str:
+    project = (ROOT / "pyproject.toml").read_bytes()
+    return hashlib.sha256(lock.read_bytes() + project + repr((venv_version(), str(ROOT))).encode()).hexdigest()
+
+
+# --- the Rust engine ------------------------------------------------------------------------------------------
+
+
+def build_engine(step: Step) -> bool:
+    """Compile the Rust engine when it is not there or its sources have changed.
 
     Without cargo, and when the build fails, a sentence says what runs instead; in CI both are errors.
     """
-    python = VENV / "bin" / "python"
-    wanted = engine_hash(python)
-    if ENGINE_STAMP.is_file() and ENGINE_STAMP.read_text(encoding="ascii") == wanted:
-        return
+    if stamp_is(VENV / ".ting-engine", engine_hash()):
+        return False
     cargo = find_cargo()
     if cargo is None or not sys.platform.startswith("linux"):
         need = "Linux" if cargo else "cargo (https://rustup.rs)"
         without_engine(f"The Rust engine is not built: it needs {need}.")
-        return
-    say("Building the Rust engine (the first time takes some minutes)")
-    maturin = [str(VENV / "bin" / "maturin"), "develop", "--release", "-m", str(ENGINE / "py" / "Cargo.toml")]
-    path = os.pathsep.join([str(cargo.parent), os.environ.get("PATH", "")])
-    environment = {**os.environ, "VIRTUAL_ENV": str(VENV), "PATH": path}
-    done = subprocess.run(
-        maturin, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
-    if done.returncode:
-        print(done.stdout)
+        return False
+    step.tell("compiling (the first time takes a minute or more)")
+    environment = {
+        "PATH": os.pathsep.join([str(cargo.parent), os.environ.get("PATH", "")]),
+        # For the stable ABI, and not linked to libpython: any Python will do, and none has to be there yet.
+        "PYO3_NO_PYTHON": "1",
+        "PYO3_BUILD_EXTENSION_MODULE": "1",
+    }
+    build = [cargo, "build", "--release", "--locked", "--package", "ting-engine"]
+
+    def tell(line: str) -> None:
+        if line.startswith(("Compiling", "Downloaded", "Updating")):
+            step.doing = line.partition(" (")[0]
+
+    try:
+        run(build, folder=ENGINE, environment=environment, on_line=tell)
+    except SetupError as error:
+        print(error)
         without_engine("The Rust engine could not be built; what cargo said is above.")
+        return False
+    BUILT.write_text(engine_hash(), encoding="ascii")
+    return True
+
+
+def install_engine() -> None:
+    """Put what cargo made where Python finds it."""
+    stamp, wanted = VENV / ".ting-engine", engine_hash()
+    if stamp_is(stamp, wanted) or not stamp_is(BUILT, wanted):
         return
-    ENGINE_STAMP.write_text(wanted, encoding="ascii")
+    code = "import sysconfig; print(sysconfig.get_path('platlib'))"
+    folder = Path(subprocess.check_output([str(PYTHON), "-c", code], text=True).strip())
+    shutil.rmtree(folder / "ting_engine", ignore_errors=True)
+    # A new file, not new contents of the old one: a server that runs may have that one mapped.
+    fresh = folder / "ting_engine.abi3.so.new"
+    shutil.copy2(LIBRARY, fresh)
+    fresh.replace(folder / "ting_engine.abi3.so")
+    stamp.write_text(wanted, encoding="ascii")
 
 
-def engine_hash(python: Path) -> str:
-    """Over everything that the extension is made from, and the interpreter that it is for."""
-    digest = hashlib.sha256(repr(venv_version(python)).encode())
+def engine_hash() -> str:
+    """Over everything that the extension is made from."""
+    digest = hashlib.sha256()
     files = [ENGINE / "Cargo.toml", ENGINE / "Cargo.lock", *(ENGINE / "core").rglob("*"), *(ENGINE / "py").rglob("*")]
     for path in sorted(path for path in files if path.is_file()):
         digest.update(f"{path.relative_to(ENGINE)}\0".encode() + path.read_bytes())
@@ -110,88 +199,20 @@ def find_cargo() -> Path | None:
 
 def without_engine(sentence: str) -> None:
     if os.environ.get("CI"):
-        sys.exit(sentence)
+        raise SetupError(sentence)
     say(f"{sentence} The Python engine does the same work with many times the CPU per packet.")
 
 
-def venv_version(python: Path) -> tuple[int, ...]:
-    """(major, minor) of the venv's interpreter; (0, 0) when it is missing or no longer runs."""
-    if not python.exists():
-        return (0, 0)
-    code = "import pip, sys; print(*sys.version_info[:2])"
-    done = subprocess.run([str(python), "-c", code], capture_output=True, text=True, check=False)
-    return tuple(int(part) for part in done.stdout.split()) if done.returncode == 0 else (0, 0)
+# --- the web app ----------------------------------------------------------------------------------------------
 
 
-def create_venv() -> None:
-    if importlib.util.find_spec("ensurepip") is None:
-        # Debian splits it from the interpreter.
-        package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
-        install_packages([package], f"This Python cannot make virtual environments. Install the package {package}.")
-    say(f"Making .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
-    run([sys.executable, "-m", "venv", "--clear", str(VENV)])
-
-
-def ensure_browser() -> None:
-    missing = []
-    if not any(shutil.which(name) for name in CHROMIUM):
-        missing.append("chromium")
-    fonts = shutil.which("fc-list") and subprocess.check_output(["fc-list", ":lang=zh-cn", "family"])
-    if not fonts:
-        missing.append("fonts-noto-cjk")
-    if missing:
-        names = " ".join(missing)
-        install_packages(missing, f"The browser tests need {names}. Install with: apt-get install {names}")
-
-
-def ensure_servers() -> None:
-    missing = [] if shutil.which("turnserver") else ["coturn"]
-    missing += [] if has_gstreamer() else GSTREAMER
-    missing += [] if shutil.which("firefox-esr") or shutil.which("firefox") else ["firefox-esr"]
-    if not any(Path("/usr/lib/postgresql").glob("*/bin/initdb")) and not shutil.which("initdb"):
-        missing.append("postgresql")
-    if missing:
-        names = " ".join(missing)
-        sentence = f"Tests that need {names} will be skipped. Install with: apt-get install {names}"
-        if can_install():
-            install_packages(missing, sentence)
-        else:
-            say(sentence)
-
-
-def has_gstreamer() -> bool:
-    """Whether the system's Python can run GStreamer's webrtcbin."""
-    check = ["/usr/bin/python3", str(ROOT / "tests" / "harness" / "gstreamer_peer.py"), "check"]
-    return Path(check[0]).exists() and subprocess.run(check, capture_output=True, check=False).returncode == 0
-
-
-def can_install() -> bool:
-    return shutil.which("apt-get") is not None and os.geteuid() == 0
-
-
-def install_packages(names: list[str], sentence: str) -> None:
-    """Install Debian packages when that is possible, else end with the sentence."""
-    apt = shutil.which("apt-get")
-    if apt is None or not can_install():
-        sys.exit(sentence)
-    say("Installing " + " ".join(names))
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    run([apt, "update", "-qq"], quiet)
-    run([apt, "install", "-y", "-qq", "--no-install-recommends", *names], quiet, sentence)
-
-
-def run(command: list[str], environment: dict[str, str] | None = None, sentence: str = "") -> None:
-    """Run a command; show its output only when it fails, then end."""
-    done = subprocess.run(
-        command, env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, errors="replace", check=False,
-    )  # fmt: skip
-    if done.returncode:
-        sys.exit(f"{done.stdout}\nFailed (exit {done.returncode}): {' '.join(command)}\n{sentence}".rstrip())
-
-
-def say(text: str) -> None:
-    print(f"==> {text}", flush=True)
+def build_app(step: Step, development: bool) -> bool:
+    before = step.doing
+    try:
+        build_web(ROOT, development=development, tell=step.tell)
+    except WebBuildError as error:
+        raise SetupError(str(error)) from None
+    return step.doing != before
 
 
 if __name__ == "__main__":

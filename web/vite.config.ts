@@ -1,5 +1,5 @@
 import react from "@vitejs/plugin-react";
-import { defineConfig } from "vitest/config";
+import { defineConfig } from "vite";
 
 const server = process.env.TING_SERVER ?? "http://127.0.0.1:7880";
 
@@ -22,5 +22,4 @@ export default defineConfig({
       "/rtc": { target: server, ws: true },
     },
   },
-  test: { environment: "node", include: ["src/**/*.test.ts"] },
 });

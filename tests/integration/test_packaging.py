@@ -64,13 +64,37 @@ def test_wheel_has_the_command_and_nothing_foreign(wheel: zipfile.ZipFile) -> No
     assert not [name for name in names if "/." in name or "__pycache__" in name]
 
 
-def test_lock_pins_every_dependency_with_hashes_and_names_no_server() -> None:
-    text = (ROOT / "requirements.lock").read_text("utf-8")
+LOCKS = sorted((ROOT / "requirements").glob("*.txt"))
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda path: path.stem)
+def test_lock_pins_every_dependency_with_hashes_and_names_no_server(lock: Path) -> None:
+    text = lock.read_text("utf-8")
     assert "://" not in text
     assert not re.search(r"^-", text, re.MULTILINE)
     entries = re.split(r"^(?=[a-z0-9])", text, flags=re.MULTILINE)[1:]
     assert all(re.match(r"[a-z0-9._-]+==\S+", entry) and "--hash=sha256:" in entry for entry in entries)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    wanted = [one for one in project["dependency-groups"][lock.stem] if isinstance(one, str)]
+    if lock.stem != "uv":
+        wanted += project["project"]["dependencies"]
     locked = {entry.partition("==")[0] for entry in entries}
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["project"]
-    wanted = [*project["dependencies"], *project["optional-dependencies"]["dev"]]
     assert {re.match(r"[A-Za-z0-9._-]+", one)[0].lower() for one in wanted} <= locked  # type: ignore[index]
+
+
+def test_locks_agree_and_there_is_one_for_each_group() -> None:
+    groups = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["dependency-groups"]
+    assert {lock.stem for lock in LOCKS} == set(groups)
+    pinned = re.compile(r"^[a-z0-9._-]+==[^\\\n]+", re.MULTILINE)
+    locked = [set(pinned.findall(lock.read_text("utf-8"))) for lock in LOCKS]
+    names = [{entry.partition("==")[0] for entry in entries} for entries in locked]
+    for mine, my_names in zip(locked, names, strict=True):
+        for other, other_names in zip(locked, names, strict=True):
+            shared = my_names & other_names
+            assert [one for one in mine if one.partition("==")[0] in shared and one not in other] == []
+
+
+def test_running_installs_nothing_that_only_tests_and_linters_need() -> None:
+    run = (ROOT / "requirements" / "run.txt").read_text("utf-8")
+    for name in ("pytest", "mypy", "ruff", "playwright", "matplotlib", "numpy", "livekit", "maturin", "uv"):
+        assert not re.search(rf"^{name}==", run, re.MULTILINE), name

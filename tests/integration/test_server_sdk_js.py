@@ -52,7 +52,7 @@ console.log(JSON.stringify(seen));
 async def test_every_method(server: ServerProcess, join: Join, room: str) -> None:
     node = shutil.which("node")
     if node is None or not (WEB / "node_modules" / "livekit-server-sdk").is_dir():
-        pytest.skip("needs Node.js with the packages of web/package.json: make setup")
+        pytest.skip("needs Node.js with the packages of web/package.json: make test")
     alice = await join(server.url, "alice")
     await alice.publish_tone(600)
     environment = {**os.environ, "URL": server.url, "KEY": API_KEY, "SECRET": API_SECRET, "ROOM": room}

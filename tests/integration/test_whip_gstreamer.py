@@ -12,7 +12,7 @@ from tests.harness.whip import whep_url, whip_url
 pytestmark = [
     pytest.mark.integration,
     pytest.mark.asyncio(loop_scope="session"),
-    pytest.mark.skipif(not is_installed(), reason="needs GStreamer, which scripts/bootstrap.py servers installs"),
+    pytest.mark.skipif(not is_installed(), reason="needs GStreamer, which `make test` installs"),
 ]
 
 

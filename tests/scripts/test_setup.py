@@ -1,0 +1,103 @@
+"""What `make` does before it runs anything: each step for itself, and nothing that fails takes others along."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[2] / "scripts"))
+
+import check
+import debian
+import progress
+from progress import SetupError, Step
+
+
+def apt_that_refuses(folder: Path, refused: str, log: Path) -> None:
+    """An `apt-get` that notes what it is asked for."""
+    apt = folder / "apt-get"
+    apt.write_text(
+        f'#!/bin/sh\necho "$@" >> {log}\ncase "$*" in *{refused}*) echo "E: no {refused}"; exit 100;; esac\n'
+    )
+    apt.chmod(0o755)
+
+
+@pytest.fixture
+def needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Two things are missing, one of which cannot be had. Gives what apt-get was asked for."""
+    log = tmp_path / "asked"
+    apt_that_refuses(tmp_path, "unobtainable", log)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(debian, "_updated", False)
+    monkeypatch.setattr(debian, "MISSING", tmp_path / "run" / "left-out")
+    needs = (
+        debian.Need("tests of the one", ("unobtainable",), lambda: False),
+        debian.Need("tests of the other", ("other-server", "other-tools"), lambda: False),
+        debian.Need("tests of what is there", ("there",), lambda: True),
+    )
+    monkeypatch.setattr(debian, "NEEDS", needs)
+    return log
+
+
+def test_a_package_that_cannot_be_installed_leaves_its_tests_out_and_no_others(needs: Path) -> None:
+    assert debian.provide(Step("system packages", debian.provide))
+    asked = [line.split() for line in needs.read_text().splitlines()]
+    assert [words[0] for words in asked] == ["update", "install", "install"]
+    assert "unobtainable" in asked[1]
+    assert asked[2][-2:] == ["other-server", "other-tools"]
+    left_out = debian.MISSING.read_text().splitlines()
+    assert len(left_out) == 1
+    assert left_out[0].startswith("tests of the one: ")
+    assert "apt-get install unobtainable" in left_out[0]
+
+
+def test_what_is_there_now_is_not_said_to_be_left_out(needs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    debian.provide(Step("system packages", debian.provide))
+    monkeypatch.setattr(debian, "NEEDS", debian.NEEDS[2:])
+    assert not debian.provide(Step("system packages", debian.provide))
+    assert debian.MISSING.read_text() == ""
+
+
+@pytest.mark.parametrize(
+    ("failed", "left_out", "in_ci", "code"),
+    [([], [], True, 0), ([], ["x"], False, 0), ([], ["x"], True, 1), (["unit"], [], False, 1)],
+)
+def test_left_out_tests_are_an_error_in_ci_only(failed: list[str], left_out: list[str], in_ci: bool, code: int) -> None:
+    assert check.exit_code(failed, left_out, in_ci=in_ci) == code
+
+
+def test_every_step_comes_to_its_end_and_all_errors_are_told() -> None:
+    ended: list[str] = []
+
+    def fails(step: Step) -> bool:
+        raise SetupError(f"{step.name} cannot be had")
+
+    def works(step: Step) -> bool:
+        ended.append(step.name)
+        return True
+
+    with pytest.raises(SetupError, match="one cannot be had\ntwo cannot be had"):
+        progress.run_all([Step("one", fails), Step("three", works), Step("two", fails)])
+    assert ended == ["three"]
+
+
+def test_a_command_that_fails_shows_what_it_printed() -> None:
+    lines: list[str] = []
+    with pytest.raises(SetupError, match=r"first\nsecond\nFailed \(exit 3\): sh -c"):
+        progress.run(["sh", "-c", "echo first; echo second >&2; exit 3"], on_line=lines.append)
+    assert lines == ["first", "second"]
+
+
+def test_work_that_is_done_is_told_with_what_it_is_at(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(step: Step) -> bool:
+        step.tell("compiling")
+        return True
+
+    progress.run_all([Step("engine", work), Step("nothing to do", lambda _step: False)])
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0] == "==> engine: compiling"
+    assert printed[1].startswith("==> engine: done in ")
+    assert len(printed) == 2
