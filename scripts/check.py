@@ -56,6 +56,7 @@ def lint_steps() -> list[Step]:
         Step("ruff format", [str(BIN / "ruff"), "format", "--check", "."]),
         Step("mypy", [str(BIN / "mypy")]),
         Step("import-linter", [str(BIN / "lint-imports")]),
+        Step("hadolint", [str(BIN / "hadolint"), "docker/Dockerfile"]),
         Step("eslint", ["npm", "run", "--silent", "lint"], web),
         Step("tsc", ["npm", "run", "--silent", "typecheck"], web),
         *cargo_steps(

@@ -9,10 +9,10 @@ compile() {
   "$uv" pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-annotate \
     --custom-compile-command "make lock" "$@"
 }
-compile --upgrade --group run --group lint --group test --group uv --output-file "$all" pyproject.toml
+compile --upgrade --group image --group lint --group test --group uv --output-file "$all" pyproject.toml
 mkdir -p requirements
 compile --generate-hashes --constraint "$all" --group run --output-file requirements/run.txt pyproject.toml
-for group in bench lint test; do
+for group in image bench lint test; do
   compile --generate-hashes --constraint "$all" --group "$group" --output-file "requirements/$group.txt" pyproject.toml
 done
 compile --generate-hashes --constraint "$all" --group uv --output-file requirements/uv.txt
