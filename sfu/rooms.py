@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
@@ -26,7 +27,7 @@ from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.kind import Kind
 
 
-class Rooms:
+class Rooms(ABC):
     """The node is one; `_control` and `_directory` are there once it has started."""
 
     def __init__(self) -> None:
@@ -45,9 +46,9 @@ class Rooms:
             raise RuntimeError("the node has not been started")
         return self._started
 
+    @abstractmethod
     async def prepare(self) -> None:
         """Returns when transports can be made; every way of coming passes here."""
-        raise NotImplementedError
 
     # --- looking ------------------------------------------------------------------------------------------
 

@@ -30,11 +30,18 @@ class WarmUp:
         self._revocations = revocations
         self._tokens: asyncio.Task[None] | None = None
         self._calls: asyncio.Task[None] | None = None
+        self._closed = False
         self.on_loaded: Callable[[], None] = lambda: None
+
+    @property
+    def begun(self) -> bool:
+        return self._tokens is not None
 
     def begin(self) -> None:
         """Once, or again after the database was not there."""
         if self._tokens is None or (self._tokens.done() and self._tokens.exception() is not None):
+            if self._closed:
+                raise ApiError("unavailable", "The server is stopping.", retry_after_s=RETRY_AFTER_S)
             self._tokens = asyncio.create_task(self._load())
             self._tokens.add_done_callback(self._go_on)
 
@@ -46,17 +53,19 @@ class WarmUp:
             await asyncio.shield(self._tokens)
 
     async def close(self) -> None:
-        tasks = [task for task in (self._tokens, self._calls) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        """Nothing is begun any more. A database that is being opened is waited for, `database_timeout_s` at most."""
+        self._closed = True
+        if self._calls is not None:
+            self._calls.cancel()
+        if self._tokens is not None:
+            await asyncio.wait({self._tokens})
 
     async def _load(self) -> None:
         await asyncio.to_thread(importlib.import_module, "signaling.signatures")
         await self._revocations.start()
 
     def _go_on(self, loaded: asyncio.Task[None]) -> None:
-        if loaded.cancelled():
+        if self._closed or loaded.cancelled():
             return
         if (error := loaded.exception()) is not None:
             _log.error("tokens cannot be checked: %s", error if isinstance(error, DatabaseError) else repr(error))

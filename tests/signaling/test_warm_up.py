@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from signaling.app import SERVICES
 from tests.signaling.harness import Server, eventually, running
 from tests.signaling.test_twirp import call
 
@@ -17,14 +16,17 @@ async def status(server: Server, path: str) -> int:
 async def test_only_what_looks_like_a_call_begins_it(server: Server) -> None:
     for path in ("/healthz", "/readyz", "/metrics"):
         assert await status(server, path) == 200
-    assert not server.sfu.prepared
+    warm_up = server.services.warm_up
+    assert not warm_up.begun
     await status(server, "/r/lobby")
+    assert warm_up.begun
+    await warm_up.tokens_ready()
     await eventually(lambda: server.sfu.prepared)
 
 
 async def test_whoever_has_loaded_is_told_once(server: Server) -> None:
     told: list[bool] = []
-    server.app[SERVICES].warm_up.on_loaded = lambda: told.append(server.sfu.prepared)
+    server.services.warm_up.on_loaded = lambda: told.append(server.sfu.prepared)
     await server.join("alice")
     await server.join("bob")
     await eventually(lambda: told)
