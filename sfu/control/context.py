@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sfu.api import NodeEvent
-from sfu.config import SfuConfig
 from sfu.control.member import Member
+from sfu.control.settings import ControlSettings
 from sfu.engine.api import EngineCommands
 from sfu.ids import SubscriptionHandle, TrackHandle
 from sfu.transport.transport import Transport, TransportRole
@@ -32,7 +32,7 @@ class TrackHolder(Protocol):
 class ControlContext:
     """Shared by every room of a node."""
 
-    config: SfuConfig
+    config: ControlSettings
     engine: EngineCommands
     loop: asyncio.AbstractEventLoop
     make_transport: Callable[[TransportRole, int, bool], Transport]

@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from sfu.api import JoinRequest, LeaveReason, TrackSource
-from sfu.config import SfuConfig
 from sfu.control.participant import Participant
+from sfu.control.settings import ControlSettings
 from sfu.errors import RequestError, SdpError, SfuError
 from sfu.kind import Kind
 from sfu.sdp.fragment import Fragment, parse_fragment, render_fragment
@@ -19,7 +19,7 @@ from sfu.transport.transport import Transport
 
 
 def read_publish_offer(
-    offer: str, request: JoinRequest, sources: Mapping[Kind, TrackSource], config: SfuConfig
+    offer: str, request: JoinRequest, sources: Mapping[Kind, TrackSource], config: ControlSettings
 ) -> tuple[RemoteDescription, Sequence[ReceivedMedia]]:
     """Before anyone joins: the offer, and what it will send. Raises `SdpError`, and not_allowed for a source that the
     permissions of the request do not cover."""
@@ -31,14 +31,14 @@ def read_publish_offer(
     return description, received
 
 
-def read_play_offer(offer: str, config: SfuConfig) -> RemoteDescription:
+def read_play_offer(offer: str, config: ControlSettings) -> RemoteDescription:
     """Before anyone joins. Raises `SdpError`."""
     description = as_receiver(_read_offer(offer, config))
     read_playback(description, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
     return description
 
 
-def _read_offer(offer: str, config: SfuConfig) -> RemoteDescription:
+def _read_offer(offer: str, config: ControlSettings) -> RemoteDescription:
     return parse_description(offer, "offer", max_bytes=config.max_sdp_bytes, max_sections=config.max_media_sections)
 
 

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 import ifaddr
 
-from sfu.config import SfuConfig
 from sfu.sdp.model import LocalCandidate
+from sfu.transport.settings import TransportSettings
 
 HOST_TYPE_PREFERENCE = 126
 COMPONENT_RTP = 1
@@ -19,7 +19,7 @@ _TCP_PASSIVE_DIRECTION = 4
 """RFC 6544 §4.2: direction preference of a passive host candidate among those of the same address."""
 
 
-def local_addresses(config: SfuConfig) -> list[str]:
+def local_addresses(config: TransportSettings) -> list[str]:
     """Addresses to listen on: `rtc_addresses`, else those of the interfaces that are up; IPv4 first.
 
     Link-local addresses are left out (their zone means nothing to a peer), loopback is only in with
@@ -34,7 +34,7 @@ def local_addresses(config: SfuConfig) -> list[str]:
     return [str(address) for address in sorted(unique, key=lambda address: (address.version, address.is_loopback))]
 
 
-def local_candidates(config: SfuConfig, addresses: Sequence[str]) -> list[LocalCandidate]:
+def local_candidates(config: TransportSettings, addresses: Sequence[str]) -> list[LocalCandidate]:
     """One UDP and (with ICE-TCP on) one passive TCP host candidate per address; UDP first, in the order of `addresses`.
 
     `advertise` replaces the addresses family by family: a family that it does not name keeps its own.
@@ -53,7 +53,7 @@ def local_candidates(config: SfuConfig, addresses: Sequence[str]) -> list[LocalC
     return candidates
 
 
-def _advertised(config: SfuConfig, addresses: Sequence[str]) -> list[str]:
+def _advertised(config: TransportSettings, addresses: Sequence[str]) -> list[str]:
     if not config.advertise:
         return list(addresses)
     advertised = [ipaddress.ip_address(address) for address in config.advertise]

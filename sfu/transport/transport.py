@@ -13,12 +13,12 @@ from typing import TYPE_CHECKING
 from pyee.base import EventEmitter
 
 from sfu.api import DataKind
-from sfu.config import SfuConfig
 from sfu.engine.api import EngineRuntime, Path, SrtpKeys, TransportConfig
 from sfu.errors import SdpError
 from sfu.sdp.model import IceCredentials, LocalCandidate, LocalTransport, RemoteTransport, Setup
 from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate
 from sfu.transport.ice_lite import IceRegistry
+from sfu.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
     from sfu.transport.data_channel import DataChannels
@@ -67,7 +67,7 @@ class Transport:
         registry: IceRegistry,
         certificate: Certificate,
         candidates: Sequence[LocalCandidate],
-        config: SfuConfig,
+        config: TransportSettings,
         engine_config: TransportConfig,
     ) -> None:
         self.role = role

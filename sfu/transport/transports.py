@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
-from sfu.config import SfuConfig
 from sfu.engine.api import DtlsReceived, EngineRuntime, StunReceived, TransportConfig
 from sfu.errors import RequestError
 from sfu.ids import TransportHandle
@@ -13,11 +12,12 @@ from sfu.sdp.model import LocalCandidate
 from sfu.transport.certificate import Certificate
 from sfu.transport.ice_lite import IceRegistry
 from sfu.transport.loading import AssociationLoader
+from sfu.transport.settings import TransportSettings
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
 
 
 class Transports:
-    def __init__(self, config: SfuConfig, runtime: EngineRuntime) -> None:
+    def __init__(self, config: TransportSettings, runtime: EngineRuntime) -> None:
         self._config = config
         self._runtime = runtime
         self._registry = IceRegistry(runtime)

@@ -3,7 +3,7 @@ data track. They live in memory as long as their participant."""
 
 from __future__ import annotations
 
-from sfu.config import SfuConfig
+from sfu.control.settings import DataSettings
 from sfu.errors import RequestError
 
 MAX_KEY_BYTES = 512
@@ -26,7 +26,7 @@ class BlobBudget:
 class Blobs:
     """One participant's. Sizes count key and contents."""
 
-    def __init__(self, config: SfuConfig, budget: BlobBudget) -> None:
+    def __init__(self, config: DataSettings, budget: BlobBudget) -> None:
         self._config = config
         self._budget = budget
         self._blobs: dict[bytes, bytes] = {}

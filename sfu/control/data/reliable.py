@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from sfu.api import LeaveReason
-from sfu.config import SfuConfig
+from sfu.control.settings import DataSettings
 from sfu.ids import ParticipantId
 
 MAX_EVICTED_SENDERS = 1024
@@ -36,7 +36,7 @@ class ReliableOutbox:
 
     def __init__(
         self,
-        config: SfuConfig,
+        config: DataSettings,
         send: Callable[[bytes], bool],
         is_open: Callable[[], bool],
         clock: Callable[[], float],
