@@ -77,14 +77,14 @@ class Commands:
     def allow_path(self, transport: TransportHandle, path: Path) -> None:
         state = self._transport(transport)
         owner = self._paths.get(path)
-        if owner == transport or state.is_failed:
+        if owner == state.handle or state.is_failed:
             return
         if owner is not None:
             self.forget_path(path)
         forgotten = state.add_path(path)
         if forgotten is not None:
             del self._paths[forgotten]
-        self._paths[path] = transport
+        self._paths[path] = state.handle
 
     def set_path(self, transport: TransportHandle, path: Path) -> None:
         state = self._transport(transport)
@@ -129,7 +129,7 @@ class Commands:
             self.remove_subscription(subscription)
         for path in state.paths:
             # That of a failed transport may be another one's by now.
-            if self._paths.get(path) == transport:
+            if self._paths.get(path) == state.handle:
                 del self._paths[path]
         self._removed_counters = [before + more for before, more in zip(
             self._removed_counters, state.counters(), strict=True)]  # fmt: skip
@@ -154,7 +154,7 @@ class Commands:
         check_track(config)
         self._last_track += 1
         handle = TrackHandle(self._last_track)
-        self._state.tracks[handle] = track = Track(transport, handle, config)
+        self._state.tracks[handle] = track = Track(state.handle, handle, config)
         state.tracks.append(handle)
         routing.configure(self._state, track, config)
         refresh_declared(self._state, state)
@@ -211,7 +211,7 @@ class Commands:
         self._last_subscription += 1
         handle = SubscriptionHandle(self._last_subscription)
         plan = source.plan(config.extensions)
-        self._state.forwarders[handle] = Forwarder(self._state.core, handle, to, track, config, plan)
+        self._state.forwarders[handle] = Forwarder(self._state.core, handle, to, source.handle, config, plan)
         to.forwarders.append(handle)
         to.forwarders_by_ssrc[config.ssrc] = handle
         source.forwarders.append(handle)
