@@ -73,6 +73,7 @@ async def test_a_flood_of_offers_costs_its_sender_alone(server: ServerProcess, j
         await flooder.until(lambda: flooder.left is not None, "the end of the session")
         assert flooder.left
         assert flooder.left.action == LeaveRequest.DISCONNECT
+        await flooder.freeze()
     await (await bob.listen("alice")).assert_tone(500)
 
 
