@@ -57,6 +57,9 @@ class WebApp:
         name = request.match_info["name"]
         path = self._files.get(name)
         if path is None or any(part.startswith(".") for part in name.split("/")):
+            if self._index is not None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+                # A person with a mistyped address: the app says so, and shows ways on.
+                return web.FileResponse(self._index, status=404, headers={hdrs.CACHE_CONTROL: "no-cache"})
             raise web.HTTPNotFound
         caching = _IMMUTABLE if name.startswith("assets/") else "no-cache"
         return web.FileResponse(path, headers={hdrs.CACHE_CONTROL: caching})

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from urllib.parse import quote
 
 import pytest
 from playwright.async_api import async_playwright, expect
@@ -72,6 +73,27 @@ async def test_a_lost_server_is_told_and_the_call_comes_back(open_tab: OpenTab, 
     await expect(bob.get("banner-reconnecting")).to_have_count(0)
     await bob.expect_moving("Ada")
     await ada.expect_moving("Bob")
+
+
+async def test_an_address_that_leads_nowhere_says_so_and_shows_ways_on(open_tab: OpenTab) -> None:
+    tab = await open_tab()
+    for path in ("/rooms/den", "/r/%E0%A4%A"):
+        response = await tab.page.goto(tab.origin + path)
+        assert response is not None
+        await expect(tab.get("not-found-page")).to_contain_text(path)
+    await tab.get("home").click()
+    await expect(tab.get("new-room")).to_be_visible()
+    # The browser notes the status 404 of the first address.
+    tab.errors[:] = [error for error in tab.errors if "404" not in error]
+
+
+async def test_a_room_name_that_is_not_allowed_says_why_and_offers_a_better_one(open_tab: OpenTab) -> None:
+    tab = await open_tab()
+    await tab.page.goto(f"{tab.origin}/r/{quote('my room!')}")
+    await expect(tab.get("bad-room-page").get_by_role("alert")).to_contain_text("characters")
+    await tab.get("better-room").click()
+    await expect(tab.page).to_have_url(f"{tab.origin}/r/my-room")
+    await expect(tab.get("preview-video")).to_be_visible()
 
 
 async def test_pages_carry_a_strict_policy(open_tab: OpenTab) -> None:

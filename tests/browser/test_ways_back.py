@@ -140,3 +140,31 @@ async def test_devices_chosen_in_the_call_are_used_after_a_rejoin(server: Server
         )
         assert used == chosen
         await browser.close()
+
+
+async def test_a_second_tab_takes_the_call_over_instead_of_doubling_the_person(open_tab: OpenTab, room: str) -> None:
+    ada, bob = await (await open_tab()).join(room, "Ada"), await (await open_tab()).join(room, "Bob")
+    await bob.expect_moving("Ada")
+    await ada.get("toggle-mic").click()
+    await expect(bob.tile("Ada")).to_have_attribute("data-muted", "true")
+    identity = await bob.tile("Ada").get_attribute("data-identity")
+    second = Tab(ada.context, await ada.context.new_page(), ada.origin)
+    await second.page.goto(f"{ada.origin}/r/{room}?debug=1")
+    await expect(second.get("elsewhere")).to_be_visible()
+
+    # Without sound, one may be there twice.
+    await second.get("join-silent").click()
+    await expect(second.get("hear-here")).to_be_visible()
+    await expect(bob.tile("Ada")).to_have_count(2)
+    await expect(second.get("toggle-mic")).to_have_attribute("aria-pressed", "false")
+    await second.get("leave").click()
+    await expect(bob.tile("Ada")).to_have_count(1)
+
+    await second.page.reload()
+    await expect(second.get("elsewhere")).to_be_visible()
+    await second.get("join-call").click()
+    await expect(second.get("call")).to_be_visible()
+    await expect(ada.get("disconnected-page")).to_have_attribute("data-reason", "duplicate")
+    await expect(bob.tile("Ada")).to_have_count(1)
+    await expect(bob.tile("Ada")).to_have_attribute("data-identity", identity or "")
+    await expect(bob.tile("Ada")).to_have_attribute("data-muted", "true")

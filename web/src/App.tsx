@@ -1,7 +1,8 @@
 import { lazy, Suspense, useEffect, useState } from "react";
 import { fetchConfig, type ServerConfig } from "./lib/api";
-import { useRoomOfPath } from "./lib/router";
+import { usePath, useRoomOfPath } from "./lib/router";
 import { Landing } from "./screens/Landing";
+import { NotFound } from "./screens/NotFound";
 
 // The media library is most of the code, and the start page does not need it.
 const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
@@ -26,6 +27,7 @@ function useServerConfig(): ServerConfig {
 }
 
 export function App() {
+  const path = usePath();
   const room = useRoomOfPath();
   const config = useServerConfig();
 
@@ -33,7 +35,9 @@ export function App() {
     document.title = room === null ? config.name : `${room} · ${config.name}`;
   }, [room, config.name]);
 
-  if (room === null) return <Landing config={config} />;
+  if (room === null) {
+    return path === "/" ? <Landing config={config} /> : <NotFound appName={config.name} path={path} />;
+  }
   return (
     <Suspense fallback={<div className="splash" aria-busy="true" />}>
       <RoomPage key={room} roomName={room} config={config} />

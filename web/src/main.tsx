@@ -8,8 +8,10 @@ import "./styles/base.css";
 import "./styles/landing.css";
 import "./styles/lobby.css";
 import "./styles/controls.css";
+import "./styles/tiles.css";
 import "./styles/call.css";
 import "./styles/panels.css";
+import "./styles/landscape.css";
 
 async function start(): Promise<void> {
   await initI18n();

@@ -1,11 +1,11 @@
 import { useConnectionState } from "@livekit/components-react";
 import { ConnectionState, type Room, RoomEvent } from "livekit-client";
-import { LoaderCircle, Volume2 } from "lucide-react";
+import { LoaderCircle, Volume2, VolumeX } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 
 /** What one should know of the call as a whole, above the pictures. */
-export function Banners({ room }: { room: Room }) {
+export function Banners({ room, silent, onHear }: { room: Room; silent: boolean; onHear: () => void }) {
   const { t } = useTranslation();
   const state = useConnectionState(room);
   const soundHeld = useSoundHeld(room);
@@ -18,7 +18,13 @@ export function Banners({ room }: { room: Room }) {
           {t("call.reconnecting")}
         </p>
       )}
-      {soundHeld && (
+      {silent && (
+        <button type="button" className="banner" data-testid="hear-here" onClick={onHear}>
+          <VolumeX size={18} aria-hidden />
+          {t("elsewhere.silentNow")}
+        </button>
+      )}
+      {soundHeld && !silent && (
         <button type="button" className="banner" data-testid="enable-sound" onClick={() => void room.startAudio()}>
           <Volume2 size={18} aria-hidden />
           {t("call.enableSound")}

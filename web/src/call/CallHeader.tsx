@@ -2,17 +2,20 @@ import { LayoutGrid, Link2, PictureInPicture2, Users } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import type { Layout } from "../lib/prefs";
+import { keyOf } from "../lib/shortcuts";
 
 interface Props {
   appName: string;
   roomName: string;
   count: number;
   layout: Layout;
+  /** Whether single keys are shortcuts. */
+  shortcuts: boolean;
   onInvite: () => void;
   onToggleLayout: () => void;
 }
 
-export function CallHeader({ appName, roomName, count, layout, onInvite, onToggleLayout }: Props) {
+export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout }: Props) {
   const { t } = useTranslation();
   const layoutLabel = layout === "grid" ? t("call.toSpeaker") : t("call.toGrid");
   return (
@@ -38,7 +41,8 @@ export function CallHeader({ appName, roomName, count, layout, onInvite, onToggl
           data-testid="toggle-layout"
           data-layout={layout}
           aria-label={layoutLabel}
-          data-tip={`${layoutLabel} (L)`}
+          aria-keyshortcuts={shortcuts ? keyOf("layout") : undefined}
+          data-tip={shortcuts ? `${layoutLabel} (${keyOf("layout")})` : layoutLabel}
           data-tip-side="below"
           onClick={onToggleLayout}
         >

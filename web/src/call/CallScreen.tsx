@@ -6,6 +6,7 @@ import { useChat } from "../hooks/useChat";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
 import { useOwnMedia } from "../hooks/useOwnMedia";
 import { usePresent } from "../hooks/usePresent";
+import { useScreens } from "../hooks/useScreens";
 import { useShortcuts } from "../hooks/useShortcuts";
 import { useToasts } from "../hooks/useToasts";
 import { useView } from "../hooks/useView";
@@ -13,7 +14,7 @@ import { useWakeLock } from "../hooks/useWakeLock";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
 import { roomPath } from "../lib/rooms";
-import type { InCall } from "../lib/session";
+import type { InCall, Session } from "../lib/session";
 import type { Visit } from "../lib/visit";
 import { Away } from "./Away";
 import { Banners } from "./Banners";
@@ -30,12 +31,11 @@ interface Props {
   visit: Visit;
   roomName: string;
   appName: string;
-  onTryNow: () => void;
-  onLeave: () => void;
+  session: Session;
 }
 
 export function CallScreen(props: Props) {
-  const { call, visit, roomName, appName, onTryNow, onLeave } = props;
+  const { call, visit, session, roomName, appName } = props;
   const { room, away } = call;
   const { t } = useTranslation();
   const screen = useScreen(props);
@@ -48,24 +48,33 @@ export function CallScreen(props: Props) {
         roomName={roomName}
         count={participants.length}
         layout={layout}
+        shortcuts={view.shortcuts}
         onInvite={invite}
         onToggleLayout={view.toggleLayout}
       />
-      <Banners room={room} />
+      <Banners room={room} silent={call.silent} onHear={session.hear} />
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
-          <Stage room={room} participants={participants} layout={layout} onInvite={invite} onStopSharing={media.toggleScreen} />
-          {away !== null && <Away reason={away} shared={screen.shared} onTryNow={onTryNow} />}
+          <Stage
+            room={room}
+            participants={participants}
+            screens={screen.screens}
+            sharing={media.screenOn}
+            layout={layout}
+            onInvite={invite}
+            onStopSharing={media.toggleScreen}
+          />
+          {away !== null && <Away reason={away} shared={screen.shared} onTryNow={session.tryNow} />}
         </main>
         {panel === "chat" && <ChatPanel chat={chat} visit={visit} onClose={view.closePanel} />}
         {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} />}
       </div>
-      <Controls media={media} away={away !== null} view={view} onSettings={screen.openSettings} onLeave={onLeave} />
+      <Controls media={media} away={away !== null} view={view} onSettings={screen.openSettings} onLeave={session.leave} />
       {screen.settingsOpen && (
         <SettingsDialog room={room} visit={visit} onClose={screen.closeSettings} onProblem={screen.tellProblem} />
       )}
       <Toasts toasts={screen.toasts} dismiss={screen.dismiss} problems={call.problems} />
-      <RoomAudioRenderer room={room} />
+      <RoomAudioRenderer room={room} muted={call.silent} />
     </div>
   );
 }
@@ -78,7 +87,8 @@ function useScreen({ call, visit, roomName }: Props) {
   const { toasts, show, dismiss } = useToasts();
   const participants = usePresent(room);
   const chat = useChat(room);
-  const view = useView(visit, chat.received);
+  const screens = useScreens(room);
+  const view = useView(visit, chat.received, screens.length > 0);
 
   const tellProblem = useCallback(
     (source: Track.Source, problem: DeviceProblem) => {
@@ -91,7 +101,7 @@ function useScreen({ call, visit, roomName }: Props) {
   if (away === null && shared !== media.screenOn) setShared(media.screenOn);
   useComingsAndGoings(room, show);
   useWakeLock();
-  useShortcuts({
+  useShortcuts(view.shortcuts, {
     mic: media.toggleMic,
     camera: media.toggleCamera,
     screen: media.toggleScreen,
@@ -112,5 +122,5 @@ function useScreen({ call, visit, roomName }: Props) {
   const closeSettings = () => {
     setSettingsOpen(false);
   };
-  return { view, media, participants, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
+  return { view, media, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
 }

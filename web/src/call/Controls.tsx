@@ -31,7 +31,7 @@ export function Controls({ media, away, view, onSettings, onLeave }: Props) {
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
-      <OwnControls media={media} away={away} />
+      <OwnControls media={media} away={away} keys={view.shortcuts} />
       <PanelControls view={view} onSettings={onSettings} />
       <button
         type="button"
@@ -58,7 +58,7 @@ function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">)
         icon={MessageSquare}
         label={unread > 0 ? t("call.chatUnread", { count: unread }) : t("call.chat")}
         tip={t("call.chat")}
-        shortcut="chat"
+        shortcut={view.shortcuts ? "chat" : undefined}
         pressed={panel === "chat"}
         look={panel === "chat" ? "on" : ""}
         badge={unread}
@@ -69,7 +69,7 @@ function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">)
         icon={Users}
         label={t("people.title")}
         tip={t("people.title")}
-        shortcut="people"
+        shortcut={view.shortcuts ? "people" : undefined}
         pressed={panel === "people"}
         look={panel === "people" ? "on" : ""}
         onClick={view.togglePeople}
@@ -79,7 +79,7 @@ function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">)
   );
 }
 
-function OwnControls({ media, away }: { media: OwnMedia; away: boolean }) {
+function OwnControls({ media, away, keys }: { media: OwnMedia; away: boolean; keys: boolean }) {
   const { t } = useTranslation();
   return (
     <div className="control-group">
@@ -88,7 +88,7 @@ function OwnControls({ media, away }: { media: OwnMedia; away: boolean }) {
         icon={media.micOn ? Mic : MicOff}
         label={t("lobby.mic")}
         tip={media.micOn ? t("call.micOn") : t("call.micOff")}
-        shortcut="mic"
+        shortcut={keys ? "mic" : undefined}
         pressed={media.micOn}
         look={media.micOn ? "" : "off"}
         busy={media.busy.has(Track.Source.Microphone)}
@@ -99,7 +99,7 @@ function OwnControls({ media, away }: { media: OwnMedia; away: boolean }) {
         icon={media.cameraOn ? Video : VideoOff}
         label={t("lobby.camera")}
         tip={media.cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
-        shortcut="camera"
+        shortcut={keys ? "camera" : undefined}
         pressed={media.cameraOn}
         look={media.cameraOn ? "" : "off"}
         busy={media.busy.has(Track.Source.Camera)}
@@ -111,7 +111,7 @@ function OwnControls({ media, away }: { media: OwnMedia; away: boolean }) {
           icon={media.screenOn ? MonitorX : MonitorUp}
           label={t("call.screenOff")}
           tip={media.screenOn ? t("call.screenOn") : t("call.screenOff")}
-          shortcut="screen"
+          shortcut={keys ? "screen" : undefined}
           pressed={media.screenOn}
           look={media.screenOn ? "on" : ""}
           busy={media.busy.has(Track.Source.ScreenShare)}

@@ -1,6 +1,6 @@
 import { type Room, Track } from "livekit-client";
 import { Mic, Video, Volume2, X } from "lucide-react";
-import { useEffect, useRef, useState } from "react";
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
@@ -63,21 +63,43 @@ export function SettingsDialog({ room, visit, onClose, onProblem }: Props) {
           <span>{t("settings.language")}</span>
           <LangSwitch />
         </div>
-        <section className="shortcuts">
-          <h3>{t("settings.shortcuts")}</h3>
-          <dl>
-            {SHORTCUTS.map((shortcut) => (
-              <div key={shortcut}>
-                <dt>{t(`settings.${shortcut}`)}</dt>
-                <dd>
-                  <kbd>{keyOf(shortcut)}</kbd>
-                </dd>
-              </div>
-            ))}
-          </dl>
-        </section>
+        <Shortcuts visit={visit} />
       </div>
     </dialog>
+  );
+}
+
+function Shortcuts({ visit }: { visit: Visit }) {
+  const { t } = useTranslation();
+  const { shortcuts } = useSyncExternalStore(visit.subscribe, visit.snapshot);
+  return (
+    <section className="shortcuts">
+      <label className="switch-line">
+        <span>{t("settings.shortcuts")}</span>
+        <input
+          type="checkbox"
+          role="switch"
+          className="switch"
+          data-testid="shortcuts-switch"
+          checked={shortcuts}
+          onChange={(event) => {
+            visit.choose({ shortcuts: event.target.checked });
+          }}
+        />
+      </label>
+      {shortcuts && (
+        <dl>
+          {SHORTCUTS.map((shortcut) => (
+            <div key={shortcut}>
+              <dt>{t(`settings.${shortcut}`)}</dt>
+              <dd>
+                <kbd>{keyOf(shortcut)}</kbd>
+              </dd>
+            </div>
+          ))}
+        </dl>
+      )}
+    </section>
   );
 }
 

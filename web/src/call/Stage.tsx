@@ -1,173 +1,129 @@
-import { useTracks } from "@livekit/components-react";
-import { type Participant, type Room, Track } from "livekit-client";
-import { ChevronLeft, ChevronRight, Link2, MonitorUp } from "lucide-react";
+import type { Participant, Room } from "livekit-client";
+import { AudioLines, MonitorUp } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { useSize } from "../hooks/useSize";
+import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
-import { layoutGrid, orderForPages } from "../lib/grid";
+import { displayName } from "../lib/people";
 import type { Layout } from "../lib/prefs";
+import { arrange, isSame, type Item, orderStrip } from "../lib/stage";
+import { Grid } from "./Grid";
 import { ScreenTile, Tile } from "./Tile";
-
-const GAP = 12;
-const NARROW = 600;
-const MIN_TILE = { narrow: 150, wide: 220 };
 
 interface Props {
   room: Room;
   participants: readonly Participant[];
+  /** The screens of the others. */
+  screens: readonly SharedScreen[];
+  /** Whether one's own screen is shared. */
+  sharing: boolean;
   layout: Layout;
   onInvite: () => void;
   onStopSharing: () => void;
 }
 
-/** Everybody's pictures: a shared screen or a speaker large with the rest beside it, or all in a grid. */
-export function Stage({ room, participants, layout, onInvite, onStopSharing }: Props) {
-  const screens = useTracks([Track.Source.ScreenShare], { room, onlySubscribed: false });
+/** Everybody's pictures: a shared screen or a person large with the rest beside it, or all in a grid. */
+export function Stage({ room, participants, screens, sharing, layout, onInvite, onStopSharing }: Props) {
   const { speaking, lastOther } = useSpeakers(room);
-  const [pinned, setPinned] = useState<string | null>(null);
-
-  const ownScreen = screens.some((screen) => screen.participant.isLocal);
-  const screen = screens.find((entry) => !entry.participant.isLocal);
-  const pinnedPerson = participants.find((participant) => participant.identity === pinned);
-  const alone = participants.length === 1 && screen === undefined;
-
-  let main: React.ReactNode = null;
-  let rest = participants;
-  if (pinnedPerson === undefined && screen !== undefined) {
-    main = <ScreenTile participant={screen.participant} publication={screen.publication} />;
-  } else if (pinnedPerson !== undefined || (layout === "speaker" && !alone)) {
-    const person = pinnedPerson ?? mainPerson(participants, lastOther);
-    main = <Tile participant={person} pinned={person === pinnedPerson} onPin={setPinned} />;
-    rest = participants.filter((participant) => participant !== person);
-  }
-
+  const [pinned, setPinned] = useState<Item | null>(null);
+  const people = useStripOrder(participants, speaking);
+  const alone = participants.length === 1 && screens.length === 0;
+  const { main, rest } = arrange({
+    screens: screens.map((screen) => screen.participant.identity),
+    people,
+    pinned: alone ? null : pinned,
+    layout: alone ? "grid" : layout,
+    speaker: mainPerson(participants, lastOther),
+  });
+  const draw = (item: Item, place: "main" | "rest") => (
+    <Place
+      key={`${item.kind} ${item.identity}`}
+      item={item}
+      place={place}
+      participants={participants}
+      screens={screens}
+      pinned={isSame(item, pinned)}
+      onPin={setPinned}
+    />
+  );
   return (
     <>
-      {ownScreen && <SharingBar onStop={onStopSharing} />}
+      {sharing && <SharingBar onStop={onStopSharing} />}
       {main === null ? (
-        <Grid participants={participants} speaking={speaking} onPin={setPinned} alone={alone} onInvite={onInvite} />
+        <Grid
+          participants={participants}
+          speaking={speaking}
+          screens={screens}
+          alone={alone}
+          onPin={setPinned}
+          onInvite={onInvite}
+        />
       ) : (
         <div className="focus">
-          <div className="focus-main">{main}</div>
-          <div className="focus-strip">
-            {rest.map((participant) => (
-              <Tile key={participant.identity} participant={participant} onPin={setPinned} />
-            ))}
+          <div className="focus-main">
+            {draw(main, "main")}
+            <SpeakingNow participants={participants} speaking={speaking} main={main} />
           </div>
+          <div className="focus-strip">{rest.map((item) => draw(item, "rest"))}</div>
         </div>
       )}
     </>
   );
 }
 
-function mainPerson(participants: readonly Participant[], lastOther: string | null): Participant {
+interface PlaceProps {
+  item: Item;
+  place: "main" | "rest";
+  participants: readonly Participant[];
+  screens: readonly SharedScreen[];
+  pinned: boolean;
+  onPin: (item: Item | null) => void;
+}
+
+function Place({ item, place, participants, screens, pinned, onPin }: PlaceProps) {
+  if (item.kind === "screen") {
+    const screen = screens.find((entry) => entry.participant.identity === item.identity);
+    return screen && <ScreenTile {...screen} large={place === "main"} pinned={pinned} onPin={onPin} />;
+  }
+  const participant = participants.find((entry) => entry.identity === item.identity);
+  return participant && <Tile participant={participant} pinned={pinned} onPin={onPin} />;
+}
+
+function mainPerson(participants: readonly Participant[], lastOther: string | null): string | null {
   const spoke = participants.find((participant) => participant.identity === lastOther);
   const other = spoke ?? participants.find((participant) => !participant.isLocal) ?? participants[0];
-  if (other === undefined) throw new Error("a call has at least oneself in it");
-  return other;
+  return other?.identity ?? null;
 }
 
-interface GridProps {
+function useStripOrder(participants: readonly Participant[], speaking: ReadonlySet<string>): readonly string[] {
+  const [order, setOrder] = useState<readonly string[]>([]);
+  const present = participants.map((participant) => participant.identity);
+  const own = new Set(participants.filter((entry) => entry.isLocal).map((entry) => entry.identity));
+  const next = orderStrip(order, present, speaking, own);
+  if (next.length !== order.length || next.some((identity, index) => identity !== order[index])) setOrder(next);
+  return next;
+}
+
+interface SpeakingNowProps {
   participants: readonly Participant[];
   speaking: ReadonlySet<string>;
-  onPin: (identity: string | null) => void;
-  alone: boolean;
-  onInvite: () => void;
+  main: Item;
 }
 
-function Grid({ participants, speaking, onPin, alone, onInvite }: GridProps) {
-  const [ref, size] = useSize();
-  const [page, setPage] = useState(0);
-  const narrow = size.width < NARROW;
-  const grid = layoutGrid(participants.length, {
-    ...size,
-    gap: GAP,
-    minTileWidth: narrow ? MIN_TILE.narrow : MIN_TILE.wide,
-  });
-  const ordered = useOrder(participants, speaking, grid.perPage);
-  const shown = Math.min(page, grid.pages - 1);
-  const tiles = ordered.slice(shown * grid.perPage, (shown + 1) * grid.perPage);
-  const tileStyle = { width: grid.tileWidth, height: grid.tileHeight };
-  const rowWidth = grid.columns * (grid.tileWidth + GAP) - GAP;
+/** Names who speaks, where their own tile is small or out of sight. */
+function SpeakingNow({ participants, speaking, main }: SpeakingNowProps) {
+  const { t, i18n } = useTranslation();
+  const names = participants
+    .filter((entry) => speaking.has(entry.identity) && !entry.isLocal)
+    .filter((entry) => !isSame(main, { kind: "person", identity: entry.identity }))
+    .map(displayName);
+  if (names.length === 0) return null;
+  const list = new Intl.ListFormat(i18n.language, { type: "conjunction" }).format(names);
   return (
-    <div className="grid-area">
-      <div className="grid" ref={ref}>
-        {size.width > 0 && (
-          <div className="grid-tiles" style={{ width: rowWidth, gap: GAP }}>
-            {tiles.map((participant) => (
-              <Tile
-                key={participant.identity}
-                participant={participant}
-                style={tileStyle}
-                onPin={participants.length > 1 ? onPin : undefined}
-              />
-            ))}
-          </div>
-        )}
-        {alone && <Alone onInvite={onInvite} />}
-      </div>
-      {grid.pages > 1 && <Pager page={shown} pages={grid.pages} onPage={setPage} />}
-    </div>
-  );
-}
-
-function useOrder(participants: readonly Participant[], speaking: ReadonlySet<string>, perPage: number): Participant[] {
-  const [order, setOrder] = useState<readonly string[]>([]);
-  const byIdentity = new Map(participants.map((participant) => [participant.identity, participant]));
-  const spoke = new Map(participants.map((entry) => [entry.identity, entry.lastSpokeAt?.getTime() ?? 0]));
-  const own = new Set(participants.filter((entry) => entry.isLocal).map((entry) => entry.identity));
-  const next = orderForPages(order, [...byIdentity.keys()], perPage, spoke, speaking, own);
-  if (next.length !== order.length || next.some((identity, index) => identity !== order[index])) setOrder(next);
-  return next.map((identity) => byIdentity.get(identity)).filter((participant) => participant !== undefined);
-}
-
-function Pager({ page, pages, onPage }: { page: number; pages: number; onPage: (page: number) => void }) {
-  const { t } = useTranslation();
-  return (
-    <nav className="pager" data-testid="pager" aria-label={t("call.page", { page: page + 1, pages })}>
-      <button
-        type="button"
-        className="icon-button"
-        aria-label={t("call.previousPage")}
-        disabled={page === 0}
-        onClick={() => {
-          onPage(page - 1);
-        }}
-      >
-        <ChevronLeft size={20} aria-hidden />
-      </button>
-      <span>
-        {page + 1} / {pages}
-      </span>
-      <button
-        type="button"
-        className="icon-button"
-        aria-label={t("call.nextPage")}
-        disabled={page === pages - 1}
-        onClick={() => {
-          onPage(page + 1);
-        }}
-      >
-        <ChevronRight size={20} aria-hidden />
-      </button>
-    </nav>
-  );
-}
-
-function Alone({ onInvite }: { onInvite: () => void }) {
-  const { t } = useTranslation();
-  return (
-    <div className="alone">
-      <div>
-        <strong>{t("call.alone")}</strong>
-        <span>{t("call.aloneHint")}</span>
-      </div>
-      <button type="button" className="button primary" onClick={onInvite}>
-        <Link2 size={17} aria-hidden />
-        {t("call.invite")}
-      </button>
-    </div>
+    <p className="speaking-now" data-testid="speaking-now">
+      <AudioLines size={15} aria-hidden />
+      <bdi>{t("call.speaking", { count: names.length, names: list })}</bdi>
+    </p>
   );
 }
 

@@ -1,16 +1,18 @@
 import { VideoTrack } from "@livekit/components-react";
 import { ConnectionQuality, type Participant, Track, type TrackPublication } from "livekit-client";
-import { LoaderCircle, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
+import { LoaderCircle, Maximize2, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
 import { type CSSProperties, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { type Person, usePerson } from "../hooks/usePerson";
+import type { SharedScreen } from "../hooks/useScreens";
+import type { Item } from "../lib/stage";
 
 interface TileProps {
   participant: Participant;
   style?: CSSProperties;
   pinned?: boolean;
-  onPin?: (identity: string | null) => void;
+  onPin?: (item: Item | null) => void;
 }
 
 /** One person: picture or initials, name, and what one should know about their sound and connection. */
@@ -46,7 +48,7 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
           aria-label={pinLabel}
           aria-pressed={pinned}
           onClick={() => {
-            onPin(pinned ? null : person.identity);
+            onPin(pinned ? null : { kind: "person", identity: person.identity });
           }}
         >
           {pinned ? <PinOff size={16} aria-hidden /> : <Pin size={16} aria-hidden />}
@@ -111,17 +113,29 @@ function Quality({ quality }: { quality: ConnectionQuality }) {
   );
 }
 
-interface ScreenTileProps {
-  participant: Participant;
-  publication: TrackPublication;
+interface ScreenTileProps extends SharedScreen {
+  style?: CSSProperties;
+  /** Whether it has the main place already. */
+  large?: boolean;
+  pinned?: boolean;
+  onPin: (item: Item | null) => void;
 }
 
-/** Somebody's shared screen, never cropped. */
-export function ScreenTile({ participant, publication }: ScreenTileProps) {
+/** Somebody's shared screen, never cropped. A click on a small one makes it large. */
+export function ScreenTile({ participant, publication, style, large = false, pinned = false, onPin }: ScreenTileProps) {
   const { t } = useTranslation();
   const { name, identity } = usePerson(participant);
+  const label = t("call.screenOf", { name });
   return (
-    <article className="tile screen" data-testid="screen-tile" data-identity={identity} aria-label={t("call.screenOf", { name })}>
+    <article
+      className="tile screen"
+      style={style}
+      data-testid="screen-tile"
+      data-identity={identity}
+      data-name={name}
+      data-large={large}
+      aria-label={label}
+    >
       {publication.track === undefined ? (
         <div className="tile-blank">
           <LoaderCircle className="spin" size={28} aria-label={t("call.connecting")} />
@@ -131,8 +145,39 @@ export function ScreenTile({ participant, publication }: ScreenTileProps) {
       )}
       <div className="tile-caption">
         <MonitorUp size={15} aria-hidden />
-        <bdi>{t("call.screenOf", { name })}</bdi>
+        <bdi>{label}</bdi>
       </div>
+      {!large && (
+        <button
+          type="button"
+          className="tile-cover"
+          data-testid="show-large"
+          aria-label={t("call.showLarge", { name })}
+          onClick={() => {
+            onPin({ kind: "screen", identity });
+          }}
+        >
+          <Maximize2 size={16} aria-hidden />
+        </button>
+      )}
+      {pinned && <UnpinScreen name={name} onPin={onPin} />}
     </article>
+  );
+}
+
+function UnpinScreen({ name, onPin }: { name: string; onPin: (item: null) => void }) {
+  const { t } = useTranslation();
+  return (
+    <button
+      type="button"
+      className="icon-button tile-pin"
+      aria-label={t("call.unpinScreen", { name })}
+      aria-pressed
+      onClick={() => {
+        onPin(null);
+      }}
+    >
+      <PinOff size={16} aria-hidden />
+    </button>
   );
 }

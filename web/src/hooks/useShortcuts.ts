@@ -1,9 +1,10 @@
 import { useEffect } from "react";
 import { type Shortcut, shortcutOf } from "../lib/shortcuts";
 
-/** Runs the action of a single-key shortcut, unless somebody types or a dialog is open. */
-export function useShortcuts(actions: Record<Shortcut, () => void>): void {
+/** Runs the action of a single-key shortcut, unless they are off, somebody types or a dialog is open. */
+export function useShortcuts(on: boolean, actions: Record<Shortcut, () => void>): void {
   useEffect(() => {
+    if (!on) return;
     const onKey = (event: KeyboardEvent) => {
       const target = event.target;
       const typing =

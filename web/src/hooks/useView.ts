@@ -6,6 +6,8 @@ import type { Visit } from "../lib/visit";
 export interface View {
   panel: PanelName | null;
   layout: Layout;
+  /** Whether single keys are shortcuts. */
+  shortcuts: boolean;
   /** Chat messages that have arrived and were not seen. */
   unread: number;
   toggleChat: () => void;
@@ -14,10 +16,16 @@ export interface View {
   toggleLayout: () => void;
 }
 
-/** What is open and how the pictures are laid out. `received` counts the chat messages that have arrived. */
-export function useView(visit: Visit, received: number): View {
-  const { panel, layout } = useSyncExternalStore(visit.subscribe, visit.snapshot);
+/**
+ * What is open and how the pictures are laid out. `received` counts the chat messages that have arrived. While somebody
+ * shares a screen (`watching`) it is large; the grid can be chosen for as long, and what is remembered stays.
+ */
+export function useView(visit: Visit, received: number, watching: boolean): View {
+  const { panel, shortcuts, layout: remembered } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [seen, setSeen] = useState(0);
+  const [share, setShare] = useState<{ watching: boolean; layout: Layout }>({ watching, layout: "speaker" });
+  if (share.watching !== watching) setShare({ watching, layout: "speaker" });
+  const layout = watching ? share.layout : remembered;
 
   // Messages that arrive while the chat is open are seen at once.
   if (panel === "chat" && seen !== received) setSeen(received);
@@ -29,11 +37,14 @@ export function useView(visit: Visit, received: number): View {
     visit.note({ panel: null });
   }, [visit]);
   const toggleLayout = () => {
-    visit.choose({ layout: layout === "grid" ? "speaker" : "grid" });
+    const next = layout === "grid" ? "speaker" : "grid";
+    if (watching) setShare({ watching, layout: next });
+    else visit.choose({ layout: next });
   };
   return {
     panel,
     layout,
+    shortcuts,
     unread: received - seen,
     toggleChat: toggle("chat"),
     togglePeople: toggle("people"),

@@ -87,13 +87,24 @@ export async function fetchRoom(room: string): Promise<RoomSummary | null> {
   }
 }
 
+const tokenKey = (room: string) => `ting.token.${room}`;
+
+/** The tab's last token for the room. */
+export function keptToken(room: string): string | null {
+  return readText("session", tokenKey(room));
+}
+
+/** With null the tab forgets who it was: the next token is for somebody new. */
+export function keepToken(room: string, token: string | null): void {
+  writeText("session", tokenKey(room), token);
+}
+
 /**
  * A token to enter `room` as `name`. The tab's last token for the room goes along, so that a reload replaces
  * the old participant instead of adding a second one.
  */
 export async function fetchToken(room: string, name: string): Promise<Admission> {
-  const key = `ting.token.${room}`;
-  const previous = readText("session", key);
+  const previous = keptToken(room);
   const body = await request(`/api/v1/rooms/${encodeURIComponent(room)}/tokens`, {
     method: "POST",
     headers: {
@@ -104,7 +115,7 @@ export async function fetchToken(room: string, name: string): Promise<Admission>
   });
   const admission = { token: text(body.token), url: text(body.url), identity: text(body.identity) };
   if (admission.token === "") throw new ApiError("unknown", "the server's answer holds no token");
-  writeText("session", key, admission.token);
+  keepToken(room, admission.token);
   return admission;
 }
 

@@ -12,6 +12,8 @@ export interface Prefs {
   micId: string;
   speakerId: string;
   layout: Layout;
+  /** Whether single keys are shortcuts in the call. */
+  shortcuts: boolean;
 }
 
 const KEY = "ting.prefs";
@@ -26,6 +28,7 @@ export const DEFAULT_PREFS: Prefs = {
   micId: "",
   speakerId: "",
   layout: "grid",
+  shortcuts: true,
 };
 
 export function parsePrefs(value: unknown): Prefs {
@@ -39,6 +42,7 @@ export function parsePrefs(value: unknown): Prefs {
     micId: text("micId"),
     speakerId: text("speakerId"),
     layout: raw.layout === "speaker" ? "speaker" : "grid",
+    shortcuts: raw.shortcuts !== false,
   };
 }
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isRoomName, newRoomName, parseRoomInput, roomFromPath, roomPath } from "./rooms";
+import { isRoomName, newRoomName, parseRoomInput, roomFromPath, roomNameProblem, roomPath, suggestRoomName } from "./rooms";
 
 const ORIGIN = "https://ting.example";
 
@@ -63,5 +63,21 @@ describe("paths", () => {
 
   it.each(["/", "/r/", "/r/a/b", "/x/abc", "/r/%"])("%s is no room", (path) => {
     expect(roomFromPath(path)).toBeNull();
+  });
+});
+
+describe("a room name that is not allowed", () => {
+  it.each([
+    ["den", null, "den"],
+    ["my room!", "characters", "my-room"],
+    ["_den", "start", "den"],
+    ["a".repeat(65), "long", "a".repeat(64)],
+    ["会议 室", "characters", "会议-室"],
+    ["<b>", "characters", "b"],
+    ["???", "characters", null],
+    ["...", "start", null],
+  ])("%s: %s, better %s", (name, problem, better) => {
+    expect(roomNameProblem(name)).toBe(problem);
+    expect(suggestRoomName(name)).toBe(better);
   });
 });

@@ -4,6 +4,7 @@
 const ALPHABET = "abcdefghjkmnpqrstuvwxyz23456789";
 const GROUPS = 3;
 const GROUP_LENGTH = 4;
+const MAX_LENGTH = 64;
 const ROOM_NAME = /^[\p{L}\p{N}][\p{L}\p{N}._-]{0,63}$/u;
 
 /** Twelve random characters in three groups: 59 bits. */
@@ -29,6 +30,24 @@ export function newRoomName(fill: (bytes: Uint8Array<ArrayBuffer>) => void = (b)
 
 export function isRoomName(name: string): boolean {
   return ROOM_NAME.test(name);
+}
+
+/** What the rules for room names have against this one; null when it is fine. */
+export function roomNameProblem(name: string): "characters" | "start" | "long" | null {
+  if (isRoomName(name)) return null;
+  if (/[^\p{L}\p{N}._-]/u.test(name)) return "characters";
+  return /^[\p{L}\p{N}]/u.test(name) ? "long" : "start";
+}
+
+/** The nearest name that the rules allow, or null when nothing of it can stay. */
+export function suggestRoomName(name: string): string | null {
+  const better = name
+    .normalize("NFC")
+    .trim()
+    .replace(/[^\p{L}\p{N}._-]+/gu, "-")
+    .replace(/^[._-]+|[._-]+$/gu, "");
+  const short = Array.from(better).slice(0, MAX_LENGTH).join("");
+  return isRoomName(short) ? short : null;
 }
 
 export type RoomInput = { ok: true; room: string } | { ok: false; problem: "empty" | "invalid" | "foreign" };

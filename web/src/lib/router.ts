@@ -1,4 +1,4 @@
-/** The app's two pages, by path: `/` and `/r/{room}`. */
+/** The app's pages, by path: `/` and `/r/{room}`; everything else leads nowhere. */
 
 import { useMemo, useSyncExternalStore } from "react";
 import { roomFromPath } from "./rooms";

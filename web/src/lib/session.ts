@@ -24,6 +24,8 @@ export interface InCall {
   pending: ReadonlySet<Track.Source>;
   /** Why there is no connection now, while the session tries to come back by itself. */
   away: AwayReason | null;
+  /** Whether others are not heard here, because another tab of this browser is in the call too. */
+  silent: boolean;
 }
 
 export type Phase = { kind: "lobby" } | InCall | { kind: "ended"; reason: EndReason | null };
@@ -42,6 +44,7 @@ export const OUTSIDE = { createRoom, connectRoom, publishChoices, isServerReady 
 export class Session {
   state: SessionState = { phase: { kind: "lobby" }, joining: false, problem: null };
   private readonly listeners = new Set<() => void>();
+  private silent = false;
   /** The room that is entered or was entered last; a change of it makes everything of the one before late. */
   private active: Room | null = null;
   private wake: () => void = () => undefined;
@@ -60,8 +63,9 @@ export class Session {
   readonly snapshot = (): SessionState => this.state;
 
   /** Into the call with the tracks that `take` hands over, or with devices opened anew. */
-  async join(take: () => LocalTrack[] = () => []): Promise<void> {
+  async join(take: () => LocalTrack[] = () => [], { silent = false } = {}): Promise<void> {
     if (this.active !== null) return;
+    this.silent = silent;
     const room = this.outside.createRoom(this.visit.state);
     this.active = room;
     this.update({ joining: true, problem: null });
@@ -76,12 +80,26 @@ export class Session {
     await this.adopt(room, take);
   }
 
-  leave(): void {
+  readonly leave = (): void => {
     const room = this.active;
     if (room === null) return;
     this.end(null);
     void room.disconnect();
+  };
+
+  /** Another tab of this browser goes on with the call. */
+  handOver(): void {
+    const room = this.active;
+    if (room === null) return;
+    this.end("duplicate");
+    void room.disconnect();
   }
+
+  /** From now on the others are heard here too. */
+  readonly hear = (): void => {
+    this.silent = false;
+    if (this.state.phase.kind === "call") this.updateCall(this.state.phase.room, () => ({ silent: false }));
+  };
 
   /** When the page goes: as `leave`, and nobody looks any more. */
   dispose(): void {
@@ -110,7 +128,8 @@ export class Session {
     });
     this.noteMutes(room);
     rememberRoom(this.roomName);
-    this.update({ joining: false, phase: { kind: "call", room, problems: [], pending: DEVICES, away: null } });
+    const { silent } = this;
+    this.update({ joining: false, phase: { kind: "call", room, problems: [], pending: DEVICES, away: null, silent } });
     // The choices of now: devices may have been switched off while the connection was being made.
     await this.outside.publishChoices(room, this.visit.snapshot, take(), {
       onProblem: (source, error) => {

@@ -1,13 +1,33 @@
 import { describe, expect, it } from "vitest";
 import { keyOf, shortcutOf } from "./shortcuts";
 
-const press = { key: "m", altKey: false, ctrlKey: false, metaKey: false, repeat: false, isComposing: false };
+const press = { key: "m", code: "KeyM", altKey: false, ctrlKey: false, metaKey: false, repeat: false, isComposing: false };
 
 describe("shortcutOf", () => {
   it("knows its keys in both cases", () => {
     expect(shortcutOf(press, false)).toBe("mic");
     expect(shortcutOf({ ...press, key: "V" }, false)).toBe("camera");
     expect(shortcutOf({ ...press, key: "x" }, false)).toBeNull();
+  });
+
+  it.each([
+    ["Cyrillic", "ь", "KeyM", "mic"],
+    ["Greek", "μ", "KeyM", "mic"],
+    ["Greek, shifted", "Λ", "KeyL", "layout"],
+    ["Hebrew", "צ", "KeyM", "mic"],
+    ["Arabic", "ر", "KeyV", "camera"],
+    ["Hindi, a vowel sign", "े", "KeyS", "screen"],
+    ["Korean", "ㅊ", "KeyC", "chat"],
+    ["an input method", "Process", "KeyP", "people"],
+    ["AZERTY's M", "m", "Semicolon", "mic"],
+    ["AZERTY's comma in the place of M", ",", "KeyM", null],
+    ["Dvorak's L in the place of P", "l", "KeyP", "layout"],
+    ["Dvorak's P in the place of R", "p", "KeyR", "people"],
+    ["German Ö in the place of the semicolon", "ö", "Semicolon", null],
+    ["a Cyrillic letter in the place of a bracket", "х", "BracketLeft", null],
+    ["a key without a letter", "Escape", "Escape", null],
+  ])("%s", (_layout, key, code, shortcut) => {
+    expect(shortcutOf({ ...press, key, code }, false)).toBe(shortcut);
   });
 
   it("keeps quiet while typing, composing, repeating or with a modifier", () => {

@@ -25,7 +25,7 @@ describe("Visit", () => {
     visit.note({ panel: "chat", draft: "half a sent" });
     expect(new Visit("den").state).toEqual({
       name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", layout: "speaker",
-      panel: "chat", draft: "half a sent",
+      shortcuts: true, panel: "chat", draft: "half a sent",
     });
   });
 
@@ -41,6 +41,12 @@ describe("Visit", () => {
     visit.note({ micOn: false });
     expect(new Visit("den").state.micOn).toBe(false);
     expect(loadPrefs().micOn).toBe(true);
+  });
+
+  it("has single-key shortcuts on until they are switched off, in every room", () => {
+    expect(new Visit("den").state.shortcuts).toBe(true);
+    new Visit("den").choose({ shortcuts: false });
+    expect([new Visit("den").state.shortcuts, new Visit("hall").state.shortcuts]).toEqual([false, false]);
   });
 
   it("tells of each change", () => {

@@ -7,6 +7,7 @@ import { readJson, writeJson } from "./storage";
 
 export interface VisitState extends JoinChoices {
   layout: Layout;
+  shortcuts: boolean;
   panel: PanelName | null;
   /** The chat message that was not sent yet. */
   draft: string;
@@ -30,6 +31,8 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     micId: text("micId"),
     speakerId: text("speakerId"),
     layout: raw.layout === "grid" || raw.layout === "speaker" ? raw.layout : prefs.layout,
+    // A setting of the browser, not of the stay: always the newest.
+    shortcuts: prefs.shortcuts,
     panel: PANELS.find((panel) => panel === raw.panel) ?? null,
     draft: typeof raw.draft === "string" ? raw.draft : "",
   };

@@ -2,6 +2,7 @@ import { ArrowLeft, LoaderCircle, Mic, MicOff, TriangleAlert, Users, Video, Vide
 import { type SubmitEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
+import { ElsewhereNote } from "../components/ElsewhereNote";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
 import { LevelMeter } from "../components/LevelMeter";
@@ -18,16 +19,18 @@ interface Props {
   config: ServerConfig;
   roomName: string;
   visit: Visit;
+  /** Whether this browser is in the room with another tab. */
+  elsewhere: boolean;
   joining: boolean;
   problem: JoinProblem | null;
   onJoin: (preview: Preview) => void;
+  onJoinSilent: () => void;
 }
 
 /** The device check: how one looks and sounds, before anybody else does. */
-export function Lobby({ config, roomName, visit, joining, problem, onJoin }: Props) {
-  const { t } = useTranslation();
+export function Lobby(props: Props) {
+  const { config, visit } = props;
   const chosen = useSyncExternalStore(visit.subscribe, visit.snapshot);
-  const [nameMissing, setNameMissing] = useState(false);
   const [preview] = useState(() => new Preview(visit.state));
   const media = useSyncExternalStore(preview.subscribe, preview.snapshot);
 
@@ -42,17 +45,6 @@ export function Lobby({ config, roomName, visit, joining, problem, onJoin }: Pro
     visit.choose(part);
   };
 
-  const submit = (event: SubmitEvent) => {
-    event.preventDefault();
-    const name = chosen.name.trim();
-    setNameMissing(name === "");
-    if (name === "") return;
-    visit.choose({ name });
-    // A device that did not open is off, which is no choice for the next visit.
-    visit.note({ cameraOn: media.cameraOn, micOn: media.micOn });
-    onJoin(preview);
-  };
-
   return (
     <div className="page lobby">
       <header className="top-bar">
@@ -64,43 +56,90 @@ export function Lobby({ config, roomName, visit, joining, problem, onJoin }: Pro
           <PreviewBox media={media} preview={preview} name={chosen.name} onToggle={change} />
           <DeviceProblems media={media} />
         </section>
-        <form className="card lobby-form" onSubmit={submit} noValidate>
-          <div>
-            <h1>{t("lobby.title")}</h1>
-            <RoomLine roomName={roomName} />
-          </div>
-          <NameField
-            value={chosen.name}
-            missing={nameMissing}
-            onChange={(name) => {
-              change({ name });
-              setNameMissing(false);
-            }}
-          />
-          <Devices media={media} preview={preview} prefs={chosen} onChange={change} />
-          {problem !== null && (
-            <p className="problem boxed" role="alert" data-testid="join-problem">
-              <TriangleAlert size={18} aria-hidden />
-              {t(`joinProblem.${problem}`)}
-            </p>
-          )}
-          <button type="submit" className="button primary large wide" data-testid="join-call" disabled={joining}>
-            {joining && <LoaderCircle size={18} className="spin" aria-hidden />}
-            {joinLabel(joining, media, t)}
-          </button>
-          <button
-            type="button"
-            className="button quiet wide"
-            onClick={() => {
-              navigate("/");
-            }}
-          >
-            <ArrowLeft size={16} aria-hidden />
-            {t("lobby.back")}
-          </button>
-        </form>
+        <LobbyForm {...props} chosen={chosen} media={media} preview={preview} onChange={change} />
       </main>
     </div>
+  );
+}
+
+interface LobbyFormProps extends Props {
+  chosen: VisitState;
+  media: PreviewState;
+  preview: Preview;
+  onChange: (part: Partial<VisitState>) => void;
+}
+
+function LobbyForm({ chosen, media, preview, onChange, ...props }: LobbyFormProps) {
+  const { roomName, visit, elsewhere, joining, problem, onJoin, onJoinSilent } = props;
+  const { t } = useTranslation();
+  const [nameMissing, setNameMissing] = useState(false);
+
+  const join = (enter: (preview: Preview) => void) => {
+    const name = chosen.name.trim();
+    setNameMissing(name === "");
+    if (name === "") return;
+    visit.choose({ name });
+    // A device that did not open is off, which is no choice for the next visit.
+    visit.note({ cameraOn: media.cameraOn, micOn: media.micOn });
+    enter(preview);
+  };
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    join(onJoin);
+  };
+  const joinSilent = () => {
+    join(onJoinSilent);
+  };
+
+  return (
+    <form className="card lobby-form" onSubmit={submit} noValidate>
+      <div>
+        <h1>{t("lobby.title")}</h1>
+        <RoomLine roomName={roomName} />
+      </div>
+      <NameField
+        value={chosen.name}
+        missing={nameMissing}
+        onChange={(name) => {
+          onChange({ name });
+          setNameMissing(false);
+        }}
+      />
+      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} />
+      {problem !== null && <JoinProblemBox problem={problem} />}
+      {elsewhere && <ElsewhereNote disabled={joining} onJoinSilent={joinSilent} />}
+      <button type="submit" className="button primary large wide" data-testid="join-call" disabled={joining}>
+        {joining && <LoaderCircle size={18} className="spin" aria-hidden />}
+        {joinLabel(joining, elsewhere, media, t)}
+      </button>
+      <BackButton />
+    </form>
+  );
+}
+
+function JoinProblemBox({ problem }: { problem: JoinProblem }) {
+  const { t } = useTranslation();
+  return (
+    <p className="problem boxed" role="alert" data-testid="join-problem">
+      <TriangleAlert size={18} aria-hidden />
+      {t(`joinProblem.${problem}`)}
+    </p>
+  );
+}
+
+function BackButton() {
+  const { t } = useTranslation();
+  return (
+    <button
+      type="button"
+      className="button quiet wide"
+      onClick={() => {
+        navigate("/");
+      }}
+    >
+      <ArrowLeft size={16} aria-hidden />
+      {t("lobby.back")}
+    </button>
   );
 }
 
@@ -131,8 +170,11 @@ function NameField({ value, missing, onChange }: { value: string; missing: boole
   );
 }
 
-function joinLabel(joining: boolean, media: PreviewState, t: ReturnType<typeof useTranslation>["t"]): string {
+type Translate = ReturnType<typeof useTranslation>["t"];
+
+function joinLabel(joining: boolean, elsewhere: boolean, media: PreviewState, t: Translate): string {
   if (joining) return t("lobby.joining");
+  if (elsewhere) return t("elsewhere.move");
   return media.cameraProblem !== null && media.micProblem !== null ? t("lobby.joinWithout") : t("lobby.join");
 }
 

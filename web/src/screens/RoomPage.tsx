@@ -1,14 +1,16 @@
 import { RoomContext } from "@livekit/components-react";
 import { setLogLevel } from "livekit-client";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
 import { CallScreen } from "../call/CallScreen";
 import { useSession } from "../hooks/useSession";
-import type { ServerConfig } from "../lib/api";
+import { useTabs } from "../hooks/useTabs";
+import { keepToken, type ServerConfig } from "../lib/api";
+import type { Preview } from "../lib/preview";
 import { isRoomName } from "../lib/rooms";
 import { Visit } from "../lib/visit";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
+import { BadRoomName } from "./NotFound";
 
 setLogLevel("warn");
 
@@ -17,25 +19,32 @@ interface Props {
   config: ServerConfig;
 }
 
-/** One visit to a room: device check, call, and what comes after it. */
 export function RoomPage({ roomName, config }: Props) {
+  if (!isRoomName(roomName)) return <BadRoomName appName={config.name} roomName={roomName} />;
+  return <RoomVisit roomName={roomName} config={config} />;
+}
+
+/** One visit to a room: device check, call, and what comes after it. */
+function RoomVisit({ roomName, config }: Props) {
   const [visit] = useState(() => new Visit(roomName));
   const { session, phase, joining, problem } = useSession(roomName, visit);
-  const { t } = useTranslation();
+  const tabs = useTabs(roomName, visit, session, phase.kind === "call");
+
+  const join = async (preview?: Preview) => {
+    if (tabs.elsewhere) await tabs.takeOver();
+    await session.join(preview && (() => preview.take()));
+  };
+  const joinSilent = async () => {
+    // Somebody new: with the other tab's token, this one would take its place.
+    keepToken(roomName, null);
+    visit.note({ micOn: false });
+    await session.join(undefined, { silent: true });
+  };
 
   if (phase.kind === "call") {
     return (
       <RoomContext.Provider value={phase.room}>
-        <CallScreen
-          call={phase}
-          visit={visit}
-          roomName={roomName}
-          appName={config.name}
-          onTryNow={session.tryNow}
-          onLeave={() => {
-            session.leave();
-          }}
-        />
+        <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} />
       </RoomContext.Provider>
     );
   }
@@ -47,21 +56,8 @@ export function RoomPage({ roomName, config }: Props) {
         reason={phase.reason}
         rejoining={joining}
         problem={problem}
-        onRejoin={() => void session.join()}
+        onRejoin={() => void join()}
       />
-    );
-  }
-  if (!isRoomName(roomName)) {
-    return (
-      <main className="end-page">
-        <div className="card end-card" role="alert">
-          <h1>{t("lobby.invalidRoom")}</h1>
-          <p>{t("landing.problem.invalid")}</p>
-          <a className="button primary" href="/">
-            {t("left.home")}
-          </a>
-        </div>
-      </main>
     );
   }
   return (
@@ -69,9 +65,11 @@ export function RoomPage({ roomName, config }: Props) {
       config={config}
       roomName={roomName}
       visit={visit}
+      elsewhere={tabs.elsewhere}
       joining={joining}
       problem={problem}
-      onJoin={(preview) => void session.join(() => preview.take())}
+      onJoin={(preview) => void join(preview)}
+      onJoinSilent={() => void joinSilent()}
     />
   );
 }

@@ -1,0 +1,73 @@
+import { describe, expect, it } from "vitest";
+import { arrange, type Cast, orderStrip } from "./stage";
+
+const screen = (identity: string) => ({ kind: "screen" as const, identity });
+const person = (identity: string) => ({ kind: "person" as const, identity });
+const cast = (change: Partial<Cast>): Cast => ({
+  screens: [],
+  people: ["me", "ada", "bob"],
+  pinned: null,
+  layout: "grid",
+  speaker: "ada",
+  ...change,
+});
+
+describe("arrange", () => {
+  it("has all alike in the grid, screens first", () => {
+    expect(arrange(cast({ screens: ["ada"] }))).toEqual({
+      main: null,
+      rest: [screen("ada"), person("me"), person("ada"), person("bob")],
+    });
+  });
+
+  it("has the speaker large when nobody shares", () => {
+    expect(arrange(cast({ layout: "speaker" })).main).toEqual(person("ada"));
+    expect(arrange(cast({ layout: "speaker", speaker: null })).main).toBeNull();
+  });
+
+  it("has the first screen large and the others first in the strip", () => {
+    const scene = arrange(cast({ layout: "speaker", screens: ["bob", "ada"] }));
+    expect(scene.main).toEqual(screen("bob"));
+    expect(scene.rest.slice(0, 2)).toEqual([screen("ada"), person("me")]);
+  });
+
+  it.each(["grid", "speaker"] as const)("never loses anything, whatever is pinned (%s)", (layout) => {
+    const everything = [screen("ada"), screen("bob"), person("me"), person("ada"), person("bob")];
+    for (const pinned of [null, ...everything, person("gone")]) {
+      const { main, rest } = arrange(cast({ layout, screens: ["ada", "bob"], pinned }));
+      const shown = main === null ? rest : [main, ...rest];
+      expect(shown).toHaveLength(everything.length);
+      expect(shown).toEqual(expect.arrayContaining(everything));
+      if (pinned !== null && pinned.identity !== "gone") expect(main).toEqual(pinned);
+    }
+  });
+});
+
+describe("orderStrip", () => {
+  const own = new Set(["me"]);
+  const all = ["me", "a", "b", "c", "d"];
+  const speak = (previous: readonly string[], ...who: string[]) => orderStrip(previous, all, new Set(who), own);
+
+  it("begins as people came, oneself first", () => {
+    expect(orderStrip([], ["a", "me", "b"], new Set(), own)).toEqual(["me", "a", "b"]);
+  });
+
+  it("brings who speaks to the front", () => {
+    expect(speak(all, "d")).toEqual(["me", "d", "a", "b", "c"]);
+  });
+
+  it("leaves two who talk with each other where they are", () => {
+    expect(speak(all, "a")).toEqual(all);
+    expect(speak(all, "b")).toEqual(all);
+    expect(speak(all, "a", "b", "c")).toEqual(all);
+  });
+
+  it("comes to rest, however many speak", () => {
+    const once = speak(all, "b", "c", "d");
+    expect(speak(once, "b", "c", "d")).toEqual(once);
+  });
+
+  it("forgets who left and appends who came", () => {
+    expect(orderStrip(["me", "d", "a"], ["me", "a", "e"], new Set(), own)).toEqual(["me", "a", "e"]);
+  });
+});
