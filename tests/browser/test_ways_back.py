@@ -124,6 +124,9 @@ async def test_devices_chosen_in_the_call_are_used_after_a_rejoin(server: Server
         tab = await (await Tab.open(browser, server.url)).join(room, "Ada")
         await tab.expect_moving("Ada")
         await tab.get("open-settings").click()
+        # The same means as at the door: the microphone's level, and a sound to try the speaker with.
+        await expect(tab.get("settings").get_by_test_id("level-meter")).not_to_have_attribute("data-level", "0.000")
+        await expect(tab.get("settings").locator(".test-sound")).to_be_visible()
         selects = tab.get("settings").locator("select")
         for index in (0, 1):
             values = await selects.nth(index).locator("option").evaluate_all("all => all.map(one => one.value)")

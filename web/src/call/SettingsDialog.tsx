@@ -4,7 +4,10 @@ import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
+import { LevelMeter } from "../components/LevelMeter";
+import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
+import { usePerson } from "../hooks/usePerson";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
 import { keyOf, type Shortcut } from "../lib/shortcuts";
 import type { Visit } from "../lib/visit";
@@ -103,9 +106,17 @@ function Shortcuts({ visit }: { visit: Visit }) {
   );
 }
 
+/** One's own microphone as the browser has it now; null while it is off from the start. */
+function useMicTrack(room: Room): MediaStreamTrack | null {
+  usePerson(room.localParticipant);
+  const publication = room.localParticipant.getTrackPublication(Track.Source.Microphone);
+  return publication?.track?.mediaStreamTrack ?? null;
+}
+
 function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | "onProblem">) {
   const { t } = useTranslation();
   const devices = useDevices(room);
+  const mic = useMicTrack(room);
   const [chosen, setChosen] = useState(() => ({
     videoinput: room.getActiveDevice("videoinput") ?? "",
     audioinput: room.getActiveDevice("audioinput") ?? "",
@@ -131,22 +142,28 @@ function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | 
         value={chosen.videoinput}
         onChange={(deviceId) => void choose("videoinput", deviceId)}
       />
-      <DeviceSelect
-        label={t("lobby.mic")}
-        icon={Mic}
-        devices={devices.audioinput}
-        value={chosen.audioinput}
-        onChange={(deviceId) => void choose("audioinput", deviceId)}
-      />
-      {canChooseSpeaker() && (
+      <div>
         <DeviceSelect
-          label={t("lobby.speaker")}
-          icon={Volume2}
-          devices={devices.audiooutput}
-          value={chosen.audiooutput}
-          onChange={(deviceId) => void choose("audiooutput", deviceId)}
+          label={t("lobby.mic")}
+          icon={Mic}
+          devices={devices.audioinput}
+          value={chosen.audioinput}
+          onChange={(deviceId) => void choose("audioinput", deviceId)}
         />
-      )}
+        <LevelMeter track={mic} />
+      </div>
+      <div className="speaker-row">
+        {canChooseSpeaker() && (
+          <DeviceSelect
+            label={t("lobby.speaker")}
+            icon={Volume2}
+            devices={devices.audiooutput}
+            value={chosen.audiooutput}
+            onChange={(deviceId) => void choose("audiooutput", deviceId)}
+          />
+        )}
+        <TestSound speakerId={chosen.audiooutput} />
+      </div>
     </div>
   );
 }
