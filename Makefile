@@ -7,9 +7,9 @@ SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 
 PY := .venv/bin/python
-# The newest Python on this machine that runs; only used to make .venv.
-FIND_PYTHON := for v in {20..11}; do p=python3.$$v; $$p -c 'import sys' 2>/dev/null && break; p=; done; \
-	p=$${p:-python3}; $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+# .venv's Python where there is one that runs; else the newest on this machine, to make it.
+FIND_PYTHON := p=$(PY); $$p -c 'import sys' 2>/dev/null || { for v in {20..11}; do p=python3.$$v; $$p -c 'import sys' \
+	2>/dev/null && break; p=; done; }; p=$${p:-python3}; $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
 	|| { echo "Ting needs Python 3.11 or newer; none was found. On Debian: apt-get install python3 python3-venv" >&2; exit 1; }
 # Where `make run` listens: HOST and PORT for the web app and signaling, RTC_PORT for media over UDP;
 # media over TCP then uses the port below it. Unset, `ting` decides (127.0.0.1, 7880, 7882 and 7881).

@@ -47,14 +47,13 @@ def main(arguments: list[str]) -> None:
     command = arguments[0]
     development = command in ("lint", "test")
     steps = [
+        Step("Rust engine", build_engine),  # takes longest by far
         Step("Python packages", lambda step: install_packages(step, GROUPS[command])),
-        Step("Rust engine", build_engine),
         Step("web app", lambda step: build_app(step, development)),
     ]
     if command == "test":
         steps.append(Step("system packages", debian.provide))
     try:
-        ensure_venv()
         run_all(steps)
         install_engine()
     except SetupError as error:
@@ -64,11 +63,11 @@ def main(arguments: list[str]) -> None:
 # --- Python ---------------------------------------------------------------------------------------------------
 
 
-def ensure_venv() -> None:
+def ensure_venv(step: Step) -> None:
     if venv_version() >= OLDEST:
         return
-    uv = find_uv()
-    say(f"Making .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
+    uv = find_uv(step)
+    step.tell(f"making .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
     quiet = {"UV_PYTHON_DOWNLOADS": "never"}
     run([uv, "venv", "--quiet", "--clear", "--python", sys.executable, VENV], environment=quiet)
 
@@ -82,7 +81,7 @@ def venv_version() -> tuple[int, ...]:
     return tuple(int(part) for part in done.stdout.split()) if done.returncode == 0 else (0, 0)
 
 
-def find_uv() -> str:
+def find_uv(step: Step) -> str:
     """The system's where it is new enough, else one of our own, from its lock."""
     there = shutil.which("uv")
     if there is not None and uv_version(there) >= OLDEST_UV:
@@ -94,7 +93,7 @@ def find_uv() -> str:
     if importlib.util.find_spec("ensurepip") is None:
         # Debian splits it from the interpreter.
         debian.install((f"python{sys.version_info[0]}.{sys.version_info[1]}-venv",))
-    say("Getting uv, which installs Python packages")
+    step.tell("getting uv, which installs the others")
     run([sys.executable, "-m", "venv", "--clear", TOOLS])
     pip = [TOOLS / "bin" / "python", "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
     run([*pip, "--no-compile", "--require-hashes", "-r", lock])
@@ -111,12 +110,13 @@ def uv_version(uv: str) -> tuple[int, ...]:
 
 def install_packages(step: Step, groups: Sequence[str]) -> bool:
     """Add what the locks of the groups name, and this project in editable form."""
+    ensure_venv(step)
     locks = [LOCKS / f"{group}.txt" for group in groups]
     missing = [lock for lock in locks if not stamp_is(VENV / f".ting-{lock.stem}", packages_hash(lock))]
     if not missing:
         return False
     step.tell("installing " + ", ".join(lock.stem for lock in missing))
-    install = [find_uv(), "pip", "install", "--quiet", "--python", PYTHON]
+    install = [find_uv(step), "pip", "install", "--quiet", "--python", PYTHON]
     run([*install, "--require-hashes", *(word for lock in missing for word in ("-r", str(lock)))])
     run([*install, "--no-deps", "--no-build-isolation", "--editable", ROOT])
     for lock in missing:
@@ -168,7 +168,7 @@ def build_engine(step: Step) -> bool:
 
 
 def install_engine() -> None:
-    """Put what cargo made where Python finds it."""
+    """Put what cargo made where Python finds it, once both are there."""
     stamp, wanted = VENV / ".ting-engine", engine_hash()
     if stamp_is(stamp, wanted) or not stamp_is(BUILT, wanted):
         return
