@@ -1,11 +1,24 @@
 import { useConnectionState } from "@livekit/components-react";
 import { ConnectionState, type Room, RoomEvent } from "livekit-client";
-import { LoaderCircle, Volume2, VolumeX } from "lucide-react";
+import { LoaderCircle, MicOff, Volume2, VolumeX } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import type { MicHint } from "../lib/micHint";
+import { keyOf } from "../lib/shortcuts";
+
+interface Props {
+  room: Room;
+  silent: boolean;
+  micHint: MicHint;
+  /** Whether M switches the microphone. */
+  shortcuts: boolean;
+  onHear: () => void;
+  onUnmute: () => void;
+  onSettings: () => void;
+}
 
 /** What one should know of the call as a whole, above the pictures. */
-export function Banners({ room, silent, onHear }: { room: Room; silent: boolean; onHear: () => void }) {
+export function Banners({ room, silent, micHint, shortcuts, onHear, onUnmute, onSettings }: Props) {
   const { t } = useTranslation();
   const state = useConnectionState(room);
   const soundHeld = useSoundHeld(room);
@@ -22,6 +35,18 @@ export function Banners({ room, silent, onHear }: { room: Room; silent: boolean;
         <button type="button" className="banner" data-testid="hear-here" onClick={onHear}>
           <VolumeX size={18} aria-hidden />
           {t("elsewhere.silentNow")}
+        </button>
+      )}
+      {micHint === "talking" && (
+        <button type="button" className="banner" data-testid="hint-talking" onClick={onUnmute}>
+          <MicOff size={18} aria-hidden />
+          {shortcuts ? t("hint.talkingKey", { key: keyOf("mic") }) : t("hint.talking")}
+        </button>
+      )}
+      {micHint === "silent" && (
+        <button type="button" className="banner warn" data-testid="hint-silent" onClick={onSettings}>
+          <MicOff size={18} aria-hidden />
+          {t("hint.silent")}
         </button>
       )}
       {soundHeld && !silent && (

@@ -4,6 +4,7 @@ import { useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
+import { useMicHint } from "../hooks/useMicHint";
 import { useOwnMedia } from "../hooks/useOwnMedia";
 import { usePresent } from "../hooks/usePresent";
 import { useScreens } from "../hooks/useScreens";
@@ -52,7 +53,15 @@ export function CallScreen(props: Props) {
         onInvite={invite}
         onToggleLayout={view.toggleLayout}
       />
-      <Banners room={room} silent={call.silent} onHear={session.hear} />
+      <Banners
+        room={room}
+        silent={call.silent}
+        micHint={away === null ? screen.micHint : null}
+        shortcuts={view.shortcuts}
+        onHear={session.hear}
+        onUnmute={media.toggleMic}
+        onSettings={screen.openSettings}
+      />
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
           <Stage
@@ -97,6 +106,7 @@ function useScreen({ call, visit, roomName }: Props) {
     [show, t],
   );
   const media = useOwnMedia(room, visit, pending, tellProblem);
+  const micHint = useMicHint(room, media.micOn);
   const [shared, setShared] = useState(false);
   if (away === null && shared !== media.screenOn) setShared(media.screenOn);
   useComingsAndGoings(room, show);
@@ -122,5 +132,5 @@ function useScreen({ call, visit, roomName }: Props) {
   const closeSettings = () => {
     setSettingsOpen(false);
   };
-  return { view, media, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
+  return { view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
 }

@@ -7,7 +7,7 @@ import { LangSwitch } from "../components/LangSwitch";
 import { LevelMeter } from "../components/LevelMeter";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
-import { usePerson } from "../hooks/usePerson";
+import { useMicTrack } from "../hooks/useMicHint";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
 import { keyOf, type Shortcut } from "../lib/shortcuts";
 import type { Visit } from "../lib/visit";
@@ -104,13 +104,6 @@ function Shortcuts({ visit }: { visit: Visit }) {
       )}
     </section>
   );
-}
-
-/** One's own microphone as the browser has it now; null while it is off from the start. */
-function useMicTrack(room: Room): MediaStreamTrack | null {
-  usePerson(room.localParticipant);
-  const publication = room.localParticipant.getTrackPublication(Track.Source.Microphone);
-  return publication?.track?.mediaStreamTrack ?? null;
 }
 
 function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | "onProblem">) {

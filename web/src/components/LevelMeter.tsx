@@ -1,17 +1,8 @@
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { decibels, loudness } from "../lib/level";
 
-const FLOOR_DB = -60;
-const CEILING_DB = -10;
 const ARIA_INTERVAL_MS = 500;
-
-/** 0 for silence to 1 for loud speech, from samples between -1 and 1. */
-function loudness(samples: Float32Array): number {
-  let sum = 0;
-  for (const sample of samples) sum += sample * sample;
-  const db = 10 * Math.log10(sum / samples.length + 1e-12);
-  return Math.min(1, Math.max(0, (db - FLOOR_DB) / (CEILING_DB - FLOOR_DB)));
-}
 
 /** Watches a microphone track until the returned function is called. */
 function watchLevel(track: MediaStreamTrack, onLevel: (level: number) => void): () => void {
@@ -24,7 +15,7 @@ function watchLevel(track: MediaStreamTrack, onLevel: (level: number) => void): 
   let frame = 0;
   const tick = () => {
     analyser.getFloatTimeDomainData(samples);
-    const now = loudness(samples);
+    const now = loudness(decibels(samples));
     // Up at once, down slowly: the eye can follow.
     level = now > level ? now : level * 0.9 + now * 0.1;
     onLevel(level);
