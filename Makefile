@@ -5,6 +5,8 @@ BOOTSTRAP = $(FIND_PYTHON); $$p scripts/bootstrap.py
 .PHONY: help setup run test lint format bench bench-engine lock clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
+# Packages come without byte code: it is made, and kept, for what is really imported.
+unexport PYTHONDONTWRITEBYTECODE
 
 PY := .venv/bin/python
 # .venv's Python where there is one that runs; else the newest on this machine, to make it.
@@ -23,7 +25,7 @@ setup: ## what running needs: .venv, the Rust engine where cargo is, the web app
 	@$(BOOTSTRAP) run
 
 run: setup ## start a development server in the foreground; HOST, PORT and RTC_PORT change where it listens
-	@exec env -u PYTHONDONTWRITEBYTECODE .venv/bin/ting serve --dev $(SERVE_FLAGS)
+	@exec .venv/bin/ting serve --dev $(SERVE_FLAGS)
 
 test: ## lint, then the unit, integration, security, web and browser tests, and a summary
 	@$(BOOTSTRAP) test
