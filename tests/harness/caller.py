@@ -108,6 +108,11 @@ class Caller:
             track, rtc.TrackPublishOptions(source=rtc.TrackSource.SOURCE_MICROPHONE, **options)
         )
 
+    async def unpublish_newest(self, publication: rtc.LocalTrackPublication) -> None:
+        """Take back what was published last, and end its source: many of those would keep the event loop busy."""
+        await self.room.local_participant.unpublish_track(publication.sid)
+        await self._sources.pop().close()
+
     # --- receiving --------------------------------------------------------------------------------
 
     async def watch(self, identity: str, timeout: float = EVENT_TIMEOUT_S) -> PatternReader:

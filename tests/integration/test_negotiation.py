@@ -34,7 +34,7 @@ async def test_publishing_again_and_again_does_not_grow_the_sdp(server: ServerPr
             begin = len(bob.events)
             publication = await alice.publish_tone(500)
             await bob.wait_for("track_subscribed", after=begin)
-            await alice.room.local_participant.unpublish_track(publication.sid)
+            await alice.unpublish_newest(publication)
             await bob.wait_for("track_unsubscribed", after=begin)
         await alice.publish_pattern(2)
         await alice.publish_tone(700)
