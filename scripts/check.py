@@ -42,7 +42,7 @@ class Step:
     name: str
     command: list[str]
     folder: Path = ROOT
-    limit_s: int = 600
+    limit_s: int = 900
     suite: bool = False
     failed: bool = field(default=False, init=False)
     seconds: float = field(default=0.0, init=False)

@@ -56,7 +56,8 @@ async def test_red_goes_to_who_knows_it_and_opus_to_the_rest(
         await page.until(HEARS_TONE)
 
     def participant(identity: str) -> Any:
-        return embedded.sfu.find_participant(RoomName(room), Identity(identity))
+        session: Any = embedded.sfu.find_participant(RoomName(room), Identity(identity))
+        return session.participant
 
     (publication,) = participant("ada").publisher.publications
     # Of the first packet that came: what Chromium really sends.
