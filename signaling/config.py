@@ -29,7 +29,7 @@ from signaling.listener import ListenerSettings
 from signaling.livekit.settings import ServerApiSettings, SignalSettings
 from signaling.livekit.webhook_settings import WebhookSettings, check_webhooks
 from signaling.logs import LogSettings
-from signaling.rooms import RoomSettings, check_room_presets
+from signaling.rooms.calls import RoomSettings, check_room_presets
 from signaling.tokens import MAX_LEEWAY_S, TokenSettings, check_keys, collect_keys
 from signaling.turn import MAX_TURN_TTL_S, TurnSettings, check_stun, resolve_turn
 from signaling.whip.settings import WhipSettings

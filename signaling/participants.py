@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from sfu.api import ParticipantChanges, ParticipantInfo
 from sfu.errors import RequestError
 from signaling.grants import MAX_ATTRIBUTES
-from signaling.rooms import MAX_NAME_LENGTH, is_clean
+from signaling.rooms.calls import MAX_NAME_LENGTH, is_clean
 
 
 def check_changes(info: ParticipantInfo, changes: ParticipantChanges, max_bytes: int) -> None:

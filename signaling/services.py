@@ -33,7 +33,7 @@ from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
 from signaling.revocations import Revocations
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.tokens import TokenService
 from signaling.turn import has_tls
 from signaling.warm_up import WarmUp, warming_up

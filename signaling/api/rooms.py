@@ -14,7 +14,7 @@ from signaling.errors import ApiError
 from signaling.lifecycle import Lifecycle
 from signaling.limits import AddressLimiter
 from signaling.requests import bearer_token
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.version import VERSION
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import argparse
 
 from sfu.api import TrackSource
-from signaling import rooms
 from signaling.commands.options import add_key_options, read_settings, say
 from signaling.errors import ConfigError
 from signaling.grants import KINDS, Grants
+from signaling.rooms import calls as rooms
 from signaling.tokens import TokenService
 
 

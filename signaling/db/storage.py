@@ -43,14 +43,15 @@ class Storage:
         """Open the database, unless nobody has taken it and SQLite's file has nothing to tell yet. Whether it is open.
         Raises `DatabaseError`."""
         if self._database is not None or self._url or not opening_can_wait(self._path, self._timeout_s):
-            await self._open()
+            await self.open()
         return self._repository is not None
 
     async def close(self) -> None:
         if self._database is not None:
             await self._database.close()
 
-    async def _open(self) -> Repository:
+    async def open(self) -> Database:
+        """The database, opened by the first who needs it. Raises `DatabaseError`."""
         async with self._opening:
             if self._repository is None:
                 # The import takes a second, in which calls must go on.
@@ -59,15 +60,20 @@ class Storage:
 
                 await self.database.open()
                 self._repository = Repository(self.database)
-            return self._repository
+        return self.database
+
+    async def _revocations(self) -> Repository:
+        await self.open()
+        assert self._repository is not None
+        return self._repository
 
     # --- revocations: each opens the database first, and may raise `DatabaseError` ------------------------
 
     async def save_revocations(self, rows: Sequence[RevocationRow]) -> None:
-        await (await self._open()).save_revocations(rows)
+        await (await self._revocations()).save_revocations(rows)
 
     async def load_revocations(self, limit: int) -> list[RevocationRow]:
-        return await (await self._open()).load_revocations(limit)
+        return await (await self._revocations()).load_revocations(limit)
 
     async def delete_revocations(self, before_ms: int) -> None:
-        await (await self._open()).delete_revocations(before_ms)
+        await (await self._revocations()).delete_revocations(before_ms)

@@ -17,7 +17,7 @@ from signaling.livekit.join_request import JoinRequestError, Opening, own_state,
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
 from signaling.livekit.session import SignalConnection, SignalParts
 from signaling.requests import request_token
-from signaling.rooms import JoinOptions
+from signaling.rooms.calls import JoinOptions
 
 _MAX_PARAMETER_LENGTH = 64
 _PROTOCOL = re.compile(r"[0-9]{1,4}")

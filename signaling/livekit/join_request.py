@@ -20,7 +20,7 @@ from sfu.api import ClientDescription, RequestError
 from signaling.grants import Grants
 from signaling.livekit.settings import SignalSettings
 from signaling.participants import check_attributes, check_metadata
-from signaling.rooms import JoinOptions
+from signaling.rooms.calls import JoinOptions
 
 _BASE64URL = re.compile(r"[0-9A-Za-z_-]*={0,2}")
 _GZIP_WINDOW = 16 + zlib.MAX_WBITS

@@ -10,7 +10,7 @@ from collections.abc import Callable
 
 from sfu.api import ParticipantInfo
 from signaling.grants import Grants
-from signaling.rooms import permissions_of
+from signaling.rooms.calls import permissions_of
 from signaling.tokens import TokenService
 
 

@@ -18,7 +18,7 @@ from signaling.livekit import convert, convert_requests
 from signaling.livekit.rpc import RpcCalls, RpcError
 from signaling.livekit.twirp_errors import TwirpError, from_rpc_error
 from signaling.participants import check_changes, check_metadata
-from signaling.rooms import MAX_ROOM_NAME_LENGTH, RoomService, RoomSettings, is_clean
+from signaling.rooms.calls import MAX_ROOM_NAME_LENGTH, RoomService, RoomSettings, is_clean
 
 _NONCE_BYTES = 16
 _DENIED = "permissions denied"

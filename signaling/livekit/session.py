@@ -45,7 +45,7 @@ from signaling.livekit.simulate import Simulations
 from signaling.livekit.waiting_tracks import WaitingTracks
 from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.signal")

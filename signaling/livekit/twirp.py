@@ -32,7 +32,7 @@ from signaling.livekit.twirp_errors import STATUS, TwirpError, from_request_erro
 from signaling.livekit.undone import refuse_undone
 from signaling.metrics import Metrics
 from signaling.requests import bearer_token
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.twirp")

@@ -13,7 +13,7 @@ from signaling.devices import broken_codecs
 from signaling.livekit import convert
 from signaling.livekit.frames import Frames
 from signaling.livekit.settings import SignalSettings
-from signaling.rooms import JoinOptions
+from signaling.rooms.calls import JoinOptions
 
 SIF_TRAILER_BYTES = 16
 

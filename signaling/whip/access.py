@@ -11,7 +11,7 @@ from signaling.lifecycle import Lifecycle
 from signaling.limits import AddressLimiter
 from signaling.metrics import Metrics
 from signaling.requests import bearer_token
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.whip.http import Problem
 from signaling.whip.sessions import HttpSession, Protocol, SessionRegistry
 

@@ -11,7 +11,7 @@ from aiohttp import web
 
 from sfu.api import Kind, TrackSource
 from signaling.grants import KINDS
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.whip.access import Access
 from signaling.whip.http import ACCEPT_POST, ENDPOINT_METHODS, SDP, SDP_FRAGMENT, Bodies, Problem, answering, preflight
 from signaling.whip.resource import SessionResource, patch_ice

@@ -11,7 +11,7 @@ from aiohttp import hdrs, web
 
 from sfu.api import PlaybackWish, SdpError, TrackSource
 from sfu.ids import Identity
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.whip import events, layers
 from signaling.whip.access import Access
 from signaling.whip.http import ACCEPT_POST, ENDPOINT_METHODS, SDP, SDP_FRAGMENT, Bodies, Problem, answering, preflight

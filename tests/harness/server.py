@@ -27,7 +27,7 @@ from sfu.api import Sfu
 from sfu.factory import create_sfu
 from signaling.app import SERVICES, create_app, create_listener
 from signaling.config import Settings, load_settings
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, API_SECRET = "devkey", "secret"

@@ -19,7 +19,7 @@ from signaling.app import SERVICES, create_app, create_listener
 from signaling.config import Settings, load_settings
 from signaling.grants import Grants
 from signaling.listener import Listener
-from signaling.rooms import RoomService
+from signaling.rooms.calls import RoomService
 from signaling.services import Services
 from signaling.tokens import TokenService
 from tests.signaling.fake_sfu import FakeSfu

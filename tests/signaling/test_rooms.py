@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.errors import ApiError
-from signaling.rooms import MAX_GUEST_NAME_LENGTH, clean_guest_name, clean_room_name, is_clean
+from signaling.rooms.calls import MAX_GUEST_NAME_LENGTH, clean_guest_name, clean_room_name, is_clean
 from tests.signaling.harness import relaxed
 
 

@@ -1,16 +1,11 @@
-"""The tables. A change here needs a migration in `migrations/versions`; a test compares the two."""
+"""What calls leave behind: kicks, and webhook events on their way."""
 
 from __future__ import annotations
 
 from sqlalchemy import BigInteger, Identity, Index, Integer, LargeBinary, String
-from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+from sqlalchemy.orm import Mapped, mapped_column
 
-_RowId = BigInteger().with_variant(Integer, "sqlite")
-"""SQLite numbers rows by itself only where the key is an INTEGER."""
-
-
-class Base(DeclarativeBase):
-    pass
+from signaling.db.models.base import Base, RowId
 
 
 class Revocation(Base):
@@ -29,7 +24,7 @@ class Delivery(Base):
     __tablename__ = "webhook_deliveries"
     __table_args__ = (Index("ix_webhook_deliveries_created_at_ms", "created_at_ms"),)
 
-    delivery_id: Mapped[int] = mapped_column(_RowId, Identity(), primary_key=True)
+    delivery_id: Mapped[int] = mapped_column(RowId, Identity(), primary_key=True)
     url: Mapped[str] = mapped_column(String(2048))
     room: Mapped[str] = mapped_column(String(512))
     event: Mapped[bytes] = mapped_column(LargeBinary)

@@ -1,0 +1,1 @@
+"""Rooms: who may come in and with which rights; calls in them."""
