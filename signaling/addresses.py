@@ -62,3 +62,11 @@ def client_address(request: web.BaseRequest, trusted: Sequence[Network]) -> str:
         if not is_in(address, trusted):
             break
     return address
+
+
+def is_global(address: str) -> bool:
+    """Whether it is one of the Internet's, and not of a local network or of this machine."""
+    try:
+        return ipaddress.ip_address(address.partition("%")[0]).is_global
+    except ValueError:
+        return False

@@ -57,6 +57,7 @@ async def _start(app: web.Application) -> None:
     if await services.storage.start():
         await services.revocations.start()
     services.sfu.add_listener(services.metrics.handle)
+    services.sfu.add_listener(services.lasting.calls.handle)
     if services.webhooks is not None:
         await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)
@@ -69,6 +70,7 @@ async def _shut_down(app: web.Application) -> None:
     services = app[SERVICES]
     services.lifecycle.phase = Phase.DRAINING
     await services.warm_up.close()
+    services.lasting.live.shut_down()
     await services.sfu.close()
     await services.connections.shut_down(app[_SHUTDOWN_TIMEOUT_S])
 
@@ -79,5 +81,8 @@ async def _release(app: web.Application) -> None:
     await services.key_sets.close()
     if services.webhooks is not None:
         await services.webhooks.close()
+    await services.lasting.chat.close()
+    await services.lasting.calls.close()
+    await services.lasting.log.close()
     await services.revocations.close()
     await services.storage.close()

@@ -28,8 +28,10 @@ from signaling.jwks import KeySetSettings, check_issuers
 from signaling.listener import ListenerSettings
 from signaling.livekit.settings import ServerApiSettings, SignalSettings
 from signaling.livekit.webhook_settings import WebhookSettings, check_webhooks
+from signaling.log.settings import RoomLogSettings
 from signaling.logs import LogSettings
 from signaling.rooms.calls import RoomSettings, check_room_presets
+from signaling.rooms.settings import LastingRoomSettings
 from signaling.tokens import MAX_LEEWAY_S, TokenSettings, check_keys, collect_keys
 from signaling.turn import MAX_TURN_TTL_S, TurnSettings, check_stun, resolve_turn
 from signaling.whip.settings import WhipSettings
@@ -48,6 +50,8 @@ class Settings:
     tokens: TokenSettings = field(default_factory=TokenSettings)
     key_sets: KeySetSettings = field(default_factory=KeySetSettings)
     rooms: RoomSettings = field(default_factory=RoomSettings)
+    lasting_rooms: LastingRoomSettings = field(default_factory=LastingRoomSettings)
+    room_log: RoomLogSettings = field(default_factory=RoomLogSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     signal: SignalSettings = field(default_factory=SignalSettings)
     server_api: ServerApiSettings = field(default_factory=ServerApiSettings)

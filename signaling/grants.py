@@ -63,6 +63,12 @@ class Grants:
     comes in all the same."""
     room_preset: str = ""
     """`roomPreset`: a room configuration of the settings, for what `room_options` leaves open."""
+    door: bool = False
+    """Issued at this server's own door to a room that lasts: what its bearer may do is looked up, not read from it."""
+    device: str = ""
+    """The device of the account that it was issued to."""
+    from_seq: int = 0
+    """Of a guest: the newest entry of the room's log when it came."""
     issued_at: float = 0.0
     """Unix time in seconds of `iat`, else of `nbf`, else 0."""
     expires_at: float = 0.0
@@ -105,6 +111,9 @@ def read_grants(claims: Mapping[str, Any], *, issued_at: float, expires_at: floa
         room_wishes=_room_wishes(claims),
         room_preset=_text(claims, "roomPreset"),
         guest=_flag(claims, "guest", False),
+        door=_flag(claims, "door", False),
+        device=_text(claims, "device"),
+        from_seq=int(number(claims, "fromSeq") or 0),
         issued_at=issued_at,
         expires_at=expires_at,
     )
@@ -218,6 +227,9 @@ def _identity_claims(grants: Grants) -> dict[str, Any]:
         "attributes": dict(grants.attributes),
         "kind": kind if grants.kind else "",
         "guest": grants.guest,
+        "door": grants.door,
+        "device": grants.device,
+        "fromSeq": grants.from_seq,
         "roomConfig": _room_config(grants.room_options),
         "roomPreset": grants.room_preset,
     }

@@ -16,8 +16,12 @@ Clock = Callable[[], float]
 class AddressLimiter:
     """One bucket per client address; the one that was silent for longest is forgotten beyond `max_addresses`."""
 
-    def __init__(self, per_minute: float, max_addresses: int, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self, per_minute: float, max_addresses: int, clock: Clock = time.monotonic, *, burst: float = 0.0
+    ) -> None:
+        """`burst` is what may come at once; 0 means the first minute's worth."""
         self._per_minute = per_minute
+        self._burst = max(1.0, burst or per_minute)
         self._max_addresses = max_addresses
         self._clock = clock
         self._buckets: OrderedDict[str, TokenBucket] = OrderedDict()
@@ -27,7 +31,7 @@ class AddressLimiter:
         key = limit_key(address)
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = TokenBucket(self._per_minute / 60, max(1.0, self._per_minute))
+            bucket = self._buckets[key] = TokenBucket(self._per_minute / 60, self._burst)
             if len(self._buckets) > self._max_addresses:
                 self._buckets.popitem(last=False)
         self._buckets.move_to_end(key)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -11,9 +12,16 @@ from aiohttp.typedefs import Middleware
 
 from sfu.api import Sfu
 from signaling.addresses import ClientAddresses
+from signaling.api.authority import RequestAuthority
 from signaling.api.health import HealthEndpoint
+from signaling.api.lasting_rooms import LastingRoomsEndpoint
+from signaling.api.log import LogEndpoint
 from signaling.api.metrics import MetricsEndpoint
+from signaling.api.moderation import ModerationEndpoint
+from signaling.api.openapi import OpenApiEndpoint
 from signaling.api.rooms import RoomsEndpoint
+from signaling.api.sync import SyncEndpoint
+from signaling.api.typed import Api, Route
 from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
@@ -22,6 +30,7 @@ from signaling.gate import Gate
 from signaling.jwks import KeySets
 from signaling.lifecycle import Lifecycle
 from signaling.limits import AddressLimiter
+from signaling.livekit.chat import ChatBridge
 from signaling.livekit.endpoint import SignalEndpoint
 from signaling.livekit.frames import Frames
 from signaling.livekit.room_service import ServerApi
@@ -30,10 +39,21 @@ from signaling.livekit.session import SignalParts
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
+from signaling.log.chronicle import CallChronicle, LogChronicle
+from signaling.log.live import Live
+from signaling.log.log import Log
+from signaling.log.reading import LogReader
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
 from signaling.revocations import Revocations
 from signaling.rooms.calls import RoomService
+from signaling.rooms.door import Door
+from signaling.rooms.keys import pepper_of
+from signaling.rooms.knocks import Knocks
+from signaling.rooms.lasting import LastingRooms
+from signaling.rooms.moderation import Moderation
+from signaling.rooms.passwords import Passwords
+from signaling.rooms.records import Room
 from signaling.tokens import TokenService
 from signaling.turn import has_tls
 from signaling.warm_up import WarmUp, warming_up
@@ -74,6 +94,22 @@ class Services:
     """None when the settings name no receiver."""
     connections: Connections
     warm_up: WarmUp
+    lasting: LastingParts
+
+
+@dataclass(frozen=True, slots=True)
+class LastingParts:
+    """Rooms that last, and their logs."""
+
+    rooms: LastingRooms
+    door: Door
+    knocks: Knocks
+    moderation: Moderation
+    live: Live
+    log: Log
+    reader: LogReader
+    calls: CallChronicle
+    chat: ChatBridge
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
@@ -90,6 +126,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         key_sets=key_sets,
     )
     max_participants = settings.sfu.max_participants_per_room
+    rooms = RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants)
     return Services(
         sfu=sfu,
         metrics=metrics,
@@ -100,11 +137,56 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         revocations=revocations,
         key_sets=key_sets,
         tokens=tokens,
-        rooms=RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants),
+        rooms=rooms,
         webhooks=_create_webhooks(settings, storage, tokens, metrics),
         connections=Connections(),
         warm_up=WarmUp(sfu, revocations),
+        lasting=_create_lasting(settings, sfu, storage, rooms, metrics),
     )
+
+
+def _create_lasting(
+    settings: Settings, sfu: Sfu, storage: Storage, calls: RoomService, metrics: Metrics
+) -> LastingParts:
+    lasting, passwords, live = settings.lasting_rooms, Passwords(), Live()
+    knocks = Knocks(
+        max_per_room=lasting.max_knocks,
+        absence_s=lasting.knock_absence_s,
+        denial_s=lasting.denial_s,
+        clock=time.monotonic,
+    )
+    log = Log(storage, live, settings.room_log, metrics)
+    chronicle = LogChronicle(log)
+    pepper = pepper_of(settings.tokens.keys)
+    door = Door(storage, sfu, knocks, passwords, pepper=pepper)
+    rooms = LastingRooms(storage, passwords, chronicle, lasting)
+    rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
+    rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
+    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, lasting)
+    moderation.add_listener(live.end_member)
+    call_chronicle = CallChronicle(storage, log)
+    return LastingParts(
+        rooms=rooms,
+        door=door,
+        knocks=knocks,
+        moderation=moderation,
+        live=live,
+        log=log,
+        reader=LogReader(storage, storage, live, settings.room_log),
+        calls=call_chronicle,
+        chat=ChatBridge(
+            sfu,
+            log,
+            door,
+            key_of=call_chronicle.key_of,
+            name_of=call_chronicle.name_of,
+            max_bytes=settings.room_log.max_entry_bytes,
+        ),
+    )
+
+
+def _end_call(sfu: Sfu, room: Room) -> None:
+    sfu.end_room(room.name)
 
 
 def _create_revocations(settings: Settings, storage: Storage, metrics: Metrics) -> Revocations:
@@ -155,8 +237,8 @@ def create_endpoints(settings: Settings, services: Services) -> list[Endpoint]:
     ]
 
 
-def _limiter(settings: Settings, per_minute: float) -> AddressLimiter:
-    return AddressLimiter(per_minute, settings.addresses.max_tracked_addresses)
+def _limiter(settings: Settings, per_minute: float, burst: float = 0.0) -> AddressLimiter:
+    return AddressLimiter(per_minute, settings.addresses.max_tracked_addresses, burst=burst)
 
 
 def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> SignalEndpoint:
@@ -167,6 +249,8 @@ def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> Sig
         max_tracks=settings.sfu.max_pending_tracks,
         config=settings.sfu,
         rooms=services.rooms,
+        door=services.lasting.door,
+        chat=services.lasting.chat,
         tokens=services.tokens,
         connections=services.connections,
         metrics=services.metrics,
@@ -197,6 +281,8 @@ def _create_server_api(settings: Settings, services: Services, rpc: RpcCalls) ->
         services.rooms,
         services.metrics,
         server_api,
+        services.lasting.door,
+        services.lasting.calls,
     )
 
 
@@ -208,6 +294,7 @@ def _create_whip(settings: Settings, services: Services) -> list[Endpoint]:
         services.addresses,
         _limiter(settings, settings.whip.whip_requests_per_minute),
         services.rooms,
+        services.lasting.door,
         registry,
         services.metrics,
         grace_s=settings.tokens.max_token_ttl_s,
@@ -227,13 +314,64 @@ def _create_rest(settings: Settings, services: Services) -> list[Endpoint]:
     return [
         HealthEndpoint(services.lifecycle),
         MetricsEndpoint(services.metrics, services.sfu, services.addresses, settings.api.metrics_allow),
-        RoomsEndpoint(
-            services.lifecycle,
-            services.rooms,
-            services.addresses,
-            lookup_limiter=_limiter(settings, settings.api.room_lookups_per_minute),
-            token_limiter=_limiter(settings, settings.api.guest_tokens_per_minute),
-            public_url=settings.listener.public_url,
-            body_timeout_s=settings.gate.request_timeout_s,
-        ),
+        _create_api(settings, services),
     ]
+
+
+def _create_api(settings: Settings, services: Services) -> TypedApi:
+    parts, api = services.lasting, settings.api
+    authority = RequestAuthority(
+        services.lifecycle,
+        services.addresses,
+        _limiter(settings, api.api_requests_per_minute),
+        services.tokens,
+        services.rooms,
+        parts.door,
+    )
+    typed = TypedApi(Api(authority, settings.gate.request_timeout_s))
+    lasting = settings.lasting_rooms
+    typed.endpoints += [
+        RoomsEndpoint(
+            services.rooms,
+            parts.rooms,
+            parts.door,
+            parts.knocks,
+            services.tokens,
+            services.addresses,
+            api,
+            guest_rooms=lasting.guest_rooms,
+            lookup_limiter=_limiter(settings, api.room_lookups_per_minute),
+            token_limiter=_limiter(settings, api.guest_tokens_per_minute),
+            password_limiter=_limiter(settings, lasting.password_tries_per_minute),
+            public_url=settings.listener.public_url,
+        ),
+        LastingRoomsEndpoint(
+            authority,
+            services.addresses,
+            _limiter(settings, lasting.rooms_per_hour / 60, burst=lasting.rooms_per_hour),
+            parts.rooms,
+            parts.moderation,
+            lasting,
+        ),
+        ModerationEndpoint(parts.moderation, parts.knocks),
+        LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
+        SyncEndpoint(authority, parts.log, parts.reader, parts.live, parts.rooms, parts.knocks, settings.room_log),
+        OpenApiEndpoint(lambda: typed.routes),
+    ]
+    return typed
+
+
+class TypedApi:
+    """All endpoints with typed routes."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.endpoints: list[object] = []
+
+    @property
+    def routes(self) -> list[Route]:
+        return self._api.routes
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        for endpoint in self.endpoints:
+            self._api.add(router, endpoint)

@@ -55,11 +55,11 @@ class Access(StrEnum):
     """The bearer of a bot's token, with the scope that the route names."""
 
 
-class Struct(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=False):
+class Struct(msgspec.Struct, kw_only=True):
     """What the API answers with."""
 
 
-class Input(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+class Input(msgspec.Struct, kw_only=True, forbid_unknown_fields=True):
     """What the API takes: a field too many is an error, so that nothing is lost quietly."""
 
 
@@ -108,10 +108,9 @@ def route(
 def routes_of(endpoint: Endpoint) -> list[Route]:
     """In the order in which they are written."""
     found = []
-    for name in type(endpoint).__dict__:
-        handler = getattr(endpoint, name)
-        if (mark := getattr(handler, _ATTRIBUTE, None)) is not None:
-            found.append(_read(handler, *mark))
+    for name, function in type(endpoint).__dict__.items():
+        if (mark := getattr(function, _ATTRIBUTE, None)) is not None:
+            found.append(_read(getattr(endpoint, name), *mark))
     return found
 
 

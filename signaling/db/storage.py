@@ -10,12 +10,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from signaling.db.settings import FILE, DatabaseSettings
-from signaling.db.sqlite_file import opening_can_wait
+from signaling.db.sqlite_file import look
 from signaling.revocations import RevocationRow
 
 if TYPE_CHECKING:
     from signaling.db.database import Database
+    from signaling.db.log import LogRepository
     from signaling.db.repository import Repository
+    from signaling.db.rooms import RoomRepository
 
 
 class Storage:
@@ -27,7 +29,8 @@ class Storage:
         self._timeout_s = settings.database_timeout_s
         self._opening = asyncio.Lock()
         self._database: Database | None = None
-        self._repository: Repository | None = None
+        self._is_open = False
+        self._has_data = True
 
     @property
     def database(self) -> Database:
@@ -42,9 +45,19 @@ class Storage:
     async def start(self) -> bool:
         """Open the database, unless nobody has taken it and SQLite's file has nothing to tell yet. Whether it is open.
         Raises `DatabaseError`."""
-        if self._database is not None or self._url or not opening_can_wait(self._path, self._timeout_s):
+        if self._url:
             await self.open()
-        return self._repository is not None
+            return True
+        found = look(self._path, self._timeout_s)
+        self._has_data = found.has_rooms
+        if self._database is not None or not found.can_wait:
+            await self.open()
+        return self._is_open
+
+    @property
+    def has_data(self) -> bool:
+        """False while there are certainly no rooms that last: nobody has asked for them, and the file has none."""
+        return self._has_data
 
     async def close(self) -> None:
         if self._database is not None:
@@ -53,19 +66,30 @@ class Storage:
     async def open(self) -> Database:
         """The database, opened by the first who needs it. Raises `DatabaseError`."""
         async with self._opening:
-            if self._repository is None:
+            if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                await asyncio.to_thread(importlib.import_module, "signaling.db.repository")
-                from signaling.db.repository import Repository
-
+                for module in ("signaling.db.repository", "signaling.db.rooms", "signaling.db.log"):
+                    await asyncio.to_thread(importlib.import_module, module)
                 await self.database.open()
-                self._repository = Repository(self.database)
+                self._is_open = True
         return self.database
 
+    async def rooms(self) -> RoomRepository:
+        from signaling.db.rooms import RoomRepository
+
+        database = await self.open()
+        self._has_data = True
+        return RoomRepository(database)
+
+    async def log(self) -> LogRepository:
+        from signaling.db.log import LogRepository
+
+        return LogRepository(await self.open())
+
     async def _revocations(self) -> Repository:
-        await self.open()
-        assert self._repository is not None
-        return self._repository
+        from signaling.db.repository import Repository
+
+        return Repository(await self.open())
 
     # --- revocations: each opens the database first, and may raise `DatabaseError` ------------------------
 

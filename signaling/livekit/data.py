@@ -27,10 +27,17 @@ FORWARDED = frozenset({
 """Payloads that pass to everyone. `metrics` go to those who may have them; `speaker` is the server's to say."""
 
 Identities = Callable[[], Mapping[str, Identity]]
+Observer = Callable[[ParticipantSession, models.DataPacket], None]
 
 
-def route(session: ParticipantSession, event: DataReceived, identities: Identities) -> str | None:
-    """Send on what the participant sent. `identities` gives participant id to identity of its room.
+def route(
+    session: ParticipantSession,
+    event: DataReceived,
+    identities: Identities,
+    observe: Observer = lambda _session, _packet: None,
+) -> str | None:
+    """Send on what the participant sent. `identities` gives participant id to identity of its room; `observe` sees what
+    has gone on.
 
     Returns None, or one of `DROP_REASONS`.
     """
@@ -61,6 +68,7 @@ def route(session: ParticipantSession, event: DataReceived, identities: Identiti
         session.send_data(event.kind, packet.SerializeToString(), wanted or (), packet.sequence)
     except SfuError:
         return "refused"
+    observe(session, packet)
     return None
 
 

@@ -48,19 +48,19 @@ class SignalEndpoint:
         return await self._serve(request, self._read_join_request)
 
     async def _validate_rtc(self, request: web.Request) -> web.Response:
-        return self._validate(request, _read_query)
+        return await self._validate(request, _read_query)
 
     async def _validate_rtc_v1(self, request: web.Request) -> web.Response:
-        return self._validate(request, self._read_join_request)
+        return await self._validate(request, self._read_join_request)
 
-    def _validate(self, request: web.Request, read: _Reader) -> web.Response:
-        admitted = self._admit(request, read)
+    async def _validate(self, request: web.Request, read: _Reader) -> web.Response:
+        admitted = await self._admit(request, read)
         return admitted if isinstance(admitted, web.Response) else _plain(200, "success")
 
     async def _serve(self, request: web.Request, read: _Reader) -> web.StreamResponse:
         if not _wants_upgrade(request):
             return _plain(404, "not found")
-        admitted = self._admit(request, read)
+        admitted = await self._admit(request, read)
         if isinstance(admitted, web.Response):
             return admitted
         grants, opening = admitted
@@ -77,12 +77,12 @@ class SignalEndpoint:
         await SignalConnection(self._parts, ws, request.transport, grants, opening).run()
         return ws
 
-    def _admit(self, request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.Response:
+    async def _admit(self, request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.Response:
         """What the request's token grants and what it asks for, or the answer that refuses it."""
         if not self._lifecycle.ready:
             return _plain(503, "the server is not ready")
         try:
-            grants = self._rooms.authorize_join(request_token(request))
+            grants = await self._parts.door.check(self._rooms.authorize_join(request_token(request)))
             self._rooms.require_room(grants)
             opening = read(request)
             return own_state(grants, opening, self._parts.max_metadata_bytes), opening

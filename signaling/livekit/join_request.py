@@ -19,7 +19,7 @@ from livekit.protocol import models, rtc
 from sfu.api import ClientDescription, RequestError
 from signaling.grants import Grants
 from signaling.livekit.settings import SignalSettings
-from signaling.participants import check_attributes, check_metadata
+from signaling.participants import RESERVED, check_attributes, check_metadata
 from signaling.rooms.calls import JoinOptions
 
 _BASE64URL = re.compile(r"[0-9A-Za-z_-]*={0,2}")
@@ -67,7 +67,7 @@ def own_state(grants: Grants, opening: Opening, max_bytes: int) -> Grants:
     An empty value takes nothing away. Raises `JoinRequestError` when they exceed the limits."""
     if not grants.can_update_own_metadata:
         return grants
-    set_attributes = {key: value for key, value in opening.attributes.items() if value}
+    set_attributes = {key: value for key, value in opening.attributes.items() if value and not key.startswith(RESERVED)}
     metadata, attributes = opening.metadata or grants.metadata, {**grants.attributes, **set_attributes}
     try:
         check_metadata(metadata, max_bytes)

@@ -40,6 +40,8 @@ class ServerApi:
 class Method:
     request: type[Message]
     handle: Callable[[ServerApi, Grants, Any], Awaitable[Message]]
+    act: str = ""
+    """What the log of a room that lasts calls it; empty: nothing that its members need to know."""
 
 
 # --- rights ---------------------------------------------------------------------------------------------
@@ -261,16 +263,16 @@ async def _perform_rpc(api: ServerApi, grants: Grants, message: room.PerformRpcR
 METHODS: dict[str, Method] = {
     "CreateRoom": Method(room.CreateRoomRequest, _create_room),
     "ListRooms": Method(room.ListRoomsRequest, _list_rooms),
-    "DeleteRoom": Method(room.DeleteRoomRequest, _delete_room),
+    "DeleteRoom": Method(room.DeleteRoomRequest, _delete_room, "end_call"),
     "ListParticipants": Method(room.ListParticipantsRequest, _list_participants),
     "GetParticipant": Method(room.RoomParticipantIdentity, _get_participant),
-    "RemoveParticipant": Method(room.RoomParticipantIdentity, _remove_participant),
-    "MutePublishedTrack": Method(room.MuteRoomTrackRequest, _mute_published_track),
-    "UpdateParticipant": Method(room.UpdateParticipantRequest, _update_participant),
-    "UpdateSubscriptions": Method(room.UpdateSubscriptionsRequest, _update_subscriptions),
+    "RemoveParticipant": Method(room.RoomParticipantIdentity, _remove_participant, "kick"),
+    "MutePublishedTrack": Method(room.MuteRoomTrackRequest, _mute_published_track, "mute"),
+    "UpdateParticipant": Method(room.UpdateParticipantRequest, _update_participant, "update_participant"),
+    "UpdateSubscriptions": Method(room.UpdateSubscriptionsRequest, _update_subscriptions, "update_subscriptions"),
     "SendData": Method(room.SendDataRequest, _send_data),
-    "ForwardParticipant": Method(room.ForwardParticipantRequest, _forward_participant),
-    "MoveParticipant": Method(room.MoveParticipantRequest, _move_participant),
+    "ForwardParticipant": Method(room.ForwardParticipantRequest, _forward_participant, "forward"),
+    "MoveParticipant": Method(room.MoveParticipantRequest, _move_participant, "move"),
     "PerformRpc": Method(room.PerformRpcRequest, _perform_rpc),
-    "UpdateRoomMetadata": Method(room.UpdateRoomMetadataRequest, _update_room_metadata),
+    "UpdateRoomMetadata": Method(room.UpdateRoomMetadataRequest, _update_room_metadata, "update_metadata"),
 }

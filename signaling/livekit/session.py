@@ -32,6 +32,7 @@ from sfu.limits import TokenBucket
 from signaling.connections import Connections
 from signaling.grants import Grants
 from signaling.livekit import convert, data
+from signaling.livekit.chat import ChatBridge
 from signaling.livekit.dispatch import dispatch
 from signaling.livekit.frames import Frame, Frames, parse_request, serialize
 from signaling.livekit.join_request import Opening
@@ -46,6 +47,7 @@ from signaling.livekit.waiting_tracks import WaitingTracks
 from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
 from signaling.rooms.calls import RoomService
+from signaling.rooms.door import Door
 from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.signal")
@@ -61,6 +63,8 @@ class SignalParts:
     """That may be announced at once."""
     config: SfuConfig
     rooms: RoomService
+    door: Door
+    chat: ChatBridge
     tokens: TokenService
     connections: Connections
     metrics: Metrics
@@ -395,6 +399,6 @@ class SignalConnection:
         if self._parts.rpc.handle_data(session.info.participant_id, event.payload):
             return
         rooms, room = self._parts.rooms, session.room.name
-        dropped = data.route(session, event, lambda: rooms.identities_of(room))
+        dropped = data.route(session, event, lambda: rooms.identities_of(room), self._parts.chat.handle_packet)
         if dropped is not None:
             self._metrics.data_drops.labels(dropped).inc()

@@ -20,7 +20,7 @@ from google.protobuf.message import DecodeError, Message
 from sfu.errors import RequestError
 from signaling import strict_json
 from signaling.addresses import ClientAddresses
-from signaling.errors import TokenError
+from signaling.errors import ApiError, DatabaseError, TokenError
 from signaling.gate import GateSettings
 from signaling.grants import Grants
 from signaling.lifecycle import Lifecycle
@@ -30,9 +30,11 @@ from signaling.livekit.room_service import ServerApi
 from signaling.livekit.settings import ServerApiSettings
 from signaling.livekit.twirp_errors import STATUS, TwirpError, from_request_error
 from signaling.livekit.undone import refuse_undone
+from signaling.log.chronicle import CallChronicle
 from signaling.metrics import Metrics
 from signaling.requests import bearer_token
 from signaling.rooms.calls import RoomService
+from signaling.rooms.door import Door
 from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.twirp")
@@ -65,6 +67,8 @@ class TwirpEndpoint:
         rooms: RoomService,
         metrics: Metrics,
         server_api: ServerApi,
+        door: Door,
+        chronicle: CallChronicle,
     ) -> None:
         self._lifecycle = lifecycle
         self._body_timeout_s = gate.request_timeout_s
@@ -75,6 +79,8 @@ class TwirpEndpoint:
         self._rooms = rooms
         self._metrics = metrics
         self._server_api = server_api
+        self._door = door
+        self._chronicle = chronicle
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         # Clients that put a URL with a final slash before the path send two slashes.
@@ -104,13 +110,13 @@ class TwirpEndpoint:
         wait_s = self._limiter.take(self._addresses.of(request))
         if wait_s:
             raise TwirpError("resource_exhausted", "too many requests", retry_after_s=wait_s)
-        grants = self._authenticate(request)
+        grants = await self._authenticate(request)
         body = await self._read(request)
         message = method.request()
         if request.content_type == _JSON:
             _parse_json(body, message)
             refuse_undone(message)
-            answer = await method.handle(self._server_api, grants, message)
+            answer = await self._carry_out(method, grants, message)
             text = json_format.MessageToJson(
                 answer, preserving_proto_field_name=True, always_print_fields_with_no_presence=True, indent=None
             )
@@ -120,10 +126,21 @@ class TwirpEndpoint:
         except DecodeError:
             raise TwirpError("malformed", "the protobuf request could not be decoded") from None
         refuse_undone(message)
-        answer = await method.handle(self._server_api, grants, message)
+        answer = await self._carry_out(method, grants, message)
         return web.Response(body=answer.SerializeToString(), content_type=_PROTOBUF)
 
-    def _authenticate(self, request: web.Request) -> Grants:
+    async def _carry_out(self, method: room_service.Method, grants: Grants, message: Message) -> Message:
+        """In a room that lasts, what was done stands in its log."""
+        answer = await method.handle(self._server_api, grants, message)
+        if method.act:
+            room, who = getattr(message, "room", ""), getattr(message, "identity", "")
+            try:
+                await self._chronicle.note_server_act(room, grants.identity, grants.name, method.act, who)
+            except (ApiError, DatabaseError):
+                _log.error("an act of the server API could not be written down")
+        return answer
+
+    async def _authenticate(self, request: web.Request) -> Grants:
         try:
             token = bearer_token(request)
             if token is None:
@@ -131,6 +148,8 @@ class TwirpEndpoint:
             grants = self._tokens.verify(token)
             if self._rooms.is_revoked(grants):
                 raise TokenError("revoked", "the participant was removed from the room")
+            if grants.door:
+                grants = await self._door.check(grants)
         except TokenError as error:
             self._metrics.tokens_refused.labels(error.code).inc()
             raise TwirpError("unauthenticated", str(error)) from None

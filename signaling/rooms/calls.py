@@ -39,6 +39,8 @@ MAX_ROOM_NAME_LENGTH = 128
 MAX_IDENTITY_LENGTH = 256
 MAX_NAME_LENGTH = 256
 MAX_GUEST_NAME_LENGTH = 64
+MAX_TITLE_LENGTH = 128
+MAX_NOTE_LENGTH = 200
 MAX_ROOM_PRESETS = 100
 MAX_PRESET_NAME_LENGTH = 128
 # Directional formatting characters can make one name read like another (Unicode TR36 §2.2).
@@ -138,7 +140,7 @@ class RoomService:
         """Raises `RequestError` unknown_room when the room must be created first and was not, unknown_preset when it
         would be created from a configuration that is not there."""
         self._options_of(grants)
-        if not self._settings.auto_create and self._sfu.find_room(RoomName(grants.room)) is None:
+        if not (self._settings.auto_create or grants.door) and self._sfu.find_room(RoomName(grants.room)) is None:
             raise RequestError("requested room does not exist", code="unknown_room")
 
     def room_options(self, options: RoomOptions, preset: str) -> RoomOptions:
@@ -193,7 +195,7 @@ class RoomService:
             broken_publish_codecs=broken.publish,
             client=options.client,
             room_options=self._options_of(grants),
-            create_room=self._settings.auto_create,
+            create_room=self._settings.auto_create or grants.door,
             single_connection=options.single_connection,
             tcp_only=options.tcp_only,
         )
@@ -220,12 +222,13 @@ class RoomService:
 
     # --- guests -----------------------------------------------------------------------------------------
 
-    def lookup(self, room: str) -> RoomInfo:
-        """Raises `ApiError` invalid_room_name or room_not_found."""
-        info = self._sfu.find_room(clean_room_name(room))
-        if info is None:
-            raise ApiError("room_not_found", "There is no such room now.")
-        return info
+    def find(self, room: RoomName) -> RoomInfo | None:
+        """The call in it, if there is one."""
+        return self._sfu.find_room(room)
+
+    def issue_token(self, grants: Grants) -> str:
+        """Of the door, valid for as long as guest tokens are."""
+        return self._tokens.issue(grants, self._settings.guest_token_ttl_s)
 
     def issue_guest_token(self, room: str, name: object, earlier_token: str = "") -> GuestToken:
         """A token for anyone who gives a name. `earlier_token` of the same room keeps the identity.
@@ -235,7 +238,7 @@ class RoomService:
         room_name = clean_room_name(room)
         guest_name = clean_guest_name(name)
         identity = self._earlier_identity(room_name, earlier_token) or Identity(new_guest_identity())
-        self._require_place(room_name, identity)
+        self.require_place(room_name, identity)
         grants = Grants(identity=identity, name=guest_name, room=room_name, room_join=True, guest=True)
         return GuestToken(self._tokens.issue(grants, self._settings.guest_token_ttl_s), room_name, identity)
 
@@ -251,10 +254,11 @@ class RoomService:
             return None
         return Identity(grants.identity)
 
-    def _require_place(self, room: RoomName, identity: Identity) -> None:
+    def require_place(self, room: RoomName, identity: Identity | str, *, exists: bool = False) -> None:
+        """Raises `ApiError` room_full, and room_not_found unless it `exists` anyway."""
         info = self._sfu.find_room(room)
         if info is None:
-            if not self._settings.auto_create:
+            if not self._settings.auto_create and not exists:
                 raise ApiError("room_not_found", "There is no such room now.")
             return
         limit = info.max_participants or self._max_participants
@@ -319,6 +323,24 @@ def clean_room_name(room: str) -> RoomName:
     if name is None:
         raise ApiError("invalid_room_name", f"A room name has 1 to {MAX_ROOM_NAME_LENGTH} ordinary characters.")
     return RoomName(name)
+
+
+def clean_title(title: str) -> str:
+    """Raises `ApiError` invalid_room_name."""
+    cleaned = _normalise(title, MAX_TITLE_LENGTH)
+    if cleaned is None:
+        raise ApiError("invalid_room_name", f"A title has 1 to {MAX_TITLE_LENGTH} ordinary characters.")
+    return cleaned
+
+
+def clean_note(note: str) -> str:
+    """A line of text, or nothing. Raises `ApiError` invalid_body."""
+    if not note.strip():
+        return ""
+    cleaned = _normalise(note, MAX_NOTE_LENGTH)
+    if cleaned is None:
+        raise ApiError("invalid_body", f"A note has up to {MAX_NOTE_LENGTH} ordinary characters.")
+    return cleaned
 
 
 def clean_guest_name(name: object) -> str:

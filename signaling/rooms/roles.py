@@ -37,6 +37,10 @@ class Actor:
     role: Role
     device_id: str = ""
     """The device of the account that asks; empty for guests and for bearers of other tokens."""
+    from_seq: int = 0
+    """What is in the log up to here is not for them."""
+    may_write: bool = True
+    """Whether the room's policy lets them write to the log."""
 
     @property
     def member_id(self) -> str:

@@ -12,6 +12,7 @@ from signaling.limits import AddressLimiter
 from signaling.metrics import Metrics
 from signaling.requests import bearer_token
 from signaling.rooms.calls import RoomService
+from signaling.rooms.door import Door
 from signaling.whip.http import Problem
 from signaling.whip.sessions import HttpSession, Protocol, SessionRegistry
 
@@ -26,6 +27,7 @@ class Access:
         addresses: ClientAddresses,
         limiter: AddressLimiter,
         rooms: RoomService,
+        door: Door,
         registry: SessionRegistry,
         metrics: Metrics,
         *,
@@ -35,6 +37,7 @@ class Access:
         self._addresses = addresses
         self._limiter = limiter
         self._rooms = rooms
+        self._door = door
         self._registry = registry
         self._metrics = metrics
         self._grace_s = grace_s
@@ -44,13 +47,16 @@ class Access:
         if wait_s:
             raise Problem(429, "rate_limited", "Too many requests; please wait.", {hdrs.RETRY_AFTER: str(wait_s)})
 
-    def authorize_room(self, request: web.Request) -> Grants:
+    async def authorize_room(self, request: web.Request) -> Grants:
         """What the request's bearer token grants, for the room of the path."""
         self.check_rate(request)
         grants = self._authorize(request)
         if grants.room != request.match_info["room"]:
             raise Problem(403, "not_allowed", "The token is for another room.")
-        return grants
+        try:
+            return await self._door.check(grants)
+        except TokenError as error:
+            raise Problem(403, error.code, f"{error}.") from None
 
     def owned_session(self, request: web.Request) -> HttpSession:
         """The session of the path, if the bearer began it."""

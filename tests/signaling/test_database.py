@@ -24,7 +24,7 @@ from signaling.db.deliveries import DeliveryRepository, NewDelivery
 from signaling.db.models import Base
 from signaling.db.repository import Repository
 from signaling.db.settings import DatabaseSettings
-from signaling.db.sqlite_file import HEAD, opening_can_wait
+from signaling.db.sqlite_file import HEAD, look
 from signaling.db.storage import Storage
 from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import DatabaseError
@@ -93,7 +93,7 @@ async def test_nodes_that_start_together_migrate_once(url: str) -> None:
     for database in databases:
         async with database.reading() as connection:
             versions = (await connection.execute(text("SELECT version_num FROM alembic_version"))).scalars().all()
-        assert versions == ["0002"]
+        assert versions == [HEAD]
         await database.close()
 
 
@@ -324,21 +324,21 @@ def test_urls_that_are_none(url: str) -> None:
 
 async def test_a_file_that_is_new_or_up_to_date_need_not_be_opened(tmp_path: Path) -> None:
     path = tmp_path / "data" / "ting.db"
-    assert opening_can_wait(path, 1)
+    assert look(path, 1).can_wait
     assert path.stat().st_mode & 0o777 == 0o600
     database = Database(sqlite_url(path))
     await database.open()
-    assert opening_can_wait(path, 1)
+    assert look(path, 1).can_wait
     async with database.writing() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '0001'"))
-    assert not opening_can_wait(path, 1)
+    assert not look(path, 1).can_wait
     async with database.writing() as connection:
         await connection.execute(text("DROP TABLE alembic_version"))
     await database.close()
-    assert not opening_can_wait(path, 1), "it has tables, and who knows which"
+    assert not look(path, 1).can_wait, "it has tables, and who knows which"
     path.write_text("nonsense " * 100)
-    assert not opening_can_wait(path, 1)
-    assert not opening_can_wait(path / "below", 1)
+    assert not look(path, 1).can_wait
+    assert not look(path / "below", 1).can_wait
 
 
 async def test_storage_opens_the_database_when_somebody_needs_it(tmp_path: Path) -> None:

@@ -108,7 +108,7 @@ async def test_typed_room_names_are_normalised(server: Server) -> None:
         (TOKENS, {}, 400, "invalid_name"),
         (TOKENS, {"name": ""}, 400, "invalid_name"),
         (TOKENS, {"name": " \t "}, 400, "invalid_name"),
-        (TOKENS, {"name": 7}, 400, "invalid_name"),
+        (TOKENS, {"name": 7}, 400, "invalid_body"),
         (TOKENS, {"name": "x" * 65}, 400, "invalid_name"),
         (TOKENS, {"name": "a\nb"}, 400, "invalid_name"),
         (TOKENS, {"name": "abc\u202edcba"}, 400, "invalid_name"),

@@ -2,5 +2,9 @@
 
 from signaling.db.models.base import Base
 from signaling.db.models.calls import Delivery, ReceiverGone, Revocation
+from signaling.db.models.rooms import BanRow, EntryRow, InvitationRow, MemberRow, RoomRow, WordRow
 
-__all__ = ["Base", "Delivery", "ReceiverGone", "Revocation"]
+__all__ = [
+    "BanRow", "Base", "Delivery", "EntryRow", "InvitationRow", "MemberRow", "ReceiverGone", "Revocation", "RoomRow",
+    "WordRow",
+]  # fmt: skip

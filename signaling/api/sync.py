@@ -1,0 +1,341 @@
+"""One WebSocket for the logs of all rooms that somebody has open: `/api/v1/sync`.
+
+The client sends JSON objects with a `type`:
+
+    open    {room, token, since?}   follow a room; `since` is the newest entry that the client has
+    write   {room, verb, body, client_id, target?, to?, ttl_s?}
+    read    {room, seq}             how far one has read
+    typing  {room, on}
+    close   {room}
+    ping    {}
+
+and gets `opened`, `entry`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong`, `error`.
+`reset` means: too much has happened since; forget what you have and begin with the newest page. The token travels in a
+message and never in the address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import WSCloseCode, WSMsgType, web
+
+from sfu.limits import TokenBucket
+from signaling import strict_json
+from signaling.api.authority import RequestAuthority
+from signaling.api.log import subscribe
+from signaling.api.typed import Access, Input, convert, route
+from signaling.errors import ApiError
+from signaling.log.entries import Entry, Seq, Verb, wire
+from signaling.log.live import SHUTTING_DOWN, Listener, Live
+from signaling.log.log import Log
+from signaling.log.reading import LogReader
+from signaling.log.settings import RoomLogSettings
+from signaling.rooms.calls import clean_room_name
+from signaling.rooms.knocks import Knocks
+from signaling.rooms.lasting import LastingRooms
+from signaling.rooms.policy import Seconds
+from signaling.rooms.roles import Actor, Role
+
+MAX_MESSAGE_BYTES = 65_536
+_HEARTBEAT_S = 20.0
+_OPENING_S = 10.0
+_SEND_S = 20.0
+_MESSAGES_PER_S, _MESSAGE_BURST = 20.0, 100.0
+_MAX_ROOMS = 50
+_CATCH_UP = 500
+"""Entries that are sent to whoever was away; beyond, the client begins anew."""
+_TYPING_S = 1.0
+Room = Annotated[str, msgspec.Meta(max_length=512)]
+
+
+class Open(Input, tag="open"):
+    room: Room
+    token: str
+    since: Annotated[int, msgspec.Meta(ge=0)] | None = None
+
+
+class Write(Input, tag="write"):
+    """As `NewEntry` of the REST interface."""
+
+    room: Room
+    verb: str
+    client_id: str
+    body: dict[str, Any] = msgspec.field(default_factory=dict)
+    target: Seq | None = None
+    to: Room = ""
+    ttl_s: Seconds | None = None
+
+
+class Read(Input, tag="read"):
+    room: Room
+    seq: Annotated[int, msgspec.Meta(ge=0)]
+
+
+class Typing(Input, tag="typing"):
+    room: Room
+    on: bool
+
+
+class Close(Input, tag="close"):
+    room: Room
+
+
+class Ping(Input, tag="ping"):
+    pass
+
+
+Message = Open | Write | Read | Typing | Close | Ping
+
+
+class SyncEndpoint:
+    def __init__(
+        self,
+        authority: RequestAuthority,
+        log: Log,
+        reader: LogReader,
+        live: Live,
+        rooms: LastingRooms,
+        knocks: Knocks,
+        settings: RoomLogSettings,
+    ) -> None:
+        self.authority = authority
+        self.log = log
+        self.reader = reader
+        self.live = live
+        self.rooms = rooms
+        self.knocks = knocks
+        self.settings = settings
+        self._open: set[_Connection] = set()
+        log.add_observer(self._handle_entry)
+        knocks.add_listener(self._handle_knocks)
+
+    @route("GET", "/api/v1/sync", access=Access.ANYONE)
+    async def connect(self, request: web.Request) -> web.StreamResponse:
+        """Follow rooms over one WebSocket, and write to them."""
+        ws = web.WebSocketResponse(
+            heartbeat=_HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False, timeout=5.0
+        )
+        await ws.prepare(request)
+        connection = _Connection(self, ws)
+        self._open.add(connection)
+        try:
+            await connection.run()
+        finally:
+            self._open.discard(connection)
+        return ws
+
+    def _handle_entry(self, room_key: int, entry: Entry) -> None:
+        """Who may do what may have changed: roles are looked up again."""
+        if entry.verb in (Verb.MODERATION, Verb.POLICY):
+            for connection in self._open:
+                connection.forget_roles(room_key)
+
+    def _handle_knocks(self, room_key: int) -> None:
+        waiting = self.waiting(room_key)
+        for listener in self.live.of(room_key):
+            if listener.role.reaches(Role.MODERATOR):
+                listener.offer({"type": "knocks", "knocks": waiting})
+
+    def waiting(self, room_key: int) -> list[dict[str, Any]]:
+        return [
+            {"knock_id": one.knock_id, "member_id": one.member_id, "name": one.name, "note": one.note}
+            for one in self.knocks.waiting(room_key)
+        ]
+
+
+class _Room:
+    """A room that a connection follows."""
+
+    def __init__(self, actor: Actor, token: str, listener: Listener, task: asyncio.Task[None]) -> None:
+        self.actor = actor
+        self.token = token
+        self.listener = listener
+        self.task = task
+        self.stale = False
+        self.typed_at_s = 0.0
+
+
+class _Connection:
+    def __init__(self, parts: SyncEndpoint, ws: web.WebSocketResponse) -> None:
+        self.ws = ws
+        self._parts = parts
+        self._rooms: dict[str, _Room] = {}
+        self._bucket = TokenBucket(_MESSAGES_PER_S, _MESSAGE_BURST)
+        self._writes: set[asyncio.Task[Any]] = set()
+
+    async def run(self) -> None:
+        opening = asyncio.get_running_loop().call_later(_OPENING_S, self._close_if_idle)
+        try:
+            async for message in self.ws:
+                if message.type is not WSMsgType.TEXT or len(message.data) > MAX_MESSAGE_BYTES:
+                    await self.ws.close(code=WSCloseCode.MESSAGE_TOO_BIG)
+                elif not self._bucket.take(time.monotonic()):
+                    await self.ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"too many messages")
+                else:
+                    await self._handle(message.data)
+        finally:
+            opening.cancel()
+            for room in list(self._rooms):
+                self._leave(room)
+            for task in self._writes:
+                task.cancel()
+
+    def forget_roles(self, room_key: int) -> None:
+        for room in self._rooms.values():
+            room.stale = room.stale or room.actor.room_key == room_key
+
+    def _close_if_idle(self) -> None:
+        if not self._rooms:
+            closing = asyncio.create_task(self.ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"nothing opened"))
+            self._writes.add(closing)
+            closing.add_done_callback(self._writes.discard)
+
+    async def _handle(self, text: str) -> None:
+        try:
+            message: Message = convert(strict_json.loads(text), Message)
+            await self._dispatch(message)
+        except ValueError:
+            await self._send({"type": "error", "code": "invalid_body", "message": "The message is not JSON."})
+        except ApiError as error:
+            await self._send({"type": "error", "code": error.code, "message": str(error)})
+
+    async def _dispatch(self, message: Message) -> None:
+        match message:
+            case Open():
+                await self._follow(message)
+            case Write():
+                await self._write(message)
+            case Read(room=room, seq=seq):
+                actor = await self._actor(room)
+                await self._parts.reader.mark_read(actor, seq, (await self._parts.rooms.require(actor)).policy)
+            case Typing(room=room, on=on):
+                await self._tell_typing(room, on)
+            case Close(room=room):
+                self._leave(room)
+            case Ping():
+                await self._send({"type": "pong"})
+
+    # --- following ------------------------------------------------------------------------------------------
+
+    async def _follow(self, message: Open) -> None:
+        name = clean_room_name(message.room)
+        try:
+            actor = await self._parts.authority.actor_of_token(message.token, name, Role.GUEST)
+            self._leave(name)
+            if len(self._rooms) >= _MAX_ROOMS:
+                raise ApiError("limit_reached", "A connection follows no more rooms.")
+            room = await self._parts.rooms.require(actor)
+            listener = subscribe(self._parts.live, self._parts.settings, actor)
+        except ApiError as error:
+            await self._send({"type": "closed", "room": name, "code": error.code, "message": str(error)})
+            return
+        try:
+            read_seq, unread = await self._parts.reader.unread(actor)
+            page = await self._parts.reader.page(actor, since=message.since or 0, limit=_CATCH_UP)
+            opened = {
+                "type": "opened", "room": name, "title": room.title, "role": actor.role.value, "from": actor.member_id,
+                "newest": page.newest, "read_seq": read_seq, "unread": unread,
+                "policy": msgspec.to_builtins(room.policy),
+            }  # fmt: skip
+            await self._send(opened)
+            if message.since is None or page.more:
+                reached = page.newest
+                await self._send({"type": "reset", "room": name, "newest": page.newest})
+            else:
+                for entry in page.entries:
+                    own = entry.sender == actor.member_id
+                    await self._send({"type": "entry", "room": name, **wire(entry, own=own)})
+                reached = max([message.since, *(entry.seq for entry in page.entries)])
+            if actor.role.reaches(Role.MODERATOR):
+                await self._send({"type": "knocks", "room": name, "knocks": self._parts.waiting(actor.room_key)})
+        except BaseException:
+            self._parts.live.remove(listener)
+            raise
+        task = asyncio.create_task(self._forward(name, listener, reached))
+        self._rooms[name] = _Room(actor, message.token, listener, task)
+
+    async def _forward(self, room: str, listener: Listener, reached: int) -> None:
+        """What comes after `reached`; what came before went out with the page."""
+        while messages := await listener.next():
+            for message in messages:
+                if message["type"] == "entry" and 0 < message["seq"] <= reached:
+                    continue
+                await self._send({**message, "room": room})
+        if listener.ended == SHUTTING_DOWN:
+            await self.ws.close(code=WSCloseCode.SERVICE_RESTART)
+            return
+        if listener.overflowed:
+            await self.ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
+            return
+        await self._send({"type": "closed", "room": room, "code": listener.ended, "message": ""})
+        self._rooms.pop(room, None)
+        self._parts.live.remove(listener)
+
+    def _leave(self, room: str) -> None:
+        followed = self._rooms.pop(room, None)
+        if followed is not None:
+            followed.task.cancel()
+            self._parts.live.remove(followed.listener)
+
+    async def _actor(self, room: str) -> Actor:
+        """Who this connection is in the room now. Raises `ApiError`."""
+        followed = self._rooms.get(room)
+        if followed is None:
+            raise ApiError("room_not_found", "This connection has not opened the room.")
+        if followed.stale:
+            followed.stale = False
+            followed.actor = await self._parts.authority.actor_of_token(followed.token, room, Role.GUEST)
+            followed.listener.role = followed.actor.role
+        return followed.actor
+
+    # --- writing --------------------------------------------------------------------------------------------
+
+    async def _write(self, message: Write) -> None:
+        """The next message is read while this one is on its way to the disk."""
+        try:
+            actor = await self._actor(message.room)
+            draft = self._parts.log.draft(
+                actor, message.verb, message.body, message.client_id, target=message.target, recipient=message.to,
+                ttl_s=message.ttl_s,
+            )  # fmt: skip
+        except ApiError as error:
+            await self._refuse(message, error)
+            return
+
+        async def write() -> None:
+            try:
+                entry = await self._parts.log.write(draft)
+            except ApiError as error:
+                await self._refuse(message, error)
+            else:
+                written = {"room": message.room, "client_id": message.client_id, "seq": entry.seq, "at_ms": entry.at_ms}
+                await self._send({"type": "written", **written})
+
+        task = asyncio.create_task(write())
+        self._writes.add(task)
+        task.add_done_callback(self._writes.discard)
+
+    async def _refuse(self, message: Write, error: ApiError) -> None:
+        await self._send({
+            "type": "refused", "room": message.room, "client_id": message.client_id, "code": error.code,
+            "message": str(error), "retry_after_s": error.retry_after_s,
+        })  # fmt: skip
+
+    async def _tell_typing(self, name: str, on: bool) -> None:
+        actor = await self._actor(name)
+        room, now_s = self._rooms[name], time.monotonic()
+        if on and now_s - room.typed_at_s < _TYPING_S:
+            return
+        room.typed_at_s = now_s if on else 0.0
+        news = {"type": "typing", "from": actor.member_id, "name": actor.name, "on": on}
+        self._parts.live.tell(actor.room_key, news, to=lambda one: one.member_id != actor.member_id)
+
+    async def _send(self, message: dict[str, Any]) -> None:
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(_SEND_S):
+                await self.ws.send_str(msgspec.json.encode(message).decode())

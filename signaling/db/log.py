@@ -1,0 +1,297 @@
+"""The logs of rooms: `signaling.log.store.LogStore` over SQLAlchemy."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import msgspec
+from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from signaling.db.database import Database
+from signaling.db.models import EntryRow, RoomRow, WordRow
+from signaling.db.repository import parts
+from signaling.errors import ApiError
+from signaling.log.entries import Draft, Entry, Verb
+from signaling.log.rules import check_target
+from signaling.log.store import Written
+from signaling.log.words import words_of
+from signaling.rooms import policy as policies
+from signaling.rooms.policy import Keeps, Policy, RetentionFrom
+
+MAX_WORDS = 200
+"""By which one entry is found."""
+MAX_UNREAD = 1000
+_ENTRY = (
+    EntryRow.seq, EntryRow.verb, EntryRow.sender, EntryRow.name, EntryRow.client_id, EntryRow.at_ms, EntryRow.body,
+    EntryRow.target, EntryRow.recipient, EntryRow.expires_at_ms,
+)  # fmt: skip
+_FOUND = frozenset({Verb.MESSAGE, Verb.FILE, Verb.POLL})
+"""What a search finds."""
+_COUNTED = (Verb.MESSAGE.value, Verb.FILE.value, Verb.POLL.value)
+_Key = tuple[int, str, str]
+_Place = tuple[int, int]
+
+
+class LogRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def append(self, drafts: Sequence[Draft], now_ms: int) -> list[Written | ApiError]:
+        async with self._database.writing() as connection:
+            rooms = await _lock_rooms(connection, {draft.room_key for draft in drafts})
+            batch = _Batch(
+                rooms, await _find_repeated(connection, drafts), await _find_targets(connection, drafts), now_ms
+            )
+            outcomes = [batch.take(draft) for draft in drafts]
+            await batch.save(connection)
+        return outcomes
+
+    async def before(self, room_key: int, before: int | None, limit: int, member_id: str, floor: int) -> list[Entry]:
+        query = _visible(room_key, member_id, floor)
+        if before is not None:
+            query = query.where(EntryRow.seq < before)
+        found = await self._entries(query.order_by(EntryRow.seq.desc()).limit(limit))
+        return found[::-1]
+
+    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> list[Entry]:
+        return await self._entries(_visible(room_key, member_id, max(since, floor)).order_by(EntryRow.seq).limit(limit))
+
+    async def newest(self, room_key: int) -> int:
+        async with self._database.reading() as connection:
+            query = select(RoomRow.last_seq).where(RoomRow.room_key == room_key)
+            return (await connection.execute(query)).scalar_one_or_none() or 0
+
+    async def pins(self, room_key: int, limit: int) -> list[Entry]:
+        pin = select(EntryRow.target, func.max(EntryRow.seq).label("seq"))
+        newest = (
+            pin.where(EntryRow.room_key == room_key, EntryRow.verb == Verb.PIN).group_by(EntryRow.target).subquery()
+        )
+        acts = select(EntryRow.seq, EntryRow.target, EntryRow.body).join(
+            newest, and_(EntryRow.seq == newest.c.seq, EntryRow.room_key == room_key)
+        )
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(acts.order_by(EntryRow.seq.desc()))).all()
+            pinned = [row.target for row in rows if msgspec.json.decode(row.body).get("on", True)][:limit]
+            query = select(*_ENTRY).where(EntryRow.room_key == room_key, EntryRow.seq.in_(pinned))
+            found = {row.seq: _entry(row) for row in (await connection.execute(query)).all()}
+        return [found[seq] for seq in pinned if seq in found and found[seq].body is not None]
+
+    async def unread(self, room_key: int, since: int, member_id: str) -> int:
+        query = (
+            _visible(room_key, member_id, since)
+            .with_only_columns(EntryRow.seq)
+            .where(EntryRow.verb.in_(_COUNTED), EntryRow.sender != member_id, EntryRow.body.is_not(None))
+            .limit(MAX_UNREAD)
+        )
+        async with self._database.reading() as connection:
+            return len((await connection.execute(query)).all())
+
+    async def search(
+        self, room_key: int, words: Sequence[str], before: int | None, limit: int, member_id: str, floor: int
+    ) -> list[Entry]:
+        query = _visible(room_key, member_id, floor).where(EntryRow.body.is_not(None))
+        if before is not None:
+            query = query.where(EntryRow.seq < before)
+        for number, word in enumerate(words):
+            is_last = number == len(words) - 1
+            matches = (
+                and_(WordRow.word >= word, WordRow.word < word + "\U0010ffff") if is_last else WordRow.word == word
+            )
+            query = query.where(EntryRow.seq.in_(select(WordRow.seq).where(WordRow.room_key == room_key, matches)))
+        return await self._entries(query.order_by(EntryRow.seq.desc()).limit(limit))
+
+    async def _entries(self, query: Any) -> list[Entry]:
+        async with self._database.reading() as connection:
+            return [_entry(row) for row in (await connection.execute(query)).all()]
+
+
+def _visible(room_key: int, member_id: str, floor: int) -> Any:
+    return select(*_ENTRY).where(
+        EntryRow.room_key == room_key,
+        EntryRow.seq > floor,
+        or_(EntryRow.recipient == "", EntryRow.recipient == member_id, EntryRow.sender == member_id),
+    )
+
+
+async def _lock_rooms(connection: AsyncConnection, keys: set[int]) -> dict[int, tuple[int, Policy]]:
+    """Newest seq and policy by room. In one order, so that two processes cannot wait for each other."""
+    query = select(RoomRow.room_key, RoomRow.last_seq, RoomRow.policy).where(RoomRow.room_key.in_(keys))
+    rows = (await connection.execute(query.order_by(RoomRow.room_key).with_for_update())).all()
+    return {key: (last_seq, policies.decode(policy)) for key, last_seq, policy in rows}
+
+
+async def _find_repeated(connection: AsyncConnection, drafts: Sequence[Draft]) -> dict[_Key, Entry]:
+    key = tuple_(EntryRow.room_key, EntryRow.sender, EntryRow.client_id)
+    found = {}
+    for part in parts([_key(draft) for draft in drafts]):
+        for row in (await connection.execute(select(EntryRow.room_key, *_ENTRY).where(key.in_(part)))).all():
+            found[row.room_key, row.sender, row.client_id] = _entry(row[1:])
+    return found
+
+
+async def _find_targets(connection: AsyncConnection, drafts: Sequence[Draft]) -> dict[_Place, Entry]:
+    places = list({(draft.room_key, draft.target) for draft in drafts if draft.target is not None})
+    found = {}
+    for part in parts(places):
+        place = tuple_(EntryRow.room_key, EntryRow.seq)
+        for row in (await connection.execute(select(EntryRow.room_key, *_ENTRY).where(place.in_(part)))).all():
+            found[row.room_key, row.seq] = _entry(row[1:])
+    return found
+
+
+class _Batch:
+    """The drafts of one transaction: each is judged by what the ones before it did."""
+
+    def __init__(
+        self,
+        rooms: dict[int, tuple[int, Policy]],
+        repeated: dict[_Key, Entry],
+        targets: dict[_Place, Entry],
+        now_ms: int,
+    ) -> None:
+        self._policies = {key: policy for key, (_, policy) in rooms.items()}
+        self._last = {key: last_seq for key, (last_seq, _) in rooms.items()}
+        self._before = dict(self._last)
+        self._known = repeated
+        self._targets = targets
+        self._now_ms = now_ms
+        self._rows: list[dict[str, Any]] = []
+        self._unindexed: set[_Place] = set()
+        self._changed: dict[_Place, str | None] = {}
+        """Entries whose body is another one now, or gone."""
+
+    def take(self, draft: Draft) -> Written | ApiError:
+        policy = self._policies.get(draft.room_key)
+        if policy is None:
+            return ApiError("room_not_found", "There is no such room now.")
+        if (entry := self._known.get(_key(draft))) is not None:
+            return Written(entry, repeated=True)
+        if draft.target is not None:
+            if (error := check_target(draft, self._targets.get((draft.room_key, draft.target)))) is not None:
+                return error
+            self._apply(draft, draft.target)
+        entry = self._entry_of(draft, policy)
+        if entry.seq:
+            self._known[_key(draft)] = entry
+            self._add(draft.room_key, entry)
+        return Written(entry, repeated=False)
+
+    def _entry_of(self, draft: Draft, policy: Policy) -> Entry:
+        seq = 0
+        if draft.silent or policy.keeps is Keeps.LOG:
+            seq = self._last[draft.room_key] = self._last[draft.room_key] + 1
+        return Entry(
+            seq=seq,
+            verb=draft.verb,
+            sender=draft.sender,
+            name=draft.name,
+            client_id=draft.client_id,
+            at_ms=self._now_ms,
+            body=draft.body,
+            target=draft.target,
+            recipient=draft.recipient or self._recipient_of(draft),
+            expires_at_ms=self._expiry(draft, policy),
+        )
+
+    def _recipient_of(self, draft: Draft) -> str:
+        """What is said of a private entry is for the same two."""
+        target = None if draft.target is None else self._targets.get((draft.room_key, draft.target))
+        if target is None or not target.recipient:
+            return ""
+        return target.recipient if target.sender == draft.sender else target.sender
+
+    def _expiry(self, draft: Draft, policy: Policy) -> int | None:
+        wanted = [] if draft.ttl_s is None else [draft.ttl_s]
+        if policy.retention_s is not None and policy.retention_from is RetentionFrom.SENDING:
+            wanted.append(policy.retention_s)
+        return self._now_ms + 1000 * min(wanted) if wanted else None
+
+    def _add(self, room_key: int, entry: Entry) -> None:
+        body = None if entry.body is None else _encode(entry.body)
+        self._rows.append(
+            {
+                "room_key": room_key,
+                "seq": entry.seq,
+                "verb": entry.verb.value,
+                "sender": entry.sender,
+                "name": entry.name,
+                "client_id": entry.client_id,
+                "at_ms": entry.at_ms,
+                "target": entry.target,
+                "recipient": entry.recipient,
+                "body": body,
+                "expires_at_ms": entry.expires_at_ms,
+            }
+        )
+        self._targets[room_key, entry.seq] = entry
+        if entry.verb in _FOUND:
+            self._unindexed.add((room_key, entry.seq))
+
+    def _apply(self, draft: Draft, seq: int) -> None:
+        """What an entry does to the one that it is about, so that a page of old entries needs no newer one."""
+        place = draft.room_key, seq
+        target = self._targets[place]
+        assert target.body is not None
+        body: dict[str, Any] | None
+        if draft.verb is Verb.DELETE:
+            body = None
+        elif draft.verb is Verb.EDIT:
+            body = {**draft.body, "edited_at_ms": self._now_ms}
+        elif draft.verb is Verb.CLOSE_POLL:
+            body = {**target.body, "closed": True}
+        else:
+            return
+        self._targets[place] = replace(target, body=body)
+        self._changed[place] = None if body is None else _encode(body)
+
+    async def save(self, connection: AsyncConnection) -> None:
+        for part in parts(self._rows):
+            await connection.execute(insert(EntryRow), part)
+        for (room_key, seq), body in self._changed.items():
+            await _set_body(connection, room_key, seq, body)
+        words = [
+            {"room_key": room_key, "seq": seq, "word": word}
+            for room_key, seq in sorted(self._unindexed | self._changed.keys())
+            for word in words_of(searchable(self._targets[room_key, seq].body), MAX_WORDS)
+        ]
+        for part in parts(words):
+            await connection.execute(insert(WordRow), part)
+        moved = [{"key": key, "seq": seq} for key, seq in self._last.items() if seq != self._before[key]]
+        if moved:
+            statement = update(RoomRow).where(RoomRow.room_key == bindparam("key")).values(last_seq=bindparam("seq"))
+            await connection.execute(statement.execution_options(synchronize_session=None), moved)
+
+
+async def _set_body(connection: AsyncConnection, room_key: int, seq: int, body: str | None) -> None:
+    """Of an entry and, when it goes, of every edit of it."""
+    await connection.execute(delete(WordRow).where(WordRow.room_key == room_key, WordRow.seq == seq))
+    concerned = EntryRow.seq == seq
+    if body is None:
+        concerned = or_(concerned, and_(EntryRow.target == seq, EntryRow.verb == Verb.EDIT))
+    await connection.execute(update(EntryRow).where(EntryRow.room_key == room_key, concerned).values(body=body))
+
+
+def searchable(body: dict[str, Any] | None) -> str:
+    """What of an entry is found by a search."""
+    if body is None:
+        return ""
+    return "\n".join([*(body.get(field, "") for field in ("text", "name", "question")), *body.get("options", ())])
+
+
+def _encode(body: dict[str, Any]) -> str:
+    return msgspec.json.encode(body).decode()
+
+
+def _key(draft: Draft) -> _Key:
+    return draft.room_key, draft.sender, draft.client_id
+
+
+def _entry(row: Any) -> Entry:
+    seq, verb, sender, name, client_id, at_ms, body, target, recipient, expires_at_ms = row
+    return Entry(
+        seq, Verb(verb), sender, name, client_id, at_ms, None if body is None else msgspec.json.decode(body),
+        target, recipient, expires_at_ms,
+    )  # fmt: skip

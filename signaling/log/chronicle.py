@@ -1,0 +1,124 @@
+"""What is done in a room goes into its log: `signaling.rooms.records.Chronicle`, and the coming and going of calls."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import Coroutine, Mapping
+from typing import Any
+
+from sfu.api import NodeEvent, ParticipantInfo, ParticipantJoined, ParticipantLeft, RoomFinished, RoomInfo, RoomStarted
+from sfu.ids import RoomName
+from signaling.errors import ApiError, DatabaseError
+from signaling.log.entries import Verb
+from signaling.log.log import Log
+from signaling.rooms.records import RoomStores
+from signaling.rooms.roles import member_id_of
+
+_log = logging.getLogger("ting.log")
+
+
+class LogChronicle:
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    async def note_act(self, room_key: int, by: str, name: str, act: str, details: Mapping[str, object]) -> None:
+        body = {"act": act, **details}
+        await self._log.note(room_key, Verb.MODERATION, body, client_id=_new_id(), sender=by, name=name)
+
+    async def note_policy(self, room_key: int, by: str, name: str, changes: Mapping[str, object]) -> None:
+        await self._log.note(room_key, Verb.POLICY, dict(changes), client_id=_new_id(), sender=by, name=name)
+
+
+class CallChronicle:
+    """Calls in rooms that last: when they began and ended, who came and left. In the order of the node's events."""
+
+    def __init__(self, stores: RoomStores, log: Log) -> None:
+        self._stores = stores
+        self._log = log
+        self._rooms: dict[str, int | None] = {}
+        """Of the calls under way: the room's key, None for one that does not last."""
+        self._names: dict[int, RoomName] = {}
+        self._queue: asyncio.Queue[Coroutine[Any, Any, None]] = asyncio.Queue()
+        self._task: asyncio.Task[None] | None = None
+
+    def key_of(self, room: RoomName) -> int | None:
+        """Of the room in which there is a call; None when it does not last."""
+        return self._rooms.get(room)
+
+    def name_of(self, room_key: int) -> RoomName | None:
+        """Of the room, if there is a call in it."""
+        return self._names.get(room_key)
+
+    async def note_server_act(self, room: str, identity: str, name: str, method: str, who: str) -> None:
+        """What was done through LiveKit's server API. Raises `ApiError`, `DatabaseError`."""
+        room_key = self._rooms.get(room)
+        if room_key is not None:
+            body = {"act": "server_api", "method": method, "who": member_id_of(who)}
+            await self._log.note(
+                room_key, Verb.MODERATION, body, client_id=_new_id(), sender=member_id_of(identity), name=name
+            )
+
+    def handle(self, event: NodeEvent) -> None:
+        match event:
+            case RoomStarted(room):
+                if self._stores.has_data:
+                    self._put(self._begin(room))
+            case RoomFinished(room):
+                self._put(self._end(room))
+            case ParticipantJoined(room, participant):
+                self._put(self._note_person(room, participant, Verb.CAME))
+            case ParticipantLeft(room, participant):
+                self._put(self._note_person(room, participant, Verb.LEFT))
+            case _:
+                pass
+
+    async def close(self) -> None:
+        """What happened so far is still written."""
+        if self._task is None:
+            return
+        await self._queue.join()
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+
+    def _put(self, work: Coroutine[Any, Any, None]) -> None:
+        self._queue.put_nowait(work)
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work_on())
+
+    async def _work_on(self) -> None:
+        while True:
+            work = await self._queue.get()
+            try:
+                await work
+            except (ApiError, DatabaseError) as error:
+                _log.error("what happened in a call could not be noted: %s", error)
+            finally:
+                self._queue.task_done()
+
+    async def _begin(self, call: RoomInfo) -> None:
+        room = await (await self._stores.rooms()).find_room(call.name)
+        self._rooms[call.name] = None if room is None else room.room_key
+        if room is not None:
+            self._names[room.room_key] = call.name
+            await self._log.note(room.room_key, Verb.CALL_BEGAN, {"call": call.room_id}, client_id=_new_id())
+
+    async def _end(self, call: RoomInfo) -> None:
+        room_key = self._rooms.pop(call.name, None)
+        if room_key is not None:
+            self._names.pop(room_key, None)
+            await self._log.note(room_key, Verb.CALL_ENDED, {"call": call.room_id}, client_id=_new_id())
+
+    async def _note_person(self, call: RoomInfo, person: ParticipantInfo, verb: Verb) -> None:
+        room_key = self._rooms.get(call.name)
+        if room_key is not None:
+            await self._log.note(
+                room_key, verb, {"call": call.room_id}, client_id=_new_id(), sender=member_id_of(person.identity),
+                name=person.name,
+            )  # fmt: skip
+
+
+def _new_id() -> str:
+    return secrets.token_hex(8)

@@ -1,0 +1,177 @@
+"""Entries of a room's log: verbs, what each says, and what is kept of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Annotated, Any
+
+import msgspec
+
+MAX_CLIENT_ID_LENGTH = 64
+MAX_OPTIONS = 20
+
+
+class Verb(StrEnum):
+    MESSAGE = "message"
+    EDIT = "edit"
+    DELETE = "delete"
+    REACT = "react"
+    PIN = "pin"
+    FILE = "file"
+    POLL = "poll"
+    VOTE = "vote"
+    CLOSE_POLL = "close_poll"
+    HAND = "hand"
+    # From here on the server alone writes.
+    CALL_BEGAN = "call_began"
+    CALL_ENDED = "call_ended"
+    CAME = "came"
+    LEFT = "left"
+    MODERATION = "moderation"
+    POLICY = "policy"
+
+
+WRITABLE = frozenset({
+    Verb.MESSAGE, Verb.EDIT, Verb.DELETE, Verb.REACT, Verb.PIN, Verb.FILE, Verb.POLL, Verb.VOTE, Verb.CLOSE_POLL,
+    Verb.HAND,
+})  # fmt: skip
+"""What clients may write; the rest is the server's."""
+
+Seq = Annotated[int, msgspec.Meta(ge=1)]
+Short = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
+
+
+class Body(msgspec.Struct, kw_only=True, forbid_unknown_fields=True, omit_defaults=True):
+    """What a verb says beside its target."""
+
+
+class MessageBody(Body):
+    text: Annotated[str, msgspec.Meta(min_length=1)]
+    """A subset of Markdown; the page renders it, the server does not."""
+    mentions: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
+    """Member ids."""
+
+
+class EditBody(Body):
+    text: Annotated[str, msgspec.Meta(min_length=1)]
+    mentions: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
+
+
+class DeleteBody(Body):
+    pass
+
+
+class ReactBody(Body):
+    emoji: Annotated[str, msgspec.Meta(min_length=1, max_length=32)]
+    on: bool = True
+
+
+class PinBody(Body):
+    on: bool = True
+
+
+class FileBody(Body):
+    file_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+    name: Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    type: Annotated[str, msgspec.Meta(max_length=255)] = ""
+    width: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    height: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+
+
+class PollBody(Body):
+    question: Short
+    options: Annotated[tuple[Short, ...], msgspec.Meta(min_length=2, max_length=MAX_OPTIONS)]
+    multiple: bool = False
+
+
+class VoteBody(Body):
+    choices: Annotated[
+        tuple[Annotated[int, msgspec.Meta(ge=0, lt=MAX_OPTIONS)], ...], msgspec.Meta(max_length=MAX_OPTIONS)
+    ]
+    """Numbers of options; none takes the vote back."""
+
+
+class ClosePollBody(Body):
+    pass
+
+
+class HandBody(Body):
+    up: bool
+
+
+BODIES: dict[Verb, type[Body]] = {
+    Verb.MESSAGE: MessageBody,
+    Verb.EDIT: EditBody,
+    Verb.DELETE: DeleteBody,
+    Verb.REACT: ReactBody,
+    Verb.PIN: PinBody,
+    Verb.FILE: FileBody,
+    Verb.POLL: PollBody,
+    Verb.VOTE: VoteBody,
+    Verb.CLOSE_POLL: ClosePollBody,
+    Verb.HAND: HandBody,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An entry that somebody wants to write. `body` is checked already."""
+
+    room_key: int
+    verb: Verb
+    sender: str
+    """A member id; empty: the server."""
+    name: str
+    client_id: str
+    """Chosen by the client: the same one again is the same entry."""
+    body: dict[str, Any]
+    target: int | None = None
+    recipient: str = ""
+    moderates: bool = False
+    """Whether the sender may also touch what others wrote."""
+    ttl_s: int | None = None
+    """How long this entry is kept at most, whatever the room's policy says."""
+    silent: bool = False
+    """Written also where the room keeps nothing: what the server notes for all to read."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    seq: int
+    """1 for the first of a room, without gaps; 0 where the room keeps nothing."""
+    verb: Verb
+    sender: str
+    name: str
+    client_id: str
+    at_ms: int
+    body: dict[str, Any] | None
+    """None: it is gone, and a tombstone is left."""
+    target: int | None = None
+    recipient: str = ""
+    expires_at_ms: int | None = None
+
+    def visible_to(self, member_id: str) -> bool:
+        return not self.recipient or member_id in (self.recipient, self.sender)
+
+
+def wire(entry: Entry, *, own: bool) -> dict[str, Any]:
+    """As clients get it. `own`: the client id is its author's business only."""
+    message: dict[str, Any] = {
+        "seq": entry.seq,
+        "verb": entry.verb.value,
+        "from": entry.sender,
+        "name": entry.name,
+        "at_ms": entry.at_ms,
+        "body": entry.body,
+    }
+    if own:
+        message["client_id"] = entry.client_id
+    if entry.target is not None:
+        message["target"] = entry.target
+    if entry.recipient:
+        message["to"] = entry.recipient
+    if entry.expires_at_ms is not None:
+        message["expires_at_ms"] = entry.expires_at_ms
+    return message

@@ -1,0 +1,109 @@
+"""Who hears at once of what happens in a room: open connections, in this process.
+
+A listener gets messages as dictionaries in the order of the log. One that is too slow is closed: its client starts over
+from the last entry that it has, and nothing waits for it meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+from signaling.log.entries import Entry, wire
+from signaling.rooms.roles import Role
+
+SHUTTING_DOWN = "unavailable"
+"""Why a subscription is over when the server stops."""
+
+
+class Listener:
+    """One subscription of one person to one room."""
+
+    def __init__(self, room_key: int, member_id: str, identity: str, role: Role, *, max_queue: int) -> None:
+        self.room_key = room_key
+        self.member_id = member_id
+        self.identity = identity
+        self.role = role
+        self.overflowed = False
+        self.ended: str | None = None
+        """Why it is over: a code of the API."""
+        self._max_queue = max_queue
+        self._queue: deque[dict[str, Any]] = deque()
+        self._more = asyncio.Event()
+
+    def offer(self, message: dict[str, Any]) -> None:
+        if len(self._queue) >= self._max_queue:
+            self.overflowed = True
+        elif not self.overflowed:
+            self._queue.append(message)
+        self._more.set()
+
+    def end(self, code: str) -> None:
+        """What waits is still delivered."""
+        if self.ended is None:
+            self.ended = code
+        self._more.set()
+
+    async def next(self) -> list[dict[str, Any]]:
+        """All that waits, at least one message; empty when it is over."""
+        while not self._queue and self.ended is None and not self.overflowed:
+            self._more.clear()
+            await self._more.wait()
+        taken = list(self._queue)
+        self._queue.clear()
+        return taken
+
+    def take(self, entry: Entry) -> None:
+        """Unless it is somebody else's business."""
+        if entry.visible_to(self.member_id):
+            self.offer({"type": "entry", **wire(entry, own=entry.sender == self.member_id)})
+
+
+class Live:
+    def __init__(self) -> None:
+        self._listeners: dict[int, set[Listener]] = {}
+
+    def add(self, listener: Listener) -> None:
+        self._listeners.setdefault(listener.room_key, set()).add(listener)
+
+    def remove(self, listener: Listener) -> None:
+        listeners = self._listeners.get(listener.room_key)
+        if listeners is not None:
+            listeners.discard(listener)
+            if not listeners:
+                del self._listeners[listener.room_key]
+
+    def of(self, room_key: int) -> list[Listener]:
+        return list(self._listeners.get(room_key, ()))
+
+    def publish(self, room_key: int, entry: Entry) -> None:
+        for listener in self.of(room_key):
+            listener.take(entry)
+
+    def tell(self, room_key: int, message: dict[str, Any], *, to: Callable[[Listener], bool] = lambda _: True) -> None:
+        """News that is not kept: typing, knocks, a request to unmute."""
+        for listener in self.of(room_key):
+            if to(listener):
+                listener.offer(message)
+
+    def count(self, member_id: str) -> int:
+        return sum(1 for listeners in self._listeners.values() for one in listeners if one.member_id == member_id)
+
+    def end_member(self, room_key: int, member_id: str, code: str) -> None:
+        """Somebody may no longer be there."""
+        for listener in self.of(room_key):
+            if listener.member_id == member_id:
+                listener.end(code)
+
+    def end_room(self, room_key: int) -> None:
+        """The room is no longer there."""
+        for listener in self.of(room_key):
+            listener.end("room_not_found")
+
+    def shut_down(self) -> None:
+        """Everybody comes back by themselves, when the server does."""
+        for room_key in list(self._listeners):
+            for listener in self.of(room_key):
+                listener.end(SHUTTING_DOWN)

@@ -1,0 +1,120 @@
+"""People with keys at the door of rooms that last, over real HTTP."""
+
+from __future__ import annotations
+
+import secrets
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+
+from tests.signaling.harness import DEADLINE_S, Server
+
+
+@dataclass
+class Person:
+    """A browser: its key for one room, and the token that it got last."""
+
+    server: Server
+    name: str
+    room: str = ""
+    key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
+    token: str = ""
+    identity: str = ""
+
+    @property
+    def member_id(self) -> str:
+        return self.identity.partition("~")[0]
+
+    async def call(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
+        """`path` is below the room; an absolute one is taken as it is."""
+        url = path if path.startswith("/") else f"/api/v1/rooms/{self.room}/{path}".rstrip("/")
+        headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        kind = {} if body is None else {"json": body}
+        async with self.server.http.request(
+            method, self.server.url + url, headers=headers, **kind, **options
+        ) as response:
+            text = await response.text()
+            return response.status, await response.json() if text else None
+
+    async def good(self, method: str, path: str, body: Any = None, **options: Any) -> Any:
+        status, answer = await self.call(method, path, body, **options)
+        assert status in (200, 201, 204), answer
+        return answer
+
+    async def refused(self, method: str, path: str, body: Any = None, **options: Any) -> str:
+        status, answer = await self.call(method, path, body, **options)
+        assert status >= 400, answer
+        return str(answer["error"]["code"])
+
+    async def make_room(self, **fields: Any) -> dict[str, Any]:
+        token, self.token = self.token, ""
+        room: dict[str, Any] = await self.good("POST", "/api/v1/rooms", {"key": self.key, **fields})
+        self.room, self.token = room["name"], token
+        await self.enter()
+        return room
+
+    async def enter(self, room: str = "", **fields: Any) -> dict[str, Any]:
+        self.room = room or self.room
+        answer: dict[str, Any] = await self.good("POST", "tokens", {"name": self.name, "key": self.key, **fields})
+        self.token, self.identity = answer["token"], answer["identity"]
+        return answer
+
+    async def turned_away(self, room: str = "", **fields: Any) -> str:
+        self.room = room or self.room
+        return await self.refused("POST", "tokens", {"name": self.name, "key": self.key, **fields})
+
+    async def say(self, text: str, **fields: Any) -> dict[str, Any]:
+        body = {"verb": "message", "client_id": secrets.token_hex(8), "body": {"text": text}, **fields}
+        entry: dict[str, Any] = await self.good("POST", "entries", body)
+        return entry
+
+    async def write(self, verb: str, target: int | None = None, **body: Any) -> tuple[int, Any]:
+        draft: dict[str, Any] = {"verb": verb, "client_id": secrets.token_hex(8), "body": body}
+        if target is not None:
+            draft["target"] = target
+        return await self.call("POST", "entries", draft)
+
+    async def entries(self, **query: Any) -> list[dict[str, Any]]:
+        page = await self.good("GET", "entries", params=query)
+        found: list[dict[str, Any]] = page["entries"]
+        return found
+
+    async def acts(self) -> list[tuple[str, str]]:
+        return [(e["name"], e["body"]["act"]) for e in await self.entries() if e["verb"] == "moderation"]
+
+    async def sync(self, since: int | None = None) -> Sync:
+        ws = await self.server.http.ws_connect(self.server.url + "/api/v1/sync")
+        sync = Sync(ws, self.room)
+        await sync.send("open", token=self.token, **({} if since is None else {"since": since}))
+        return sync
+
+
+class Sync:
+    def __init__(self, ws: aiohttp.ClientWebSocketResponse, room: str) -> None:
+        self.ws = ws
+        self.room = room
+
+    async def send(self, kind: str, **fields: Any) -> None:
+        await self.ws.send_json({"type": kind, "room": self.room, **fields})
+
+    async def receive(self) -> dict[str, Any]:
+        message: dict[str, Any] = await self.ws.receive_json(timeout=DEADLINE_S)
+        return message
+
+    async def wait_for(self, kind: str) -> dict[str, Any]:
+        while (message := await self.receive())["type"] != kind:
+            pass
+        return message
+
+
+async def founder(server: Server, name: str = "Ada", **fields: Any) -> Person:
+    person = Person(server, name)
+    await person.make_room(**fields)
+    return person
+
+
+async def visitor(server: Server, room: str, name: str = "Bob", **fields: Any) -> Person:
+    person = Person(server, name)
+    await person.enter(room, **fields)
+    return person
