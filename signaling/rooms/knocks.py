@@ -52,6 +52,7 @@ class Knocks:
         self._knocks: dict[int, dict[str, Knock]] = {}
         self._denied: dict[tuple[int, str], float] = {}
         self._listeners: list[NewsListener] = []
+        self._timer: asyncio.TimerHandle | None = None
 
     def add_listener(self, listener: NewsListener) -> None:
         self._listeners.append(listener)
@@ -72,6 +73,7 @@ class Knocks:
         knock = Knock(room_key, member_id, identity, name, note, address, now_s, secrets.token_hex(8))
         knock.seen_at_s = now_s
         knocks[knock.knock_id] = knock
+        self._sweep_later()
         self._tell(room_key)
         return knock
 
@@ -122,12 +124,18 @@ class Knocks:
         for knock in self.waiting(room_key):
             self.answer(knock, Answer.ADMITTED)
 
-    def sweep(self) -> None:
-        """Called now and then: whoever went away is no longer shown."""
+    def _sweep_later(self) -> None:
+        """As long as somebody is at a door: whoever went away is no longer shown."""
+        if self._timer is None and self._knocks:
+            self._timer = asyncio.get_running_loop().call_later(self._absence_s / 2, self._sweep_all)
+
+    def _sweep_all(self) -> None:
+        self._timer = None
         now_s = self._clock()
         self._denied = {key: until_s for key, until_s in self._denied.items() if until_s > now_s}
         for room_key in list(self._knocks):
             self._sweep(room_key)
+        self._sweep_later()
 
     def _sweep(self, room_key: int) -> None:
         knocks = self._knocks.get(room_key)

@@ -28,9 +28,11 @@ from sfu.api import (
     Permissions,
     PublicationInfo,
     RequestError,
+    RoomFinished,
     RoomInfo,
     RoomMoved,
     RoomOptions,
+    RoomStarted,
     RoomUpdated,
     SdpError,
     SessionEnded,
@@ -435,6 +437,13 @@ class FakeSfu:
 
     def add_listener(self, listener: NodeListener) -> None:
         self.listeners.append(listener)
+
+    def start_call(self, room: str) -> None:
+        """Tell the node's listeners that the room has begun."""
+        self.notify(RoomStarted(self._rooms[RoomName(room)]))
+
+    def finish_call(self, room: str) -> None:
+        self.notify(RoomFinished(self._rooms[RoomName(room)]))
 
     def notify(self, event: NodeEvent) -> None:
         """As if it had happened."""

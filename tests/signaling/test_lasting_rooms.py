@@ -204,9 +204,11 @@ async def test_whoever_goes_away_is_no_longer_at_the_door() -> None:
     async with running(knock_absence_s=0.2, knock_poll_s=0.1) as server:
         ada = await founder(server, policy={"entry": "knock"})
         bob = Person(server, "Bob", ada.room)
+        sync = await ada.sync()
+        assert (await sync.wait_for("knocks"))["knocks"] == []
         await bob.enter()
-        while (await ada.good("GET", "knocks"))["knocks"]:
-            await asyncio.sleep(0.05)
+        assert len((await sync.wait_for("knocks"))["knocks"]) == 1
+        assert (await sync.wait_for("knocks"))["knocks"] == []
 
 
 async def test_somebody_elses_knock_tells_nothing(server: Server) -> None:
