@@ -217,11 +217,8 @@ async def test_what_the_database_did_not_take_was_not_said(server: Server, monke
     draft = {"verb": "hand", "client_id": "1", "body": {"up": True}}
     with monkeypatch.context() as broken:
         broken.setattr(Storage, "log", fail)
-        assert (
-            await ada.refused("POST", "entries", {"verb": "hand", "client_id": "1", "body": {"up": True}})
-            == "unavailable"
-        )
-    await ada.good("POST", "entries", {"verb": "hand", "client_id": "1", "body": {"up": True}})
+        assert await ada.refused("POST", "entries", draft) == "unavailable"
+    await ada.good("POST", "entries", draft)
     assert [e["verb"] for e in await ada.entries()] == ["moderation", "hand"]
 
 
