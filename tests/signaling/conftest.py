@@ -1,10 +1,35 @@
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import secrets
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
+import pytest
 import pytest_asyncio
 
+from signaling.db.url import sqlite_url
+from tests.harness.postgres import Postgres, find_binaries, running_postgres
 from tests.signaling.harness import Server, running
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    binaries = find_binaries()
+    if binaries is None:
+        pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
+    with running_postgres(binaries) as server:
+        yield server
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    """An empty database."""
+    if request.param == "sqlite":
+        return sqlite_url(tmp_path / "folder" / "ting.db")
+    server: Postgres = request.getfixturevalue("postgres")
+    name = f"db_{secrets.token_hex(4)}"
+    server.run(f"CREATE DATABASE {name}")
+    return server.url(name)
 
 
 @pytest_asyncio.fixture

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import socket
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -29,27 +28,7 @@ from signaling.db.storage import Storage
 from signaling.db.url import parse_url, sqlite_url
 from signaling.errors import DatabaseError
 from signaling.revocations import RevocationRow
-from tests.harness.postgres import Postgres, find_binaries, running_postgres
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[Postgres]:
-    binaries = find_binaries()
-    if binaries is None:
-        pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
-    with running_postgres(binaries) as server:
-        yield server
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """An empty database."""
-    if request.param == "sqlite":
-        return sqlite_url(tmp_path / "folder" / "ting.db")
-    server: Postgres = request.getfixturevalue("postgres")
-    name = f"db_{secrets.token_hex(4)}"
-    server.run(f"CREATE DATABASE {name}")
-    return server.url(name)
+from tests.harness.postgres import Postgres
 
 
 @pytest.fixture

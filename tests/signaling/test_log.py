@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
@@ -15,6 +16,13 @@ from signaling.db.storage import Storage
 from signaling.errors import DatabaseError
 from tests.signaling.harness import Server, eventually, running
 from tests.signaling.rooms import Person, founder, visitor
+
+
+@pytest.fixture
+async def server(url: str) -> AsyncIterator[Server]:
+    """Once with SQLite, once with PostgreSQL."""
+    async with running(database_url=url) as running_server:
+        yield running_server
 
 
 def texts(entries: list[dict[str, Any]]) -> list[str | None]:
