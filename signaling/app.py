@@ -61,6 +61,7 @@ async def _start(app: web.Application) -> None:
     if services.webhooks is not None:
         await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)
+    await services.files.start()
     await services.sfu.start()
     services.lifecycle.phase = Phase.READY
 
@@ -84,5 +85,6 @@ async def _release(app: web.Application) -> None:
     await services.lasting.chat.close()
     await services.lasting.calls.close()
     await services.lasting.log.close()
+    await services.files.close()
     await services.revocations.close()
     await services.storage.close()

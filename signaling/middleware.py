@@ -7,7 +7,7 @@ import logging
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from signaling.errors import ApiError
+from signaling.errors import ApiError, DatabaseError
 from signaling.gate import Gate
 from signaling.jwks import KeySets
 from signaling.logs import route_of
@@ -42,6 +42,12 @@ def answering_errors(gate: Gate, metrics: Metrics) -> Middleware:
         except ConnectionResetError:
             # The client hung up before its answer; aiohttp notices that when it tries to send this one.
             response = web.Response(status=_CLIENT_GONE)
+        except DatabaseError as error:
+            metrics.database_errors.labels("request").inc()
+            _log.error("a request failed: %s", error)
+            response = _error_response(
+                request, ApiError("unavailable", "The database cannot be reached.", retry_after_s=5)
+            )
         except Exception:
             _log.exception("a request failed")
             response = _error_response(request, ApiError("internal", "Something went wrong here."))
@@ -68,6 +74,7 @@ def _error_response(request: web.Request, error: ApiError) -> web.Response:
         response = web.json_response(error.body(), status=error.status, headers={hdrs.CACHE_CONTROL: "no-store"})
     else:
         response = web.Response(status=error.status, text=f"{error}\n")
+    response.headers.update(error.headers)
     if error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     return response

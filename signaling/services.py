@@ -13,6 +13,7 @@ from aiohttp.typedefs import Middleware
 from sfu.api import Sfu
 from signaling.addresses import ClientAddresses
 from signaling.api.authority import RequestAuthority
+from signaling.api.files import FilesEndpoint
 from signaling.api.health import HealthEndpoint
 from signaling.api.lasting_rooms import LastingRoomsEndpoint
 from signaling.api.log import LogEndpoint
@@ -26,6 +27,8 @@ from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
 from signaling.db.storage import Storage
+from signaling.files.files import Files, create_store
+from signaling.files.links import AtTheDoor, Links
 from signaling.gate import Gate
 from signaling.jwks import KeySets
 from signaling.lifecycle import Lifecycle
@@ -95,6 +98,7 @@ class Services:
     connections: Connections
     warm_up: WarmUp
     lasting: LastingParts
+    files: Files
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +131,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     )
     max_participants = settings.sfu.max_participants_per_room
     rooms = RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants)
+    lasting = _create_lasting(settings, sfu, storage, rooms, metrics)
     return Services(
         sfu=sfu,
         metrics=metrics,
@@ -141,7 +146,8 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         webhooks=_create_webhooks(settings, storage, tokens, metrics),
         connections=Connections(),
         warm_up=WarmUp(sfu, revocations),
-        lasting=_create_lasting(settings, sfu, storage, rooms, metrics),
+        lasting=lasting,
+        files=_create_files(settings, storage, metrics, lasting.rooms),
     )
 
 
@@ -183,6 +189,13 @@ def _create_lasting(
             max_bytes=settings.room_log.max_entry_bytes,
         ),
     )
+
+
+def _create_files(settings: Settings, storage: Storage, metrics: Metrics, rooms: LastingRooms) -> Files:
+    folder = data_folder(settings.database, dev=settings.listener.dev) / "files"
+    files = Files(settings.files, create_store(settings.files, folder), storage.files, metrics, folder)
+    rooms.add_deletion_listener(lambda room: files.room_deleted(room.room_key))
+    return files
 
 
 def _end_call(sfu: Sfu, room: Room) -> None:
@@ -356,6 +369,14 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         ModerationEndpoint(parts.moderation, parts.knocks),
         LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
         SyncEndpoint(authority, parts.log, parts.reader, parts.live, parts.rooms, parts.knocks, settings.room_log),
+        FilesEndpoint(
+            settings.files,
+            services.files,
+            Links(pepper_of(settings.tokens.keys), settings.files.file_link_ttl_s),
+            AtTheDoor(parts.door, services.rooms),
+            services.addresses,
+            _limiter(settings, settings.files.file_creations_per_minute),
+        ),
         OpenApiEndpoint(lambda: typed.routes),
     ]
     return typed
