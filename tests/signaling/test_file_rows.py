@@ -14,9 +14,7 @@ from signaling.db.database import Database
 from signaling.db.files import FileRepository
 from signaling.files.records import NewFile, Quotas, StoredFile
 from tests.harness.files import Person, error_code, people, serving
-from tests.signaling.test_database import postgres, url
 
-__all__ = ["postgres", "url"]
 LOOSE = Quotas(10**15, 10**15, 10**15, 10**6, 10**6)
 HOUR_S = 3600.0
 
