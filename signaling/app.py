@@ -31,6 +31,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     for endpoint in (*create_endpoints(settings, services), web_app):
         endpoint.add_routes(app.router)
     app.on_response_prepare.append(web_app.add_security_headers)
+    app.on_response_prepare.append(services.sessions.add_cookies)
     app[_SHUTDOWN_TIMEOUT_S] = settings.listener.shutdown_timeout_s
     app.on_startup.append(_start)
     app.on_shutdown.append(_shut_down)
@@ -61,7 +62,6 @@ async def _start(app: web.Application) -> None:
     if services.webhooks is not None:
         await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)
-    await services.files.start()
     await services.sfu.start()
     services.lifecycle.phase = Phase.READY
 
@@ -85,6 +85,7 @@ async def _release(app: web.Application) -> None:
     await services.lasting.chat.close()
     await services.lasting.calls.close()
     await services.lasting.log.close()
-    await services.files.close()
+    if services.accounts is not None:
+        await services.accounts.close()
     await services.revocations.close()
     await services.storage.close()

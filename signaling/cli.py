@@ -1,4 +1,4 @@
-"""The `ting` command: serve, token, doctor, load-test.
+"""The `ting` command: serve, token, account, doctor, load-test.
 
 Exit codes: 0 done, 1 it did not work (a port in use, a failed check), 2 it was asked wrongly (flags or settings).
 Only the command that is called is loaded.
@@ -23,6 +23,7 @@ TOML file given with --config, TING_CONFIG or ./ting.toml, then defaults. ting.s
 _COMMANDS = {
     "serve": "run the server",
     "token": "print a room token",
+    "account": "make, list and end accounts",
     "doctor": "say what would stop a call on this machine",
 }
 """Name and help; each is a module in `signaling.commands`."""

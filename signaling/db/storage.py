@@ -9,13 +9,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from signaling.accounts.records import AccountStore
 from signaling.db.settings import FILE, DatabaseSettings
 from signaling.db.sqlite_file import look
 from signaling.revocations import RevocationRow
 
 if TYPE_CHECKING:
     from signaling.db.database import Database
-    from signaling.db.files import FileRepository
     from signaling.db.log import LogRepository
     from signaling.db.repository import Repository
     from signaling.db.rooms import RoomRepository
@@ -69,8 +69,13 @@ class Storage:
         async with self._opening:
             if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                for module in ("repository", "rooms", "log", "files"):
-                    await asyncio.to_thread(importlib.import_module, f"signaling.db.{module}")
+                for module in (
+                    "signaling.db.repository",
+                    "signaling.db.rooms",
+                    "signaling.db.log",
+                    "signaling.db.accounts",
+                ):
+                    await asyncio.to_thread(importlib.import_module, module)
                 await self.database.open()
                 self._is_open = True
         return self.database
@@ -82,15 +87,15 @@ class Storage:
         self._has_data = True
         return RoomRepository(database)
 
+    async def accounts(self) -> AccountStore:
+        from signaling.db.accounts import account_store
+
+        return account_store(await self.open())
+
     async def log(self) -> LogRepository:
         from signaling.db.log import LogRepository
 
         return LogRepository(await self.open())
-
-    async def files(self) -> FileRepository:
-        from signaling.db.files import FileRepository
-
-        return FileRepository(await self.open())
 
     async def _revocations(self) -> Repository:
         from signaling.db.repository import Repository

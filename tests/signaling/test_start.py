@@ -13,6 +13,7 @@ from tests.harness.server import free_ports
 ROOT = str(Path(__file__).resolve().parents[2])
 ONLY_FOR_CALLS = {"aiortc", "aioice", "av", "OpenSSL", "pylibsrtp", "jwt", "cryptography"}
 ONLY_FOR_KICKS_AND_WEBHOOKS = {"sqlalchemy", "aiosqlite", "greenlet"}
+ONLY_FOR_ACCOUNTS = {"argon2", "webauthn"}
 ONLY_FOR_MIGRATIONS = {"alembic", "mako"}
 ONLY_FOR_OTHERS = {"numpy", "matplotlib", "asyncpg", "benchmarks.load.cli", "signaling.doctor"}
 
@@ -32,7 +33,8 @@ from signaling.config import load_settings
 
 async def serve(data):
     ports = {"port": "0", "rtc_udp_port": "%(udp)d", "rtc_tcp_port": "0"}
-    settings = load_settings({"dev": True, **ports, "rtc_addresses": "127.0.0.1", "data_dir": data}, {})
+    settings = load_settings({"dev": True, **ports, "rtc_addresses": "127.0.0.1", "data_dir": data,
+                              "accounts": True}, {})
     listener = create_listener(create_app(settings, create_sfu(settings.sfu)), settings)
     await listener.start()
     async with aiohttp.ClientSession() as http:
@@ -70,7 +72,7 @@ def test_an_idle_server_has_loaded_nothing_of_what_calls_need(tmp_path: Path) ->
     code = SERVE % {"udp": free_ports().udp} + "print(json.dumps(asyncio.run(serve('.'))))"
     for start in ("the first", "the second"):
         loaded = run(code, tmp_path)
-        heavy = ONLY_FOR_CALLS | ONLY_FOR_KICKS_AND_WEBHOOKS | ONLY_FOR_MIGRATIONS | ONLY_FOR_OTHERS
+        heavy = ONLY_FOR_CALLS | ONLY_FOR_KICKS_AND_WEBHOOKS | ONLY_FOR_ACCOUNTS | ONLY_FOR_MIGRATIONS | ONLY_FOR_OTHERS
         if "sfu.engine.reference.engine" in loaded:
             heavy -= {"cryptography"}  # where there is no Rust engine, SRTP is done in Python
         assert loaded & heavy == set(), f"{start} start"
