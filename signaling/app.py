@@ -62,6 +62,7 @@ async def _start(app: web.Application) -> None:
     if services.webhooks is not None:
         await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)
+    await services.files.start()
     await services.sfu.start()
     services.lifecycle.phase = Phase.READY
 
@@ -87,5 +88,6 @@ async def _release(app: web.Application) -> None:
     await services.lasting.log.close()
     if services.accounts is not None:
         await services.accounts.close()
+    await services.files.close()
     await services.revocations.close()
     await services.storage.close()

@@ -24,6 +24,7 @@ from signaling.api.settings import ApiSettings
 from signaling.config_values import from_text, from_toml, one_line
 from signaling.db.settings import DatabaseSettings
 from signaling.errors import ConfigError
+from signaling.files.settings import FileSettings, check_files
 from signaling.gate import GateSettings
 from signaling.jwks import KeySetSettings, check_issuers
 from signaling.listener import ListenerSettings
@@ -57,6 +58,7 @@ class Settings:
     signal: SignalSettings = field(default_factory=SignalSettings)
     server_api: ServerApiSettings = field(default_factory=ServerApiSettings)
     webhooks: WebhookSettings = field(default_factory=WebhookSettings)
+    files: FileSettings = field(default_factory=FileSettings)
     whip: WhipSettings = field(default_factory=WhipSettings)
     turn: TurnSettings = field(default_factory=TurnSettings)
     accounts: AccountSettings = field(default_factory=AccountSettings)
@@ -76,6 +78,7 @@ _MINIMUM = {
     "port": 0, "engine_threads": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
     "departure_timeout_s": 0, "resume_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0,
     "shutdown_timeout_s": 0, "keyframe_cache_bytes": 0, "keyframe_cache_bytes_without_pli": 0, "max_hold_ms": 0,
+    "min_free_bytes": 0,
 }  # fmt: skip
 _CHOICES = {
     "engine": ("auto", "rust", "reference"),
@@ -153,6 +156,7 @@ def _build(values: Mapping[str, Any]) -> Settings:
     check_keys(keys, dev=dev)
     check_webhooks(settings.webhooks.webhooks, keys)
     check_issuers(settings.key_sets.issuers, keys)
+    check_files(settings.files)
     check_room_presets(settings.rooms.room_presets, settings.tokens.max_metadata_bytes)
     check_accounts(settings.accounts, settings.listener.public_url)
     return settings

@@ -15,6 +15,7 @@ from collections.abc import Mapping
 
 HTTP_STATUS: Mapping[str, int] = {
     "invalid_body": 400,
+    "invalid_upload": 400,
     "invalid_name": 400,
     "invalid_password": 400,
     "invalid_room_name": 400,
@@ -23,6 +24,7 @@ HTTP_STATUS: Mapping[str, int] = {
     "banned": 403,
     "denied": 403,
     "forbidden": 403,
+    "link_invalid": 403,
     "guests_disabled": 403,
     "invitation_over": 403,
     "kicked": 403,
@@ -36,6 +38,7 @@ HTTP_STATUS: Mapping[str, int] = {
     "entry_not_found": 404,
     "knock_not_found": 404,
     "not_found": 404,
+    "file_not_found": 404,
     "room_not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
@@ -48,22 +51,35 @@ HTTP_STATUS: Mapping[str, int] = {
     "taken": 409,
     "entry_gone": 410,
     "sign_in_expired": 410,
+    "upload_conflict": 409,
+    "tus_version_unknown": 412,
     "body_too_large": 413,
+    "file_too_large": 413,
+    "quota_exceeded": 413,
+    "upload_too_long": 413,
+    "upload_type_wrong": 415,
+    "range_not_satisfiable": 416,
+    "file_refused": 422,
     "rate_limited": 429,
+    "checksum_mismatch": 460,
     "internal": 500,
     "unavailable": 503,
+    "storage_full": 507,
 }
 """Every code of the REST interface with its HTTP status."""
 
 
 class ApiError(Exception):
-    """A request that is answered with an error. `code` is a key of `HTTP_STATUS`."""
+    """A request that is answered with an error. `code` is a key of `HTTP_STATUS`; `headers` go with the answer."""
 
-    def __init__(self, code: str, message: str, *, retry_after_s: int | None = None) -> None:
+    def __init__(
+        self, code: str, message: str, *, retry_after_s: int | None = None, headers: Mapping[str, str] | None = None
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.status = HTTP_STATUS[code]
         self.retry_after_s = retry_after_s
+        self.headers = {} if headers is None else dict(headers)
 
     def body(self) -> dict[str, dict[str, str]]:
         return {"error": {"code": self.code, "message": str(self)}}

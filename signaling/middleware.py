@@ -16,7 +16,6 @@ from signaling.requests import request_token
 from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting")
-RETRY_AFTER_S = 5
 _CLIENT_GONE = 499
 """For the log and the metrics only; no client ever gets it."""
 
@@ -31,10 +30,6 @@ def answering_errors(gate: Gate, metrics: Metrics) -> Middleware:
             response = await handler(request)
         except ApiError as error:
             response = _error_response(request, error)
-        except DatabaseError as error:
-            _log.error("a request failed: %s", error)
-            unavailable = ApiError("unavailable", "The database cannot be reached.", retry_after_s=RETRY_AFTER_S)
-            response = _error_response(request, unavailable)
         except web.HTTPRequestEntityTooLarge:
             response = _error_response(request, ApiError("body_too_large", "The body is too large."))
         except web.HTTPNotFound:
@@ -47,6 +42,12 @@ def answering_errors(gate: Gate, metrics: Metrics) -> Middleware:
         except ConnectionResetError:
             # The client hung up before its answer; aiohttp notices that when it tries to send this one.
             response = web.Response(status=_CLIENT_GONE)
+        except DatabaseError as error:
+            metrics.database_errors.labels("request").inc()
+            _log.error("a request failed: %s", error)
+            response = _error_response(
+                request, ApiError("unavailable", "The database cannot be reached.", retry_after_s=5)
+            )
         except Exception:
             _log.exception("a request failed")
             response = _error_response(request, ApiError("internal", "Something went wrong here."))
@@ -73,6 +74,7 @@ def _error_response(request: web.Request, error: ApiError) -> web.Response:
         response = web.json_response(error.body(), status=error.status, headers={hdrs.CACHE_CONTROL: "no-store"})
     else:
         response = web.Response(status=error.status, text=f"{error}\n")
+    response.headers.update(error.headers)
     if error.retry_after_s is not None:
         response.headers[hdrs.RETRY_AFTER] = str(error.retry_after_s)
     return response

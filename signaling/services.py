@@ -15,6 +15,7 @@ from signaling.accounts.service import Accounts, create_accounts
 from signaling.addresses import ClientAddresses
 from signaling.api.account_routes import account_endpoints
 from signaling.api.authority import RequestAuthority
+from signaling.api.files import FilesEndpoint
 from signaling.api.health import HealthEndpoint
 from signaling.api.lasting_rooms import LastingRoomsEndpoint
 from signaling.api.log import LogEndpoint
@@ -30,6 +31,8 @@ from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
 from signaling.db.storage import Storage
+from signaling.files.files import Files, create_store
+from signaling.files.links import AtTheDoor, Links
 from signaling.gate import Gate
 from signaling.jwks import KeySets
 from signaling.lifecycle import Lifecycle
@@ -99,6 +102,7 @@ class Services:
     connections: Connections
     warm_up: WarmUp
     lasting: LastingParts
+    files: Files
     accounts: Accounts | None
     """None when the settings want none."""
     sessions: Sessions
@@ -134,6 +138,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     )
     max_participants = settings.sfu.max_participants_per_room
     rooms = RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants)
+    lasting = _create_lasting(settings, sfu, storage, rooms, metrics)
     origin = origin_of(settings.listener.public_url)
     accounts = create_accounts(settings.accounts, storage.accounts, metrics, origin)
     return Services(
@@ -150,7 +155,8 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         webhooks=_create_webhooks(settings, storage, tokens, metrics),
         connections=Connections(),
         warm_up=WarmUp(sfu, revocations),
-        lasting=_create_lasting(settings, sfu, storage, rooms, metrics),
+        lasting=lasting,
+        files=_create_files(settings, storage, metrics, lasting.rooms),
         accounts=accounts,
         sessions=Sessions(accounts, public_url=settings.listener.public_url, tls=settings.listener.tls),
     )
@@ -194,6 +200,13 @@ def _create_lasting(
             max_bytes=settings.room_log.max_entry_bytes,
         ),
     )
+
+
+def _create_files(settings: Settings, storage: Storage, metrics: Metrics, rooms: LastingRooms) -> Files:
+    folder = data_folder(settings.database, dev=settings.listener.dev) / "files"
+    files = Files(settings.files, create_store(settings.files, folder), storage.files, metrics, folder)
+    rooms.add_deletion_listener(lambda room: files.room_deleted(room.room_key))
+    return files
 
 
 def _end_call(sfu: Sfu, room: Room) -> None:
@@ -369,6 +382,14 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         ModerationEndpoint(parts.moderation, parts.knocks),
         LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
         SyncEndpoint(authority, parts.log, parts.reader, parts.live, parts.rooms, parts.knocks, settings.room_log),
+        FilesEndpoint(
+            settings.files,
+            services.files,
+            Links(pepper_of(settings.tokens.keys), settings.files.file_link_ttl_s),
+            AtTheDoor(parts.door, services.rooms),
+            services.addresses,
+            _limiter(settings, settings.files.file_creations_per_minute),
+        ),
         *account_endpoints(
             services.accounts,
             services.sessions,

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest migration."""
 
 

@@ -16,6 +16,7 @@ from signaling.revocations import RevocationRow
 
 if TYPE_CHECKING:
     from signaling.db.database import Database
+    from signaling.db.files import FileRepository
     from signaling.db.log import LogRepository
     from signaling.db.repository import Repository
     from signaling.db.rooms import RoomRepository
@@ -69,13 +70,8 @@ class Storage:
         async with self._opening:
             if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                for module in (
-                    "signaling.db.repository",
-                    "signaling.db.rooms",
-                    "signaling.db.log",
-                    "signaling.db.accounts",
-                ):
-                    await asyncio.to_thread(importlib.import_module, module)
+                for module in ("repository", "rooms", "log", "files", "accounts"):
+                    await asyncio.to_thread(importlib.import_module, f"signaling.db.{module}")
                 await self.database.open()
                 self._is_open = True
         return self.database
@@ -96,6 +92,11 @@ class Storage:
         from signaling.db.log import LogRepository
 
         return LogRepository(await self.open())
+
+    async def files(self) -> FileRepository:
+        from signaling.db.files import FileRepository
+
+        return FileRepository(await self.open())
 
     async def _revocations(self) -> Repository:
         from signaling.db.repository import Repository

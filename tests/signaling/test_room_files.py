@@ -1,0 +1,129 @@
+"""Files in the whole application: at the real door, with real roles, for as long as their room is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from signaling.grants import Grants
+from tests.harness.files import PIECE, TUS
+from tests.signaling.harness import Server, eventually, running
+from tests.signaling.rooms import Person, founder, visitor
+
+
+async def send(person: Person, data: bytes) -> str:
+    """The path of the file."""
+    url = f"{person.server.url}/api/v1/rooms/{person.room}/files"
+    bearer = {"Authorization": f"Bearer {person.token}"}
+    given = {**TUS, **bearer, "Upload-Length": str(len(data))}
+    async with person.server.http.post(url, headers=given) as response:
+        assert response.status == 201, await response.text()
+        path = response.headers["Location"]
+    given = {**PIECE, **bearer, "Upload-Offset": "0"}
+    async with person.server.http.patch(person.server.url + path, headers=given, data=data) as response:
+        assert response.status == 204, await response.text()
+    return path
+
+
+async def fetch(person: Person, path: str, token: str | None = None) -> tuple[int, bytes]:
+    token = person.token if token is None else token
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    async with person.server.http.get(person.server.url + path, headers=headers) as response:
+        return response.status, await response.read()
+
+
+async def test_what_one_sends_all_in_the_room_can_fetch(server: Server) -> None:
+    ada = await founder(server)
+    bob = await visitor(server, ada.room)
+    elsewhere = await founder(server, "Eve")
+    data = bytes(100_000)  # more than the body of any other request may have
+    path = await send(bob, data)
+    assert await fetch(ada, path) == (200, data)
+    assert (await fetch(ada, path, token=""))[0] == 401
+    assert (await fetch(elsewhere, path))[0] == 404
+    assert (await fetch(elsewhere, path.replace(ada.room, elsewhere.room)))[0] == 404
+    assert await elsewhere.refused("DELETE", path) == "room_not_found"
+    await ada.good("DELETE", path)
+    assert (await fetch(bob, path))[0] == 404
+
+
+@pytest.mark.parametrize("act", ["kick", "ban"])
+async def test_whoever_is_put_out_has_no_link_any_more(server: Server, act: str) -> None:
+    ada = await founder(server)
+    bob = await visitor(server, ada.room)
+    path = await send(ada, b"text")
+    bobs, adas = [(await person.good("POST", f"{path}/links"))["path"] for person in (bob, ada)]
+    assert await fetch(bob, bobs, token="") == (200, b"text")
+    if act == "kick":
+        await (await server.connect(bob.token)).expect("join")
+        await ada.good("POST", f"members/{bob.member_id}/kick")
+    else:
+        await ada.good("POST", "bans", {"member_id": bob.member_id})
+    assert (await fetch(bob, bobs, token=""))[0] == 403
+    assert (await fetch(bob, path))[0] in (401, 403)
+    assert await fetch(ada, adas, token="") == (200, b"text")
+
+
+async def test_a_kick_of_the_server_api_ends_links_too(server: Server) -> None:
+    ada = await founder(server)
+    path = await send(ada, b"text")
+    guest = Person(server, "Ext", ada.room, token=server.token("ext", ada.room))
+    link = (await guest.good("POST", f"{path}/links"))["path"]
+    assert (await fetch(guest, link, token=""))[0] == 200
+    server.services.revocations.add(ada.room, "ext")
+    assert (await fetch(guest, link, token=""))[0] == 403
+
+
+async def test_a_deleted_room_takes_its_files_with_it(tmp_path: Path) -> None:
+    async with running(data_dir=str(tmp_path)) as server:
+        ada, other = await founder(server), await founder(server)
+        path, kept = await send(ada, b"text"), await send(other, b"text")
+        link = (await ada.good("POST", f"{path}/links"))["path"]
+        await ada.good("DELETE", "")
+        assert (await fetch(ada, link, token=""))[0] in (403, 404)
+        stored = [file.name for file in stored_in(tmp_path)]
+        await eventually(lambda: len(stored_in(tmp_path)) == 1, f"the end of {stored}")
+        assert await fetch(other, kept) == (200, b"text")
+
+
+def stored_in(folder: Path) -> list[Path]:
+    return [file for file in (folder / "files").rglob("*") if file.is_file()]
+
+
+async def test_files_are_there_after_a_restart_and_unfinished_ones_go_on(tmp_path: Path) -> None:
+    async with running(data_dir=str(tmp_path)) as server:
+        ada = await founder(server)
+        path = await send(ada, b"text")
+        half = await begin(ada, 8, b"half")
+        link = (await ada.good("POST", f"{path}/links"))["path"]
+    async with running(data_dir=str(tmp_path)) as server:
+        ada.server = server
+        assert await fetch(ada, path) == await fetch(ada, link, token="") == (200, b"text")
+        headers = {**PIECE, "Authorization": f"Bearer {ada.token}", "Upload-Offset": "4"}
+        async with server.http.patch(server.url + half, headers=headers, data=b"full") as response:
+            assert response.status == 204
+        assert await fetch(ada, half) == (200, b"halffull")
+
+
+async def begin(person: Person, size_bytes: int, data: bytes) -> str:
+    headers: dict[str, Any] = {**PIECE, "Authorization": f"Bearer {person.token}", "Upload-Length": str(size_bytes)}
+    url = f"{person.server.url}/api/v1/rooms/{person.room}/files"
+    async with person.server.http.post(url, headers=headers, data=data) as response:
+        assert response.status == 201
+        return response.headers["Location"]
+
+
+async def test_a_room_that_does_not_last_has_no_files(server: Server) -> None:
+    token = server.tokens.issue(Grants(identity="ada", room="lobby", room_join=True), 60)
+    headers = {**TUS, "Authorization": f"Bearer {token}", "Upload-Length": "4"}
+    async with server.http.post(f"{server.url}/api/v1/rooms/lobby/files", headers=headers) as response:
+        assert response.status == 404
+
+
+async def test_the_routes_are_in_the_document(server: Server) -> None:
+    document = await Person(server, "").good("GET", "/api/openapi.json")
+    methods = set(document["paths"]["/api/v1/rooms/{room}/files/{file}"])
+    assert methods >= {"get", "head", "patch", "delete", "post", "options"}
+    assert "/api/v1/files/{file}" in document["paths"]
