@@ -21,12 +21,11 @@ from signaling.api.lasting_rooms import LastingRoomsEndpoint
 from signaling.api.log import LogEndpoint
 from signaling.api.metrics import MetricsEndpoint
 from signaling.api.moderation import ModerationEndpoint
-from signaling.api.no_accounts import NoAccounts
 from signaling.api.openapi import OpenApiEndpoint
 from signaling.api.rooms import RoomsEndpoint
 from signaling.api.sessions import Sessions, origin_of
 from signaling.api.sync import SyncEndpoint
-from signaling.api.typed import Api, Route
+from signaling.api.typed import Api, TypedApi
 from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
@@ -339,7 +338,6 @@ def _create_rest(settings: Settings, services: Services) -> list[Endpoint]:
         HealthEndpoint(services.lifecycle),
         MetricsEndpoint(services.metrics, services.sfu, services.addresses, settings.api.metrics_allow),
         _create_api(settings, services),
-        *([] if services.accounts is not None else [NoAccounts()]),
     ]
 
 
@@ -355,7 +353,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         services.sessions if services.accounts is not None else None,
     )
     typed = TypedApi(Api(authority, settings.gate.request_timeout_s))
-    lasting = settings.lasting_rooms
+    lasting, tries = settings.lasting_rooms, _limiter(settings, settings.accounts.sign_in_tries_per_minute)
     typed.endpoints += [
         RoomsEndpoint(
             services.rooms,
@@ -390,28 +388,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.addresses,
             _limiter(settings, settings.files.file_creations_per_minute),
         ),
-        *account_endpoints(
-            services.accounts,
-            services.sessions,
-            services.addresses,
-            _limiter(settings, settings.accounts.sign_in_tries_per_minute),
-        ),
+        *account_endpoints(services.accounts, services.sessions, services.addresses, tries),
         OpenApiEndpoint(lambda: typed.routes),
     ]
     return typed
-
-
-class TypedApi:
-    """All endpoints with typed routes."""
-
-    def __init__(self, api: Api) -> None:
-        self._api = api
-        self.endpoints: list[object] = []
-
-    @property
-    def routes(self) -> list[Route]:
-        return self._api.routes
-
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        for endpoint in self.endpoints:
-            self._api.add(router, endpoint)

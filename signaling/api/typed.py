@@ -201,6 +201,22 @@ class Api:
             raise ApiError("invalid_body", "The body is not JSON.") from None
 
 
+class TypedApi:
+    """All endpoints with typed routes."""
+
+    def __init__(self, api: Api) -> None:
+        self._api = api
+        self.endpoints: list[object] = []
+
+    @property
+    def routes(self) -> list[Route]:
+        return self._api.routes
+
+    def add_routes(self, router: web.UrlDispatcher) -> None:
+        for endpoint in self.endpoints:
+            self._api.add(router, endpoint)
+
+
 def convert(value: object, kind: Any, *, strict: bool = True) -> Any:
     """`value` as `kind`. Raises `ApiError` invalid_body, which says where and not what."""
     try:

@@ -46,7 +46,8 @@ class WebApp:
         """Last of all: what nobody else answers is looked for among the files."""
         router.add_get("/", self._get_index)
         router.add_get("/r/{room}", self._get_index)
-        router.add_get("/{name:.+}", self._get_file)
+        # Nothing below /api is a file: a route that is off there is not found, whatever the method.
+        router.add_get("/{name:(?!api/).+}", self._get_file)
 
     async def _get_index(self, request: web.Request) -> web.StreamResponse:
         if self._index is None:
