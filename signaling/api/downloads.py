@@ -10,14 +10,13 @@ from urllib.parse import quote
 
 from aiohttp import hdrs, web
 
+from signaling.api import tus
 from signaling.errors import ApiError
 from signaling.files.files import Files
 from signaling.files.records import StoredFile
 
 _RANGE = re.compile(r"bytes=([0-9]{0,15})-([0-9]{0,15})")
 _QUOTED = re.compile(r"[^ !#$&\'()+,.0-9;=@A-Z\[\]^_`a-z{}~-]")
-_ALIVE_INTERVAL_S = 0.5
-"""A device that was ended gets nothing more within a second."""
 HEADERS = {
     hdrs.CONTENT_TYPE: "application/octet-stream",
     "X-Content-Type-Options": "nosniff",
@@ -121,7 +120,7 @@ async def _send(
         async with asyncio.timeout(stall_timeout_s):
             await response.write(block)
         position += len(block)
-        if loop.time() - asked_at > _ALIVE_INTERVAL_S:
+        if loop.time() - asked_at > tus.ALIVE_INTERVAL_S:
             if not await is_alive():
                 raise ConnectionAbortedError
             asked_at = loop.time()

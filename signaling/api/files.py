@@ -112,7 +112,9 @@ class FilesEndpoint:
         file_id = upload.row.file_id
         if has_piece and size_bytes:
             try:
-                upload = await self._files.receive(actor, file_id, 0, RequestBody(request), checksum)
+                upload = await self._files.receive(
+                    actor, file_id, 0, RequestBody(request, self._alive(actor)), checksum
+                )
             except (ApiError, ConnectionError):
                 # The client does not know where it is, so it could not go on.
                 await self._files.remove(file_id)
@@ -149,7 +151,7 @@ class FilesEndpoint:
         require_version(request)
         require_piece(request)
         offset, checksum = number(request, "Upload-Offset"), read_checksum(request)
-        upload = await self._files.receive(actor, file, offset, RequestBody(request), checksum)
+        upload = await self._files.receive(actor, file, offset, RequestBody(request, self._alive(actor)), checksum)
         return web.Response(status=204, headers=upload_headers(upload))
 
     @route("DELETE", _ROOM_FILE, access=Access.GUEST, status=204, errors=("file_not_found", "forbidden", "unavailable"))
@@ -182,8 +184,7 @@ class FilesEndpoint:
         Always an attachment of the type application/octet-stream; `ETag` has its SHA-256.
         """
         row = await self._files.complete_file(actor.room_key, file)
-        alive = functools.partial(self._is_alive, actor.room, actor.member_id, actor.device_id, time.time())
-        return await self._send(request, row, actor.member_id, alive)
+        return await self._send(request, row, actor.member_id, self._alive(actor))
 
     @route("POST", _ROOM_FILE + "/links", access=Access.GUEST, status=201, errors=("file_not_found", "unavailable"))
     async def create_link(self, actor: Actor, file: str) -> FileLink:
@@ -223,6 +224,9 @@ class FilesEndpoint:
             block_bytes=settings.file_block_bytes,
             stall_timeout_s=settings.file_stall_timeout_s,
         )
+
+    def _alive(self, actor: Actor) -> Callable[[], Awaitable[bool]]:
+        return functools.partial(self._is_alive, actor.room, actor.member_id, actor.device_id, time.time())
 
     def _limit(self, request: web.Request) -> None:
         wait_s = self._creation_limiter.take(self._addresses.of(request))

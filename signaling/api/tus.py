@@ -6,6 +6,7 @@ import base64
 import binascii
 import functools
 import re
+import time
 from collections.abc import Awaitable, Callable
 from email.utils import formatdate
 from typing import ParamSpec, TypeVar
@@ -23,6 +24,8 @@ VERSION = "1.0.0"
 EXTENSIONS = "creation,creation-with-upload,termination,checksum,expiration"
 PIECE = "application/offset+octet-stream"
 RESUMABLE = {"Tus-Resumable": VERSION}
+ALIVE_INTERVAL_S = 0.5
+"""How often a long transfer asks whether its member may still be here."""
 MAX_METADATA_LENGTH = 2048
 _DIGITS = re.compile(r"[0-9]{1,15}")
 _KEY = re.compile(r"[!-+\--~]{1,64}")
@@ -115,12 +118,18 @@ def upload_headers(upload: Upload) -> dict[str, str]:
 
 
 class RequestBody:
-    """A request's body as a `Source`."""
+    """A request's body as a `Source`, for as long as its sender `is_alive`."""
 
-    def __init__(self, request: web.Request) -> None:
+    def __init__(self, request: web.Request, is_alive: Callable[[], Awaitable[bool]]) -> None:
         self._content = request.content
+        self._is_alive = is_alive
+        self._asked_at = time.monotonic()
 
     async def read(self) -> bytes:
+        if time.monotonic() - self._asked_at > ALIVE_INTERVAL_S:
+            if not await self._is_alive():
+                raise ApiError("forbidden", "You are not in this room any more.")
+            self._asked_at = time.monotonic()
         try:
             return await self._content.readany()
         except (ClientError, HttpProcessingError, ConnectionError) as error:

@@ -32,7 +32,8 @@ class Checksum:
 
 class Source(Protocol):
     async def read(self) -> bytes:
-        """What has come, of any size; empty at the end. Raises `ConnectionError` when the sender is gone."""
+        """What has come, of any size; empty at the end. Raises `ConnectionError` when the sender is gone,
+        `ApiError` when nothing more is taken from it."""
         ...
 
 
@@ -103,7 +104,7 @@ class Intake:
         except TimeoutError:
             if not self._use.interrupted:
                 self.problem = ApiError("request_timeout", "The file comes too slowly. It may be resumed.")
-        except ConnectionError as error:
+        except (ApiError, ConnectionError) as error:
             self.problem = error
         finally:
             self._use.waiting = None

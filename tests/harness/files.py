@@ -1,14 +1,9 @@
-"""Files on a real port with a real database, without the rest of Ting: who asks is what the bearer token says.
-
-`python -m tests.harness.files FOLDER PORT` is such a server as a process of its own, to be killed.
-"""
+"""Files on a real port with a real database, without the rest of Ting: who asks is what the bearer token says."""
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
-import sys
 from base64 import b64encode
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -88,7 +83,7 @@ class FilesServer:
         self.url = ""
         self._runner: web.AppRunner | None = None
 
-    async def start(self, port: int = 0) -> None:
+    async def start(self) -> None:
         await self.database.open()
         await self.files.start()
         endpoint = FilesEndpoint(
@@ -105,7 +100,7 @@ class FilesServer:
         Api(self.doors, 10.0).add(app.router, endpoint)
         self._runner = web.AppRunner(app, shutdown_timeout=1.0)
         await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", port).start()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
         self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
 
     async def stop(self) -> None:
@@ -202,14 +197,3 @@ def checksum(data: bytes, algorithm: str = "sha1") -> str:
 def error_code(body: bytes) -> str:
 
     return str(json.loads(body)["error"]["code"])
-
-
-async def _serve(folder: Path, port: int) -> None:
-    server = FilesServer(folder, FileSettings(min_free_bytes=0))
-    await server.start(port)
-    print(f"ready {server.url}", flush=True)
-    await asyncio.Event().wait()
-
-
-if __name__ == "__main__":
-    asyncio.run(_serve(Path(sys.argv[1]), int(sys.argv[2])))

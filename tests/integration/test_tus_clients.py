@@ -8,8 +8,8 @@ import hashlib
 import json
 import os
 import random
+import secrets
 import shutil
-import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -21,14 +21,13 @@ from tusclient.client import TusClient
 
 from tests.harness.cutter import Cutter
 from tests.harness.files import FilesServer, people, serving
-from tests.harness.server import ROOT, free_ports
+from tests.harness.server import ROOT, ServerProcess
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
 WEB = ROOT / "web"
 MIB = 2**20
 TIMEOUT_S = 60.0
-BEARER = {"Authorization": "Bearer ada"}
 
 SCRIPT = """
 import { readFileSync } from 'node:fs';
@@ -70,18 +69,19 @@ def make_file(folder: Path, size_bytes: int) -> tuple[Path, str]:
     return path, hashlib.sha256(data).hexdigest()
 
 
-async def arrived(url: str) -> tuple[str, str]:
+async def arrived(url: str, token: str = "ada") -> tuple[str, str]:
     """SHA-256 of what the server has, and of what it says that it has."""
-    async with aiohttp.ClientSession(headers=BEARER) as http, http.get(url) as response:
+    headers = {"Authorization": f"Bearer {token}"}
+    async with aiohttp.ClientSession(headers=headers) as http, http.get(url) as response:
         assert response.status == 200, await response.text()
         return hashlib.sha256(await response.read()).hexdigest(), response.headers["ETag"].strip('"')
 
 
-async def upload_with_tuspy(endpoint: str, path: Path, **options: Any) -> str:
+async def upload_with_tuspy(endpoint: str, path: Path, *, token: str = "ada", **options: Any) -> str:
     """The file's URL."""
 
     def upload() -> str:
-        client = TusClient(endpoint, headers=dict(BEARER))
+        client = TusClient(endpoint, headers={"Authorization": f"Bearer {token}"})
         uploader = client.uploader(str(path), retries=200, retry_delay=0.05, metadata={"name": "厅.bin"}, **options)
         uploader.upload()
         return str(uploader.url)
@@ -154,39 +154,14 @@ async def test_tus_js_client_takes_an_upload_back(files: FilesServer, tmp_path: 
     assert await files.count() == 0
 
 
-class Killable:
-    """`tests.harness.files` as a process of its own."""
-
-    def __init__(self, folder: Path) -> None:
-        self.port = free_ports().http
-        self._folder = folder
-        self._process: asyncio.subprocess.Process | None = None
-
-    async def start(self) -> None:
-        self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.harness.files", str(self._folder), str(self.port),
-            cwd=ROOT, stdout=asyncio.subprocess.PIPE,
-        )  # fmt: skip
-        assert self._process.stdout is not None
-        async with asyncio.timeout(TIMEOUT_S):
-            assert b"ready" in await self._process.stdout.readline()
-
-    async def kill(self) -> None:
-        assert self._process is not None
-        self._process.kill()
-        await self._process.wait()
-
-
 async def test_a_server_that_is_killed_twice_and_lines_that_are_cut(tmp_path: Path) -> None:
-    """The small brother of `benchmarks/upload.py`."""
+    """`ting serve` itself; the small brother of `benchmarks/upload.py`."""
     path, digest = make_file(tmp_path, 64 * MIB)
-    server = Killable(tmp_path)
+    server = ServerProcess(environment={"TING_DATA_DIR": str(tmp_path / "data")})
     await server.start()
-    cuts = [5 * MIB] * 8
-    cutter = await Cutter(server.port, cuts).start()
-    uploading = asyncio.create_task(
-        upload_with_tuspy(f"{cutter.url}/api/v1/rooms/lobby/files", path, chunk_size=4 * MIB)
-    )
+    endpoint, token = await enter(server.url)
+    cutter = await Cutter(server.ports.http, [5 * MIB] * 8).start()
+    uploading = asyncio.create_task(upload_with_tuspy(cutter.url + endpoint, path, token=token, chunk_size=4 * MIB))
     for after in (2, 5):
         async with asyncio.timeout(TIMEOUT_S):
             await cutter.reached(after)
@@ -195,6 +170,17 @@ async def test_a_server_that_is_killed_twice_and_lines_that_are_cut(tmp_path: Pa
     url = await uploading
     assert cutter.cuts == 8
     await cutter.stop()
-    assert await arrived(url.replace(cutter.url, f"http://127.0.0.1:{server.port}")) == (digest, digest)
-    assert [file.name for file in (tmp_path / "files" / "incoming").iterdir()] == []
-    await server.kill()
+    assert await arrived(url.replace(cutter.url, server.url), token) == (digest, digest)
+    assert [file.name for file in (tmp_path / "data" / "files" / "incoming").iterdir()] == []
+    assert await server.stop() == 0
+    server.assert_healthy()
+
+
+async def enter(url: str) -> tuple[str, str]:
+    """A room of one's own: the path of its files, and the token."""
+    key = secrets.token_urlsafe(32)
+    async with aiohttp.ClientSession(url, raise_for_status=True) as http:
+        async with http.post("/api/v1/rooms", json={"key": key}) as response:
+            name = (await response.json())["name"]
+        async with http.post(f"/api/v1/rooms/{name}/tokens", json={"key": key, "name": "Ada"}) as response:
+            return f"/api/v1/rooms/{name}/files", (await response.json())["token"]

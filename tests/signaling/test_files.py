@@ -14,7 +14,7 @@ import aiohttp
 import pytest
 from sqlalchemy import text
 
-from signaling.api import downloads
+from signaling.api import tus
 from tests.harness.files import PIECE, TUS, FilesServer, Person, checksum, error_code, metadata, people, serving
 from tests.signaling.harness import eventually
 
@@ -257,7 +257,7 @@ async def test_a_download_breaks_off_when_its_owner_is_put_out(
     ada: Person, files: FilesServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The rest of a large file is not for somebody whose device was ended meanwhile."""
-    monkeypatch.setattr(downloads, "_ALIVE_INTERVAL_S", 0.0)
+    monkeypatch.setattr(tus, "ALIVE_INTERVAL_S", 0.0)
     data = bytes(64 * 2**20)
     link = await make_link(other(ada, "bob"), await ada.send(data))
     async with ada.http.get(files.url + link) as response:
@@ -266,6 +266,24 @@ async def test_a_download_breaks_off_when_its_owner_is_put_out(
         with pytest.raises(aiohttp.ClientError):
             got += len(await response.content.read())
     assert got < len(data)
+
+
+async def test_an_upload_ends_when_its_sender_is_put_out(
+    ada: Person, files: FilesServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tus, "ALIVE_INTERVAL_S", 0.0)
+    file_id = await ada.create(6)
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield b"abc"
+        await eventually(lambda: file_id in files.files._uploads._uses, "the request")
+        files.doors.gone.add("ada")
+        yield b"def"
+
+    status, _, body = await ada.add(file_id, 0, pieces())
+    assert (status, error_code(body)) == (403, "forbidden")
+    files.doors.gone.clear()
+    assert await ada.offset(file_id) < 6
 
 
 # --- what is never finished -----------------------------------------------------------------------------------
