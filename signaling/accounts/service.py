@@ -190,8 +190,10 @@ class Accounts:
     # --- as an admin --------------------------------------------------------------------------------------------
 
     async def page(self, after: str, limit: int) -> list[AccountRow]:
-        """In order of their names, those behind the name `after`."""
-        return await (await self._open_store()).accounts.page(name_key(after), limit)
+        """In order of their names, those behind the name `after`; empty: from the first. Raises `ApiError`
+        invalid_name."""
+        key = name_key(clean_account_name(after)) if after else ""
+        return await (await self._open_store()).accounts.page(key, limit)
 
     async def find(self, name: str) -> AccountRow | None:
         return await (await self._open_store()).accounts.find_by_name(name_key(name))

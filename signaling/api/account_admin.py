@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from signaling.accounts.devices import AccountSession
-from signaling.accounts.service import Accounts
+from signaling.api.account_context import AccountContext, clean_id
 from signaling.api.account_views import (
     AccountPage,
     Change,
@@ -19,10 +19,11 @@ from signaling.api.typed import Access, route
 
 
 class AccountAdminEndpoint:
-    def __init__(self, accounts: Accounts) -> None:
-        self._accounts = accounts
+    def __init__(self, context: AccountContext) -> None:
+        self._context = context
+        self._accounts = context.accounts
 
-    @route("GET", "/api/v1/accounts", access=Access.ADMIN)
+    @route("GET", "/api/v1/accounts", access=Access.ADMIN, errors=("invalid_name",))
     async def list_accounts(self, query: PageQuery) -> AccountPage:
         """All accounts, in order of their names."""
         rows = await self._accounts.page(query.after, query.limit)
@@ -31,10 +32,11 @@ class AccountAdminEndpoint:
 
     @route(
         "POST", "/api/v1/accounts", access=Access.ADMIN_PROVED, status=201,
-        errors=("invalid_name", "invalid_password", "name_taken", "limit_reached"),
+        errors=("invalid_name", "invalid_password", "name_taken", "limit_reached", "not_found"),
     )  # fmt: skip
     async def create_account(self, actor: AccountSession, body: NewOtherAccount) -> OtherAccount:
         """Make an account with a first password."""
+        self._context.require_passwords()
         row = await self._accounts.create(_who(actor), body.name, body.password, is_admin=body.is_admin)
         return other_account(row)
 
@@ -45,12 +47,12 @@ class AccountAdminEndpoint:
         Who is disabled is signed out everywhere and cannot sign in.
         """
         values = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
-        return other_account(await self._accounts.change(_who(actor), account_id, **values))
+        return other_account(await self._accounts.change(_who(actor), clean_id(account_id), **values))
 
     @route("DELETE", "/api/v1/accounts/{account_id}", access=Access.ADMIN_PROVED, errors=("not_found", "last_admin"))
     async def end_account(self, actor: AccountSession, account_id: str) -> None:
         """Delete somebody's account."""
-        await self._accounts.remove(_who(actor), account_id)
+        await self._accounts.remove(_who(actor), clean_id(account_id))
 
     @route("POST", "/api/v1/accounts/invitations", access=Access.ADMIN_PROVED, status=201, errors=("limit_reached",))
     async def invite_account(self, actor: AccountSession) -> InvitationView:

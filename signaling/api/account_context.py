@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import hdrs, web
 
 from signaling.accounts.devices import AccountSession
@@ -14,6 +16,8 @@ from signaling.api.account_views import AccountView, account_view
 from signaling.api.sessions import Sessions
 from signaling.errors import ApiError
 from signaling.limits import AddressLimiter
+
+_ID = re.compile(r"[0-9a-f]{32}")
 
 
 class AccountContext:
@@ -73,6 +77,13 @@ class AccountContext:
 
     def view(self, account: AccountRow, session: AccountSession) -> AccountView:
         return account_view(account, session, is_proved=self.accounts.is_proved(session))
+
+
+def clean_id(text: str) -> str:
+    """As `new_id` makes them. Raises `ApiError` not_found."""
+    if _ID.fullmatch(text) is None:
+        raise ApiError("not_found", "There is nothing here.")
+    return text
 
 
 def _require(is_on: bool) -> None:

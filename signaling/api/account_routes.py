@@ -19,4 +19,4 @@ def account_endpoints(
     if accounts is None:
         return []
     context = AccountContext(accounts, sessions, addresses, limiter)
-    return [SignInEndpoint(context), AccountEndpoint(context), AccountAdminEndpoint(accounts)]
+    return [SignInEndpoint(context), AccountEndpoint(context), AccountAdminEndpoint(context)]

@@ -7,7 +7,7 @@ from aiohttp import web
 from signaling.accounts.devices import AccountSession
 from signaling.accounts.openid import Purpose
 from signaling.accounts.records import PasskeyRow
-from signaling.api.account_context import AccountContext
+from signaling.api.account_context import AccountContext, clean_id
 from signaling.api.account_views import (
     AccountView,
     CeremonyView,
@@ -92,7 +92,7 @@ class AccountEndpoint:
 
         Its calls, tokens and links end at once.
         """
-        if not await self._accounts.devices.end(actor.account_id, only=device_id):
+        if not await self._accounts.devices.end(actor.account_id, only=clean_id(device_id)):
             raise ApiError("not_found", "There is no such device.")
 
     @route("DELETE", "/api/v1/account/devices", access=Access.ACCOUNT)
@@ -177,7 +177,7 @@ class AccountEndpoint:
     )  # fmt: skip
     async def remove_passkey(self, actor: AccountSession, passkey_id: str) -> None:
         """Remove a passkey."""
-        await self._accounts.passkeys.remove(actor.account_id, passkey_id)
+        await self._accounts.passkeys.remove(actor.account_id, clean_id(passkey_id))
 
 
 def _passkey_view(row: PasskeyRow) -> PasskeyView:

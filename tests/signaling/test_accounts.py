@@ -38,6 +38,19 @@ async def test_a_way_that_is_off_is_not_there() -> None:
         assert await browser("GET", "/account/sign-in") == 200
         assert browser.json == {"password": False, "passkey": False, "openid": None, "registration": "closed"}
         assert await browser.sign_in() == 404
+        account = await rig.make("Ada", is_admin=True)
+        secret, _ = await rig.accounts.devices.open(account, "Firefox", proved_at=rig.accounts.now_s())
+        headers = {**browser.headers, "Cookie": f"{COOKIE}={secret}"}
+        for method, path, body in (
+            ("PUT", "/account/password", {"password": PASSWORD}),
+            ("POST", "/account/prove/password", {"password": PASSWORD}),
+            ("POST", "/account/prove/openid", None),
+            ("POST", "/account/openid", None),
+            ("POST", "/account/passkeys/options", None),
+            ("POST", "/account/prove/passkey/options", None),
+            ("POST", "/accounts", {"name": "Bob", "password": PASSWORD}),
+        ):
+            assert await browser(method, path, body, headers=headers) == 404, path
         for path in ("/account/sign-in/passkey/options", "/account/sign-in/openid"):
             assert await browser("POST", path, {} if path.endswith("openid") else None) == 404
 
