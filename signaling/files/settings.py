@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from dataclasses import dataclass, field
 
 from signaling.config_values import is_url
@@ -82,3 +83,13 @@ def check_files(settings: FileSettings) -> None:
         raise ConfigError("s3_endpoint: an http or https URL is needed")
     if settings.s3_bucket and not (settings.s3_access_key and settings.s3_secret_key):
         raise ConfigError("s3_bucket: set s3_access_key and s3_secret_key too")
+    if settings.s3_bucket and not _has_obstore():
+        raise ConfigError("s3_bucket: needs the package obstore: install ting[s3]")
+
+
+def _has_obstore() -> bool:
+    """Without loading it, which takes memory that is needed with the first file only."""
+    try:
+        return importlib.util.find_spec("obstore") is not None
+    except ValueError:
+        return False

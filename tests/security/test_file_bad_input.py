@@ -20,8 +20,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from signaling.api.downloads import requested_piece
+from signaling.api.tus import read_checksum
 from signaling.errors import ApiError
 from signaling.files import store as stores
+from signaling.files.intake import CHECKSUMS
 from signaling.files.links import Links
 from signaling.files.scanner import Scanner
 from tests.harness.files import PIECE, SECRET, TUS, FilesServer, Person, error_code, metadata, people, serving
@@ -235,6 +237,17 @@ def test_links_that_are_none_of_ours(link: str) -> None:
     with pytest.raises(ApiError) as caught:
         Links(SECRET.encode(), 300).check(link, "0" * 32)
     assert caught.value.code == "link_invalid"
+
+
+@given(st.one_of(st.text(max_size=100), st.builds("{} {}".format, st.sampled_from(list(CHECKSUMS)), st.text())))
+def test_any_checksum_is_read_or_refused(header: str) -> None:
+    class Asked:
+        headers = {"Upload-Checksum": header}  # noqa: RUF012
+
+    asked: Any = Asked()
+    found, code = outcome(lambda: read_checksum(asked))
+    assert code in ("", "invalid_upload")
+    assert code or len(found.digest) == CHECKSUMS[found.algorithm]().digest_size
 
 
 @given(st.text(alphabet="bytes=0123456789-, ", max_size=60))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import logging
 import secrets
@@ -173,6 +174,21 @@ def broken(server: FilesServer) -> Any:
         "none", endpoint="http://127.0.0.1:1", region="x", access_key_id="k", secret_access_key="s",
         client_options={"allow_http": True}, retry_config={"max_retries": 0},
     )  # fmt: skip
+
+
+async def test_a_store_that_does_not_answer(moto: Moto, tmp_path: Path) -> None:
+    async def listen(_reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await silence.wait()
+        writer.close()
+
+    silence = asyncio.Event()
+    server = await asyncio.start_server(listen, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    store = S3Store(tmp_path, FileSettings(**moto.settings(s3_endpoint=url, s3_timeout_s=0.2)))
+    with pytest.raises(StoreError, match="does not answer"):
+        await store.read(KEY, 0, 1)
+    silence.set()
+    server.close()
 
 
 async def test_a_wrong_bucket_is_an_error_without_its_keys(moto: Moto, tmp_path: Path) -> None:

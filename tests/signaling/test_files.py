@@ -253,16 +253,21 @@ async def test_a_link_ends_by_itself(tmp_path: Path) -> None:
         assert seen[-1] == 403
 
 
-async def test_a_download_breaks_off_when_its_owner_is_put_out(
-    ada: Person, files: FilesServer, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("removed", [False, True])
+async def test_a_download_breaks_off(
+    ada: Person, files: FilesServer, monkeypatch: pytest.MonkeyPatch, *, removed: bool
 ) -> None:
-    """The rest of a large file is not for somebody whose device was ended meanwhile."""
+    """The rest of a large file is not for somebody who was put out meanwhile, and for nobody when it was removed."""
     monkeypatch.setattr(tus, "ALIVE_INTERVAL_S", 0.0)
     data = bytes(64 * 2**20)
-    link = await make_link(other(ada, "bob"), await ada.send(data))
+    file_id = await ada.send(data)
+    link = await make_link(other(ada, "bob"), file_id)
     async with ada.http.get(files.url + link) as response:
         got = len(await response.content.readexactly(100_000))
-        files.doors.gone.add("bob")
+        if removed:
+            await files.files.remove(file_id)
+        else:
+            files.doors.gone.add("bob")
         with pytest.raises(aiohttp.ClientError):
             got += len(await response.content.read())
     assert got < len(data)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from signaling.errors import ConfigError
 from signaling.grants import Grants
 from tests.harness.files import PIECE, TUS
-from tests.signaling.harness import Server, eventually, running
+from tests.signaling.harness import Server, eventually, make_settings, running
 from tests.signaling.rooms import Person, founder, visitor
 
 
@@ -76,6 +78,18 @@ async def test_a_kick_of_the_server_api_ends_links_too(server: Server) -> None:
     assert (await fetch(guest, link, token=""))[0] == 403
 
 
+async def test_an_ended_device_has_no_link_any_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    ada = await founder(server)
+    path = await send(ada, b"text")
+    phone = Person(server, "Ada", ada.room, token=server.token("ada", ada.room, device="phone"))
+    link = (await phone.good("POST", f"{path}/links"))["path"]
+    assert (await fetch(phone, link, token=""))[0] == 200
+    monkeypatch.setattr(server.services.lasting.door, "_is_device_alive", lambda device: device != "phone")
+    assert (await fetch(phone, link, token=""))[0] == 403
+    assert (await fetch(phone, path))[0] == 401
+    assert (await fetch(ada, path))[0] == 200
+
+
 async def test_a_deleted_room_takes_its_files_with_it(tmp_path: Path) -> None:
     async with running(data_dir=str(tmp_path)) as server:
         ada, other = await founder(server), await founder(server)
@@ -120,6 +134,27 @@ async def test_a_room_that_does_not_last_has_no_files(server: Server) -> None:
     headers = {**TUS, "Authorization": f"Bearer {token}", "Upload-Length": "4"}
     async with server.http.post(f"{server.url}/api/v1/rooms/lobby/files", headers=headers) as response:
         assert response.status == 404
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"upload_expiry_s": 3601}, {"file_link_ttl_s": 301}, {"max_file_bytes": 0}, {"min_free_bytes": -1},
+        {"s3_bucket": "b"}, {"s3_part_bytes": 5 * 2**20 - 1}, {"s3_endpoint": "ftp://x"},
+        {"s3_endpoint": "https://user:pass@x"},
+    ],
+)  # fmt: skip
+def test_settings_that_cannot_be_used(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=next(iter(wrong))):
+        make_settings(**wrong)
+
+
+def test_s3_needs_its_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {"s3_bucket": "b", "s3_access_key": "k", "s3_secret_key": "hunter2"}
+    assert "hunter2" not in repr(make_settings(**given))
+    monkeypatch.setitem(sys.modules, "obstore", None)
+    with pytest.raises(ConfigError, match="obstore"):
+        make_settings(**given)
 
 
 async def test_the_routes_are_in_the_document(server: Server) -> None:
