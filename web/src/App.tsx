@@ -7,7 +7,7 @@ import { NotFound } from "./screens/NotFound";
 // The media library is most of the code, and the start page does not need it.
 const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
 
-const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "" };
+const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null };
 
 function useServerConfig(): ServerConfig {
   const [config, setConfig] = useState(DEFAULT_CONFIG);
@@ -36,7 +36,7 @@ export function App() {
   }, [room, config.name]);
 
   if (room === null) {
-    return path === "/" ? <Landing config={config} /> : <NotFound appName={config.name} path={path} />;
+    return path === "/" ? <Landing config={config} /> : <NotFound config={config} path={path} />;
   }
   return (
     <Suspense fallback={<div className="splash" aria-busy="true" />}>

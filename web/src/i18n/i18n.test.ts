@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { END_REASONS, JOIN_PROBLEMS } from "../lib/call";
+import { END_REASONS } from "../lib/call";
 import { isAwayReason } from "../lib/comeback";
+import { JOIN_PROBLEMS } from "../lib/joinProblem";
 import en from "./en.json";
 import { LANGUAGES, pickLanguage } from "./index";
 import zhCN from "./zh-CN.json";

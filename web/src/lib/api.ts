@@ -1,5 +1,6 @@
 /** The server's REST API, as far as the web app needs it. */
 
+import { keepKey, keptKey, newKey } from "./keys";
 import { readText, writeText } from "./storage";
 
 const TIMEOUT_MS = 10_000;
@@ -7,16 +8,45 @@ const TIMEOUT_MS = 10_000;
 export interface ServerConfig {
   name: string;
   version: string;
+  /** Whether anybody may make a room that lasts; null while the server has not said it. */
+  guestRooms: boolean | null;
 }
 
+export const ENTRY_MODES = ["open", "password", "knock", "members"] as const;
+export type EntryMode = (typeof ENTRY_MODES)[number];
+
+export const ROLES = ["guest", "member", "moderator", "owner"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** A room from outside. */
 export interface RoomSummary {
   numParticipants: number;
+  /** Whether it is there without a call. */
+  lasts: boolean;
+  title: string;
+  entry: EntryMode;
+  locked: boolean;
+}
+
+/** Whoever stands at the door, and what they bring. */
+export interface Visitor {
+  name: string;
+  password: string;
+  invitation: string;
+  /** A line for those who let in. */
+  note: string;
+  /** As a second participant of the same person, who stays. */
+  apart: boolean;
 }
 
 export interface Admission {
   token: string;
   url: string;
   identity: string;
+  lasts: boolean;
+  role: Role;
+  /** Not empty: one waits at the door, and the token opens nothing but the answer. */
+  knock: string;
 }
 
 /** An answer that is not 2xx, or none at all (`unreachable`). `code` is the server's stable error code. */
@@ -30,29 +60,55 @@ export class ApiError extends Error {
   }
 }
 
-function asRecord(value: unknown): Record<string, unknown> {
+export function asRecord(value: unknown): Record<string, unknown> {
   return typeof value === "object" && value !== null ? (value as Record<string, unknown>) : {};
 }
 
-function text(value: unknown): string {
+export function text(value: unknown): string {
   return typeof value === "string" ? value : "";
 }
 
-async function request(path: string, init: RequestInit = {}): Promise<Record<string, unknown>> {
+export function roleOf(value: unknown): Role {
+  return ROLES.find((role) => role === value) ?? "guest";
+}
+
+/** Whether `role` may do what takes `least`. */
+export function reaches(role: Role, least: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(least);
+}
+
+export interface Ask {
+  method?: string;
+  token?: string | null;
+  body?: unknown;
+  timeoutMs?: number;
+}
+
+/** Throws `ApiError`. */
+export async function request(path: string, { method = "GET", token, body, timeoutMs = TIMEOUT_MS }: Ask = {}) {
+  const headers: Record<string, string> = {};
+  if (token) headers.Authorization = `Bearer ${token}`;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
   let response: Response;
-  let body: unknown = null;
+  let answer: unknown = null;
   try {
-    response = await fetch(path, { ...init, credentials: "omit", signal: AbortSignal.timeout(TIMEOUT_MS) });
+    response = await fetch(path, {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      credentials: "omit",
+      signal: AbortSignal.timeout(timeoutMs),
+    });
   } catch {
     throw new ApiError("unreachable", "no answer from the server");
   }
   try {
-    body = await response.json();
+    answer = await response.json();
   } catch {
     // An answer without JSON is told by its status alone.
   }
-  if (response.ok) return asRecord(body);
-  throw toApiError(response.status, body);
+  if (response.ok) return asRecord(answer);
+  throw toApiError(response.status, answer);
 }
 
 export function toApiError(status: number, body: unknown): ApiError {
@@ -61,9 +117,13 @@ export function toApiError(status: number, body: unknown): ApiError {
   return new ApiError(text(error.code) || fallback, text(error.message) || `HTTP ${status}`);
 }
 
+export function roomUrl(room: string, rest = ""): string {
+  return `/api/v1/rooms/${encodeURIComponent(room)}${rest}`;
+}
+
 export async function fetchConfig(): Promise<ServerConfig> {
   const body = await request("/api/v1/config");
-  return { name: text(body.name) || "Ting", version: text(body.version) };
+  return { name: text(body.name) || "Ting", version: text(body.version), guestRooms: body.guest_rooms === true };
 }
 
 /** Whether the server takes calls now. Never throws. */
@@ -76,15 +136,29 @@ export async function isServerReady(): Promise<boolean> {
   }
 }
 
-/** Null when nobody has opened the room yet. */
+/** Null when nobody has opened the room yet, and it does not last. */
 export async function fetchRoom(room: string): Promise<RoomSummary | null> {
   try {
-    const body = await request(`/api/v1/rooms/${encodeURIComponent(room)}`);
-    return { numParticipants: typeof body.num_participants === "number" ? body.num_participants : 0 };
+    const body = await request(roomUrl(room));
+    return {
+      numParticipants: typeof body.num_participants === "number" ? body.num_participants : 0,
+      lasts: body.lasts === true,
+      title: text(body.title),
+      entry: ENTRY_MODES.find((mode) => mode === body.entry) ?? "open",
+      locked: body.locked === true,
+    };
   } catch (error) {
     if (error instanceof ApiError && error.code === "room_not_found") return null;
     throw error;
   }
+}
+
+/** Makes a room that lasts, owned by whoever has `key`; its name, which cannot be guessed. */
+export async function createLastingRoom(key: string, ownerName: string): Promise<string> {
+  const body = await request("/api/v1/rooms", { method: "POST", body: { key, owner_name: ownerName } });
+  const name = text(body.name);
+  if (name === "") throw new ApiError("unknown", "the server's answer holds no name");
+  return name;
 }
 
 const tokenKey = (room: string) => `ting.token.${room}`;
@@ -99,23 +173,34 @@ export function keepToken(room: string, token: string | null): void {
   writeText("session", tokenKey(room), token);
 }
 
-/**
- * A token to enter `room` as `name`. The tab's last token for the room goes along, so that a reload replaces
- * the old participant instead of adding a second one.
- */
-export async function fetchToken(room: string, name: string): Promise<Admission> {
-  const previous = keptToken(room);
-  const body = await request(`/api/v1/rooms/${encodeURIComponent(room)}/tokens`, {
-    method: "POST",
-    headers: {
-      "Content-Type": "application/json",
-      ...(previous === null ? {} : { Authorization: `Bearer ${previous}` }),
-    },
-    body: JSON.stringify({ name }),
-  });
-  const admission = { token: text(body.token), url: text(body.url), identity: text(body.identity) };
+export function toAdmission(body: Record<string, unknown>): Admission {
+  const admission = {
+    token: text(body.token),
+    url: text(body.url),
+    identity: text(body.identity),
+    lasts: body.lasts === true,
+    role: roleOf(body.role),
+    knock: text(body.knock),
+  };
   if (admission.token === "") throw new ApiError("unknown", "the server's answer holds no token");
-  keepToken(room, admission.token);
+  return admission;
+}
+
+/**
+ * Asks to come into `room`. The tab's last token for it goes along, so that a reload replaces the old participant
+ * instead of adding a second one; a room that lasts knows people by their guest key, which the first visit leaves here.
+ */
+export async function fetchToken(room: string, visitor: Visitor): Promise<Admission> {
+  const { name, password, invitation, note, apart } = visitor;
+  const key = keptKey(room) ?? newKey();
+  const body = await request(roomUrl(room, "/tokens"), {
+    method: "POST",
+    token: keptToken(room),
+    body: { name, key, password, invitation, note, apart },
+  });
+  const admission = toAdmission(body);
+  if (admission.lasts) keepKey(room, key);
+  if (admission.knock === "") keepToken(room, admission.token);
   return admission;
 }
 

@@ -10,7 +10,8 @@ import {
   Track,
   VideoPresets,
 } from "livekit-client";
-import { ApiError, fetchToken, signalUrl } from "./api";
+import { type Admission, signalUrl } from "./api";
+import { apiProblem, type JoinProblem } from "./joinProblem";
 
 export interface JoinChoices {
   name: string;
@@ -21,21 +22,15 @@ export interface JoinChoices {
   speakerId: string;
 }
 
-export const JOIN_PROBLEMS = [
-  "invalid_room_name",
-  "invalid_name",
-  "guests_disabled",
-  "room_full",
-  "rate_limited",
-  "unavailable",
+export const END_REASONS = [
+  "kicked",
+  "duplicate",
+  "room_ended",
+  "room_deleted",
+  "server_shutdown",
   "unreachable",
-  "not_allowed",
-  "media_blocked",
   "unknown",
 ] as const;
-export type JoinProblem = (typeof JOIN_PROBLEMS)[number];
-
-export const END_REASONS = ["kicked", "duplicate", "room_ended", "server_shutdown", "unreachable", "unknown"] as const;
 export type EndReason = (typeof END_REASONS)[number];
 
 /** No honest data message is longer; a longer stream is cut off instead of filling memory. */
@@ -58,9 +53,8 @@ export function createRoom(choices: JoinChoices): Room {
   });
 }
 
-/** Connects `room` as `choices.name`. Throws `ApiError` or the client library's `ConnectionError`. */
-export async function connectRoom(room: Room, roomName: string, choices: JoinChoices): Promise<void> {
-  const admission = await fetchToken(roomName, choices.name);
+/** Connects `room` with what the door gave. Throws the client library's `ConnectionError`. */
+export async function connectRoom(room: Room, admission: Admission): Promise<void> {
   await room.connect(signalUrl(admission.url, window.location), admission.token);
 }
 
@@ -104,8 +98,7 @@ export async function publishChoices(
 }
 
 export function joinProblem(error: unknown): JoinProblem {
-  if (error instanceof ApiError) return JOIN_PROBLEMS.find((problem) => problem === error.code) ?? "unknown";
-  if (!(error instanceof ConnectionError)) return "unknown";
+  if (!(error instanceof ConnectionError)) return apiProblem(error);
   switch (error.reason) {
     case ConnectionErrorReason.NotAllowed:
       return "not_allowed";

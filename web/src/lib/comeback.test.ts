@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { comesBack, isAwayReason, pauseMs } from "./comeback";
-import { END_REASONS, JOIN_PROBLEMS } from "./call";
+import { END_REASONS } from "./call";
+import { JOIN_PROBLEMS } from "./joinProblem";
 
 describe("pauseMs", () => {
   it("grows to a limit", () => {
@@ -23,6 +24,16 @@ it("a refusal that no waiting changes ends the tries", () => {
     "invalid_name",
     "guests_disabled",
     "room_full",
+    "room_locked",
+    "room_not_found",
+    "members_only",
+    "password_needed",
+    "wrong_password",
+    "invitation_over",
+    "denied",
+    "kicked",
+    "banned",
+    "limit_reached",
     "not_allowed",
   ]);
 });

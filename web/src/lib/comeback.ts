@@ -1,6 +1,7 @@
 /** After the server went away: whether to try again, and when. */
 
-import type { EndReason, JoinProblem } from "./call";
+import type { EndReason } from "./call";
+import type { JoinProblem } from "./joinProblem";
 
 const AWAY_REASONS = ["server_shutdown", "unreachable"] as const;
 export type AwayReason = (typeof AWAY_REASONS)[number];

@@ -1,6 +1,7 @@
 import { DisconnectReason, type Room, RoomEvent, Track } from "livekit-client";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
-import { ApiError } from "./api";
+import { type Admission, ApiError, type Visitor } from "./api";
+import type { DoorControl } from "./door";
 import { Session } from "./session";
 import { Visit } from "./visit";
 
@@ -22,12 +23,20 @@ class FakeRoom {
   }
 }
 
+const INSIDE: Admission = { token: "t", url: "", identity: "guest_1", lasts: true, role: "guest", knock: "" };
+
 function world() {
   const rooms: FakeRoom[] = [];
   const sent: { micOn: boolean; cameraOn: boolean }[] = [];
   const server = { ready: true, asked: 0, refusal: null as Error | null };
+  const door = { visitors: [] as Visitor[], answer: Promise.resolve(INSIDE), control: null as DoorControl | null };
   const visit = new Visit("den");
   const session = new Session("den", visit, {
+    enter: (_room, visitor, control) => {
+      door.visitors.push(visitor);
+      door.control = control;
+      return door.answer;
+    },
     createRoom: (choices) => {
       const room = new FakeRoom(choices);
       rooms.push(room);
@@ -47,7 +56,7 @@ function world() {
     },
   });
   const away = () => (session.state.phase.kind === "call" ? session.state.phase.away : undefined);
-  return { rooms, sent, server, visit, session, away };
+  return { rooms, sent, server, door, visit, session, away };
 }
 
 const LONGEST_MS = 20_000;
@@ -160,5 +169,67 @@ describe("a session in the call", () => {
     await joined;
     expect(rooms[0]?.disconnected).toBeGreaterThan(0);
     expect(session.state.phase.kind).toBe("lobby");
+  });
+});
+
+describe("a session at the door", () => {
+  it("brings name, password and line, and says when one has to wait", async () => {
+    const { door, visit, session } = world();
+    visit.note({ name: "Ada" });
+    let open: (admission: Admission) => void = () => undefined;
+    door.answer = new Promise((resolve) => (open = resolve));
+    const joined = session.join(undefined, { password: "sesame", note: "from the choir" });
+    expect(door.visitors).toEqual([{ name: "Ada", password: "sesame", invitation: "", note: "from the choir", apart: false }]);
+    door.control?.onWaiting();
+    expect(session.state).toMatchObject({ joining: true, waiting: true, phase: { kind: "lobby" } });
+    open(INSIDE);
+    await joined;
+    expect(session.state).toMatchObject({ joining: false, waiting: false, phase: { kind: "call" }, admission: INSIDE });
+  });
+
+  it("is a second participant of the same person when it joins without sound", async () => {
+    const { door, session } = world();
+    await session.join(undefined, { silent: true });
+    expect(door.visitors[0]?.apart).toBe(true);
+  });
+
+  it("goes away when the person does, and can come again", async () => {
+    const { door, session } = world();
+    door.answer = new Promise((_, reject) => {
+      setTimeout(() => {
+        reject(new ApiError("withdrawn", ""));
+      }, 10);
+    });
+    const joined = session.join();
+    session.withdraw();
+    expect(door.control?.signal.aborted).toBe(true);
+    await vi.advanceTimersByTimeAsync(10);
+    await joined;
+    expect(session.state).toMatchObject({ joining: false, waiting: false, problem: null, phase: { kind: "lobby" } });
+    door.answer = Promise.resolve(INSIDE);
+    await session.join();
+    expect(session.state.phase.kind).toBe("call");
+  });
+
+  it("opens the chat without the call, and says why not", async () => {
+    const { rooms, door, session } = world();
+    door.answer = Promise.reject(new ApiError("banned", ""));
+    await session.openChat();
+    expect(session.state).toMatchObject({ problem: "banned", phase: { kind: "lobby" } });
+    door.answer = Promise.resolve(INSIDE);
+    await session.openChat();
+    expect([session.state.phase.kind, session.state.problem, rooms.length]).toEqual(["chat", null, 0]);
+  });
+
+  it.each([
+    ["kicked", "kicked", "kicked"],
+    ["banned", "kicked", "banned"],
+    ["room_not_found", "room_deleted", null],
+  ])("that is told %s ends with %s and its sentence", async (code, reason, problem) => {
+    const { rooms, session } = world();
+    await session.join();
+    session.putOut(code);
+    expect(session.state).toMatchObject({ problem, phase: { kind: "ended", reason } });
+    expect(rooms[0]?.disconnected).toBe(1);
   });
 });

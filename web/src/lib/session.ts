@@ -9,10 +9,13 @@ import {
   Track,
   type TrackPublication,
 } from "livekit-client";
-import { isServerReady } from "./api";
-import { connectRoom, createRoom, type EndReason, endReason, type JoinProblem, joinProblem, publishChoices } from "./call";
+import { type Admission, isServerReady, type Visitor } from "./api";
+import { connectRoom, createRoom, type EndReason, endReason, joinProblem, publishChoices } from "./call";
 import { type AwayReason, comesBack, isAwayReason, pauseMs } from "./comeback";
 import { deviceProblem, type OwnDeviceProblem } from "./devices";
+import { enter } from "./door";
+import { type JoinProblem, problemOfCode } from "./joinProblem";
+import { keptInvitation } from "./keys";
 import { rememberRoom } from "./prefs";
 import type { Visit } from "./visit";
 
@@ -28,23 +31,38 @@ export interface InCall {
   silent: boolean;
 }
 
-export type Phase = { kind: "lobby" } | InCall | { kind: "ended"; reason: EndReason | null };
+export type Phase = { kind: "lobby" } | { kind: "chat" } | InCall | { kind: "ended"; reason: EndReason | null };
 
 export interface SessionState {
   phase: Phase;
   joining: boolean;
+  /** At the door, until somebody answers the knock. */
+  waiting: boolean;
   problem: JoinProblem | null;
+  /** With what one came in last. */
+  admission: Admission | null;
+}
+
+export interface JoinOptions {
+  /** Whether others are not heard, because another tab of this browser hears them. */
+  silent?: boolean;
+  password?: string;
+  note?: string;
 }
 
 const DEVICES: ReadonlySet<Track.Source> = new Set([Track.Source.Microphone, Track.Source.Camera]);
 
 /** What a session does outside of itself; tests give their own. */
-export const OUTSIDE = { createRoom, connectRoom, publishChoices, isServerReady };
+export const OUTSIDE = { enter, createRoom, connectRoom, publishChoices, isServerReady };
 
 export class Session {
-  state: SessionState = { phase: { kind: "lobby" }, joining: false, problem: null };
+  state: SessionState = { phase: { kind: "lobby" }, joining: false, waiting: false, problem: null, admission: null };
   private readonly listeners = new Set<() => void>();
   private silent = false;
+  private password = "";
+  private note = "";
+  /** Aborted when nobody wants to come in any more. */
+  private entering = new AbortController();
   /** The room that is entered or was entered last; a change of it makes everything of the one before late. */
   private active: Room | null = null;
   private wake: () => void = () => undefined;
@@ -63,21 +81,89 @@ export class Session {
   readonly snapshot = (): SessionState => this.state;
 
   /** Into the call with the tracks that `take` hands over, or with devices opened anew. */
-  async join(take: () => LocalTrack[] = () => [], { silent = false } = {}): Promise<void> {
-    if (this.active !== null) return;
-    this.silent = silent;
+  async join(take: () => LocalTrack[] = () => [], options: JoinOptions = {}): Promise<void> {
+    if (this.active !== null || this.state.joining) return;
+    this.prepare(options);
     const room = this.outside.createRoom(this.visit.state);
     this.active = room;
     this.update({ joining: true, problem: null });
     try {
-      await this.outside.connectRoom(room, this.roomName, this.visit.state);
+      await this.connect(room);
     } catch (error) {
       if (this.active !== room) return;
       this.active = null;
-      this.update({ joining: false, problem: joinProblem(error) });
+      this.fail(error);
       return;
     }
     await this.adopt(room, take);
+  }
+
+  /** Into the room without its call. */
+  async openChat(options: JoinOptions = {}): Promise<void> {
+    if (this.active !== null || this.state.joining) return;
+    this.prepare(options);
+    this.update({ joining: true, problem: null });
+    const { signal } = this.entering;
+    try {
+      const admission = await this.enter();
+      if (signal.aborted) return;
+      rememberRoom(this.roomName);
+      this.update({ joining: false, waiting: false, admission, phase: { kind: "chat" } });
+    } catch (error) {
+      if (!signal.aborted) this.fail(error);
+    }
+  }
+
+  /** Away from the door, or from the chat: back to the device check. */
+  readonly withdraw = (): void => {
+    this.active = null;
+    this.entering.abort();
+    this.update({ joining: false, waiting: false, problem: null, phase: { kind: "lobby" } });
+  };
+
+  /** The room has put this person out, or is there no more. */
+  putOut(code: string): void {
+    const { phase } = this.state;
+    if (phase.kind === "call" || phase.kind === "chat") {
+      const room = this.active;
+      this.end(code === "room_not_found" ? "room_deleted" : "kicked");
+      void room?.disconnect();
+    }
+    if (this.state.phase.kind === "ended" && code !== "room_not_found") this.update({ problem: problemOfCode(code) });
+  }
+
+  private prepare({ silent = false, password = "", note = "" }: JoinOptions): void {
+    this.silent = silent;
+    this.password = password;
+    this.note = note;
+    this.entering = new AbortController();
+  }
+
+  private async enter(): Promise<Admission> {
+    const visitor: Visitor = {
+      name: this.visit.state.name,
+      password: this.password,
+      invitation: keptInvitation(this.roomName) ?? "",
+      note: this.note,
+      apart: this.silent,
+    };
+    const { signal } = this.entering;
+    return this.outside.enter(this.roomName, visitor, {
+      signal,
+      onWaiting: () => {
+        if (this.state.joining && !signal.aborted) this.update({ waiting: true });
+      },
+    });
+  }
+
+  private async connect(room: Room): Promise<void> {
+    const admission = await this.enter();
+    this.update({ admission });
+    await this.outside.connectRoom(room, admission);
+  }
+
+  private fail(error: unknown): void {
+    this.update({ joining: false, waiting: false, problem: joinProblem(error) });
   }
 
   readonly leave = (): void => {
@@ -105,6 +191,7 @@ export class Session {
   dispose(): void {
     const room = this.active;
     this.active = null;
+    this.entering.abort();
     this.wake();
     void room?.disconnect();
   }
@@ -129,7 +216,7 @@ export class Session {
     this.noteMutes(room);
     rememberRoom(this.roomName);
     const { silent } = this;
-    this.update({ joining: false, phase: { kind: "call", room, problems: [], pending: DEVICES, away: null, silent } });
+    this.update({ joining: false, waiting: false, phase: { kind: "call", room, problems: [], pending: DEVICES, away: null, silent } });
     // The choices of now: devices may have been switched off while the connection was being made.
     await this.outside.publishChoices(room, this.visit.snapshot, take(), {
       onProblem: (source, error) => {
@@ -153,7 +240,7 @@ export class Session {
       if (this.active !== lost || !(await this.outside.isServerReady())) continue;
       const room = this.outside.createRoom(this.visit.state);
       try {
-        await this.outside.connectRoom(room, this.roomName, this.visit.state);
+        await this.connect(room);
       } catch (error) {
         const problem = joinProblem(error);
         if (this.active !== lost || comesBack(problem)) continue;
@@ -182,8 +269,9 @@ export class Session {
 
   private end(reason: EndReason | null): void {
     this.active = null;
+    this.entering.abort();
     this.wake();
-    this.update({ joining: false, phase: { kind: "ended", reason } });
+    this.update({ joining: false, waiting: false, phase: { kind: "ended", reason } });
   }
 
   /** Whoever switched a device off, the person or a host: it stays off on every way back. */

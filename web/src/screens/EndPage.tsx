@@ -1,14 +1,16 @@
-import { CircleSlash, DoorOpen, House, MonitorSmartphone, RotateCw, ServerOff, UserX, WifiOff } from "lucide-react";
+import { CircleSlash, DoorOpen, House, MonitorSmartphone, RotateCw, ServerOff, Trash2, UserX, WifiOff } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
-import type { EndReason, JoinProblem } from "../lib/call";
+import type { EndReason } from "../lib/call";
+import type { JoinProblem } from "../lib/joinProblem";
 import { navigate } from "../lib/router";
 
 const ICONS = {
   kicked: UserX,
   duplicate: MonitorSmartphone,
   room_ended: DoorOpen,
+  room_deleted: Trash2,
   server_shutdown: ServerOff,
   unreachable: WifiOff,
   unknown: CircleSlash,

@@ -1,12 +1,13 @@
-import { ArrowRight, Clock, Link2, Plus, ServerCog, Waypoints, X } from "lucide-react";
+import { ArrowRight, Clock, Link2, LoaderCircle, Plus, ServerCog, Waypoints, X } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { Illustration } from "../components/Illustration";
 import { LangSwitch } from "../components/LangSwitch";
+import { useMakeRoom } from "../hooks/useMakeRoom";
 import type { ServerConfig } from "../lib/api";
 import { forgetRooms, loadRecent } from "../lib/prefs";
-import { newRoomName, parseRoomInput, roomPath } from "../lib/rooms";
+import { parseRoomInput, roomPath } from "../lib/rooms";
 import { navigate } from "../lib/router";
 
 export function Landing({ config }: { config: ServerConfig }) {
@@ -22,7 +23,7 @@ export function Landing({ config }: { config: ServerConfig }) {
           <div className="hero-text">
             <h1>{t("landing.title")}</h1>
             <p className="lead">{t("landing.lead")}</p>
-            <Start />
+            <Start config={config} />
             <RecentRooms />
           </div>
           <Illustration label={t("landing.illustration")} />
@@ -37,8 +38,9 @@ export function Landing({ config }: { config: ServerConfig }) {
   );
 }
 
-function Start() {
+function Start({ config }: { config: ServerConfig }) {
   const { t } = useTranslation();
+  const making = useMakeRoom(config);
   const [text, setText] = useState("");
   const [problem, setProblem] = useState<"empty" | "invalid" | "foreign" | null>(null);
 
@@ -55,13 +57,17 @@ function Start() {
         type="button"
         className="button primary large"
         data-testid="new-room"
-        onClick={() => {
-          navigate(roomPath(newRoomName()));
-        }}
+        disabled={making.busy}
+        onClick={making.make}
       >
-        <Plus size={20} aria-hidden />
+        {making.busy ? <LoaderCircle size={20} className="spin" aria-hidden /> : <Plus size={20} aria-hidden />}
         {t("landing.newRoom")}
       </button>
+      {making.problem !== null && (
+        <p className="problem" role="alert" data-testid="make-problem">
+          {t(`joinProblem.${making.problem}`)}
+        </p>
+      )}
       <span className="start-or">{t("landing.or")}</span>
       <form className="join-form" onSubmit={join} noValidate>
         <div className="input-with-button">

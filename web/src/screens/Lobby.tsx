@@ -1,19 +1,17 @@
-import { ArrowLeft, LoaderCircle, Mic, MicOff, TriangleAlert, Users, Video, VideoOff, Volume2 } from "lucide-react";
-import { type SubmitEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { ArrowLeft, LoaderCircle, TriangleAlert, Users } from "lucide-react";
+import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { ElsewhereNote } from "../components/ElsewhereNote";
-import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
-import { LevelMeter } from "../components/LevelMeter";
-import { TestSound } from "../components/TestSound";
-import { useDevices } from "../hooks/useDevices";
-import { fetchRoom, type ServerConfig } from "../lib/api";
-import type { JoinProblem } from "../lib/call";
-import { canChooseSpeaker } from "../lib/devices";
+import { useDoor } from "../hooks/useDoor";
+import type { RoomSummary, ServerConfig } from "../lib/api";
+import type { JoinProblem } from "../lib/joinProblem";
 import { Preview, type PreviewState } from "../lib/preview";
 import { navigate } from "../lib/router";
 import type { Visit, VisitState } from "../lib/visit";
+import { type DoorAnswers, DoorFields, RecoveryNote, Waiting } from "./DoorParts";
+import { DeviceProblems, Devices, PreviewBox } from "./LobbyMedia";
 
 interface Props {
   config: ServerConfig;
@@ -22,14 +20,18 @@ interface Props {
   /** Whether this browser is in the room with another tab. */
   elsewhere: boolean;
   joining: boolean;
+  /** At the door, until somebody answers the knock. */
+  waiting: boolean;
   problem: JoinProblem | null;
-  onJoin: (preview: Preview) => void;
-  onJoinSilent: () => void;
+  onJoin: (preview: Preview, answers: DoorAnswers) => void;
+  onJoinSilent: (answers: DoorAnswers) => void;
+  onCancel: () => void;
 }
 
 /** The device check: how one looks and sounds, before anybody else does. */
 export function Lobby(props: Props) {
-  const { config, visit } = props;
+  const { config, visit, roomName, waiting, onCancel } = props;
+  const door = useDoor(roomName);
   const chosen = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [preview] = useState(() => new Preview(visit.state));
   const media = useSyncExternalStore(preview.subscribe, preview.snapshot);
@@ -56,53 +58,73 @@ export function Lobby(props: Props) {
           <PreviewBox media={media} preview={preview} name={chosen.name} onToggle={change} />
           <DeviceProblems media={media} />
         </section>
-        <LobbyForm {...props} chosen={chosen} media={media} preview={preview} onChange={change} />
+        {waiting ? (
+          <Waiting door={door} onCancel={onCancel} />
+        ) : (
+          <LobbyForm {...props} door={door} chosen={chosen} media={media} preview={preview} onChange={change} />
+        )}
       </main>
     </div>
   );
 }
 
 interface LobbyFormProps extends Props {
+  door: RoomSummary | null | undefined;
   chosen: VisitState;
   media: PreviewState;
   preview: Preview;
   onChange: (part: Partial<VisitState>) => void;
 }
 
-function LobbyForm({ chosen, media, preview, onChange, ...props }: LobbyFormProps) {
+function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFormProps) {
   const { roomName, visit, elsewhere, joining, problem, onJoin, onJoinSilent } = props;
   const { t } = useTranslation();
   const [nameMissing, setNameMissing] = useState(false);
+  const [answers, setAnswers] = useState<DoorAnswers>({ password: "", note: "" });
 
-  const join = (enter: (preview: Preview) => void) => {
+  const join = (enter: () => void) => {
     const name = chosen.name.trim();
     setNameMissing(name === "");
     if (name === "") return;
     visit.choose({ name });
     // A device that did not open is off, which is no choice for the next visit.
     visit.note({ cameraOn: media.cameraOn, micOn: media.micOn });
-    enter(preview);
+    enter();
   };
   const submit = (event: SubmitEvent) => {
     event.preventDefault();
-    join(onJoin);
+    join(() => {
+      onJoin(preview, answers);
+    });
   };
   const joinSilent = () => {
-    join(onJoinSilent);
+    join(() => {
+      onJoinSilent(answers);
+    });
   };
 
   return (
     <form className="card lobby-form" onSubmit={submit} noValidate>
       <div>
         <h1>{t("lobby.title")}</h1>
-        <RoomLine roomName={roomName} />
+        <RoomLine roomName={roomName} door={door} />
       </div>
+      <RecoveryNote roomName={roomName} />
       <NameField
         value={chosen.name}
         missing={nameMissing}
         onChange={(name) => {
           onChange({ name });
           setNameMissing(false);
+        }}
+      />
+      <DoorFields
+        roomName={roomName}
+        door={door}
+        passwordNeeded={problem === "password_needed" || problem === "wrong_password"}
+        answers={answers}
+        onChange={(part) => {
+          setAnswers({ ...answers, ...part });
         }}
       />
       <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} />
@@ -178,186 +200,24 @@ function joinLabel(joining: boolean, elsewhere: boolean, media: PreviewState, t:
   return media.cameraProblem !== null && media.micProblem !== null ? t("lobby.joinWithout") : t("lobby.join");
 }
 
-function RoomLine({ roomName }: { roomName: string }) {
+function titleOf(door: RoomSummary | null | undefined, roomName: string): string {
+  return door === null || door === undefined || door.title === "" ? roomName : door.title;
+}
+
+function RoomLine({ roomName, door }: { roomName: string; door: RoomSummary | null | undefined }) {
   const { t } = useTranslation();
-  const [count, setCount] = useState<number | null>(null);
-
-  useEffect(() => {
-    let current = true;
-    const load = () => {
-      fetchRoom(roomName).then(
-        (room) => {
-          if (current) setCount(room?.numParticipants ?? 0);
-        },
-        () => undefined, // Only a hint; joining tells what is wrong.
-      );
-    };
-    load();
-    const timer = window.setInterval(load, 10_000);
-    return () => {
-      current = false;
-      window.clearInterval(timer);
-    };
-  }, [roomName]);
-
+  const count = door?.numParticipants ?? 0;
   return (
     <p className="room-line">
-      <bdi className="room-chip">{roomName}</bdi>
-      {count !== null && (
+      <bdi className="room-chip" data-testid="room-title">
+        {titleOf(door, roomName)}
+      </bdi>
+      {door !== undefined && (
         <span className="room-count" data-testid="room-count">
           <Users size={15} aria-hidden />
           {count === 0 ? t("lobby.empty") : t("lobby.here", { count })}
         </span>
       )}
     </p>
-  );
-}
-
-interface PreviewBoxProps {
-  media: PreviewState;
-  preview: Preview;
-  name: string;
-  onToggle: (part: { cameraOn?: boolean; micOn?: boolean }) => void;
-}
-
-function PreviewBox({ media, preview, name, onToggle }: PreviewBoxProps) {
-  const { t } = useTranslation();
-  const video = useRef<HTMLVideoElement>(null);
-  const { camera } = media;
-
-  useEffect(() => {
-    const element = video.current;
-    if (element === null || camera === null) return;
-    camera.attach(element);
-    return () => {
-      camera.detach(element);
-    };
-  }, [camera]);
-
-  const toggle = (kind: "camera" | "mic") => {
-    const on = !(kind === "camera" ? media.cameraOn : media.micOn);
-    onToggle(kind === "camera" ? { cameraOn: on } : { micOn: on });
-    void preview.setOn(kind, on);
-  };
-
-  return (
-    <div className="preview">
-      <video
-        ref={video}
-        className={camera === null ? "mirrored hidden" : "mirrored"}
-        data-testid="preview-video"
-        aria-label={t("lobby.preview")}
-        muted
-        playsInline
-        autoPlay
-      />
-      {camera === null && (
-        <p className="preview-note">{media.starting && media.cameraOn ? t("lobby.starting") : t("lobby.cameraOff")}</p>
-      )}
-      {name.trim() !== "" && <bdi className="preview-name">{name}</bdi>}
-      <div className="preview-controls">
-        <button
-          type="button"
-          className={`round ${media.micOn ? "" : "off"}`}
-          data-testid="lobby-mic"
-          aria-label={t("lobby.mic")}
-          aria-pressed={media.micOn}
-          data-tip={media.micOn ? t("call.micOn") : t("call.micOff")}
-          onClick={() => {
-            toggle("mic");
-          }}
-        >
-          {media.micOn ? <Mic size={22} aria-hidden /> : <MicOff size={22} aria-hidden />}
-        </button>
-        <button
-          type="button"
-          className={`round ${media.cameraOn ? "" : "off"}`}
-          data-testid="lobby-camera"
-          aria-label={t("lobby.camera")}
-          aria-pressed={media.cameraOn}
-          data-tip={media.cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
-          onClick={() => {
-            toggle("camera");
-          }}
-        >
-          {media.cameraOn ? <Video size={22} aria-hidden /> : <VideoOff size={22} aria-hidden />}
-        </button>
-      </div>
-    </div>
-  );
-}
-
-function DeviceProblems({ media }: { media: PreviewState }) {
-  const { t } = useTranslation();
-  return (
-    <>
-      {media.cameraProblem !== null && (
-        <p className="problem boxed" role="alert" data-testid="device-error" data-device="camera">
-          <VideoOff size={18} aria-hidden />
-          {t(`deviceProblem.camera.${media.cameraProblem}`)}
-        </p>
-      )}
-      {media.micProblem !== null && (
-        <p className="problem boxed" role="alert" data-testid="device-error" data-device="mic">
-          <MicOff size={18} aria-hidden />
-          {t(`deviceProblem.mic.${media.micProblem}`)}
-        </p>
-      )}
-    </>
-  );
-}
-
-interface DevicesProps {
-  media: PreviewState;
-  preview: Preview;
-  prefs: { cameraId: string; micId: string; speakerId: string };
-  onChange: (part: { cameraId?: string; micId?: string; speakerId?: string; cameraOn?: boolean; micOn?: boolean }) => void;
-}
-
-function Devices({ media, preview, prefs, onChange }: DevicesProps) {
-  const { t } = useTranslation();
-  const devices = useDevices(`${media.camera !== null}${media.mic !== null}`);
-  const inUse = (track: { mediaStreamTrack: MediaStreamTrack } | null, wanted: string) =>
-    track?.mediaStreamTrack.getSettings().deviceId ?? wanted;
-  return (
-    <div className="devices">
-      <DeviceSelect
-        label={t("lobby.camera")}
-        icon={Video}
-        devices={devices.videoinput}
-        value={inUse(media.camera, prefs.cameraId)}
-        onChange={(cameraId) => {
-          onChange({ cameraId, cameraOn: true });
-          void preview.setDevice("camera", cameraId);
-        }}
-      />
-      <div>
-        <DeviceSelect
-          label={t("lobby.mic")}
-          icon={Mic}
-          devices={devices.audioinput}
-          value={inUse(media.mic, prefs.micId)}
-          onChange={(micId) => {
-            onChange({ micId, micOn: true });
-            void preview.setDevice("mic", micId);
-          }}
-        />
-        <LevelMeter track={media.mic?.mediaStreamTrack ?? null} />
-      </div>
-      <div className="speaker-row">
-        {canChooseSpeaker() && (
-          <DeviceSelect
-            label={t("lobby.speaker")}
-            icon={Volume2}
-            devices={devices.audiooutput}
-            value={prefs.speakerId}
-            onChange={(speakerId) => {
-              onChange({ speakerId });
-            }}
-          />
-        )}
-        <TestSound speakerId={prefs.speakerId} />
-      </div>
-    </div>
   );
 }

@@ -3,14 +3,16 @@ import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
-import { newRoomName, roomNameProblem, roomPath, suggestRoomName } from "../lib/rooms";
+import { useMakeRoom } from "../hooks/useMakeRoom";
+import type { ServerConfig } from "../lib/api";
+import { roomNameProblem, roomPath, suggestRoomName } from "../lib/rooms";
 import { navigate } from "../lib/router";
 
 /** An address of this server that leads nowhere. */
-export function NotFound({ appName, path }: { appName: string; path: string }) {
+export function NotFound({ config, path }: { config: ServerConfig; path: string }) {
   const { t } = useTranslation();
   return (
-    <Page appName={appName} testId="not-found-page" title={t("notFound.title")} icon={<CircleHelp size={28} aria-hidden />}>
+    <Page config={config} testId="not-found-page" title={t("notFound.title")} icon={<CircleHelp size={28} aria-hidden />}>
       <p>{t("notFound.text")}</p>
       <bdi className="room-chip">{path}</bdi>
     </Page>
@@ -18,13 +20,13 @@ export function NotFound({ appName, path }: { appName: string; path: string }) {
 }
 
 /** A link whose room name the server would refuse: what is wrong with it, and a name that is not. */
-export function BadRoomName({ appName, roomName }: { appName: string; roomName: string }) {
+export function BadRoomName({ config, roomName }: { config: ServerConfig; roomName: string }) {
   const { t } = useTranslation();
   const problem = roomNameProblem(roomName) ?? "characters";
   const better = suggestRoomName(roomName);
   return (
     <Page
-      appName={appName}
+      config={config}
       testId="bad-room-page"
       title={t("lobby.invalidRoom")}
       icon={<DoorClosed size={28} aria-hidden />}
@@ -52,7 +54,7 @@ export function BadRoomName({ appName, roomName }: { appName: string; roomName: 
 }
 
 interface PageProps {
-  appName: string;
+  config: ServerConfig;
   testId: string;
   title: string;
   icon: ReactNode;
@@ -61,12 +63,13 @@ interface PageProps {
   children: ReactNode;
 }
 
-function Page({ appName, testId, title, icon, first = null, children }: PageProps) {
+function Page({ config, testId, title, icon, first = null, children }: PageProps) {
   const { t } = useTranslation();
+  const making = useMakeRoom(config);
   return (
     <div className="page">
       <header className="top-bar">
-        <Brand name={appName} />
+        <Brand name={config.name} />
         <LangSwitch />
       </header>
       <main className="end-page">
@@ -87,17 +90,16 @@ function Page({ appName, testId, title, icon, first = null, children }: PageProp
               <House size={18} aria-hidden />
               {t("left.home")}
             </button>
-            <button
-              type="button"
-              className="button large"
-              onClick={() => {
-                navigate(roomPath(newRoomName()));
-              }}
-            >
+            <button type="button" className="button large" disabled={making.busy} onClick={making.make}>
               <Plus size={18} aria-hidden />
               {t("landing.newRoom")}
             </button>
           </div>
+          {making.problem !== null && (
+            <p className="problem" role="alert">
+              {t(`joinProblem.${making.problem}`)}
+            </p>
+          )}
         </div>
       </main>
     </div>

@@ -6,8 +6,10 @@ import { useSession } from "../hooks/useSession";
 import { useTabs } from "../hooks/useTabs";
 import { keepToken, type ServerConfig } from "../lib/api";
 import type { Preview } from "../lib/preview";
+import { takeSecret } from "../lib/keys";
 import { isRoomName } from "../lib/rooms";
 import { Visit } from "../lib/visit";
+import type { DoorAnswers } from "./DoorParts";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
 import { BadRoomName } from "./NotFound";
@@ -20,25 +22,29 @@ interface Props {
 }
 
 export function RoomPage({ roomName, config }: Props) {
-  if (!isRoomName(roomName)) return <BadRoomName appName={config.name} roomName={roomName} />;
+  if (!isRoomName(roomName)) return <BadRoomName config={config} roomName={roomName} />;
   return <RoomVisit roomName={roomName} config={config} />;
 }
 
 /** One visit to a room: device check, call, and what comes after it. */
 function RoomVisit({ roomName, config }: Props) {
-  const [visit] = useState(() => new Visit(roomName));
-  const { session, phase, joining, problem } = useSession(roomName, visit);
+  const [visit] = useState(() => {
+    takeSecret(roomName);
+    return new Visit(roomName);
+  });
+  const { session, phase, joining, waiting, problem } = useSession(roomName, visit);
   const tabs = useTabs(roomName, visit, session, phase.kind === "call");
 
-  const join = async (preview?: Preview) => {
+  const join = async (preview?: Preview, answers?: DoorAnswers) => {
     if (tabs.elsewhere) await tabs.takeOver();
-    await session.join(preview && (() => preview.take()));
+    await session.join(preview && (() => preview.take()), answers);
   };
-  const joinSilent = async () => {
-    // Somebody new: with the other tab's token, this one would take its place.
+  const joinSilent = async (answers: DoorAnswers) => {
+    // A room that lasts knows the person by the key, and gets a second participant of it. Elsewhere this is somebody
+    // new: with the other tab's token, this one would take its place.
     keepToken(roomName, null);
     visit.note({ micOn: false });
-    await session.join(undefined, { silent: true });
+    await session.join(undefined, { ...answers, silent: true });
   };
 
   if (phase.kind === "call") {
@@ -67,9 +73,11 @@ function RoomVisit({ roomName, config }: Props) {
       visit={visit}
       elsewhere={tabs.elsewhere}
       joining={joining}
+      waiting={waiting}
       problem={problem}
-      onJoin={(preview) => void join(preview)}
-      onJoinSilent={() => void joinSilent()}
+      onJoin={(preview, answers) => void join(preview, answers)}
+      onJoinSilent={(answers) => void joinSilent(answers)}
+      onCancel={session.withdraw}
     />
   );
 }

@@ -1,0 +1,138 @@
+"""Rooms that last, in the browser: made in one step, a door that knocks, a log that stays, hosts that decide."""
+
+from __future__ import annotations
+
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.async_api import expect
+
+from tests.browser.conftest import OpenTab
+from tests.harness.browser import Tab
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+async def make_room(tab: Tab) -> str:
+    """From the start page to the device check of a new room; its name."""
+    await tab.page.goto(f"{tab.origin}/?debug=1")
+    await tab.get("new-room").click()
+    await expect(tab.get("recovery")).to_be_visible()
+    return urlsplit(tab.page.url).path.removeprefix("/r/")
+
+
+async def api(tab: Tab, method: str, path: str, body: object = None) -> None:
+    """As the person of the tab, with the tab's own room token."""
+    status = await tab.page.evaluate(
+        """async ([method, path, body]) => {
+            const room = location.pathname.split('/')[2];
+            const answer = await fetch(`/api/v1/rooms/${room}${path}`, {
+                method,
+                headers: {'Content-Type': 'application/json',
+                          Authorization: 'Bearer ' + sessionStorage.getItem('ting.token.' + room)},
+                body: body === null ? undefined : JSON.stringify(body),
+            });
+            return answer.status;
+        }""",
+        [method, path, body],
+    )
+    assert status < 300, f"{method} {path}: {status}"
+
+
+async def test_a_room_is_made_in_one_step_and_its_recovery_link_makes_one_owner_elsewhere(open_tab: OpenTab) -> None:
+    ada = await open_tab()
+    room = await make_room(ada)
+    link = await ada.get("copy-recovery").get_attribute("data-text")
+    assert link is not None
+    assert link.startswith(f"{ada.origin}/r/{room}#owner=")
+    await ada.get("dismiss-recovery").click()
+    await expect(ada.get("recovery")).to_have_count(0)
+    await ada.page.reload()
+    await expect(ada.get("name-input")).to_be_visible()
+    await expect(ada.get("recovery")).to_have_count(0)
+    await ada.pass_lobby("Ada")
+    await expect(ada.tile("Ada")).to_have_count(1)
+    await api(ada, "PATCH", "", {"policy": {"entry": "members"}})
+
+    # Nobody comes in without the key, and the key is no longer in the address.
+    other = await open_tab()
+    await other.page.goto(f"{other.origin}/r/{room}")
+    await other.get("name-input").fill("Ada elsewhere")
+    await other.get("join-call").click()
+    await expect(other.get("join-problem")).to_contain_text("members")
+    other.errors.clear()
+    await other.page.goto("about:blank")
+    await other.page.goto(link.replace("#", "?debug=1#"))
+    await other.pass_lobby("Ada elsewhere")
+    assert "owner=" not in other.page.url
+    await api(other, "PATCH", "", {"title": "Choir"})
+    await expect(ada.get("disconnected-page")).to_have_attribute("data-reason", "duplicate")
+
+
+async def test_whoever_knocks_waits_is_let_in_denied_or_goes_away(open_tab: OpenTab) -> None:
+    ada, bob, eve = await open_tab(), await open_tab(), await open_tab(locale="zh-CN")
+    room = await make_room(ada)
+    await ada.pass_lobby("Ada")
+    await api(ada, "PATCH", "", {"policy": {"entry": "knock"}})
+
+    for tab, name in ((bob, "Bob"), (eve, "Eve")):
+        await tab.page.goto(f"{tab.origin}/r/{room}?debug=1")
+        await tab.get("name-input").fill(name)
+        await tab.get("knock-note").fill("from the choir")
+        await tab.get("join-call").click()
+        await expect(tab.get("knocking")).to_be_visible()
+    await expect(ada.tile("Bob")).to_have_count(0)
+    knocks = await ada.page.evaluate(KNOCKS)
+    assert [(one["name"], one["note"]) for one in knocks] == [("Bob", "from the choir"), ("Eve", "from the choir")]
+    await api(ada, "POST", f"/knocks/{knocks[0]['knock_id']}/admit")
+    await expect(bob.get("call")).to_be_visible()
+    await bob.expect_moving("Ada")
+    await api(ada, "POST", f"/knocks/{knocks[1]['knock_id']}/deny")
+    await expect(eve.get("join-problem")).to_contain_text("没有被允许")
+
+    # Whoever was let in need not knock again after a reload, and is the same person.
+    await bob.page.reload()
+    await bob.pass_lobby("Bob")
+    await expect(ada.tile("Bob")).to_have_count(1)
+
+    cem = await open_tab()
+    await cem.page.goto(f"{cem.origin}/r/{room}?debug=1")
+    await cem.get("name-input").fill("Cem")
+    await cem.get("join-call").click()
+    await cem.get("cancel-knock").click()
+    await expect(cem.get("join-call")).to_be_enabled()
+    assert await ada.page.evaluate(KNOCKS) == []
+    eve.errors.clear()
+
+
+KNOCKS = """async () => {
+    const room = location.pathname.split('/')[2];
+    const token = sessionStorage.getItem('ting.token.' + room);
+    const answer = await fetch(`/api/v1/rooms/${room}/knocks`, {headers: {Authorization: 'Bearer ' + token}});
+    return (await answer.json()).knocks;
+}"""
+
+
+async def test_a_room_with_a_password_asks_for_it_and_a_locked_one_says_so(open_tab: OpenTab) -> None:
+    ada, bob = await open_tab(), await open_tab()
+    room = await make_room(ada)
+    await ada.pass_lobby("Ada")
+    await api(ada, "PATCH", "", {"password": "sesame", "policy": {"entry": "password"}})
+    await bob.page.goto(f"{bob.origin}/r/{room}?debug=1")
+    await bob.get("name-input").fill("Bob")
+    await bob.get("room-password").fill("simsalabim")
+    await bob.get("join-call").click()
+    await expect(bob.get("join-problem")).to_contain_text("not the password")
+    await bob.get("room-password").fill("sesame")
+    await bob.get("join-call").click()
+    await expect(bob.get("call")).to_be_visible()
+
+    await api(ada, "PATCH", "", {"policy": {"locked": True}})
+    eve = await open_tab()
+    await eve.page.goto(f"{eve.origin}/r/{room}")
+    await expect(eve.get("door-locked")).to_be_visible()
+    await eve.get("name-input").fill("Eve")
+    await eve.get("join-call").click()
+    await expect(eve.get("join-problem")).to_contain_text("locked")
+    bob.errors.clear()
+    eve.errors.clear()
