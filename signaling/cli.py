@@ -1,4 +1,4 @@
-"""The `ting` command: serve, token, account, doctor, load-test.
+"""The `ting` command: serve, token, account, doctor, export, import, load-test.
 
 Exit codes: 0 done, 1 it did not work (a port in use, a failed check), 2 it was asked wrongly (flags or settings).
 Only the command that is called is loaded.
@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Callable, Sequence
 
 from sfu.errors import BindError, SfuError
-from signaling.errors import ConfigError, DatabaseError
+from signaling.errors import ArchiveError, ConfigError, DatabaseError
 
 _EPILOG = """\
 Settings come from flags, then TING_* environment variables (TING_PORT, TING_KEYS, TING_RTC_UDP_PORT, ...), then the
@@ -25,8 +25,12 @@ _COMMANDS = {
     "token": "print a room token",
     "account": "make, list and end accounts",
     "doctor": "say what would stop a call on this machine",
+    "export": "write rooms with their logs and files into an archive",
+    "import": "take rooms in from an archive",
 }
 """Name and help; each is a module in `signaling.commands`."""
+_MODULES = {"import": "importing"}
+"""Of commands whose name no module can have."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -42,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         run: Callable[[argparse.Namespace], int] = options.run
         return run(options)
-    except (ConfigError, DatabaseError, SfuError) as error:
+    except (ArchiveError, ConfigError, DatabaseError, SfuError) as error:
         from signaling.logs import escape
 
         sys.stderr.write(f"ting: {escape(str(error))}\n")
-        return 1 if isinstance(error, BindError | DatabaseError) else 2
+        return 1 if isinstance(error, ArchiveError | BindError | DatabaseError) else 2
     except KeyboardInterrupt:
         return 130
 
@@ -61,7 +65,7 @@ def build_parser(command: str) -> argparse.ArgumentParser:
     for name, text in _COMMANDS.items():
         described = commands.add_parser(name, help=text, epilog=_EPILOG, allow_abbrev=False)
         if name == command:
-            module = importlib.import_module(f"signaling.commands.{name}")
+            module = importlib.import_module(f"signaling.commands.{_MODULES.get(name, name)}")
             module.add_options(described)
             described.set_defaults(run=module.run)
     # Listed here; its options are its own (`_load_test`).

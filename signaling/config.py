@@ -32,6 +32,8 @@ from signaling.livekit.settings import ServerApiSettings, SignalSettings
 from signaling.livekit.webhook_settings import WebhookSettings, check_webhooks
 from signaling.log.settings import RoomLogSettings
 from signaling.logs import LogSettings
+from signaling.portability.settings import PortabilitySettings
+from signaling.portability.signing import check_keys as check_archive_keys
 from signaling.rooms.calls import RoomSettings, check_room_presets
 from signaling.rooms.settings import LastingRoomSettings
 from signaling.tokens import MAX_LEEWAY_S, TokenSettings, check_keys, collect_keys
@@ -54,6 +56,7 @@ class Settings:
     rooms: RoomSettings = field(default_factory=RoomSettings)
     lasting_rooms: LastingRoomSettings = field(default_factory=LastingRoomSettings)
     room_log: RoomLogSettings = field(default_factory=RoomLogSettings)
+    portability: PortabilitySettings = field(default_factory=PortabilitySettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     signal: SignalSettings = field(default_factory=SignalSettings)
     server_api: ServerApiSettings = field(default_factory=ServerApiSettings)
@@ -157,6 +160,8 @@ def _build(values: Mapping[str, Any]) -> Settings:
     check_webhooks(settings.webhooks.webhooks, keys)
     check_issuers(settings.key_sets.issuers, keys)
     check_files(settings.files)
+    if (wrong := check_archive_keys(settings.portability.trusted_archive_keys)) is not None:
+        raise ConfigError(f"trusted_archive_keys: {one_line(wrong)} is no public key")
     check_room_presets(settings.rooms.room_presets, settings.tokens.max_metadata_bytes)
     check_accounts(settings.accounts, settings.listener.public_url)
     return settings

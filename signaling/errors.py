@@ -1,5 +1,6 @@
 """What signaling tells clients when something is refused: one stable code and one sentence each.
 
+    ArchiveError    an archive that cannot be made or taken in
     ApiError        becomes a JSON answer {"error": {"code", "message"}}
     ConfigError     a setting that cannot be used; `ting` prints it and exits with 2
     DatabaseError   the database cannot be opened or has failed
@@ -14,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 HTTP_STATUS: Mapping[str, int] = {
+    "invalid_archive": 400,
     "invalid_body": 400,
     "invalid_upload": 400,
     "invalid_name": 400,
@@ -83,6 +85,10 @@ class ApiError(Exception):
 
     def body(self) -> dict[str, dict[str, str]]:
         return {"error": {"code": self.code, "message": str(self)}}
+
+
+class ArchiveError(Exception):
+    """An archive that cannot be made or taken in. The message is one line; it may hold names of rooms."""
 
 
 class ConfigError(Exception):

@@ -27,6 +27,7 @@ from signaling.errors import DatabaseError
 _log = logging.getLogger("ting.database")
 _POOL_SIZE = 5
 _START = {"sqlite_begin": "BEGIN"}
+_START_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 _START_WRITING = {"sqlite_begin": "BEGIN IMMEDIATE"}
 
 
@@ -82,6 +83,13 @@ class Database:
     async def reading(self) -> AsyncIterator[AsyncConnection]:
         """A transaction that reads. Every database error inside becomes `DatabaseError`."""
         async with self._transaction(_START) as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def snapshot(self) -> AsyncIterator[AsyncConnection]:
+        """A transaction that reads, and sees nothing that others commit meanwhile. To be short: what is deleted cannot
+        leave the disk before it ends."""
+        async with self._transaction(_START if self.is_sqlite else _START_SNAPSHOT) as connection:
             yield connection
 
     @asynccontextmanager

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from signaling.db.database import Database
     from signaling.db.files import FileRepository
     from signaling.db.log import LogRepository
+    from signaling.db.portability import ArchiveRepository
     from signaling.db.repository import Repository
     from signaling.db.rooms import RoomRepository
 
@@ -92,6 +93,13 @@ class Storage:
         from signaling.db.log import LogRepository
 
         return LogRepository(await self.open())
+
+    async def archives(self) -> ArchiveRepository:
+        from signaling.db.portability import ArchiveRepository
+
+        database = await self.open()
+        self._has_data = True
+        return ArchiveRepository(database)
 
     async def files(self) -> FileRepository:
         from signaling.db.files import FileRepository
