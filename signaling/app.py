@@ -64,6 +64,7 @@ async def _start(app: web.Application) -> None:
         services.sfu.add_listener(services.webhooks.handle)
     await services.files.start()
     await services.sfu.start()
+    services.lasting.sweeper.start()
     services.lifecycle.phase = Phase.READY
 
 
@@ -83,6 +84,7 @@ async def _release(app: web.Application) -> None:
     await services.key_sets.close()
     if services.webhooks is not None:
         await services.webhooks.close()
+    await services.lasting.sweeper.close()
     await services.lasting.chat.close()
     await services.lasting.calls.close()
     await services.lasting.log.close()

@@ -34,6 +34,7 @@ from signaling.log.settings import RoomLogSettings
 from signaling.logs import LogSettings
 from signaling.portability.settings import PortabilitySettings
 from signaling.portability.signing import check_keys as check_archive_keys
+from signaling.retention.settings import RetentionSettings
 from signaling.rooms.calls import RoomSettings, check_room_presets
 from signaling.rooms.settings import LastingRoomSettings
 from signaling.tokens import MAX_LEEWAY_S, TokenSettings, check_keys, collect_keys
@@ -57,6 +58,7 @@ class Settings:
     lasting_rooms: LastingRoomSettings = field(default_factory=LastingRoomSettings)
     room_log: RoomLogSettings = field(default_factory=RoomLogSettings)
     portability: PortabilitySettings = field(default_factory=PortabilitySettings)
+    retention: RetentionSettings = field(default_factory=RetentionSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     signal: SignalSettings = field(default_factory=SignalSettings)
     server_api: ServerApiSettings = field(default_factory=ServerApiSettings)

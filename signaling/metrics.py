@@ -35,6 +35,9 @@ class Metrics:
         self.database_errors = self._counter("ting_database_errors", "Transactions that failed, by their use", "use")
         self.entries = self._counter("ting_entries", "Entries written to the logs of rooms", "verb")
         self.files = self._counter("ting_files", "Files of rooms, by what became of them", "result")
+        self.entries_expired = Counter(
+            "ting_entries_expired", "Entries that are gone because their time was over", registry=self.registry
+        )
         self.webhook_deliveries = self._counter("ting_webhook_deliveries", "Webhook deliveries by their end", "result")
         self.webhook_failures = self._counter(
             "ting_webhook_failures", "Attempts that a receiver did not take", "reason"

@@ -51,6 +51,7 @@ from signaling.log.log import Log
 from signaling.log.reading import LogReader
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
+from signaling.retention.sweeper import Sweeper
 from signaling.revocations import Revocations
 from signaling.rooms.calls import RoomService
 from signaling.rooms.door import Door
@@ -120,6 +121,7 @@ class LastingParts:
     reader: LogReader
     calls: CallChronicle
     chat: ChatBridge
+    sweeper: Sweeper
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
@@ -155,7 +157,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         connections=Connections(),
         warm_up=WarmUp(sfu, revocations),
         lasting=lasting,
-        files=_create_files(settings, storage, metrics, lasting.rooms),
+        files=_create_files(settings, storage, metrics, lasting),
         accounts=accounts,
         sessions=Sessions(accounts, public_url=settings.listener.public_url, tls=settings.listener.tls),
     )
@@ -181,6 +183,11 @@ def _create_lasting(
     moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, lasting)
     moderation.add_listener(live.end_member)
     call_chronicle = CallChronicle(storage, log)
+    reader = LogReader(storage, storage, live, settings.room_log)
+    sweeper = Sweeper(storage, live, metrics, settings.retention)
+    log.add_observer(sweeper.handle_entry)
+    rooms.add_policy_listener(sweeper.handle_policy)
+    reader.add_read_listener(sweeper.handle_read)
     return LastingParts(
         rooms=rooms,
         door=door,
@@ -188,7 +195,8 @@ def _create_lasting(
         moderation=moderation,
         live=live,
         log=log,
-        reader=LogReader(storage, storage, live, settings.room_log),
+        reader=reader,
+        sweeper=sweeper,
         calls=call_chronicle,
         chat=ChatBridge(
             sfu,
@@ -201,10 +209,11 @@ def _create_lasting(
     )
 
 
-def _create_files(settings: Settings, storage: Storage, metrics: Metrics, rooms: LastingRooms) -> Files:
+def _create_files(settings: Settings, storage: Storage, metrics: Metrics, lasting: LastingParts) -> Files:
     folder = data_folder(settings.database, dev=settings.listener.dev) / "files"
     files = Files(settings.files, create_store(settings.files, folder), storage.files, metrics, folder)
-    rooms.add_deletion_listener(lambda room: files.room_deleted(room.room_key))
+    lasting.rooms.add_deletion_listener(lambda room: files.room_deleted(room.room_key))
+    lasting.sweeper.add_file_remover(files.remove)
     return files
 
 

@@ -11,7 +11,7 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +29,7 @@ _POOL_SIZE = 5
 _START = {"sqlite_begin": "BEGIN"}
 _START_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 _START_WRITING = {"sqlite_begin": "BEGIN IMMEDIATE"}
+_START_NOTHING = {"sqlite_begin": ""}
 
 
 class Database:
@@ -98,6 +99,23 @@ class Database:
         async with self._writer, self._transaction(_START_WRITING) as connection:
             yield connection
 
+    async def scrub(self, tables: Sequence[str]) -> bool:
+        """Take what was removed out of the files, too: SQLite overwrites it at once (`secure_delete`) and has copies in
+        the write-ahead log only, which is emptied here; PostgreSQL frees it with a VACUUM. False: a reader was in the
+        way."""
+        if self._engine is None:
+            raise DatabaseError("the database is not open")
+        try:
+            async with self._writer, self._engine.connect() as connection:
+                bare = await connection.execution_options(isolation_level="AUTOCOMMIT", **_START_NOTHING)
+                if not self.is_sqlite:
+                    await bare.execute(text(f"VACUUM {', '.join(tables)}"))
+                    return True
+                busy = (await bare.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()[0]
+                return not busy
+        except (SQLAlchemyError, OSError, TimeoutError) as error:
+            raise DatabaseError(f"the database failed: {_reason(error)}") from None
+
     @asynccontextmanager
     async def _transaction(self, options: dict[str, Any]) -> AsyncIterator[AsyncConnection]:
         if self._engine is None:
@@ -151,13 +169,16 @@ class Database:
             cursor = connection.cursor()
             for pragma in (
                 f"busy_timeout={timeout_ms}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON",
+                "secure_delete=ON",
             ):  # fmt: skip
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 
         @event.listens_for(engine.sync_engine, "begin")
         def begin(connection: Connection) -> None:
-            connection.exec_driver_sql(connection.get_execution_options()["sqlite_begin"])
+            statement = connection.get_execution_options()["sqlite_begin"]
+            if statement:
+                connection.exec_driver_sql(statement)
 
         return engine
 

@@ -14,7 +14,7 @@ from signaling.db.database import Database
 from signaling.db.models import EntryRow, RoomRow, WordRow
 from signaling.db.repository import parts
 from signaling.errors import ApiError
-from signaling.log.entries import Draft, Entry, Verb
+from signaling.log.entries import LASTING, Draft, Entry, Verb
 from signaling.log.rules import check_target
 from signaling.log.store import Written
 from signaling.log.words import words_of
@@ -176,7 +176,7 @@ class _Batch:
         entry = self._entry_of(draft, policy)
         if entry.seq:
             self._known[_key(draft)] = entry
-            self._add(draft.room_key, entry)
+            self._add(draft.room_key, entry, draft.ttl_s)
         return Written(entry, repeated=False)
 
     def _entry_of(self, draft: Draft, policy: Policy) -> Entry:
@@ -204,12 +204,14 @@ class _Batch:
         return target.recipient if target.sender == draft.sender else target.sender
 
     def _expiry(self, draft: Draft, policy: Policy) -> int | None:
+        if draft.verb in LASTING:
+            return None
         wanted = [] if draft.ttl_s is None else [draft.ttl_s]
         if policy.retention_s is not None and policy.retention_from is RetentionFrom.SENDING:
             wanted.append(policy.retention_s)
         return self._now_ms + 1000 * min(wanted) if wanted else None
 
-    def _add(self, room_key: int, entry: Entry) -> None:
+    def _add(self, room_key: int, entry: Entry, ttl_s: int | None) -> None:
         body = None if entry.body is None else _encode(entry.body)
         self._rows.append(
             {
@@ -223,6 +225,7 @@ class _Batch:
                 "target": entry.target,
                 "recipient": entry.recipient,
                 "body": body,
+                "ttl_s": ttl_s,
                 "expires_at_ms": entry.expires_at_ms,
             }
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from signaling.db.log import LogRepository
     from signaling.db.portability import ArchiveRepository
     from signaling.db.repository import Repository
+    from signaling.db.retention import RetentionRepository
     from signaling.db.rooms import RoomRepository
 
 
@@ -71,7 +72,7 @@ class Storage:
         async with self._opening:
             if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                for module in ("repository", "rooms", "log", "files", "accounts"):
+                for module in ("repository", "rooms", "log", "files", "accounts", "retention"):
                     await asyncio.to_thread(importlib.import_module, f"signaling.db.{module}")
                 await self.database.open()
                 self._is_open = True
@@ -105,6 +106,11 @@ class Storage:
         from signaling.db.files import FileRepository
 
         return FileRepository(await self.open())
+
+    async def retention(self) -> RetentionRepository:
+        from signaling.db.retention import RetentionRepository
+
+        return RetentionRepository(await self.open())
 
     async def _revocations(self) -> Repository:
         from signaling.db.repository import Repository

@@ -38,6 +38,9 @@ WRITABLE = frozenset({
 })  # fmt: skip
 """What clients may write; the rest is the server's."""
 
+LASTING = frozenset({Verb.MODERATION, Verb.POLICY})
+"""What was decided stays, whatever the policy says of what was said."""
+
 Seq = Annotated[int, msgspec.Meta(ge=1)]
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 

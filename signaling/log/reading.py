@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from signaling.errors import ApiError
@@ -18,6 +18,7 @@ from signaling.rooms.records import RoomStores
 from signaling.rooms.roles import Actor
 
 _MAX_QUERY_WORDS = 10
+ReadListener = Callable[[int, Policy], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +47,11 @@ class LogReader:
         self._live = live
         self._settings = settings
         self._clock = clock
+        self._read_listeners: list[ReadListener] = []
+
+    def add_read_listener(self, listener: ReadListener) -> None:
+        """Awaited with the room's key and its policy when somebody has read on."""
+        self._read_listeners.append(listener)
 
     async def page(self, actor: Actor, *, before: int | None = None, since: int | None = None, limit: int = 0) -> Page:
         """The newest entries, or those before or after a `seq`. Oldest first."""
@@ -80,6 +86,9 @@ class LogReader:
         seq = min(seq, newest)
         store = await self._rooms.rooms()
         moved = await store.mark_read(actor.room_key, actor.member_id, actor.name, seq, round(self._clock() * 1000))
+        if moved:
+            for listener in self._read_listeners:
+                await listener(actor.room_key, policy)
         if moved and policy.read_markers:
             message = {"type": "read", "room": actor.room, "from": actor.member_id, "seq": seq}
             self._live.tell(actor.room_key, message)

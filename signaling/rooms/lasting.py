@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -25,6 +25,7 @@ from signaling.rooms.settings import LastingRoomSettings
 _NAME_LETTERS = "abcdefghijkmnpqrstuvwxyz23456789"
 _NAME_TRIES = 5
 CloseListener = Callable[[Room], None]
+PolicyListener = Callable[[int, Policy], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +54,15 @@ class LastingRooms:
         self._settings = settings
         self._clock = clock
         self._deletion_listeners: list[CloseListener] = []
+        self._policy_listeners: list[PolicyListener] = []
 
     def add_deletion_listener(self, listener: CloseListener) -> None:
         """Called when a room is about to be deleted with all that it has."""
         self._deletion_listeners.append(listener)
+
+    def add_policy_listener(self, listener: PolicyListener) -> None:
+        """Awaited with the room's key and its new policy."""
+        self._policy_listeners.append(listener)
 
     async def create(
         self, name: str, title: str, policy: Policy, password: str, founder: Callable[[RoomName], Founder | None]
@@ -109,6 +115,8 @@ class LastingRooms:
         await self._chronicle.note_policy(room.room_key, actor.member_id, actor.name, said)
         store = await self._stores.rooms()
         await store.change_room(room.room_key, title=changed.title, policy=policy, password_hash=password_hash)
+        for listener in self._policy_listeners if policy != room.policy else ():
+            await listener(room.room_key, policy)
         return changed
 
     async def _hash(self, policy: Policy, password: str | None, old_hash: str) -> str:

@@ -96,6 +96,8 @@ class EntryRow(Base):
     """Whom alone it is for, beside its sender; empty: everybody."""
     body: Mapped[str | None] = mapped_column(Text)
     """JSON."""
+    ttl_s: Mapped[int | None] = mapped_column(BigInteger)
+    """What its author wished; with the room's policy it makes `expires_at_ms`."""
     expires_at_ms: Mapped[int | None] = mapped_column(BigInteger)
 
 

@@ -76,6 +76,7 @@ def _create_log() -> None:
         sa.Column("target", sa.BigInteger()),
         sa.Column("recipient", sa.String(512), nullable=False, server_default=""),
         sa.Column("body", sa.Text()),
+        sa.Column("ttl_s", sa.BigInteger()),
         sa.Column("expires_at_ms", sa.BigInteger()),
     )
     op.create_index("ux_entries_room_seq", "entries", ["room_key", "seq"], unique=True)

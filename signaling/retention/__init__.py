@@ -1,0 +1,1 @@
+"""How long rooms keep what was said in them, and how it goes."""

@@ -1,0 +1,50 @@
+"""The Protocol of what retention asks of the database."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from signaling.rooms.policy import Policy
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """An entry whose time was over, and which is a tombstone now."""
+
+    room_key: int
+    seq: int
+    file_id: str
+    """Of a file that goes with it; empty: none."""
+
+
+class RetentionStore(Protocol):
+    """Every method may raise `DatabaseError`. Times are Unix time in milliseconds."""
+
+    async def apply(self, room_key: int, policy: Policy) -> None:
+        """The deadlines of all entries that are there, as the policy is now."""
+
+    async def apply_reading(self, room_key: int, retention_s: int, now_ms: int) -> int | None:
+        """Entries that every member has read begin to end now. When the first of them will; None when there is none."""
+        ...
+
+    async def take(self, now_ms: int, limit: int) -> list[Gone]:
+        """Turn what is over into tombstones, oldest first, but for rooms that are held."""
+        ...
+
+    async def next_deadline(self) -> int | None:
+        """When the next entry of a room that is not held ends."""
+        ...
+
+    async def scrub(self) -> bool:
+        """Leave nothing of what was removed in the database's files. False: a reader was in the way; try again."""
+        ...
+
+
+class RetentionStores(Protocol):
+    async def retention(self) -> RetentionStore:
+        """Opens the database, if it is not open. Raises `DatabaseError`."""
+        ...
+
+    @property
+    def has_data(self) -> bool: ...
