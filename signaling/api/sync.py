@@ -9,9 +9,8 @@ The client sends JSON objects with a `type`:
     close   {room}
     ping    {}
 
-and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong`, `error`.
-`gone` has the `seqs` of entries whose time is over.
-`reset` means: too much has happened since; forget what you have and begin with the newest page. The token travels in a
+and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong` and
+`error`. `gone` has the `seqs` of entries whose time is over; `reset` means: too much has happened since; forget what you have and begin with the newest page. The token travels in a
 message and never in the address.
 """
 
