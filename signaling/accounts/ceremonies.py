@@ -5,6 +5,7 @@ Passkeys are discoverable and verify their user; what made them is not asked for
 
 from __future__ import annotations
 
+import ipaddress
 import json
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +24,15 @@ class Site:
     host: str
     """The relying party's id."""
     origins: tuple[str, ...]
+
+    @property
+    def can_have_passkeys(self) -> bool:
+        """Browsers keep passkeys for names only, not for IP addresses (Web Authentication Level 2, 5.1.3, step 8)."""
+        try:
+            ipaddress.ip_address(self.host)
+        except ValueError:
+            return bool(self.host)
+        return False
 
 
 @dataclass(frozen=True, slots=True)

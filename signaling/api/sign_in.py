@@ -32,12 +32,15 @@ class SignInEndpoint:
         self._accounts = context.accounts
 
     @route("GET", "/api/v1/account/sign-in", access=Access.ANYONE)
-    async def list_sign_in_methods(self) -> SignInMethods:
-        """How one can sign in here, and whether one can make an account."""
+    async def list_sign_in_methods(self, request: web.Request) -> SignInMethods:
+        """How one can sign in here, and whether one can make an account.
+
+        Passkeys are for names only: under an IP address there are none.
+        """
         settings = self._accounts.settings
         return SignInMethods(
             password=settings.password_sign_in,
-            passkey=settings.passkey_sign_in,
+            passkey=settings.passkey_sign_in and self._context.sessions.site_of(request).can_have_passkeys,
             openid=settings.openid_name if self._accounts.openid is not None else None,
             registration=settings.registration,
         )
