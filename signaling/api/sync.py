@@ -10,8 +10,8 @@ The client sends JSON objects with a `type`:
     ping    {}
 
 and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong` and
-`error`. `gone` has the `seqs` of entries whose time is over; `reset` means: too much has happened since; forget what you have and begin with the newest page. The token travels in a
-message and never in the address.
+`error`. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened since; forget what
+you have and begin with the newest page. The token travels in a message and never in the address.
 """
 
 from __future__ import annotations
