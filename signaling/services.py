@@ -139,9 +139,11 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     )
     max_participants = settings.sfu.max_participants_per_room
     rooms = RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants)
-    lasting = _create_lasting(settings, sfu, storage, rooms, metrics)
-    origin = origin_of(settings.listener.public_url)
-    accounts = create_accounts(settings.accounts, storage.accounts, metrics, origin)
+    accounts = create_accounts(settings.accounts, storage.accounts, metrics, origin_of(settings.listener.public_url))
+    lasting = _create_lasting(settings, sfu, storage, rooms, metrics, accounts)
+    if accounts is not None:
+        accounts.on_device_ended.append(lambda device: lasting.door.end_device(device.device_id))
+        accounts.on_device_ended.append(lambda device: lasting.live.end_device(device.device_id))
     return Services(
         sfu=sfu,
         metrics=metrics,
@@ -164,7 +166,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
 
 
 def _create_lasting(
-    settings: Settings, sfu: Sfu, storage: Storage, calls: RoomService, metrics: Metrics
+    settings: Settings, sfu: Sfu, storage: Storage, calls: RoomService, metrics: Metrics, accounts: Accounts | None
 ) -> LastingParts:
     lasting, passwords, live = settings.lasting_rooms, Passwords(), Live()
     knocks = Knocks(
@@ -176,7 +178,8 @@ def _create_lasting(
     log = Log(storage, live, settings.room_log, metrics)
     chronicle = LogChronicle(log)
     pepper = pepper_of(settings.tokens.keys)
-    door = Door(storage, sfu, knocks, passwords, pepper=pepper)
+    is_alive = None if accounts is None else accounts.devices.is_alive
+    door = Door(storage, sfu, knocks, passwords, pepper=pepper, is_device_alive=is_alive)
     rooms = LastingRooms(storage, passwords, chronicle, lasting)
     rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
     rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
@@ -370,6 +373,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             parts.door,
             parts.knocks,
             services.tokens,
+            services.sessions,
             services.addresses,
             api,
             guest_rooms=lasting.guest_rooms,
@@ -380,6 +384,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         ),
         LastingRoomsEndpoint(
             authority,
+            services.sessions,
             services.addresses,
             _limiter(settings, lasting.rooms_per_hour / 60, burst=lasting.rooms_per_hour),
             parts.rooms,

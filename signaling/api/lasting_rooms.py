@@ -10,6 +10,7 @@ from aiohttp import web
 from sfu.ids import RoomName
 from signaling.addresses import ClientAddresses
 from signaling.api.authority import RequestAuthority
+from signaling.api.sessions import Sessions
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
 from signaling.limits import AddressLimiter
@@ -139,6 +140,7 @@ class LastingRoomsEndpoint:
     def __init__(
         self,
         authority: RequestAuthority,
+        sessions: Sessions,
         addresses: ClientAddresses,
         limiter: AddressLimiter,
         rooms: LastingRooms,
@@ -147,6 +149,7 @@ class LastingRoomsEndpoint:
     ) -> None:
         """`limiter` is for making rooms."""
         self._authority = authority
+        self._sessions = sessions
         self._addresses = addresses
         self._limiter = limiter
         self._rooms = rooms
@@ -160,22 +163,26 @@ class LastingRoomsEndpoint:
     async def create_room(self, request: web.Request, body: NewRoom) -> CreatedRoom:
         """Make a room that lasts.
 
-        A guest sends a key, which from then on is the proof of owning the room. A bearer token with `roomCreate` makes
-        a room for the identity `owner`, or one without an owner.
+        A guest sends a key, which from then on is the proof of owning the room; whoever is signed in owns it with the
+        account. A bearer token with `roomCreate` makes a room for the identity `owner`, or one without an owner.
         """
         grants = self._authority.may_create_rooms(request)
+        session = None if grants is not None else await self._sessions.session_of(request)
         if grants is None:
-            if not self._settings.guest_rooms:
-                raise ApiError("guests_disabled", "Only applications make rooms here.")
-            if not keys.is_key(body.key) or body.owner:
+            if session is None and not self._settings.guest_rooms:
+                raise ApiError("guests_disabled", "Only applications and accounts make rooms here.")
+            if (session is None and not keys.is_key(body.key)) or body.owner:
                 raise ApiError("invalid_body", "A key of 32 to 128 base64url characters is needed, and no owner.")
             wait_s = self._limiter.take(self._addresses.of(request))
             if wait_s:
                 raise ApiError("rate_limited", "Too many new rooms; please wait.", retry_after_s=wait_s)
         name = clean_room_name(body.name) if body.name else RoomName("")
         owner_name = clean_guest_name(body.owner_name) if body.owner_name else ""
+        account_id, account_name = ("", "") if session is None else (session.account_id, session.name)
 
         def founder(room: RoomName) -> Founder | None:
+            if account_id:
+                return Founder(keys.member_id_of_account(account_id), owner_name or account_name)
             if grants is None:
                 return Founder(keys.member_id_of_key(room, body.key), owner_name)
             return Founder(body.owner, owner_name) if body.owner else None

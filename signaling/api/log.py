@@ -186,7 +186,9 @@ def subscribe(live: Live, settings: RoomLogSettings, actor: Actor) -> Listener:
     """Raises `ApiError` limit_reached."""
     if live.count(actor.member_id) >= settings.max_sync_connections_per_person:
         raise ApiError("limit_reached", "There are too many connections of this person.")
-    listener = Listener(actor.room_key, actor.member_id, actor.identity, actor.role, max_queue=settings.max_sync_queue)
+    listener = Listener(
+        actor.room_key, actor.member_id, actor.identity, actor.role, actor.device_id, max_queue=settings.max_sync_queue
+    )
     live.add(listener)
     return listener
 

@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from signaling.addresses import ClientAddresses
+from signaling.api.sessions import Sessions
 from signaling.api.settings import ApiSettings
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError, TokenError
@@ -85,6 +86,7 @@ class RoomsEndpoint:
         door: Door,
         knocks: Knocks,
         tokens: TokenService,
+        sessions: Sessions,
         addresses: ClientAddresses,
         settings: ApiSettings,
         *,
@@ -99,6 +101,7 @@ class RoomsEndpoint:
         self._door = door
         self._knocks = knocks
         self._tokens = tokens
+        self._sessions = sessions
         self._addresses = addresses
         self._settings = settings
         self._guest_rooms = guest_rooms
@@ -156,10 +159,13 @@ class RoomsEndpoint:
         if body.password:
             self._limit_key(self._password_limiter, f"{address} {name}")
         earlier_token = bearer_token(request) or ""
+        session = await self._sessions.session_of(request)
         visitor = Visitor(
             name=visitor_name,
             address=address,
             key=body.key,
+            account_id="" if session is None else session.account_id,
+            device_id="" if session is None else session.device_id,
             earlier=self._earlier(earlier_token),
             password=body.password,
             invitation=body.invitation,

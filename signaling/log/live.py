@@ -21,11 +21,14 @@ SHUTTING_DOWN = "unavailable"
 class Listener:
     """One subscription of one person to one room."""
 
-    def __init__(self, room_key: int, member_id: str, identity: str, role: Role, *, max_queue: int) -> None:
+    def __init__(
+        self, room_key: int, member_id: str, identity: str, role: Role, device_id: str, *, max_queue: int
+    ) -> None:
         self.room_key = room_key
         self.member_id = member_id
         self.identity = identity
         self.role = role
+        self.device_id = device_id
         self.overflowed = False
         self.ended: str | None = None
         """Why it is over: a code of the API."""
@@ -96,6 +99,13 @@ class Live:
         for listener in self.of(room_key):
             if listener.member_id == member_id:
                 listener.end(code)
+
+    def end_device(self, device_id: str) -> None:
+        """A device of an account was signed out."""
+        for room_key in list(self._listeners):
+            for listener in self.of(room_key):
+                if listener.device_id == device_id:
+                    listener.end("unauthorized")
 
     def end_room(self, room_key: int) -> None:
         """The room is no longer there."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
 from sfu.api import Sfu
@@ -27,6 +27,9 @@ ROLE_ATTRIBUTE = "ting.role"
 """Of participants, for every client to see; nobody may set it but the door."""
 _MAX_ADMITTED = 10_000
 _MAX_ADDRESSES = 8
+
+
+DeviceCheck = Callable[[str], Awaitable[bool]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,7 @@ class Door:
         passwords: Passwords,
         *,
         pepper: bytes,
-        is_device_alive: Callable[[str], bool] = lambda _device_id: True,
+        is_device_alive: DeviceCheck | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._is_device_alive = is_device_alive
@@ -76,6 +79,8 @@ class Door:
         self._passwords = passwords
         self._pepper = pepper
         self._clock = clock
+        self._devices: OrderedDict[tuple[RoomName, Identity], str] = OrderedDict()
+        """With which device of an account somebody came into a call."""
         self._admitted: OrderedDict[tuple[int, str], dict[str, None]] = OrderedDict()
         """Who was let in during the present call, and need not knock again after a reload; with the hashes of their
         addresses, for a ban."""
@@ -91,6 +96,8 @@ class Door:
         standing = await store.standing(room, member_id, subjects, self._now_ms())
         if standing is None:
             return None
+        if visitor.account_id and visitor.key:
+            standing = await self._adopt(standing, member_id, visitor)
         if standing.ban is not None and not standing.role.reaches(Role.MODERATOR):
             raise refusal(standing.ban)
         if visitor.invitation and not standing.role.reaches(Role.MEMBER):
@@ -145,6 +152,18 @@ class Door:
         if not await self._passwords.matches(visitor.password, standing.room.password_hash):
             raise ApiError("wrong_password", "That is not the password of this room.")
         return True
+
+    async def _adopt(self, standing: Standing, member_id: str, visitor: Visitor) -> Standing:
+        """An account takes over what a guest key stands for, where that is more: the key is worth nothing then."""
+        store, room = await self._stores.rooms(), standing.room
+        guest_id = keys.member_id_of_key(room.name, visitor.key)
+        guest = await store.standing(room.name, guest_id, [guest_id], self._now_ms())
+        if guest is None or guest.member is None or guest.role.rank <= standing.role.rank:
+            return standing
+        member = Member(member_id, guest.role, visitor.name, self._now_ms())
+        await store.put_member(room.room_key, member)
+        await store.remove_member(room.room_key, guest_id)
+        return replace(standing, member=member)
 
     async def _invite(self, standing: Standing, member_id: str, visitor: Visitor) -> Standing:
         """Raises invitation_over, room_locked."""
@@ -222,7 +241,7 @@ class Door:
         issued is believed, but kept out by a ban and a lock. Raises `TokenError` not_allowed."""
         if not self._stores.has_data:
             return grants
-        if grants.device and not self._is_device_alive(grants.device):
+        if grants.device and not await self._is_alive(grants.device):
             raise TokenError("revoked", "the device was signed out")
         member_id = member_id_of(grants.identity)
         store = await self._stores.rooms()
@@ -239,6 +258,7 @@ class Door:
             raise TokenError("not_allowed", "the room is locked")
         if not grants.door:
             return replace(grants, attributes=_with_role(grants, Role.MODERATOR if grants.room_admin else role))
+        self._note_device(grants)
         return replace(grants, room_admin=role.reaches(Role.MODERATOR), attributes=_with_role(grants, role))
 
     async def actor(self, room: str, grants: Grants) -> Actor | None:
@@ -246,7 +266,7 @@ class Door:
         another one. Raises `ApiError` banned, kicked."""
         if not self._stores.has_data or grants.room != room:
             return None
-        if grants.device and not self._is_device_alive(grants.device):
+        if grants.device and not await self._is_alive(grants.device):
             raise ApiError("unauthorized", "This device was signed out.")
         member_id = member_id_of(grants.identity)
         store = await self._stores.rooms()
@@ -268,6 +288,24 @@ class Door:
             from_seq=0 if standing.room.policy.history or role.reaches(Role.MEMBER) else grants.from_seq,
             may_write=standing.room.policy.guests_write or role.reaches(Role.MEMBER),
         )
+
+    async def _is_alive(self, device_id: str) -> bool:
+        return self._is_device_alive is not None and await self._is_device_alive(device_id)
+
+    def _note_device(self, grants: Grants) -> None:
+        place = RoomName(grants.room), Identity(grants.identity)
+        if grants.device or place in self._devices:
+            self._devices[place] = grants.device
+            self._devices.move_to_end(place)
+            while len(self._devices) > _MAX_ADMITTED:
+                self._devices.popitem(last=False)
+
+    def end_device(self, device_id: str) -> None:
+        """A device was signed out: whoever is in a call with it leaves at once."""
+        for place in [place for place, device in self._devices.items() if device == device_id]:
+            del self._devices[place]
+            if self._sfu.find_participant(*place) is not None:
+                self._sfu.remove_participant(*place)
 
     async def participant(self, room: str, identity: str, name: str) -> Actor | None:
         """Who somebody in the call is in its room. None when the room does not last. Raises `ApiError`."""
