@@ -79,12 +79,18 @@ async def test_a_kick_of_the_server_api_ends_links_too(server: Server) -> None:
 
 
 async def test_an_ended_device_has_no_link_any_more(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    alive = {"phone"}
+
+    async def is_alive(device_id: str) -> bool:
+        return device_id in alive
+
+    monkeypatch.setattr(server.services.lasting.door, "_is_device_alive", is_alive)
     ada = await founder(server)
     path = await send(ada, b"text")
     phone = Person(server, "Ada", ada.room, token=server.token("ada", ada.room, device="phone"))
     link = (await phone.good("POST", f"{path}/links"))["path"]
     assert (await fetch(phone, link, token=""))[0] == 200
-    monkeypatch.setattr(server.services.lasting.door, "_is_device_alive", lambda device: device != "phone")
+    alive.clear()
     assert (await fetch(phone, link, token=""))[0] == 403
     assert (await fetch(phone, path))[0] == 401
     assert (await fetch(ada, path))[0] == 200
