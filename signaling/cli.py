@@ -1,4 +1,4 @@
-"""The `ting` command: serve, token, account, doctor, export, import, load-test.
+"""The `ting` command: serve, token, account, doctor, export, import, backup, restore, load-test.
 
 Exit codes: 0 done, 1 it did not work (a port in use, a failed check), 2 it was asked wrongly (flags or settings).
 Only the command that is called is loaded.
@@ -27,6 +27,8 @@ _COMMANDS = {
     "doctor": "say what would stop a call on this machine",
     "export": "write rooms with their logs and files into an archive",
     "import": "take rooms in from an archive",
+    "backup": "write the whole server into an archive",
+    "restore": "fill an empty server from a backup",
 }
 """Name and help; each is a module in `signaling.commands`."""
 _MODULES = {"import": "importing"}

@@ -37,7 +37,18 @@ def bring_up_to_date(connection: Connection) -> None:
         migrate(connection)
 
 
-def migrate(connection: Connection) -> None:
+def make_again(connection: Connection, version: str) -> None:
+    """Drop all tables, with everything in them, and make them as they were in `version`. Raises as
+    `bring_up_to_date`."""
+    Base.metadata.drop_all(connection)
+    _VERSION.drop(connection, checkfirst=True)
+    if version == HEAD:
+        bring_up_to_date(connection)
+    else:
+        migrate(connection, version)
+
+
+def migrate(connection: Connection, version: str = "head") -> None:
     """Whatever state it is in, with Alembic, which a start without news does not load. Raises as `bring_up_to_date`."""
     from alembic import command
     from alembic.config import Config
@@ -47,6 +58,6 @@ def migrate(connection: Connection) -> None:
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
     config.attributes["connection"] = connection
     try:
-        command.upgrade(config, "head")
+        command.upgrade(config, version)
     except CommandError as error:
         raise MigrationError(str(error)) from None

@@ -15,6 +15,7 @@ from signaling.db.sqlite_file import look
 from signaling.revocations import RevocationRow
 
 if TYPE_CHECKING:
+    from signaling.db.backup import BackupRepository
     from signaling.db.database import Database
     from signaling.db.files import FileRepository
     from signaling.db.log import LogRepository
@@ -94,6 +95,11 @@ class Storage:
         from signaling.db.log import LogRepository
 
         return LogRepository(await self.open())
+
+    async def backups(self) -> BackupRepository:
+        from signaling.db.backup import BackupRepository
+
+        return BackupRepository(await self.open())
 
     async def archives(self) -> ArchiveRepository:
         from signaling.db.portability import ArchiveRepository

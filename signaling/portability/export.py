@@ -11,25 +11,19 @@ import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable
 from pathlib import Path
-from typing import IO, Protocol
+from typing import IO
 
 import msgspec
 
 from signaling.errors import ArchiveError
-from signaling.files.store import StoredFileMissing
 from signaling.log.entries import Verb
 from signaling.portability import lines
 from signaling.portability.archive import CHUNK, Part
 from signaling.portability.lines import EntryLine, FileLine, Scope
 from signaling.portability.store import ArchiveStores, Snapshot
+from signaling.portability.stored_files import FileSource, is_there, read_file
 
 ROOM_FILE = "room.jsonl"
-
-
-class FileSource(Protocol):
-    async def read(self, key: str, start: int, length: int) -> bytes:
-        """Exactly so much. Raises `StoreError`."""
-        ...
 
 
 class Exporter:
@@ -56,22 +50,15 @@ class Exporter:
                             continue
                         raise ArchiveError(f"there is no room {name}")
                     files = await self._write(spool, snapshot, owner)
-                yield Part(f"rooms/{number:06}/{ROOM_FILE}", spool.tell(), _chunks(spool))
+                yield Part(f"rooms/{number:06}/{ROOM_FILE}", spool.tell(), chunks_of(spool))
                 for file in files:
-                    if await self._is_there(file):
-                        yield Part(f"rooms/{number:06}/files/{file.file_id}", file.size_bytes, self._read(file))
+                    if await is_there(self._files, file.file_id, file.size_bytes):
+                        content = read_file(self._files, file.file_id, file.size_bytes)
+                        yield Part(f"rooms/{number:06}/files/{file.file_id}", file.size_bytes, content)
 
     def _spool(self) -> IO[bytes]:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         return tempfile.TemporaryFile(dir=self._folder)
-
-    async def _is_there(self, file: FileLine) -> bool:
-        """It may have been removed since the snapshot."""
-        try:
-            await self._files.read(file.file_id, 0, min(1, file.size_bytes))
-        except StoredFileMissing:
-            return False
-        return True
 
     async def _write(self, spool: IO[bytes], snapshot: Snapshot, owner: str | None) -> list[FileLine]:
         """All lines; the files that belong to them."""
@@ -96,10 +83,6 @@ class Exporter:
             kept += wanted
         return kept
 
-    async def _read(self, file: FileLine) -> AsyncIterator[bytes]:
-        for start in range(0, file.size_bytes, CHUNK):
-            yield await self._files.read(file.file_id, start, min(CHUNK, file.size_bytes - start))
-
 
 def _without_what_is_over(entry: EntryLine, now_ms: int) -> EntryLine:
     over = entry.expires_at_ms is not None and entry.expires_at_ms <= now_ms
@@ -115,7 +98,8 @@ async def _put(spool: IO[bytes], page: Iterable[lines.Line]) -> None:
     await asyncio.to_thread(spool.write, b"".join(lines.encode(line) for line in page))
 
 
-async def _chunks(spool: IO[bytes]) -> AsyncIterator[bytes]:
+async def chunks_of(spool: IO[bytes]) -> AsyncIterator[bytes]:
+    """From the beginning."""
     spool.seek(0)
     while chunk := await asyncio.to_thread(spool.read, CHUNK):
         yield chunk

@@ -24,6 +24,7 @@ from signaling.portability.export import ROOM_FILE
 from signaling.portability.lines import BanLine, EntryLine, FileLine, Line, MemberLine, RoomLine
 from signaling.portability.reading import Archive
 from signaling.portability.store import ArchiveStore, ArchiveStores, Place
+from signaling.portability.stored_files import write_file
 from signaling.rooms.roles import Role
 
 _BATCH = 500
@@ -164,19 +165,6 @@ class Importer:
         await write_file(self._files, line.file_id, content)
         await store.put_file(place.room_key, line)
         report.files += 1
-
-
-async def write_file(files: FileStore, key: str, content: Iterator[bytes]) -> None:
-    """What an earlier try has left of it goes first. Raises `StoreError`."""
-    await files.remove(key)
-    await files.create(key)
-    appender = await files.appender(key)
-    try:
-        while (chunk := await asyncio.to_thread(next, content, None)) is not None:
-            await appender.write(chunk)
-    finally:
-        await appender.close()
-    await files.finish(key)
 
 
 def _fresh(line: EntryLine, now_ms: int) -> EntryLine:

@@ -17,11 +17,12 @@ from signaling.log.entries import Draft, Verb
 from signaling.log.store import Written
 from signaling.portability.archive import Kind, Seal
 from signaling.portability.export import Exporter
-from signaling.portability.importing import ArchivedRooms, Importer, Report, write_file
+from signaling.portability.importing import ArchivedRooms, Importer, Report
 from signaling.portability.output import write_archive
 from signaling.portability.reading import Archive
 from signaling.portability.settings import PortabilitySettings
 from signaling.portability.signing import ANY_SIGNER, Signer
+from signaling.portability.stored_files import write_file
 from signaling.rooms.policy import Entry, Policy
 from signaling.rooms.records import Ban, Member, Room
 from signaling.rooms.roles import Role

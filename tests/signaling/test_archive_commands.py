@@ -60,3 +60,21 @@ async def test_what_is_no_archive_is_refused_in_one_line(tmp_path: Path) -> None
         done = run_ting("import", "--config", tmp_path / "a.toml", source)
         assert done.returncode == 1
         assert done.stderr.count("\n") == 2, done.stderr
+
+
+async def test_a_server_is_backed_up_and_restored(here: Ting, tmp_path: Path) -> None:
+    await here.fill(await here.make_room("hall"))
+    await here.storage.close()
+    clean_config(tmp_path, "a")
+    clean_config(tmp_path, "b")
+    done = run_ting("backup", "--config", tmp_path / "a.toml", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    assert "Not in it: ting.toml" in done.stdout
+    restore = ("restore", "--config", tmp_path / "b.toml", "--signer", "any", tmp_path / "out")
+    done = run_ting(*restore)
+    assert done.returncode == 0, done.stderr
+    done = run_ting(*restore)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "already" in done.stderr
+    assert run_ting(*restore, "--replace").returncode == 0
+    assert run_ting("import", "--config", tmp_path / "b.toml", "--signer", "any", tmp_path / "out").returncode == 1
