@@ -41,6 +41,10 @@ class Passwords:
     async def hash(self, password: str) -> str:
         """Raises `ApiError` invalid_password and unavailable."""
         self.check_length(password)
+        return await self.renew(password)
+
+    async def renew(self, password: str) -> str:
+        """A hash with the settings of now, of a password that was taken before. Raises `ApiError` unavailable."""
         return await self._in_turn(_hash, password)
 
     async def verify(self, stored: str, password: str) -> bool:

@@ -176,6 +176,10 @@ class CredentialTable(Protocol):
         """DONE, TAKEN, MISSING (the account)."""
         ...
 
+    async def unlink(self, account_id: str, issuer: str) -> Outcome:
+        """All subjects of this issuer. DONE, MISSING, LAST_SIGN_IN."""
+        ...
+
     async def find_linked(self, issuer: str, subject: str) -> str | None:
         """The account's id."""
         ...

@@ -82,7 +82,7 @@ class Accounts:
         if account is None or not right or account.is_disabled:
             raise ApiError("sign_in_failed", "The name or the password is wrong.")
         if self.passwords.is_outdated(stored):
-            await self._change(account.account_id, password_hash=await self.passwords.hash(password))
+            await self._change(account.account_id, password_hash=await self.passwords.renew(password))
         return account
 
     async def prove(self, session: AccountSession, password: str) -> AccountSession:
@@ -178,6 +178,16 @@ class Accounts:
         await self._change(session.account_id, password_hash=await self.passwords.hash(password))
         await self.devices.end(session.account_id, but=session.device_id)
 
+    async def has_openid(self, account_id: str) -> bool:
+        """Whether one can sign in to it with the provider of the settings."""
+        issuers = await (await self._open_store()).credentials.linked_issuers(account_id)
+        return self.settings.openid_issuer in issuers
+
+    async def unlink_openid(self, account_id: str) -> None:
+        """Raises `ApiError` not_found and last_sign_in."""
+        store = await self._open_store()
+        require(await store.credentials.unlink(account_id, self.settings.openid_issuer))
+
     async def delete(self, account_id: str) -> None:
         """With everything that belongs to it. Raises `ApiError` not_found and last_admin."""
         require(await (await self._open_store()).accounts.delete(account_id))
@@ -214,6 +224,15 @@ class Accounts:
         if values.get("is_disabled"):
             await self.devices.end(account_id)
         return await self.get(account_id)
+
+    async def set_password(self, actor: str, account_id: str, password: str) -> None:
+        """For somebody who has forgotten theirs; signs out everywhere. Raises `ApiError` invalid_password and
+        not_found."""
+        await self.get(account_id)
+        password_hash = await self.passwords.hash(password)
+        async with self._noted(actor, "account_password_set", account_id, {}):
+            await self._change(account_id, password_hash=password_hash)
+        await self.devices.end(account_id)
 
     async def remove(self, actor: str, account_id: str) -> None:
         """As `delete`, of somebody else's."""

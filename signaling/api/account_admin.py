@@ -11,6 +11,7 @@ from signaling.api.account_views import (
     Change,
     InvitationView,
     NewOtherAccount,
+    NewPassword,
     OtherAccount,
     PageQuery,
     other_account,
@@ -48,6 +49,18 @@ class AccountAdminEndpoint:
         """
         values = {name: value for name, value in msgspec.structs.asdict(body).items() if value is not None}
         return other_account(await self._accounts.change(_who(actor), clean_id(account_id), **values))
+
+    @route(
+        "PUT", "/api/v1/accounts/{account_id}/password", access=Access.ADMIN_PROVED,
+        errors=("invalid_password", "not_found"),
+    )  # fmt: skip
+    async def set_password_of_account(self, actor: AccountSession, account_id: str, body: NewPassword) -> None:
+        """Set the password of somebody who has forgotten theirs.
+
+        Who it is is signed out everywhere.
+        """
+        self._context.require_passwords()
+        await self._accounts.set_password(_who(actor), clean_id(account_id), body.password)
 
     @route("DELETE", "/api/v1/accounts/{account_id}", access=Access.ADMIN_PROVED, errors=("not_found", "last_admin"))
     async def end_account(self, actor: AccountSession, account_id: str) -> None:

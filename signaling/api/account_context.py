@@ -70,13 +70,14 @@ class AccountContext:
         name = device_name(request.headers.get(hdrs.USER_AGENT, ""))
         secret, session = await devices.open(account, name, proved_at=proved_at)
         self.sessions.keep(request, secret, self.accounts.settings.session_max_s)
-        return self.view(account, session)
+        return await self.view(account, session)
 
     async def view_of(self, session: AccountSession) -> AccountView:
-        return self.view(await self.accounts.get(session.account_id), session)
+        return await self.view(await self.accounts.get(session.account_id), session)
 
-    def view(self, account: AccountRow, session: AccountSession) -> AccountView:
-        return account_view(account, session, is_proved=self.accounts.is_proved(session))
+    async def view(self, account: AccountRow, session: AccountSession) -> AccountView:
+        has_openid = await self.accounts.has_openid(account.account_id)
+        return account_view(account, session, has_openid=has_openid, is_proved=self.accounts.is_proved(session))
 
 
 def clean_id(text: str) -> str:

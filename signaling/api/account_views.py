@@ -30,6 +30,8 @@ class AccountView(Struct):
     name: str
     is_admin: bool
     has_password: bool
+    has_openid: bool
+    """Whether one can sign in with the provider."""
     device_id: str
     """The device that asks."""
     is_proved: bool
@@ -171,12 +173,13 @@ class PageQuery(Input):
     limit: Annotated[int, msgspec.Meta(ge=1, le=200)] = 50
 
 
-def account_view(account: AccountRow, session: AccountSession, *, is_proved: bool) -> AccountView:
+def account_view(account: AccountRow, session: AccountSession, *, has_openid: bool, is_proved: bool) -> AccountView:
     return AccountView(
         account_id=account.account_id,
         name=account.name,
         is_admin=account.is_admin,
         has_password=bool(account.password_hash),
+        has_openid=has_openid,
         device_id=session.device_id,
         is_proved=is_proved,
     )

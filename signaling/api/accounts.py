@@ -136,6 +136,11 @@ class AccountEndpoint:
         """Begin to link the account to the provider, so that one can sign in with it."""
         return await self._depart(request, actor, Purpose.LINK)
 
+    @route("DELETE", "/api/v1/account/openid", access=Access.ACCOUNT_PROVED, errors=("not_found", "last_sign_in"))
+    async def unlink_openid(self, actor: AccountSession) -> None:
+        """Take the link to the provider back."""
+        await self._accounts.unlink_openid(actor.account_id)
+
     async def _depart(self, request: web.Request, actor: AccountSession, purpose: Purpose) -> Departure:
         self._context.begin_try(request)
         departure = await self._context.require_openid().begin(purpose, account_id=actor.account_id)

@@ -103,7 +103,7 @@ class SignInEndpoint:
         assert session is not None  # `finish` has compared the accounts
         if arrival.purpose is Purpose.PROVE:
             session = await self._accounts.devices.prove(session, arrival.signed_in_at)
-        return OpenidArrival(purpose=arrival.purpose, account=self._context.view(arrival.account, session))
+        return OpenidArrival(purpose=arrival.purpose, account=await self._context.view(arrival.account, session))
 
     @route("POST", "/api/v1/account/register", access=Access.ANYONE, errors=(*_REGISTRATION, "invalid_password", *_TRY))
     async def register_with_password(self, request: web.Request, body: Registration) -> AccountView:

@@ -57,10 +57,9 @@ class CredentialRepository:
             password_hash = await _lock_account(connection, account_id)
             if (await connection.execute(select(Passkey.passkey_id).where(mine))).first() is None:
                 return Outcome.MISSING
-            if not password_hash and await _count_passkeys(connection, account_id) == 1:
-                links = select(OpenidLink.subject).where(OpenidLink.account_id == account_id)
-                if (await connection.execute(links)).first() is None:
-                    return Outcome.LAST_SIGN_IN
+            passkeys, links = await _count_passkeys(connection, account_id), await _count_links(connection, account_id)
+            if not password_hash and passkeys == 1 and not links:
+                return Outcome.LAST_SIGN_IN
             await connection.execute(delete(Passkey).where(mine))
         return Outcome.DONE
 
@@ -74,6 +73,19 @@ class CredentialRepository:
                 return Outcome.DONE if owner == account_id else Outcome.TAKEN
             values = {"issuer": issuer, "subject": subject, "account_id": account_id}
             await connection.execute(insert(OpenidLink).values(**values))
+        return Outcome.DONE
+
+    async def unlink(self, account_id: str, issuer: str) -> Outcome:
+        mine = (OpenidLink.account_id == account_id) & (OpenidLink.issuer == issuer)
+        async with self._database.writing() as connection:
+            password_hash = await _lock_account(connection, account_id)
+            here = await _count_links(connection, account_id, issuer)
+            if not here:
+                return Outcome.MISSING
+            passkeys, links = await _count_passkeys(connection, account_id), await _count_links(connection, account_id)
+            if not password_hash and not passkeys and links == here:
+                return Outcome.LAST_SIGN_IN
+            await connection.execute(delete(OpenidLink).where(mine))
         return Outcome.DONE
 
     async def find_linked(self, issuer: str, subject: str) -> str | None:
@@ -101,4 +113,12 @@ async def _lock_account(connection: AsyncConnection, account_id: str) -> str | N
 
 async def _count_passkeys(connection: AsyncConnection, account_id: str) -> int:
     query = select(func.count(Passkey.passkey_id)).where(Passkey.account_id == account_id)
+    return int((await connection.execute(query)).scalar_one())
+
+
+async def _count_links(connection: AsyncConnection, account_id: str, issuer: str = "") -> int:
+    """Of all issuers, or of one."""
+    query = select(func.count(OpenidLink.subject)).where(OpenidLink.account_id == account_id)
+    if issuer:
+        query = query.where(OpenidLink.issuer == issuer)
     return int((await connection.execute(query)).scalar_one())

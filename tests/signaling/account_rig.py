@@ -8,6 +8,7 @@ from typing import Any
 
 import aiohttp
 
+from signaling.accounts.devices import AccountSession
 from signaling.accounts.records import AccountRow
 from signaling.accounts.service import Accounts
 from tests.signaling.harness import Server, running
@@ -62,6 +63,13 @@ class AccountServer:
     def browser(self, user_agent: str = FIREFOX) -> Browser:
         self.browsers.append(Browser(self.server, user_agent))
         return self.browsers[-1]
+
+    async def session(self, browser: Browser) -> AccountSession:
+        """That of a browser that is signed in."""
+        [cookie] = [cookie for cookie in browser.http.cookie_jar if cookie.key == "ting_session"]
+        found = await self.accounts.devices.session_of(cookie.value)
+        assert found is not None
+        return found
 
     async def make(self, name: str = "Ada", *, is_admin: bool = False) -> AccountRow:
         return await self.accounts.create("test", name, PASSWORD, is_admin=is_admin)

@@ -181,3 +181,8 @@ class OpenidBrowser(Browser):
 
     async def arrive(self, answer: dict[str, str]) -> int:
         return await self("POST", "/account/sign-in/openid/finish", answer)
+
+
+async def signed_in(provider: Provider, rig: AccountServer) -> tuple[int, OpenidBrowser]:
+    browser = OpenidBrowser(rig)
+    return await browser.arrive(provider.sign_in(await browser.depart())), browser

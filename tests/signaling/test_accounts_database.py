@@ -173,6 +173,11 @@ async def test_the_last_way_to_sign_in_stays(store: AccountStore) -> None:
     await store.credentials.link(row.account_id, "https://id.test", "ada")
     assert await delete(row.account_id, key.passkey_id) is Outcome.DONE
     assert await store.credentials.list_passkeys(row.account_id) == []
+    assert await store.credentials.unlink(row.account_id, "https://id.test") is Outcome.LAST_SIGN_IN
+    assert await store.credentials.unlink(row.account_id, "https://other.test") is Outcome.MISSING
+    await store.credentials.link(row.account_id, "https://other.test", "ada")
+    assert await store.credentials.unlink(row.account_id, "https://id.test") is Outcome.DONE
+    assert await store.credentials.linked_issuers(row.account_id) == ["https://other.test"]
     assert await store.credentials.add_passkey(passkey(account("nobody")), 10) is Outcome.MISSING
 
 
