@@ -65,6 +65,7 @@ async def _start(app: web.Application) -> None:
     await services.files.start()
     await services.sfu.start()
     services.lasting.sweeper.start()
+    await services.lasting.hooks.start()
     services.lifecycle.phase = Phase.READY
 
 
@@ -84,6 +85,7 @@ async def _release(app: web.Application) -> None:
     await services.key_sets.close()
     if services.webhooks is not None:
         await services.webhooks.close()
+    await services.lasting.hooks.close()
     await services.lasting.sweeper.close()
     await services.lasting.chat.close()
     await services.lasting.calls.close()

@@ -21,6 +21,7 @@ from sfu.config import SfuConfig
 from signaling.accounts.settings import AccountSettings, check_accounts
 from signaling.addresses import AddressSettings
 from signaling.api.settings import ApiSettings
+from signaling.bots.settings import BotSettings
 from signaling.config_values import from_text, from_toml, one_line
 from signaling.db.settings import DatabaseSettings
 from signaling.errors import ConfigError
@@ -59,6 +60,7 @@ class Settings:
     room_log: RoomLogSettings = field(default_factory=RoomLogSettings)
     portability: PortabilitySettings = field(default_factory=PortabilitySettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
+    bots: BotSettings = field(default_factory=BotSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     signal: SignalSettings = field(default_factory=SignalSettings)
     server_api: ServerApiSettings = field(default_factory=ServerApiSettings)
@@ -227,7 +229,7 @@ def _check_addresses(settings: Settings) -> None:
         for address in values[key]:
             if not _is_address(address):
                 raise ConfigError(f"{key}: {one_line(address)} is no IP address")
-    for key in ("trusted_proxies", "metrics_allow"):
+    for key in ("trusted_proxies", "metrics_allow", "hook_networks"):
         for network in values[key]:
             try:
                 ipaddress.ip_network(network)

@@ -38,6 +38,9 @@ class Metrics:
         self.entries_expired = Counter(
             "ting_entries_expired", "Entries that are gone because their time was over", registry=self.registry
         )
+        self.hook_deliveries = self._counter(
+            "ting_hook_deliveries", "Deliveries of new entries to the hooks of rooms", "result"
+        )
         self.webhook_deliveries = self._counter("ting_webhook_deliveries", "Webhook deliveries by their end", "result")
         self.webhook_failures = self._counter(
             "ting_webhook_failures", "Attempts that a receiver did not take", "reason"

@@ -12,9 +12,10 @@ from aiohttp.typedefs import Middleware
 
 from sfu.api import Sfu
 from signaling.accounts.service import Accounts, create_accounts
-from signaling.addresses import ClientAddresses
+from signaling.addresses import ClientAddresses, parse_networks
 from signaling.api.account_routes import account_endpoints
 from signaling.api.authority import RequestAuthority
+from signaling.api.bots import BotsEndpoint
 from signaling.api.files import FilesEndpoint
 from signaling.api.health import HealthEndpoint
 from signaling.api.lasting_rooms import LastingRoomsEndpoint
@@ -26,6 +27,8 @@ from signaling.api.rooms import RoomsEndpoint
 from signaling.api.sessions import Sessions, origin_of
 from signaling.api.sync import SyncEndpoint
 from signaling.api.typed import Api, TypedApi
+from signaling.bots.bots import Bots
+from signaling.bots.deliveries import HookDeliveries
 from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
@@ -118,10 +121,13 @@ class LastingParts:
     moderation: Moderation
     live: Live
     log: Log
+    chronicle: LogChronicle
     reader: LogReader
     calls: CallChronicle
     chat: ChatBridge
     sweeper: Sweeper
+    bots: Bots
+    hooks: HookDeliveries
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
@@ -140,7 +146,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     max_participants = settings.sfu.max_participants_per_room
     rooms = RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants)
     accounts = create_accounts(settings.accounts, storage.accounts, metrics, origin_of(settings.listener.public_url))
-    lasting = _create_lasting(settings, sfu, storage, rooms, metrics, accounts)
+    lasting = _create_lasting(settings, sfu, storage, tokens, rooms, metrics, accounts)
     if accounts is not None:
         accounts.on_device_ended.append(lambda device: lasting.door.end_device(device.device_id))
         accounts.on_device_ended.append(lambda device: lasting.live.end_device(device.device_id))
@@ -166,7 +172,13 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
 
 
 def _create_lasting(
-    settings: Settings, sfu: Sfu, storage: Storage, calls: RoomService, metrics: Metrics, accounts: Accounts | None
+    settings: Settings,
+    sfu: Sfu,
+    storage: Storage,
+    tokens: TokenService,
+    calls: RoomService,
+    metrics: Metrics,
+    accounts: Accounts | None,
 ) -> LastingParts:
     lasting, passwords, live = settings.lasting_rooms, Passwords(), Live()
     knocks = Knocks(
@@ -189,6 +201,10 @@ def _create_lasting(
     reader = LogReader(storage, storage, live, settings.room_log)
     sweeper = Sweeper(storage, live, metrics, settings.retention)
     log.add_observer(sweeper.handle_entry)
+    networks = parse_networks(settings.bots.hook_networks)
+    hooks = HookDeliveries(storage, storage, tokens, metrics, settings.bots, networks)
+    log.add_observer(hooks.handle_entry)
+    rooms.add_deletion_listener(lambda room: hooks.remove_room(room.room_key))
     rooms.add_policy_listener(sweeper.handle_policy)
     reader.add_read_listener(sweeper.handle_read)
     return LastingParts(
@@ -198,8 +214,11 @@ def _create_lasting(
         moderation=moderation,
         live=live,
         log=log,
+        chronicle=chronicle,
         reader=reader,
         sweeper=sweeper,
+        bots=Bots(storage, chronicle, settings.bots),
+        hooks=hooks,
         calls=call_chronicle,
         chat=ChatBridge(
             sfu,
@@ -363,6 +382,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         services.rooms,
         parts.door,
         services.sessions if services.accounts is not None else None,
+        bots=parts.bots,
     )
     typed = TypedApi(Api(authority, settings.gate.request_timeout_s))
     lasting, tries = settings.lasting_rooms, _limiter(settings, settings.accounts.sign_in_tries_per_minute)
@@ -401,6 +421,17 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             AtTheDoor(parts.door, services.rooms),
             services.addresses,
             _limiter(settings, settings.files.file_creations_per_minute),
+        ),
+        BotsEndpoint(
+            parts.bots,
+            services.storage,
+            parts.hooks,
+            parts.chronicle,
+            parts.log,
+            parts.reader,
+            settings.bots,
+            parse_networks(settings.bots.hook_networks),
+            settings.gate.request_timeout_s,
         ),
         *account_endpoints(services.accounts, services.sessions, services.addresses, tries),
         OpenApiEndpoint(lambda: typed.routes),

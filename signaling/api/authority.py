@@ -9,6 +9,7 @@ from aiohttp import web
 
 from signaling.addresses import ClientAddresses
 from signaling.api.typed import Access, Route
+from signaling.bots.bots import TOKEN_PREFIX, Bots
 from signaling.errors import ApiError, TokenError
 from signaling.grants import Grants
 from signaling.lifecycle import Lifecycle
@@ -36,12 +37,6 @@ class Accounts(Protocol):
         ...
 
 
-class Bots(Protocol):
-    async def authorize(self, request: web.Request, room: str, scope: str) -> Actor:
-        """Raises `ApiError` unauthorized, forbidden, room_not_found."""
-        ...
-
-
 class RequestAuthority:
     """`Authority` of the routes. Everybody has `limiter` to keep to, also those who are refused."""
 
@@ -54,7 +49,8 @@ class RequestAuthority:
         calls: RoomService,
         door: Door,
         accounts: Accounts | None = None,
-        bots: Bots | None = None,
+        *,
+        bots: Bots,
     ) -> None:
         self._lifecycle = lifecycle
         self._addresses = addresses
@@ -75,22 +71,22 @@ class RequestAuthority:
             return None
         if route.access in _ROLES:
             return await self.actor(request, request.match_info["room"], _ROLES[route.access])
-        if route.access is Access.BOT:
-            if self._bots is None:
-                raise ApiError("not_found", "There is nothing here.")
-            return await self._bots.authorize(request, request.match_info["room"], route.scope)
         if self._accounts is None:
             raise ApiError("not_found", "There is nothing here.")
         return await self._accounts.authorize(request, route.access)
 
     async def actor(self, request: web.Request, room: str, least: Role) -> Actor:
         """The bearer of the request's room token, in `room`. Raises `ApiError`."""
-        return await self.actor_of_token(bearer_token(request) or "", room, least)
+        return await self.actor_of_token(bearer_token(request) or "", room, least, method=request.method)
 
-    async def actor_of_token(self, token: str, room: str, least: Role) -> Actor:
-        """Of a foreign room one learns nothing, not even whether it is there. Raises `ApiError`."""
-        grants = self.grants(token)
-        actor = await self._door.actor(clean_room_name(room), grants)
+    async def actor_of_token(self, token: str, room: str, least: Role, *, method: str = "GET") -> Actor:
+        """The bearer of a room token, or of a bot's, whose scopes must allow `method`. Of a foreign room one learns
+        nothing, not even whether it is there. Raises `ApiError`."""
+        name = clean_room_name(room)
+        if token.startswith(TOKEN_PREFIX):
+            actor = await self._bots.actor(token, name, method)
+        else:
+            actor = await self._door.actor(name, self.grants(token))
         if actor is None:
             raise ApiError("room_not_found", "There is no such room now.")
         if not actor.role.reaches(least):

@@ -100,7 +100,7 @@ def _operation(one: Route, by_kind: Mapping[int, Any], components: Mapping[str, 
     if one.body is not None:
         content = {"application/json": {"schema": by_kind[id(one.body)]}}
         operation["requestBody"] = {"required": True, "content": content}
-    if one.access in _IN_ROOM or one.access is Access.BOT:
+    if one.access in _IN_ROOM:
         operation["security"] = [{"token": []}]
     elif one.access is not Access.ANYONE:
         operation["security"] = [{"session": []}]
@@ -128,7 +128,7 @@ def _responses(one: Route, by_kind: Mapping[int, Any]) -> dict[str, Any]:
     codes = {*one.errors, *_ALWAYS}
     if one.body is not None or one.query is not None:
         codes.update(_BODY)
-    if one.access in _IN_ROOM or one.access is Access.BOT:
+    if one.access in _IN_ROOM:
         codes.update(_ROOM)
     elif one.access is not Access.ANYONE:
         codes.update(_ACCOUNT)

@@ -51,8 +51,6 @@ class Access(StrEnum):
     """Whoever is signed in and has proved who they are a moment ago (step-up)."""
     ADMIN = "admin"
     ADMIN_PROVED = "admin_proved"
-    BOT = "bot"
-    """The bearer of a bot's token, with the scope that the route names."""
 
 
 class Struct(msgspec.Struct, kw_only=True):
@@ -76,7 +74,6 @@ class Route:
     answer: Any
     status: int
     errors: tuple[str, ...]
-    scope: str
     wants: frozenset[str]
     """Of `request`, `actor`: what the function takes."""
     handler: Callable[..., Awaitable[Any]]
@@ -93,13 +90,13 @@ class Endpoint(Protocol):
 
 
 def route(
-    method: str, path: str, *, access: Access, errors: Iterable[str] = (), status: int = 200, scope: str = ""
+    method: str, path: str, *, access: Access, errors: Iterable[str] = (), status: int = 200
 ) -> Callable[[_F], _F]:
     """See the module's text. `errors` are the codes that the function itself may answer with, beside those that every
-    route has; `scope` is what a bot's token must have."""
+    route has."""
 
     def mark(function: _F) -> _F:
-        setattr(function, _ATTRIBUTE, (method, path, access, tuple(errors), status, scope))
+        setattr(function, _ATTRIBUTE, (method, path, access, tuple(errors), status))
         return function
 
     return mark
@@ -121,7 +118,6 @@ def _read(
     access: Access,
     errors: tuple[str, ...],
     status: int,
-    scope: str,
 ) -> Route:
     hints = get_type_hints(handler)
     answer = hints.pop("return", None)
@@ -145,7 +141,6 @@ def _read(
         answer=None if answer is type(None) else answer,
         status=204 if answer in (None, type(None)) else status,
         errors=errors,
-        scope=scope,
         wants=frozenset(hints) & {"request", "actor", *parameters},
         handler=handler,
     )

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest migration."""
 
 

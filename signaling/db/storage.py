@@ -16,6 +16,7 @@ from signaling.revocations import RevocationRow
 
 if TYPE_CHECKING:
     from signaling.db.backup import BackupRepository
+    from signaling.db.bots import BotRepository
     from signaling.db.database import Database
     from signaling.db.files import FileRepository
     from signaling.db.log import LogRepository
@@ -73,7 +74,7 @@ class Storage:
         async with self._opening:
             if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                for module in ("repository", "rooms", "log", "files", "accounts", "retention"):
+                for module in ("repository", "rooms", "log", "files", "accounts", "retention", "bots"):
                     await asyncio.to_thread(importlib.import_module, f"signaling.db.{module}")
                 await self.database.open()
                 self._is_open = True
@@ -112,6 +113,11 @@ class Storage:
         from signaling.db.files import FileRepository
 
         return FileRepository(await self.open())
+
+    async def bots(self) -> BotRepository:
+        from signaling.db.bots import BotRepository
+
+        return BotRepository(await self.open())
 
     async def retention(self) -> RetentionRepository:
         from signaling.db.retention import RetentionRepository

@@ -2,11 +2,13 @@
 
 from signaling.db.models.accounts import Account, Audit, Device, Invitation, OpenidLink, Passkey
 from signaling.db.models.base import Base
+from signaling.db.models.bots import BotRow, HookRow
 from signaling.db.models.calls import Delivery, ReceiverGone, Revocation
 from signaling.db.models.files import FileRow
 from signaling.db.models.rooms import BanRow, EntryRow, InvitationRow, MemberRow, RoomRow, WordRow
 
 __all__ = [
-    "Account", "Audit", "BanRow", "Base", "Delivery", "Device", "EntryRow", "FileRow", "Invitation", "InvitationRow",
-    "MemberRow", "OpenidLink", "Passkey", "ReceiverGone", "Revocation", "RoomRow", "WordRow",
+    "Account", "Audit", "BanRow", "Base", "BotRow", "Delivery", "Device", "EntryRow", "FileRow", "HookRow",
+    "Invitation", "InvitationRow", "MemberRow", "OpenidLink", "Passkey", "ReceiverGone", "Revocation", "RoomRow",
+    "WordRow",
 ]  # fmt: skip
