@@ -218,7 +218,9 @@ class Accounts:
     async def change(self, actor: str, account_id: str, **values: bool) -> AccountRow:
         """`values`: is_admin, is_disabled. Who is disabled is signed out everywhere. Raises `ApiError` not_found and
         last_admin."""
-        await self.get(account_id)
+        account = await self.get(account_id)
+        if not values:
+            return account
         async with self._noted(actor, "account_changed", account_id, values):
             await self._change(account_id, **values)
         if values.get("is_disabled"):

@@ -24,6 +24,8 @@ async def test_admins_make_change_and_end_accounts() -> None:
         assert await admin("POST", "/accounts", {"name": "BOB", "password": PASSWORD}) == 409
         assert admin.code == "name_taken"
         browser = await rig.signed_in("Bob")
+        assert await admin("PATCH", f"/accounts/{bob}", {}) == 200
+        assert (admin.json["is_disabled"], admin.json["is_admin"]) == (False, False)
         assert await admin("PATCH", f"/accounts/{bob}", {"is_disabled": True}) == 200
         assert admin.json["is_disabled"] is True
         assert await browser("GET", "/account") == 401
