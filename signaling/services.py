@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 from urllib.parse import urlsplit
@@ -14,6 +13,7 @@ from sfu.api import Sfu
 from signaling.accounts.service import Accounts, create_accounts
 from signaling.addresses import ClientAddresses, parse_networks
 from signaling.api.account_routes import account_endpoints
+from signaling.api.admin import AdminEndpoint
 from signaling.api.authority import RequestAuthority
 from signaling.api.bots import BotsEndpoint
 from signaling.api.files import FilesEndpoint
@@ -27,8 +27,6 @@ from signaling.api.rooms import RoomsEndpoint
 from signaling.api.sessions import Sessions, origin_of
 from signaling.api.sync import SyncEndpoint
 from signaling.api.typed import Api, TypedApi
-from signaling.bots.bots import Bots
-from signaling.bots.deliveries import HookDeliveries
 from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
@@ -37,9 +35,9 @@ from signaling.files.files import Files, create_store
 from signaling.files.links import AtTheDoor, Links
 from signaling.gate import Gate
 from signaling.jwks import KeySets
+from signaling.lasting_parts import LastingParts, create_lasting
 from signaling.lifecycle import Lifecycle
 from signaling.limits import AddressLimiter
-from signaling.livekit.chat import ChatBridge
 from signaling.livekit.endpoint import SignalEndpoint
 from signaling.livekit.frames import Frames
 from signaling.livekit.room_service import ServerApi
@@ -48,22 +46,11 @@ from signaling.livekit.session import SignalParts
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
-from signaling.log.chronicle import CallChronicle, LogChronicle
-from signaling.log.live import Live
-from signaling.log.log import Log
-from signaling.log.reading import LogReader
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
-from signaling.retention.sweeper import Sweeper
 from signaling.revocations import Revocations
 from signaling.rooms.calls import RoomService
-from signaling.rooms.door import Door
 from signaling.rooms.keys import pepper_of
-from signaling.rooms.knocks import Knocks
-from signaling.rooms.lasting import LastingRooms
-from signaling.rooms.moderation import Moderation
-from signaling.rooms.passwords import Passwords
-from signaling.rooms.records import Room
 from signaling.tokens import TokenService
 from signaling.turn import has_tls
 from signaling.warm_up import WarmUp, warming_up
@@ -111,25 +98,6 @@ class Services:
     sessions: Sessions
 
 
-@dataclass(frozen=True, slots=True)
-class LastingParts:
-    """Rooms that last, and their logs."""
-
-    rooms: LastingRooms
-    door: Door
-    knocks: Knocks
-    moderation: Moderation
-    live: Live
-    log: Log
-    chronicle: LogChronicle
-    reader: LogReader
-    calls: CallChronicle
-    chat: ChatBridge
-    sweeper: Sweeper
-    bots: Bots
-    hooks: HookDeliveries
-
-
 def create_services(settings: Settings, sfu: Sfu) -> Services:
     metrics = Metrics()
     storage = Storage(settings.database, data_folder(settings.database, dev=settings.listener.dev))
@@ -146,7 +114,7 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     max_participants = settings.sfu.max_participants_per_room
     rooms = RoomService(settings.rooms, sfu, tokens, revocations, metrics, max_participants=max_participants)
     accounts = create_accounts(settings.accounts, storage.accounts, metrics, origin_of(settings.listener.public_url))
-    lasting = _create_lasting(settings, sfu, storage, tokens, rooms, metrics, accounts)
+    lasting = create_lasting(settings, sfu, storage, tokens, rooms, metrics, accounts)
     if accounts is not None:
         accounts.on_device_ended.append(lambda device: lasting.door.end_device(device.device_id))
         accounts.on_device_ended.append(lambda device: lasting.live.end_device(device.device_id))
@@ -171,76 +139,12 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     )
 
 
-def _create_lasting(
-    settings: Settings,
-    sfu: Sfu,
-    storage: Storage,
-    tokens: TokenService,
-    calls: RoomService,
-    metrics: Metrics,
-    accounts: Accounts | None,
-) -> LastingParts:
-    lasting, passwords, live = settings.lasting_rooms, Passwords(), Live()
-    knocks = Knocks(
-        max_per_room=lasting.max_knocks,
-        absence_s=lasting.knock_absence_s,
-        denial_s=lasting.denial_s,
-        clock=time.monotonic,
-    )
-    log = Log(storage, live, settings.room_log, metrics)
-    chronicle = LogChronicle(log)
-    pepper = pepper_of(settings.tokens.keys)
-    is_alive = None if accounts is None else accounts.devices.is_alive
-    door = Door(storage, sfu, knocks, passwords, pepper=pepper, is_device_alive=is_alive)
-    rooms = LastingRooms(storage, passwords, chronicle, lasting)
-    rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
-    rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
-    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, lasting)
-    moderation.add_listener(live.end_member)
-    call_chronicle = CallChronicle(storage, log)
-    reader = LogReader(storage, storage, live, settings.room_log)
-    sweeper = Sweeper(storage, live, metrics, settings.retention)
-    log.add_observer(sweeper.handle_entry)
-    networks = parse_networks(settings.bots.hook_networks)
-    hooks = HookDeliveries(storage, storage, tokens, metrics, settings.bots, networks)
-    log.add_observer(hooks.handle_entry)
-    rooms.add_deletion_listener(lambda room: hooks.remove_room(room.room_key))
-    rooms.add_policy_listener(sweeper.handle_policy)
-    reader.add_read_listener(sweeper.handle_read)
-    return LastingParts(
-        rooms=rooms,
-        door=door,
-        knocks=knocks,
-        moderation=moderation,
-        live=live,
-        log=log,
-        chronicle=chronicle,
-        reader=reader,
-        sweeper=sweeper,
-        bots=Bots(storage, chronicle, settings.bots),
-        hooks=hooks,
-        calls=call_chronicle,
-        chat=ChatBridge(
-            sfu,
-            log,
-            door,
-            key_of=call_chronicle.key_of,
-            name_of=call_chronicle.name_of,
-            max_bytes=settings.room_log.max_entry_bytes,
-        ),
-    )
-
-
 def _create_files(settings: Settings, storage: Storage, metrics: Metrics, lasting: LastingParts) -> Files:
     folder = data_folder(settings.database, dev=settings.listener.dev) / "files"
     files = Files(settings.files, create_store(settings.files, folder), storage.files, metrics, folder)
     lasting.rooms.add_deletion_listener(lambda room: files.room_deleted(room.room_key))
     lasting.sweeper.add_file_remover(files.remove)
     return files
-
-
-def _end_call(sfu: Sfu, room: Room) -> None:
-    sfu.end_room(room.name)
 
 
 def _create_revocations(settings: Settings, storage: Storage, metrics: Metrics) -> Revocations:
@@ -434,6 +338,16 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             settings.gate.request_timeout_s,
         ),
         *account_endpoints(services.accounts, services.sessions, services.addresses, tries),
+        *_create_admin(services),
         OpenApiEndpoint(lambda: typed.routes),
     ]
     return typed
+
+
+def _create_admin(services: Services) -> list[AdminEndpoint]:
+    if services.accounts is None:
+        return []
+    parts, storage = services.lasting, services.storage
+    return [
+        AdminEndpoint(services.accounts, storage, storage, services.sfu, services.rooms, parts.rooms, parts.chronicle)
+    ]

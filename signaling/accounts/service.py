@@ -264,6 +264,10 @@ class Accounts:
             await self._audit(AuditEntry(self._now_ms(), actor, f"{act}_refused", subject, {"reason": error.code}))
             raise
 
+    async def note(self, actor: str, act: str, subject: str, details: Mapping[str, Any]) -> None:
+        """What an admin is about to do elsewhere. Raises `DatabaseError`, and then it must not be done."""
+        await self._audit(AuditEntry(self._now_ms(), actor, act, subject, details))
+
     async def _write_down(self, entry: AuditEntry) -> None:
         await (await self._open_store()).audit.add(entry)
 

@@ -15,6 +15,7 @@ from signaling.db.sqlite_file import look
 from signaling.revocations import RevocationRow
 
 if TYPE_CHECKING:
+    from signaling.db.admin import AdminRepository
     from signaling.db.backup import BackupRepository
     from signaling.db.bots import BotRepository
     from signaling.db.database import Database
@@ -74,7 +75,7 @@ class Storage:
         async with self._opening:
             if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                for module in ("repository", "rooms", "log", "files", "accounts", "retention", "bots"):
+                for module in ("repository", "rooms", "log", "files", "accounts", "retention", "bots", "admin"):
                     await asyncio.to_thread(importlib.import_module, f"signaling.db.{module}")
                 await self.database.open()
                 self._is_open = True
@@ -118,6 +119,11 @@ class Storage:
         from signaling.db.bots import BotRepository
 
         return BotRepository(await self.open())
+
+    async def admin(self) -> AdminRepository:
+        from signaling.db.admin import AdminRepository
+
+        return AdminRepository(await self.open())
 
     async def retention(self) -> RetentionRepository:
         from signaling.db.retention import RetentionRepository

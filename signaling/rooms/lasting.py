@@ -128,7 +128,10 @@ class LastingRooms:
         return new_hash
 
     async def delete(self, actor: Actor) -> None:
-        room = await self.require(actor)
+        await self.remove(await self.require(actor))
+
+    async def remove(self, room: Room) -> None:
+        """With all that it has; whoever may was asked before."""
         for listener in self._deletion_listeners:
             listener(room)
         await (await self._stores.rooms()).delete_room(room.room_key)

@@ -1,0 +1,113 @@
+"""Rooms that last and their logs, put together: a part of the composition root."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from sfu.api import Sfu
+from signaling.accounts.service import Accounts
+from signaling.addresses import parse_networks
+from signaling.bots.bots import Bots
+from signaling.bots.deliveries import HookDeliveries
+from signaling.config import Settings
+from signaling.db.storage import Storage
+from signaling.livekit.chat import ChatBridge
+from signaling.log.chronicle import CallChronicle, LogChronicle
+from signaling.log.live import Live
+from signaling.log.log import Log
+from signaling.log.reading import LogReader
+from signaling.metrics import Metrics
+from signaling.retention.sweeper import Sweeper
+from signaling.rooms.calls import RoomService
+from signaling.rooms.door import Door
+from signaling.rooms.keys import pepper_of
+from signaling.rooms.knocks import Knocks
+from signaling.rooms.lasting import LastingRooms
+from signaling.rooms.moderation import Moderation
+from signaling.rooms.passwords import Passwords
+from signaling.rooms.records import Room
+from signaling.tokens import TokenService
+
+
+@dataclass(frozen=True, slots=True)
+class LastingParts:
+    """Rooms that last, and their logs."""
+
+    rooms: LastingRooms
+    door: Door
+    knocks: Knocks
+    moderation: Moderation
+    live: Live
+    log: Log
+    chronicle: LogChronicle
+    reader: LogReader
+    calls: CallChronicle
+    chat: ChatBridge
+    sweeper: Sweeper
+    bots: Bots
+    hooks: HookDeliveries
+
+
+def create_lasting(
+    settings: Settings,
+    sfu: Sfu,
+    storage: Storage,
+    tokens: TokenService,
+    calls: RoomService,
+    metrics: Metrics,
+    accounts: Accounts | None,
+) -> LastingParts:
+    lasting, passwords, live = settings.lasting_rooms, Passwords(), Live()
+    knocks = Knocks(
+        max_per_room=lasting.max_knocks,
+        absence_s=lasting.knock_absence_s,
+        denial_s=lasting.denial_s,
+        clock=time.monotonic,
+    )
+    log = Log(storage, live, settings.room_log, metrics)
+    chronicle = LogChronicle(log)
+    pepper = pepper_of(settings.tokens.keys)
+    is_alive = None if accounts is None else accounts.devices.is_alive
+    door = Door(storage, sfu, knocks, passwords, pepper=pepper, is_device_alive=is_alive)
+    rooms = LastingRooms(storage, passwords, chronicle, lasting)
+    rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
+    rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
+    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, lasting)
+    moderation.add_listener(live.end_member)
+    call_chronicle = CallChronicle(storage, log)
+    reader = LogReader(storage, storage, live, settings.room_log)
+    sweeper = Sweeper(storage, live, metrics, settings.retention)
+    log.add_observer(sweeper.handle_entry)
+    networks = parse_networks(settings.bots.hook_networks)
+    hooks = HookDeliveries(storage, storage, tokens, metrics, settings.bots, networks)
+    log.add_observer(hooks.handle_entry)
+    rooms.add_deletion_listener(lambda room: hooks.remove_room(room.room_key))
+    rooms.add_policy_listener(sweeper.handle_policy)
+    reader.add_read_listener(sweeper.handle_read)
+    return LastingParts(
+        rooms=rooms,
+        door=door,
+        knocks=knocks,
+        moderation=moderation,
+        live=live,
+        log=log,
+        chronicle=chronicle,
+        reader=reader,
+        sweeper=sweeper,
+        bots=Bots(storage, chronicle, settings.bots),
+        hooks=hooks,
+        calls=call_chronicle,
+        chat=ChatBridge(
+            sfu,
+            log,
+            door,
+            key_of=call_chronicle.key_of,
+            name_of=call_chronicle.name_of,
+            max_bytes=settings.room_log.max_entry_bytes,
+        ),
+    )
+
+
+def _end_call(sfu: Sfu, room: Room) -> None:
+    sfu.end_room(room.name)
