@@ -109,6 +109,7 @@ def check_accounts(settings: AccountSettings, public_url: str) -> None:
         raise ConfigError("openid_client_id: is needed with openid_issuer")
     if settings.openid_client_secret and settings.openid_client_secret_file:
         raise ConfigError("openid_client_secret and openid_client_secret_file: set one of them")
+    openid_secret(settings)
     if urlsplit(public_url).scheme not in ("http", "https"):
         raise ConfigError("openid_issuer: public_url is needed too (http or https): the provider sends people there")
 

@@ -368,5 +368,5 @@ def test_the_providers_secret_is_read_from_its_file(tmp_path: Path) -> None:
     settings = load_settings({}, environment).accounts
     assert openid_secret(settings) == "hunter2"
     assert "hunter2" not in repr(AccountSettings(openid_client_secret="hunter2"))
-    with pytest.raises(ConfigError, match="cannot be read"):
-        openid_secret(AccountSettings(openid_client_secret_file=str(tmp_path / "missing")))
+    with pytest.raises(ConfigError, match=r"openid_client_secret_file: .* cannot be read"):
+        load_settings({}, {**environment, "TING_OPENID_CLIENT_SECRET_FILE": str(tmp_path / "missing")})
