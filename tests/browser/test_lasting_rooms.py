@@ -2,15 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.async_api import expect
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, expect
 
 from tests.browser.conftest import OpenTab
 from tests.harness.browser import Tab
+from tests.harness.firefox import own_address
+from tests.harness.server import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def own_server() -> AsyncIterator[ServerProcess]:
+    """A server for one test, which may stop and start it."""
+    server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}")
+    await server.start()
+    yield server
+    await server.kill()
+    server.assert_healthy()
 
 
 async def make_room(tab: Tab) -> str:
@@ -136,3 +150,77 @@ async def test_a_room_with_a_password_asks_for_it_and_a_locked_one_says_so(open_
     await expect(eve.get("join-problem")).to_contain_text("locked")
     bob.errors.clear()
     eve.errors.clear()
+
+
+async def say(tab: Tab, text: str) -> None:
+    await tab.get("chat-input").fill(text)
+    await tab.get("chat-input").press("Enter")
+
+
+def said(tab: Tab, text: str) -> Locator:
+    return tab.get("chat-message").filter(has_text=text)
+
+
+async def test_what_is_said_stays_over_reload_and_restart(browser: Browser, own_server: ServerProcess) -> None:
+    ada = await Tab.open(browser, own_server.url)
+    room = await make_room(ada)
+    await ada.pass_lobby("Ada")
+    await ada.get("toggle-chat").click()
+    await say(ada, "Tea at **four**, [here](https://tea.example/) <b>now</b>")
+    first = said(ada, "Tea at four")
+    await expect(first.locator("strong")).to_have_text("four")
+    await expect(first.locator("a")).to_have_attribute("rel", "noopener noreferrer nofollow")
+    await expect(first).to_contain_text("<b>now</b>")
+
+    # Bob reads and writes without being in the call.
+    bob = await Tab.open(browser, own_server.url, locale="zh-CN")
+    await bob.page.goto(f"{bob.origin}/r/{room}?debug=1")
+    await bob.get("name-input").fill("Bob")
+    await bob.get("open-chat").click()
+    await expect(bob.get("chat-page")).to_be_visible()
+    await expect(said(bob, "Tea at four")).to_have_count(1)
+    await bob.get("chat-input").press_sequentially("我们")
+    await expect(ada.get("typing")).to_contain_text("Bob")
+    await say(bob, "我们在茶馆见面 @Ada")
+    await expect(said(ada, "茶馆")).to_have_count(1)
+    await expect(said(ada, "茶馆").locator(".mention")).to_have_text("@Ada")
+    await expect(ada.get("typing")).to_have_count(0)
+    await ada.get("chat-search").fill("茶馆")
+    await ada.get("chat-search").press("Enter")
+    await expect(ada.get("search-results").get_by_test_id("chat-message")).to_have_count(1)
+    await ada.get("close-search").click()
+
+    # Reactions, an edit, a reply, a removal.
+    await said(ada, "茶馆").hover()
+    await said(ada, "茶馆").get_by_test_id("message-actions").click()
+    await said(ada, "茶馆").get_by_test_id("react").first.click()
+    await expect(said(bob, "茶馆").get_by_test_id("reaction")).to_contain_text("1")
+    await said(ada, "Tea at four").hover()
+    await said(ada, "Tea at four").get_by_test_id("message-actions").click()
+    await ada.get("action-edit").click()
+    await say(ada, "Tea at five")
+    await expect(said(bob, "Tea at five")).to_have_count(1)
+    await expect(said(bob, "Tea at four")).to_have_count(0)
+    await say(ada, "wrong room, sorry")
+    await said(ada, "wrong room").get_by_test_id("message-actions").click()
+    await ada.get("action-delete").click()
+    await expect(bob.page.locator('[data-testid="chat-message"][data-removed="true"]')).to_have_count(1)
+
+    await ada.page.reload()
+    await ada.pass_lobby("Ada")
+    await expect(said(ada, "Tea at five")).to_have_count(1)
+
+    # What is written while the server is away is sent when it is back, once.
+    assert await own_server.stop() == 0
+    await say(bob, "written while nobody heard")
+    await expect(bob.get("pending-message")).to_have_count(1)
+    await own_server.start()
+    await expect(bob.get("pending-message")).to_have_count(0, timeout=90_000)
+    await expect(ada.get("away")).to_have_count(0, timeout=90_000)
+    await expect(said(ada, "written while nobody heard")).to_have_count(1)
+    await expect(said(bob, "written while nobody heard")).to_have_count(1)
+    await expect(said(bob, "Tea at five")).to_have_count(1)
+    await expect(said(bob, "茶馆").get_by_test_id("reaction")).to_contain_text("1")
+    await expect(ada.get("event").first).to_be_visible()
+    for tab in (ada, bob):
+        await tab.close()

@@ -11,6 +11,7 @@ import "./styles/controls.css";
 import "./styles/tiles.css";
 import "./styles/call.css";
 import "./styles/panels.css";
+import "./styles/chat.css";
 import "./styles/landscape.css";
 
 async function start(): Promise<void> {

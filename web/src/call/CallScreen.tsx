@@ -1,6 +1,6 @@
 import { RoomAudioRenderer } from "@livekit/components-react";
 import type { Track } from "livekit-client";
-import { useCallback, useState } from "react";
+import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
@@ -16,16 +16,21 @@ import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
 import { roomPath } from "../lib/rooms";
 import type { InCall, Session } from "../lib/session";
+import { displayName } from "../lib/people";
 import type { Visit } from "../lib/visit";
+import { memberOf, useMaybeRoomState, useRoomLive } from "../room/RoomLive";
 import { Away } from "./Away";
 import { Banners } from "./Banners";
 import { CallHeader } from "./CallHeader";
 import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
+import { Panel } from "./Panel";
 import { PeoplePanel } from "./PeoplePanel";
 import { SettingsDialog } from "./SettingsDialog";
 import { Stage } from "./Stage";
 import { problemText, Toasts } from "./Toasts";
+
+const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
 
 interface Props {
   call: InCall;
@@ -40,13 +45,13 @@ export function CallScreen(props: Props) {
   const { room, away } = call;
   const { t } = useTranslation();
   const screen = useScreen(props);
-  const { view, media, participants, chat, invite } = screen;
+  const { view, media, participants, chat, invite, live } = screen;
   const { layout, panel } = view;
   return (
     <div className="call" data-testid="call" data-theme="dark" data-layout={layout} data-away={away ?? undefined}>
       <CallHeader
         appName={appName}
-        roomName={roomName}
+        roomName={screen.title}
         count={participants.length}
         layout={layout}
         shortcuts={view.shortcuts}
@@ -75,7 +80,14 @@ export function CallScreen(props: Props) {
           />
           {away !== null && <Away reason={away} shared={screen.shared} onTryNow={session.tryNow} />}
         </main>
-        {panel === "chat" && <ChatPanel chat={chat} visit={visit} onClose={view.closePanel} />}
+        {panel === "chat" && live === null && <ChatPanel chat={chat} visit={visit} onClose={view.closePanel} />}
+        {panel === "chat" && live !== null && (
+          <Panel name="chat" title={t("chat.title")} onClose={view.closePanel}>
+            <Suspense fallback={<div className="messages" aria-busy="true" />}>
+              <RoomChat live={live} visit={visit} present={screen.present} />
+            </Suspense>
+          </Panel>
+        )}
         {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} />}
       </div>
       <Controls media={media} away={away !== null} view={view} onSettings={screen.openSettings} onLeave={session.leave} />
@@ -95,9 +107,17 @@ function useScreen({ call, visit, roomName }: Props) {
   const [settingsOpen, setSettingsOpen] = useState(false);
   const { toasts, show, dismiss } = useToasts();
   const participants = usePresent(room);
-  const chat = useChat(room);
+  const live = useRoomLive();
+  const logState = useMaybeRoomState(live);
+  const chat = useChat(room, live !== null);
   const screens = useScreens(room);
-  const view = useView(visit, chat.received, screens.length > 0);
+  const called = useView(visit, chat.received, screens.length > 0);
+  const view = logState === null ? called : { ...called, unread: called.panel === "chat" ? 0 : logState.unread };
+  const present = useMemo(
+    () => new Map(participants.map((participant) => [memberOf(participant.identity), displayName(participant)])),
+    [participants],
+  );
+  const title = logState === null || logState.title === "" ? roomName : logState.title;
 
   const tellProblem = useCallback(
     (source: Track.Source, problem: DeviceProblem) => {
@@ -132,5 +152,5 @@ function useScreen({ call, visit, roomName }: Props) {
   const closeSettings = () => {
     setSettingsOpen(false);
   };
-  return { view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
+  return { live, present, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
 }

@@ -14,11 +14,13 @@ export interface Chat {
   send: (text: string) => Promise<void>;
 }
 
-export function useChat(room: Room): Chat {
+/** With `elsewhere` the chat is the room's log, and what comes as a stream is there already. */
+export function useChat(room: Room, elsewhere: boolean): Chat {
   const [log, setLog] = useState<{ messages: readonly ChatMessage[]; received: number }>({ messages: [], received: 0 });
 
   useEffect(() => {
     room.registerTextStreamHandler(TOPIC, (reader, { identity }) => {
+      if (elsewhere) return;
       reader.readAll().then(
         (raw) => {
           const text = cleanMessage(raw);
@@ -33,7 +35,7 @@ export function useChat(room: Room): Chat {
     return () => {
       room.unregisterTextStreamHandler(TOPIC);
     };
-  }, [room]);
+  }, [room, elsewhere]);
 
   const send = useCallback(
     async (raw: string) => {

@@ -27,7 +27,8 @@ function trimLink(candidate: string): string {
   return rest.startsWith(")") && trimmed.includes("(") ? `${trimmed})` : trimmed;
 }
 
-function safeHref(candidate: string): string | null {
+/** The address as it may be opened; null for anything but a plain http(s) address. */
+export function safeHref(candidate: string): string | null {
   try {
     const url = new URL(candidate);
     const named = url.username !== "" || url.password !== "";

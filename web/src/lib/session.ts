@@ -122,7 +122,7 @@ export class Session {
   };
 
   /** The room has put this person out, or is there no more. */
-  putOut(code: string): void {
+  readonly putOut = (code: string): void => {
     const { phase } = this.state;
     if (phase.kind === "call" || phase.kind === "chat") {
       const room = this.active;
@@ -130,7 +130,7 @@ export class Session {
       void room?.disconnect();
     }
     if (this.state.phase.kind === "ended" && code !== "room_not_found") this.update({ problem: problemOfCode(code) });
-  }
+  };
 
   private prepare({ silent = false, password = "", note = "" }: JoinOptions): void {
     this.silent = silent;

@@ -1,4 +1,4 @@
-import { ArrowLeft, LoaderCircle, TriangleAlert, Users } from "lucide-react";
+import { ArrowLeft, LoaderCircle, MessageSquare, TriangleAlert, Users } from "lucide-react";
 import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
@@ -25,6 +25,7 @@ interface Props {
   problem: JoinProblem | null;
   onJoin: (preview: Preview, answers: DoorAnswers) => void;
   onJoinSilent: (answers: DoorAnswers) => void;
+  onOpenChat: (answers: DoorAnswers) => void;
   onCancel: () => void;
 }
 
@@ -77,7 +78,7 @@ interface LobbyFormProps extends Props {
 }
 
 function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFormProps) {
-  const { roomName, visit, elsewhere, joining, problem, onJoin, onJoinSilent } = props;
+  const { roomName, visit, elsewhere, joining, problem, onJoin, onJoinSilent, onOpenChat } = props;
   const { t } = useTranslation();
   const [nameMissing, setNameMissing] = useState(false);
   const [answers, setAnswers] = useState<DoorAnswers>({ password: "", note: "" });
@@ -100,6 +101,11 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
   const joinSilent = () => {
     join(() => {
       onJoinSilent(answers);
+    });
+  };
+  const openChat = () => {
+    join(() => {
+      onOpenChat(answers);
     });
   };
 
@@ -134,6 +140,12 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
         {joining && <LoaderCircle size={18} className="spin" aria-hidden />}
         {joinLabel(joining, elsewhere, media, t)}
       </button>
+      {door?.lasts === true && (
+        <button type="button" className="button wide" data-testid="open-chat" disabled={joining} onClick={openChat}>
+          <MessageSquare size={18} aria-hidden />
+          {t("lobby.openChat")}
+        </button>
+      )}
       <BackButton />
     </form>
   );

@@ -1,14 +1,17 @@
 import { RoomContext } from "@livekit/components-react";
 import { setLogLevel } from "livekit-client";
-import { useState } from "react";
+import { type ReactNode, useState } from "react";
 import { CallScreen } from "../call/CallScreen";
 import { useSession } from "../hooks/useSession";
 import { useTabs } from "../hooks/useTabs";
-import { keepToken, type ServerConfig } from "../lib/api";
+import { type Admission, keepToken, type ServerConfig } from "../lib/api";
 import type { Preview } from "../lib/preview";
 import { takeSecret } from "../lib/keys";
 import { isRoomName } from "../lib/rooms";
+import type { Session } from "../lib/session";
 import { Visit } from "../lib/visit";
+import { memberOf, RoomLiveProvider, useRoomLive } from "../room/RoomLive";
+import { ChatPage } from "./ChatPage";
 import type { DoorAnswers } from "./DoorParts";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
@@ -32,7 +35,7 @@ function RoomVisit({ roomName, config }: Props) {
     takeSecret(roomName);
     return new Visit(roomName);
   });
-  const { session, phase, joining, waiting, problem } = useSession(roomName, visit);
+  const { session, phase, joining, waiting, problem, admission } = useSession(roomName, visit);
   const tabs = useTabs(roomName, visit, session, phase.kind === "call");
 
   const join = async (preview?: Preview, answers?: DoorAnswers) => {
@@ -47,11 +50,24 @@ function RoomVisit({ roomName, config }: Props) {
     await session.join(undefined, { ...answers, silent: true });
   };
 
+  const openChat = async (answers: DoorAnswers) => {
+    await session.openChat(answers);
+  };
+
   if (phase.kind === "call") {
     return (
       <RoomContext.Provider value={phase.room}>
-        <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} />
+        <WithLog roomName={roomName} visit={visit} session={session} admission={admission}>
+          <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} />
+        </WithLog>
       </RoomContext.Provider>
+    );
+  }
+  if (phase.kind === "chat") {
+    return (
+      <WithLog roomName={roomName} visit={visit} session={session} admission={admission}>
+        <Chat appName={config.name} visit={visit} onJoin={session.withdraw} />
+      </WithLog>
     );
   }
   if (phase.kind === "ended") {
@@ -77,7 +93,31 @@ function RoomVisit({ roomName, config }: Props) {
       problem={problem}
       onJoin={(preview, answers) => void join(preview, answers)}
       onJoinSilent={(answers) => void joinSilent(answers)}
+      onOpenChat={(answers) => void openChat(answers)}
       onCancel={session.withdraw}
     />
   );
+}
+
+interface WithLogProps {
+  roomName: string;
+  visit: Visit;
+  session: Session;
+  admission: Admission | null;
+  children: ReactNode;
+}
+
+/** With the room's log, where the room has one; it stays while the call comes and goes. */
+function WithLog({ roomName, visit, session, admission, children }: WithLogProps) {
+  if (admission?.lasts !== true) return children;
+  return (
+    <RoomLiveProvider key={memberOf(admission.identity)} roomName={roomName} visit={visit} admission={admission} onOver={session.putOut}>
+      {children}
+    </RoomLiveProvider>
+  );
+}
+
+function Chat({ appName, visit, onJoin }: { appName: string; visit: Visit; onJoin: () => void }) {
+  const live = useRoomLive();
+  return live && <ChatPage appName={appName} live={live} visit={visit} onJoin={onJoin} />;
 }

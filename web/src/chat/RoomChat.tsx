@@ -1,0 +1,185 @@
+import { Pin, Search, WifiOff, X } from "lucide-react";
+import { useEffect, useMemo, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { apiProblem } from "../lib/joinProblem";
+import type { Visit } from "../lib/visit";
+import { EMPTY, lineOf, type ShownLine } from "../log/fold";
+import { type RoomLive, useRoomState } from "../room/RoomLive";
+import { type Intent, type People, peopleOf } from "./draft";
+import { MessageLine } from "./MessageLine";
+import { RoomComposer } from "./RoomComposer";
+import { Timeline } from "./Timeline";
+import { useLineActions } from "./useLineActions";
+
+interface Props {
+  live: RoomLive;
+  visit: Visit;
+  /** Who is in the call: by member, their name. */
+  present: People;
+  /** To whom a private message is to be written, when somebody chose it elsewhere. */
+  privateTo?: { member: string; name: string } | null;
+}
+
+/** The chat of a room that lasts: its history, what is written now, and what can be done with it. */
+export function RoomChat({ live, visit, present, privateTo = null }: Props) {
+  const state = useRoomState(live.log);
+  const [intent, setIntent] = useState<Intent>({ kind: "message" });
+  const [asked, setAsked] = useState(privateTo);
+  if (asked !== privateTo) {
+    setAsked(privateTo);
+    if (privateTo !== null) setIntent({ kind: "private", ...privateTo });
+  }
+  const people = useMemo(() => peopleOf(state.lines, present), [state.lines, present]);
+  const actions = useLineActions(live, state, setIntent);
+  const search = useSearch(live);
+  useSeen(live);
+
+  return (
+    <>
+      <ChatTools search={search} pinned={state.lines.filter((line) => line.pinned)} onOpenPins={search.showPins} />
+      {search.found === null ? (
+        <Timeline live={live} state={state} people={people} actions={actions} />
+      ) : (
+        <Results search={search} state={state} people={people} actions={actions} />
+      )}
+      <Notices live={live} />
+      {search.found === null && (
+        <RoomComposer live={live} visit={visit} people={people} intent={intent} onIntent={setIntent} />
+      )}
+    </>
+  );
+}
+
+/** While the chat is open and looked at, everything in it is read. */
+function useSeen(live: RoomLive): void {
+  const { unread } = useRoomState(live.log);
+  useEffect(() => {
+    const mark = () => {
+      if (document.visibilityState === "visible") live.log.markRead();
+    };
+    mark();
+    document.addEventListener("visibilitychange", mark);
+    return () => {
+      document.removeEventListener("visibilitychange", mark);
+    };
+  }, [live, unread]);
+}
+
+interface SearchState {
+  words: string;
+  /** Null: nothing is searched for. */
+  found: readonly ShownLine[] | null;
+  problem: string | null;
+  setWords: (words: string) => void;
+  submit: () => void;
+  showPins: () => void;
+  close: () => void;
+}
+
+function useSearch(live: RoomLive): SearchState {
+  const [words, setWords] = useState("");
+  const [found, setFound] = useState<readonly ShownLine[] | null>(null);
+  const [problem, setProblem] = useState<string | null>(null);
+  const show = async (load: () => ReturnType<RoomLive["api"]["search"]>) => {
+    setProblem(null);
+    try {
+      setFound((await load()).map((entry) => lineOf(EMPTY, entry, Date.now())));
+    } catch (error) {
+      setProblem(apiProblem(error));
+      setFound([]);
+    }
+  };
+  return {
+    words,
+    found,
+    problem,
+    setWords,
+    submit: () => {
+      if (words.trim() !== "") void show(() => live.api.search(words.trim()));
+    },
+    showPins: () => void show(() => live.api.pins()),
+    close: () => {
+      setWords("");
+      setFound(null);
+      setProblem(null);
+    },
+  };
+}
+
+function ChatTools({ search, pinned, onOpenPins }: { search: SearchState; pinned: ShownLine[]; onOpenPins: () => void }) {
+  const { t } = useTranslation();
+  return (
+    <div className="chat-tools">
+      <form
+        role="search"
+        className="chat-search"
+        onSubmit={(event) => {
+          event.preventDefault();
+          search.submit();
+        }}
+      >
+        <Search size={16} aria-hidden />
+        <input
+          type="search"
+          data-testid="chat-search"
+          aria-label={t("log.search")}
+          placeholder={t("log.searchPlaceholder")}
+          maxLength={200}
+          value={search.words}
+          onChange={(event) => {
+            search.setWords(event.target.value);
+          }}
+        />
+        {search.found !== null && (
+          <button type="button" className="icon-button" data-testid="close-search" aria-label={t("log.cancel")} onClick={search.close}>
+            <X size={16} aria-hidden />
+          </button>
+        )}
+      </form>
+      {pinned.length > 0 && search.found === null && (
+        <button type="button" className="pins-bar" data-testid="pins" onClick={onOpenPins}>
+          <Pin size={14} aria-hidden />
+          {t("log.pins", { count: pinned.length })}
+        </button>
+      )}
+    </div>
+  );
+}
+
+type ListProps = Pick<Parameters<typeof Timeline>[0], "state" | "people" | "actions">;
+
+function Results({ search, state, people, actions }: { search: SearchState } & ListProps) {
+  const { t } = useTranslation();
+  const found = search.found ?? [];
+  return (
+    <div className="messages" role="region" aria-label={t("log.search")} tabIndex={0} data-testid="search-results">
+      <p className="chat-note" role="status">
+        {found.length === 0 ? t("log.noResult") : t("log.results", { count: found.length })}
+      </p>
+      {found.map((line) => (
+        <MessageLine key={line.key} line={line} head withDay state={state} people={people} actions={actions} />
+      ))}
+    </div>
+  );
+}
+
+function Notices({ live }: { live: RoomLive }) {
+  const { t } = useTranslation();
+  const { typing, online, ready } = useRoomState(live.log);
+  const names = typing.map(({ name }) => name).join(", ");
+  return (
+    <div className="chat-notices" role="status">
+      {!online && ready && (
+        <p className="chat-note" data-testid="chat-offline">
+          <WifiOff size={14} aria-hidden />
+          {t("log.offline")}
+        </p>
+      )}
+      {typing.length > 0 && (
+        <p className="chat-note" data-testid="typing" dir="auto">
+          {t("log.typing", { count: typing.length, names })}
+        </p>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,147 @@
+import { ArrowDown, LoaderCircle, MessageSquare } from "lucide-react";
+import { Fragment, type RefObject, useLayoutEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import type { ShownLine } from "../log/fold";
+import type { RoomSnapshot } from "../log/roomState";
+import type { RoomLive } from "../room/RoomLive";
+import { continuesLine, isSaid, nameOf, type People } from "./draft";
+import { MessageLine, PendingLine } from "./MessageLine";
+import { sentenceOf } from "./sentences";
+import type { LineActions } from "./useLineActions";
+
+interface Props {
+  live: RoomLive;
+  state: RoomSnapshot;
+  people: People;
+  actions: LineActions;
+}
+
+/** So near to an end, the list counts as being there. */
+const NEAR_PX = 80;
+
+/** The history of the room; older pages come when one scrolls up to them. */
+export function Timeline({ live, state, people, actions }: Props) {
+  const { t } = useTranslation();
+  const { lines, pending, ready, more } = state;
+  const list = useRef<HTMLDivElement>(null);
+  const scroll = useScrolling(list, live, state);
+  const waiting = pending.filter((one) => one.verb === "message" || one.verb === "poll");
+  return (
+    <div className="timeline">
+      <div
+        ref={list}
+        className="messages"
+        role="log"
+        aria-label={t("chat.messages")}
+        aria-busy={!ready}
+        data-testid="timeline"
+        tabIndex={0}
+        onScroll={scroll.onScroll}
+      >
+        {more && (
+          <button type="button" className="button quiet small load-older" data-testid="load-older" onClick={scroll.loadOlder}>
+            {t("log.older")}
+          </button>
+        )}
+        {!ready && (
+          <p className="chat-note">
+            <LoaderCircle size={16} className="spin" aria-hidden />
+            {t("log.loading")}
+          </p>
+        )}
+        {ready && !lines.some(isSaid) && waiting.length === 0 && (
+          <div className="panel-empty">
+            <MessageSquare size={28} aria-hidden />
+            <p>{t(state.policy.keeps === "nothing" ? "log.emptyNothing" : "log.empty")}</p>
+          </div>
+        )}
+        {lines.map((line, index) => (
+          <Fragment key={line.key}>
+            <Separators line={line} before={lines[index - 1]} newFrom={state.newFrom} me={state.me} />
+            <Line line={line} before={lines[index - 1]} state={state} people={people} actions={actions} />
+          </Fragment>
+        ))}
+        {waiting.map((one) => (
+          <PendingLine key={one.clientId} pending={one} actions={actions} />
+        ))}
+      </div>
+      {scroll.away && (
+        <button type="button" className="button small jump" data-testid="jump" onClick={scroll.jump}>
+          <ArrowDown size={16} aria-hidden />
+          {t("log.jump")}
+        </button>
+      )}
+    </div>
+  );
+}
+
+/** Stays at the end while one is there, and where one reads while older pages come in above. */
+function useScrolling(list: RefObject<HTMLDivElement | null>, live: RoomLive, { lines, pending }: RoomSnapshot) {
+  const [away, setAway] = useState(false);
+  const isAtEnd = useRef(true);
+  const seen = useRef({ first: "", height: 0 });
+  const first = lines[0]?.key ?? "";
+
+  useLayoutEffect(() => {
+    const element = list.current;
+    if (element === null) return;
+    if (isAtEnd.current) element.scrollTo({ top: element.scrollHeight });
+    else if (seen.current.first !== first) element.scrollBy({ top: element.scrollHeight - seen.current.height });
+    seen.current = { first, height: element.scrollHeight };
+  }, [list, lines, pending, first]);
+
+  const loadOlder = () => void live.log.loadOlder();
+  const onScroll = () => {
+    const element = list.current;
+    if (element === null) return;
+    isAtEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PX;
+    setAway(!isAtEnd.current);
+    if (element.scrollTop < NEAR_PX) loadOlder();
+  };
+  const jump = () => {
+    list.current?.scrollTo({ top: list.current.scrollHeight });
+  };
+  return { away, onScroll, loadOlder, jump };
+}
+
+interface SeparatorProps {
+  line: ShownLine;
+  before: ShownLine | undefined;
+  newFrom: number;
+  me: string;
+}
+
+function Separators({ line, before, newFrom, me }: SeparatorProps) {
+  const { t, i18n } = useTranslation();
+  const day = (ms: number) => new Date(ms).toDateString();
+  const isNewDay = before === undefined || day(before.entry.atMs) !== day(line.entry.atMs);
+  const { seq, from } = line.entry;
+  const isFirstNew = seq > newFrom && before !== undefined && before.entry.seq <= newFrom && from !== me;
+  return (
+    <>
+      {isNewDay && (
+        <p className="day" data-testid="day">
+          {new Intl.DateTimeFormat(i18n.language, { weekday: "long", day: "numeric", month: "long" }).format(line.entry.atMs)}
+        </p>
+      )}
+      {isFirstNew && (
+        <p className="day new-from" data-testid="new-from">
+          {t("log.new")}
+        </p>
+      )}
+    </>
+  );
+}
+
+function Line({ line, before, ...shared }: { line: ShownLine; before: ShownLine | undefined } & Omit<Props, "live">) {
+  const { t, i18n } = useTranslation();
+  const { entry } = line;
+  if (isSaid(line)) return <MessageLine line={line} head={!continuesLine(line, before)} {...shared} />;
+  const name = entry.from === shared.state.me ? t("log.you") : nameOf(entry, shared.people, t("event.somebody"));
+  const time = new Intl.DateTimeFormat(i18n.language, { hour: "numeric", minute: "2-digit" });
+  return (
+    <p className="event" data-testid="event" data-verb={entry.verb} dir="auto">
+      {sentenceOf(t, entry, name)} <time dateTime={new Date(entry.atMs).toISOString()}>{time.format(entry.atMs)}</time>
+    </p>
+  );
+}

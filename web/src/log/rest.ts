@@ -1,0 +1,211 @@
+/** The parts of the REST API that are about the inside of a room that lasts. Every function throws `ApiError`. */
+
+import { type Ask, asRecord, type EntryMode, request, type Role, roleOf, roomUrl, text } from "../lib/api";
+import { type Entry, parseEntries } from "./entries";
+
+export interface Page {
+  entries: Entry[];
+  /** The `seq` of the newest entry of the room. */
+  newest: number;
+  /** Whether there are others, further on. */
+  more: boolean;
+}
+
+export interface Policy {
+  entry: EntryMode;
+  locked: boolean;
+  keeps: "log" | "nothing";
+  history: boolean;
+  retention_s: number | null;
+  retention_from: "sending" | "reading";
+  hold: boolean;
+  read_markers: boolean;
+  guests_write: boolean;
+  files: boolean;
+}
+
+export const DEFAULT_POLICY: Policy = {
+  entry: "open",
+  locked: false,
+  keeps: "log",
+  history: true,
+  retention_s: null,
+  retention_from: "sending",
+  hold: false,
+  read_markers: false,
+  guests_write: true,
+  files: true,
+};
+
+export function toPolicy(value: unknown): Policy {
+  const raw = asRecord(value);
+  const known = Object.keys(DEFAULT_POLICY).filter((field) => field in raw);
+  return { ...DEFAULT_POLICY, ...Object.fromEntries(known.map((field) => [field, raw[field]])) };
+}
+
+export interface RoomState {
+  title: string;
+  policy: Policy;
+  hasPassword: boolean;
+  createdAtMs: number;
+}
+
+export interface Member {
+  memberId: string;
+  role: Role;
+  name: string;
+}
+
+export interface Invitation {
+  id: string;
+  role: Role;
+  usesLeft: number | null;
+  expiresAtMs: number | null;
+  /** Only in the answer to its making. */
+  secret: string;
+}
+
+export interface Ban {
+  memberId: string;
+  name: string;
+  atMs: number;
+}
+
+export interface RoomChange {
+  title?: string;
+  password?: string;
+  policy?: Partial<Policy>;
+}
+
+const number = (value: unknown): number => (typeof value === "number" ? value : 0);
+const perhaps = (value: unknown): number | null => (typeof value === "number" ? value : null);
+const list = (value: unknown): Record<string, unknown>[] => (Array.isArray(value) ? value.map(asRecord) : []);
+const part = (id: string): string => encodeURIComponent(id);
+
+/** One room, asked with the token of now. */
+export class RoomApi {
+  constructor(
+    private readonly room: string,
+    private readonly token: () => string | null,
+  ) {}
+
+  private ask(rest: string, ask: Ask = {}) {
+    return request(roomUrl(this.room, rest), { token: this.token(), ...ask });
+  }
+
+  private act(rest: string, body?: unknown) {
+    return this.ask(rest, { method: "POST", body });
+  }
+
+  async page(before: number | null, limit: number): Promise<Page> {
+    const answer = await this.ask(`/entries?limit=${limit}${before === null ? "" : `&before=${before}`}`);
+    return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
+  }
+
+  async search(words: string): Promise<Entry[]> {
+    return parseEntries((await this.ask(`/search?q=${part(words)}`)).entries);
+  }
+
+  async pins(): Promise<Entry[]> {
+    return parseEntries((await this.ask("/pins")).entries);
+  }
+
+  async state(): Promise<RoomState> {
+    return toRoomState(await this.ask("/state"));
+  }
+
+  async change(change: RoomChange): Promise<RoomState> {
+    return toRoomState(await this.ask("", { method: "PATCH", body: change }));
+  }
+
+  async remove(): Promise<void> {
+    await this.ask("", { method: "DELETE" });
+  }
+
+  async members(): Promise<Member[]> {
+    return list((await this.ask("/members")).members).map((one) => ({
+      memberId: text(one.member_id),
+      role: roleOf(one.role),
+      name: text(one.name),
+    }));
+  }
+
+  async setRole(member: string, role: Role, name: string): Promise<void> {
+    await this.ask(`/members/${part(member)}`, { method: "PUT", body: { role, name } });
+  }
+
+  async invite(role: Role, uses: number | null, ttlS: number | null): Promise<Invitation> {
+    return toInvitation(await this.act("/invitations", { role, uses, ttl_s: ttlS }));
+  }
+
+  async invitations(): Promise<Invitation[]> {
+    return list((await this.ask("/invitations")).invitations).map(toInvitation);
+  }
+
+  async takeBack(invitation: string): Promise<void> {
+    await this.ask(`/invitations/${part(invitation)}`, { method: "DELETE" });
+  }
+
+  async bans(): Promise<Ban[]> {
+    return list((await this.ask("/bans")).bans).map((one) => ({
+      memberId: text(one.member_id),
+      name: text(one.name),
+      atMs: number(one.at_ms),
+    }));
+  }
+
+  async ban(member: string, name: string): Promise<void> {
+    await this.act("/bans", { member_id: member, name });
+  }
+
+  async liftBan(member: string): Promise<void> {
+    await this.ask(`/bans/${part(member)}`, { method: "DELETE" });
+  }
+
+  async stop(identity: string, source: "microphone" | "camera" | "screen"): Promise<void> {
+    await this.act(`/participants/${part(identity)}/stop`, { source });
+  }
+
+  async muteAll(): Promise<void> {
+    await this.act("/stop-all", { source: "microphone" });
+  }
+
+  async askToUnmute(identity: string): Promise<void> {
+    await this.act(`/participants/${part(identity)}/ask-to-unmute`);
+  }
+
+  async kick(member: string): Promise<void> {
+    await this.act(`/members/${part(member)}/kick`);
+  }
+
+  async lowerHands(): Promise<void> {
+    await this.act("/lower-hands");
+  }
+
+  async endCall(): Promise<void> {
+    await this.act("/end-call");
+  }
+
+  async answerKnock(knock: string, admit: boolean): Promise<void> {
+    await this.act(`/knocks/${part(knock)}/${admit ? "admit" : "deny"}`);
+  }
+}
+
+function toRoomState(answer: Record<string, unknown>): RoomState {
+  return {
+    title: text(answer.title),
+    policy: toPolicy(answer.policy),
+    hasPassword: answer.has_password === true,
+    createdAtMs: number(answer.created_at_ms),
+  };
+}
+
+function toInvitation(one: Record<string, unknown>): Invitation {
+  return {
+    id: text(one.invitation_id),
+    role: roleOf(one.role),
+    usesLeft: perhaps(one.uses_left),
+    expiresAtMs: perhaps(one.expires_at_ms),
+    secret: text(one.secret),
+  };
+}

@@ -1,0 +1,77 @@
+import { createContext, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
+import { type Admission, fetchToken, keptToken } from "../lib/api";
+import type { Visit } from "../lib/visit";
+import { RoomApi } from "../log/rest";
+import { RoomLog } from "../log/roomLog";
+import type { RoomNews, RoomSnapshot } from "../log/roomState";
+
+/** The room that lasts behind a call or a chat: its log, and what one can ask of the server. */
+export interface RoomLive {
+  roomName: string;
+  log: RoomLog;
+  api: RoomApi;
+}
+
+const RoomLiveContext = createContext<RoomLive | null>(null);
+
+/** Null in a room that is only a call. */
+export function useRoomLive(): RoomLive | null {
+  return useContext(RoomLiveContext);
+}
+
+export function useRoomState(log: RoomLog): RoomSnapshot {
+  return useSyncExternalStore(log.subscribe, log.snapshot);
+}
+
+const NONE = { subscribe: () => () => undefined, snapshot: () => null };
+
+/** As `useRoomState`, for places that a room without a log has too. */
+export function useMaybeRoomState(live: RoomLive | null): RoomSnapshot | null {
+  return useSyncExternalStore<RoomSnapshot | null>(live?.log.subscribe ?? NONE.subscribe, live?.log.snapshot ?? NONE.snapshot);
+}
+
+/** What happens in the room, as long as the component is there. `news` is the same object from one time to the next. */
+export function useRoomNews(live: RoomLive | null, news: Partial<RoomNews>): void {
+  useEffect(() => live?.log.listen(news), [live, news]);
+}
+
+/** The second participant of a person has a suffix; the log knows the person. */
+export const memberOf = (identity: string): string => identity.split("~", 1)[0] ?? identity;
+
+interface Props {
+  roomName: string;
+  visit: Visit;
+  admission: Admission;
+  onOver: (code: string) => void;
+  children: ReactNode;
+}
+
+export function RoomLiveProvider({ roomName, visit, admission, onOver, children }: Props) {
+  const [live] = useState((): RoomLive => {
+    const kept = () => keptToken(roomName) ?? admission.token;
+    const fresh = async () => {
+      const visitor = { name: visit.state.name, password: "", invitation: "", note: "", apart: admission.identity.includes("~") };
+      return (await fetchToken(roomName, visitor)).token;
+    };
+    const api = new RoomApi(roomName, kept);
+    const token = (wantsFresh: boolean) => (wantsFresh ? fresh() : Promise.resolve(kept()));
+    return { roomName, api, log: new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api }) };
+  });
+
+  useRoomNews(live, useMemo(() => ({ onOver }), [onOver]));
+  useEffect(() => {
+    const { log } = live;
+    const onVisible = () => {
+      if (document.visibilityState === "visible") log.tryNow();
+    };
+    log.open();
+    window.addEventListener("online", log.tryNow);
+    document.addEventListener("visibilitychange", onVisible);
+    return () => {
+      window.removeEventListener("online", log.tryNow);
+      document.removeEventListener("visibilitychange", onVisible);
+      log.close();
+    };
+  }, [live]);
+  return <RoomLiveContext.Provider value={live}>{children}</RoomLiveContext.Provider>;
+}

@@ -1,0 +1,58 @@
+import { ArrowLeft, Users, Video } from "lucide-react";
+import { lazy, Suspense } from "react";
+import { useTranslation } from "react-i18next";
+import { Brand } from "../components/Brand";
+import { LangSwitch } from "../components/LangSwitch";
+import { useDoor } from "../hooks/useDoor";
+import type { Visit } from "../lib/visit";
+import { type RoomLive, useRoomState } from "../room/RoomLive";
+
+const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
+
+const NOBODY: ReadonlyMap<string, string> = new Map();
+
+interface Props {
+  appName: string;
+  live: RoomLive;
+  visit: Visit;
+  onJoin: () => void;
+}
+
+/** A room that lasts without its call: what was said in it, and the way into the call. */
+export function ChatPage({ appName, live, visit, onJoin }: Props) {
+  const { t } = useTranslation();
+  const { title } = useRoomState(live.log);
+  const door = useDoor(live.roomName);
+  const here = door?.numParticipants ?? 0;
+  return (
+    <div className="page chat-page" data-testid="chat-page">
+      <header className="top-bar">
+        <Brand name={appName} />
+        <LangSwitch />
+      </header>
+      <main className="card chat-card">
+        <header className="chat-card-head">
+          <button type="button" className="icon-button" data-testid="leave-chat" aria-label={t("chatPage.leave")} onClick={onJoin}>
+            <ArrowLeft size={20} aria-hidden />
+          </button>
+          <h1>
+            <bdi>{title === "" ? live.roomName : title}</bdi>
+          </h1>
+          {here > 0 && (
+            <span className="room-count">
+              <Users size={15} aria-hidden />
+              {t("lobby.here", { count: here })}
+            </span>
+          )}
+          <button type="button" className="button primary small" data-testid="join-from-chat" onClick={onJoin}>
+            <Video size={17} aria-hidden />
+            <span>{t("chatPage.join")}</span>
+          </button>
+        </header>
+        <Suspense fallback={<div className="messages" aria-busy="true" />}>
+          <RoomChat live={live} visit={visit} present={NOBODY} />
+        </Suspense>
+      </main>
+    </div>
+  );
+}
