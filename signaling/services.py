@@ -23,6 +23,7 @@ from signaling.api.log import LogEndpoint
 from signaling.api.metrics import MetricsEndpoint
 from signaling.api.moderation import ModerationEndpoint
 from signaling.api.openapi import OpenApiEndpoint
+from signaling.api.portability import PortabilityEndpoint
 from signaling.api.rooms import RoomsEndpoint
 from signaling.api.sessions import Sessions, origin_of
 from signaling.api.sync import SyncEndpoint
@@ -48,6 +49,8 @@ from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
+from signaling.portability.owners import OwnerArchives
+from signaling.portability.signing import Signer
 from signaling.revocations import Revocations
 from signaling.rooms.calls import RoomService
 from signaling.rooms.keys import pepper_of
@@ -337,6 +340,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             parse_networks(settings.bots.hook_networks),
             settings.gate.request_timeout_s,
         ),
+        PortabilityEndpoint(_create_archives(settings, services), parts.rooms, settings.gate.request_timeout_s),
         *account_endpoints(services.accounts, services.sessions, services.addresses, tries),
         *_create_admin(services),
         OpenApiEndpoint(lambda: typed.routes),
@@ -351,3 +355,18 @@ def _create_admin(services: Services) -> list[AdminEndpoint]:
     return [
         AdminEndpoint(services.accounts, storage, storage, services.sfu, services.rooms, parts.rooms, parts.chronicle)
     ]
+
+
+def _create_archives(settings: Settings, services: Services) -> OwnerArchives:
+    folder, storage = data_folder(settings.database, dev=settings.listener.dev), services.storage
+    return OwnerArchives(
+        storage,
+        storage.files,
+        create_store(settings.files, folder / "files"),
+        services.lasting.live,
+        services.lasting.chronicle,
+        Signer(folder, settings.portability.trusted_archive_keys),
+        settings.files,
+        settings.portability,
+        folder,
+    )

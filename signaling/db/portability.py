@@ -142,7 +142,7 @@ class ArchiveRepository:
 
     # --- in, into another room ------------------------------------------------------------------------------
 
-    async def append(self, room_key: int, entries: Sequence[EntryLine], seqs: dict[int, int]) -> tuple[int, int]:
+    async def append(self, room_key: int, entries: Sequence[EntryLine], seqs: dict[int, int]) -> list[EntryLine]:
         async with self._database.writing() as connection:
             last_seq = await _lock(connection, room_key)
             key = tuple_(EntryRow.sender, EntryRow.client_id)
@@ -158,7 +158,7 @@ class ArchiveRepository:
                     fresh.append(msgspec.structs.replace(entry, seq=seq, target=target))
                 seqs[entry.seq] = seq
             await _write(connection, room_key, fresh)
-        return len(fresh), len(entries) - len(fresh)
+        return fresh
 
 
 class RoomSnapshot:

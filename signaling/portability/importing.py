@@ -138,7 +138,7 @@ class Importer:
         self, store: ArchiveStore, source: RoomSource, room: Iterator[Line], place: Place, report: Report
     ) -> None:
         now_ms = round(self._clock() * 1000)
-        async with aclosing(_batches(room)) as batches:
+        async with aclosing(in_batches(room)) as batches:
             async for batch in batches:
                 people = [line for line in batch if isinstance(line, MemberLine | BanLine)]
                 if people and place.hidden:
@@ -173,7 +173,7 @@ def _fresh(line: EntryLine, now_ms: int) -> EntryLine:
     return msgspec.structs.replace(line, body=None) if over else line
 
 
-async def _batches(values: Iterator[_T]) -> AsyncGenerator[list[_T]]:
-    """Read in a thread, a few at a time."""
+async def in_batches(values: Iterator[_T]) -> AsyncGenerator[list[_T]]:
+    """Read in a thread, so many at a time that nobody waits for it."""
     while batch := await asyncio.to_thread(lambda: list(itertools.islice(values, _BATCH))):
         yield batch

@@ -8,7 +8,7 @@ import os
 import tarfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol, Self
+from typing import IO, Any, Protocol, Self
 
 import msgspec
 
@@ -54,15 +54,23 @@ class Archive:
     ) -> Self:
         """Raises `ArchiveError` for what is no archive, or damaged, or not signed by somebody who is trusted."""
         try:
-            archive = cls(_FolderSource(path) if path.is_dir() else _TarSource(path, settings), settings)
+            source = _FolderSource(path) if path.is_dir() else _TarSource(os.open(path, os.O_RDONLY), settings)
         except OSError as error:
             raise ArchiveError(f"{path} cannot be read: {error.strerror}") from None
+        return cls(source, settings)._checked(signer, accept, progress)
+
+    @classmethod
+    def open_file(cls, file: IO[bytes], signer: Signer, settings: PortabilitySettings) -> Self:
+        """A tar file that is open already. Raises as `open`."""
+        return cls(_TarSource(os.dup(file.fileno()), settings), settings)._checked(signer, "", lambda _: None)
+
+    def _checked(self, signer: Signer, accept: str, progress: Callable[[int], None]) -> Self:
         try:
-            archive._check(signer, accept, progress)
+            self._check(signer, accept, progress)
         except BaseException:
-            archive.close()
+            self.close()
             raise
-        return archive
+        return self
 
     def close(self) -> None:
         self._source.close()
@@ -134,8 +142,8 @@ def _convert(text: bytes, kind: Any) -> Any:
 class _TarSource:
     """Takes what `as_tar` makes and nothing else of what tar can: no links, no folders, no long names."""
 
-    def __init__(self, path: Path, settings: PortabilitySettings) -> None:
-        self._descriptor = os.open(path, os.O_RDONLY)
+    def __init__(self, descriptor: int, settings: PortabilitySettings) -> None:
+        self._descriptor = descriptor
         try:
             self._places = self._find(settings.max_archive_parts + 2)
         except BaseException:

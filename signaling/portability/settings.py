@@ -11,7 +11,7 @@ class PortabilitySettings:
     """Public keys of other servers, whose archives are taken in as this server's own are."""
     max_import_bytes: int = 2_147_483_648
     """One archive that an owner sends. The operator's commands have no such limit."""
-    max_archive_transfers: int = 2
+    max_archive_transfers: int = 4
     """Exports and imports of owners that go on at once; beyond, they are told to come back."""
     max_archive_parts: int = 1_000_000
     """Rooms and files in one archive."""

@@ -79,9 +79,9 @@ class ArchiveStore(Protocol):
 
     # --- what was said, into another room --------------------------------------------------------------------
 
-    async def append(self, room_key: int, entries: Sequence[EntryLine], seqs: dict[int, int]) -> tuple[int, int]:
+    async def append(self, room_key: int, entries: Sequence[EntryLine], seqs: dict[int, int]) -> list[EntryLine]:
         """Behind what is there, with new numbers: `seqs` maps those of the archive to them, for targets, and is added
-        to. What is there already stays as it is. How many were written, and how many were there."""
+        to. What is there already stays as it is. Those that were written, as they are now."""
         ...
 
 
