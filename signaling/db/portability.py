@@ -34,7 +34,7 @@ _ROOM = (
 )  # fmt: skip
 _ENTRY = (
     EntryRow.seq, EntryRow.verb, EntryRow.sender, EntryRow.name, EntryRow.client_id, EntryRow.at_ms, EntryRow.body,
-    EntryRow.target, EntryRow.recipient, EntryRow.expires_at_ms,
+    EntryRow.target, EntryRow.recipient, EntryRow.ttl_s, EntryRow.expires_at_ms,
 )  # fmt: skip
 _MEMBER = (MemberRow.member_id, MemberRow.role, MemberRow.name, MemberRow.added_at_ms, MemberRow.read_seq)
 _BAN = (BanRow.subject, BanRow.kind, BanRow.member_id, BanRow.name, BanRow.at_ms, BanRow.until_ms)
@@ -277,9 +277,9 @@ def _room_values(room: RoomLine) -> dict[str, Any]:
 
 
 def _entry(row: Any) -> EntryLine:
-    seq, verb, sender, name, client_id, at_ms, body, target, recipient, expires_at_ms = row
+    seq, verb, sender, name, client_id, at_ms, body, target, recipient, ttl_s, expires_at_ms = row
     return EntryLine(
         seq=seq, verb=Verb(verb), sender=sender, name=name, client_id=client_id, at_ms=at_ms,
         body=None if body is None else msgspec.Raw(body.encode()), target=target, recipient=recipient,
-        expires_at_ms=expires_at_ms,
+        ttl_s=ttl_s, expires_at_ms=expires_at_ms,
     )  # fmt: skip

@@ -83,6 +83,7 @@ class EntryLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag
     """An object; null: it is gone. On the way out, the database's own text."""
     target: Seq | None = None
     recipient: Text = ""
+    ttl_s: Seq | None = None
     expires_at_ms: Time | None = None
 
 
