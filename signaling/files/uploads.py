@@ -65,7 +65,9 @@ class Uploads:
                 return Upload(row, row.size_bytes)
             appender = await self._store.appender(file_id)
             await appender.close()
-            return await self._settle(row, appender.offset)
+            if appender.offset < row.size_bytes:
+                return Upload(row, appender.offset)
+            return await self._complete(row)
 
     async def receive(self, file_id: str, offset: int, source: Source, checksum: Checksum | None = None) -> Upload:
         """Add a piece that begins at `offset`. What arrived before a failure stays. Raises `ApiError` file_not_found,
@@ -122,10 +124,14 @@ class Uploads:
                 problem = await self._fill(row, appender, intake)
         finally:
             await appender.close()
-        upload = await self._settle(row, appender.offset)
-        if problem is not None and not upload.row.complete:
+        if appender.offset == row.size_bytes:
+            return await self._complete(row)
+        if appender.offset > offset:
+            # Asking alone, or sending nothing, keeps no unfinished file alive.
+            await (await self._open_rows()).prolong_file(row.file_id, self._settings.upload_expiry_s)
+        if problem is not None:
             raise problem
-        return upload
+        return Upload(await self._load(row.file_id), appender.offset)
 
     async def _fill(self, row: StoredFile, appender: Appender, intake: Intake) -> Exception | None:
         """Until the source ends; what went wrong, beside the store."""
@@ -150,14 +156,8 @@ class Uploads:
                 self._hashes.popitem(last=False)
         return intake.problem
 
-    async def _settle(self, row: StoredFile, offset: int) -> Upload:
-        """After a piece, or when a crash came between the last one and this."""
-        rows = await self._open_rows()
-        if offset < row.size_bytes:
-            expires_at_ms = await rows.prolong_file(row.file_id, self._settings.upload_expiry_s)
-            if not expires_at_ms:
-                raise not_found()
-            return Upload(await self._load(row.file_id), offset)
+    async def _complete(self, row: StoredFile) -> Upload:
+        """All bytes are there: after the last piece, or when a crash came between it and this."""
         await self._store.finish(row.file_id)
         at, digest = self._hashes.pop(row.file_id, (-1, None))
         if at != row.size_bytes:
@@ -165,11 +165,11 @@ class Uploads:
             async for block in self._blocks(row):
                 await asyncio.to_thread(digest.update, block)
         await self._require_clean(row)
-        whole = await rows.complete_file(row.file_id, digest.hexdigest())
+        whole = await (await self._open_rows()).complete_file(row.file_id, digest.hexdigest())
         if whole is None:
             raise not_found()
         self._metrics.files.labels("completed").inc()
-        return Upload(whole, offset)
+        return Upload(whole, whole.size_bytes)
 
     async def _blocks(self, row: StoredFile) -> AsyncIterator[bytes]:
         block_bytes = self._settings.file_block_bytes

@@ -43,6 +43,10 @@ async def test_what_one_sends_all_in_the_room_can_fetch(server: Server) -> None:
     data = bytes(100_000)  # more than the body of any other request may have
     path = await send(bob, data)
     assert await fetch(ada, path) == (200, data)
+    async with server.http.get(server.url + path, headers={"Authorization": f"Bearer {ada.token}"}) as response:
+        # Those of the file, and not those that every other answer has.
+        assert response.headers.getall("Content-Security-Policy") == ["sandbox; default-src 'none'"]
+        assert response.headers["Cross-Origin-Resource-Policy"] == "same-origin"
     assert (await fetch(ada, path, token=""))[0] == 401
     assert (await fetch(elsewhere, path))[0] == 404
     assert (await fetch(elsewhere, path.replace(ada.room, elsewhere.room)))[0] == 404
