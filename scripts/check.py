@@ -69,7 +69,7 @@ def lint_steps() -> list[Step]:
 def test_phases() -> list[list[Step]]:
     """One phase after the other. The steps of a phase run at the same time: none of them measures media."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
-    apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser", "engine", "load")]
+    apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser", "engine", "load", "signaling")]
     signalling = [pytest_step("signalling", list(SIGNALLING))]
     media = ["tests/integration", *(f"--ignore={path}" for path in (PACKAGING, *SIGNALLING))]
     others: list[Step] = []
@@ -82,7 +82,12 @@ def test_phases() -> list[list[Step]]:
             *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
-        [pytest_step("unit", ["tests", *apart]), pytest_step("engine", ["tests/engine", "tests/load", PACKAGING])],
+        # The longest first: the others fit beside it.
+        [
+            pytest_step("server", ["tests/signaling"]),
+            pytest_step("engine", ["tests/engine", "tests/load", PACKAGING]),
+            pytest_step("unit", ["tests", *apart]),
+        ],
         signalling,
         *([step] for step in (pytest_step("media", media), *others)),
         [pytest_step("security", ["tests/security"])],
