@@ -6,6 +6,7 @@ import time
 from dataclasses import dataclass
 
 from sfu.api import Sfu
+from signaling.accounts.passwords import Passwords
 from signaling.accounts.service import Accounts
 from signaling.addresses import parse_networks
 from signaling.bots.bots import Bots
@@ -25,7 +26,6 @@ from signaling.rooms.keys import pepper_of
 from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.moderation import Moderation
-from signaling.rooms.passwords import Passwords
 from signaling.rooms.records import Room
 from signaling.tokens import TokenService
 
@@ -58,7 +58,8 @@ def create_lasting(
     metrics: Metrics,
     accounts: Accounts | None,
 ) -> LastingParts:
-    lasting, passwords, live = settings.lasting_rooms, Passwords(), Live()
+    lasting, live = settings.lasting_rooms, Live()
+    passwords = Passwords(settings.accounts) if accounts is None else accounts.passwords
     knocks = Knocks(
         max_per_room=lasting.max_knocks,
         absence_s=lasting.knock_absence_s,

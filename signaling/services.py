@@ -47,6 +47,7 @@ from signaling.livekit.session import SignalParts
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
+from signaling.log.entries import FileFacts
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
 from signaling.portability.owners import OwnerArchives
@@ -147,6 +148,12 @@ def _create_files(settings: Settings, storage: Storage, metrics: Metrics, lastin
     files = Files(settings.files, create_store(settings.files, folder), storage.files, metrics, folder)
     lasting.rooms.add_deletion_listener(lambda room: files.room_deleted(room.room_key))
     lasting.sweeper.add_file_remover(files.remove)
+
+    async def find(room_key: int, file_id: str) -> FileFacts:
+        row = await files.complete_file(room_key, file_id)
+        return FileFacts(row.name, row.size_bytes, row.media_type)
+
+    lasting.log.use_files(find, files.remove)
     return files
 
 

@@ -98,6 +98,8 @@ class FilesEndpoint:
         """
         require_version(request)
         self._limit(request)
+        if not actor.may_send_files:
+            raise ApiError("forbidden", "Nobody sends files in this room.")
         if "Upload-Length" not in request.headers:
             raise ApiError("invalid_upload", "Upload-Length is needed; its deferral is not supported.")
         header = request.headers.get("Upload-Metadata", "")

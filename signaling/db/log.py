@@ -169,15 +169,16 @@ class _Batch:
             return ApiError("room_not_found", "There is no such room now.")
         if (entry := self._known.get(_key(draft))) is not None:
             return Written(entry, repeated=True)
+        file_id = ""
         if draft.target is not None:
             if (error := check_target(draft, self._targets.get((draft.room_key, draft.target)))) is not None:
                 return error
-            self._apply(draft, draft.target)
+            file_id = self._apply(draft, draft.target)
         entry = self._entry_of(draft, policy)
         if entry.seq:
             self._known[_key(draft)] = entry
             self._add(draft.room_key, entry, draft.ttl_s)
-        return Written(entry, repeated=False)
+        return Written(entry, repeated=False, file_id=file_id)
 
     def _entry_of(self, draft: Draft, policy: Policy) -> Entry:
         seq = 0
@@ -233,8 +234,9 @@ class _Batch:
         if entry.verb in _FOUND:
             self._unindexed.add((room_key, entry.seq))
 
-    def _apply(self, draft: Draft, seq: int) -> None:
-        """What an entry does to the one that it is about, so that a page of old entries needs no newer one."""
+    def _apply(self, draft: Draft, seq: int) -> str:
+        """What an entry does to the one that it is about, so that a page of old entries needs no newer one. The id of
+        the file that goes with it."""
         place = draft.room_key, seq
         target = self._targets[place]
         assert target.body is not None
@@ -246,9 +248,11 @@ class _Batch:
         elif draft.verb is Verb.CLOSE_POLL:
             body = {**target.body, "closed": True}
         else:
-            return
+            return ""
         self._targets[place] = replace(target, body=body)
         self._changed[place] = None if body is None else _encode(body)
+        is_removed_file = body is None and target.verb is Verb.FILE
+        return str(target.body["file_id"]) if is_removed_file else ""
 
     async def save(self, connection: AsyncConnection) -> None:
         for part in parts(self._rows):

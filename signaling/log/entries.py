@@ -119,6 +119,15 @@ BODIES: dict[Verb, type[Body]] = {
 
 
 @dataclass(frozen=True, slots=True)
+class FileFacts:
+    """What the server knows of a file, whatever its sender says."""
+
+    name: str
+    size: int
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
 class Draft:
     """An entry that somebody wants to write. `body` is checked already."""
 

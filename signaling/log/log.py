@@ -11,7 +11,7 @@ import dataclasses
 import logging
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +19,7 @@ import msgspec
 
 from sfu.limits import TokenBucket
 from signaling.errors import ApiError, DatabaseError
-from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, Draft, Entry, Verb
+from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, Draft, Entry, FileFacts, Verb
 from signaling.log.live import Live
 from signaling.log.rules import check_draft, check_text
 from signaling.log.settings import RoomLogSettings
@@ -31,6 +31,8 @@ _log = logging.getLogger("ting.log")
 _MAX_BATCH = 500
 _MAX_BUCKETS = 10_000
 Observer = Callable[[int, Entry], None]
+FileFinder = Callable[[int, str], Awaitable[FileFacts]]
+FileRemover = Callable[[str], Awaitable[None]]
 
 
 @dataclass(slots=True)
@@ -62,6 +64,13 @@ class Log:
         self._writer: asyncio.Task[None] | None = None
         self._buckets: OrderedDict[tuple[int, str], TokenBucket] = OrderedDict()
         self._observers: list[Observer] = []
+        self._find_file: FileFinder | None = None
+        self._remove_file: FileRemover | None = None
+        self._removing: set[asyncio.Task[None]] = set()
+
+    def use_files(self, find: FileFinder, remove: FileRemover) -> None:
+        """`find` raises `ApiError` file_not_found; `remove` is called with the id of a file whose entry was deleted."""
+        self._find_file, self._remove_file = find, remove
 
     def add_observer(self, observer: Observer) -> None:
         """Called with each new entry after its commit, in the order of the log."""
@@ -71,8 +80,8 @@ class Log:
         """What waits is still written, if the database lets us."""
         if self._writer is None:
             return
-        while self._unsettled:
-            await asyncio.wait(self._unsettled)
+        while waiting := self._unsettled | self._removing:
+            await asyncio.wait(waiting)
         self._writer.cancel()
         await asyncio.gather(self._writer, return_exceptions=True)
         self._writer = None
@@ -122,6 +131,10 @@ class Log:
     async def write(self, draft: Draft) -> Entry:
         """The entry once it is on disk. Raises `ApiError`: what the log says against it, rate_limited, unavailable."""
         self._limit(draft)
+        if draft.verb is Verb.FILE and self._find_file is not None:
+            facts = await self._find_file(draft.room_key, draft.body["file_id"])
+            body = {**draft.body, "name": facts.name, "size": facts.size, "type": facts.type}
+            draft = dataclasses.replace(draft, body=body)
         return (await self._commit(draft)).entry
 
     def _limit(self, draft: Draft) -> None:
@@ -189,7 +202,20 @@ class Log:
                 self._live.publish(one.draft.room_key, outcome.entry)
                 for observer in self._observers:
                     observer(one.draft.room_key, outcome.entry)
+                if outcome.file_id and self._remove_file is not None:
+                    self._remove_in_background(self._remove_file, outcome.file_id)
         self._waiting.extendleft(reversed(later))
+
+    def _remove_in_background(self, remove: FileRemover, file_id: str) -> None:
+        async def work() -> None:
+            try:
+                await remove(file_id)
+            except (ApiError, DatabaseError) as error:
+                _log.error("the file of a deleted entry could not be removed: %s", error)
+
+        task = asyncio.create_task(work())
+        self._removing.add(task)
+        task.add_done_callback(self._removing.discard)
 
 
 def _without_repeats(batch: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:

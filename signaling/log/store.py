@@ -15,6 +15,8 @@ class Written:
     entry: Entry
     repeated: bool
     """Whether it was there already, from an earlier try of the same client."""
+    file_id: str = ""
+    """Of the file whose entry this one has removed."""
 
 
 class LogStore(Protocol):

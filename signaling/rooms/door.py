@@ -13,12 +13,12 @@ from dataclasses import dataclass, replace
 
 from sfu.api import Sfu
 from sfu.ids import Identity, RoomName
+from signaling.accounts.passwords import Passwords
 from signaling.addresses import is_global
 from signaling.errors import ApiError, TokenError
 from signaling.grants import Grants
 from signaling.rooms import keys
 from signaling.rooms.knocks import Answer, Knock, Knocks
-from signaling.rooms.passwords import Passwords
 from signaling.rooms.policy import Entry
 from signaling.rooms.records import Ban, Member, RoomStores, Standing
 from signaling.rooms.roles import Actor, Role, member_id_of
@@ -149,7 +149,7 @@ class Door:
             return False
         if not visitor.password:
             raise ApiError("password_needed", "This room has a password.")
-        if not await self._passwords.matches(visitor.password, standing.room.password_hash):
+        if not await self._passwords.verify(standing.room.password_hash, visitor.password):
             raise ApiError("wrong_password", "That is not the password of this room.")
         return True
 
@@ -287,6 +287,7 @@ class Door:
             device_id=grants.device,
             from_seq=0 if standing.room.policy.history or role.reaches(Role.MEMBER) else grants.from_seq,
             may_write=standing.room.policy.guests_write or role.reaches(Role.MEMBER),
+            may_send_files=standing.room.policy.files or role.reaches(Role.MODERATOR),
         )
 
     async def _is_alive(self, device_id: str) -> bool:

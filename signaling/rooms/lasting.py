@@ -14,9 +14,9 @@ from typing import Any
 import msgspec
 
 from sfu.ids import RoomName
+from signaling.accounts.passwords import Passwords
 from signaling.errors import ApiError
 from signaling.rooms import keys
-from signaling.rooms.passwords import MAX_PASSWORD_LENGTH, Passwords
 from signaling.rooms.policy import Entry, Policy
 from signaling.rooms.records import Chronicle, Invitation, Member, Room, RoomStores
 from signaling.rooms.roles import Actor, Role
@@ -120,9 +120,7 @@ class LastingRooms:
         return changed
 
     async def _hash(self, policy: Policy, password: str | None, old_hash: str) -> str:
-        if password is not None and len(password) > MAX_PASSWORD_LENGTH:
-            raise ApiError("invalid_body", f"A password has at most {MAX_PASSWORD_LENGTH} characters.")
-        new_hash = old_hash if password is None else await self._passwords.hash(password) if password else ""
+        new_hash = old_hash if password is None else await self._passwords.renew(password) if password else ""
         if policy.entry is Entry.PASSWORD and not new_hash:
             raise ApiError("invalid_body", "A room that asks for a password needs one.")
         return new_hash

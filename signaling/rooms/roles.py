@@ -41,6 +41,8 @@ class Actor:
     """What is in the log up to here is not for them."""
     may_write: bool = True
     """Whether the room's policy lets them write to the log."""
+    may_send_files: bool = True
+    """Whether it lets them send files."""
 
     @property
     def member_id(self) -> str:

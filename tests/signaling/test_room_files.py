@@ -172,3 +172,28 @@ async def test_the_routes_are_in_the_document(server: Server) -> None:
     methods = set(document["paths"]["/api/v1/rooms/{room}/files/{file}"])
     assert methods >= {"get", "head", "patch", "delete", "post", "options"}
     assert "/api/v1/files/{file}" in document["paths"]
+
+
+async def test_the_log_says_of_a_file_what_the_server_knows_and_takes_it_along(tmp_path: Path) -> None:
+    async with running(data_dir=str(tmp_path)) as server:
+        ada, other = await founder(server), await founder(server)
+        path = await send(ada, b"text")
+        file_id = path.rpartition("/")[2]
+        lie = {"file_id": file_id, "name": "holiday.exe", "size": 7, "type": "image/png"}
+        status, entry = await ada.write("file", **lie)
+        assert (status, entry["body"]["size"]) == (200, 4)
+        assert entry["body"]["name"] != "holiday.exe"
+        assert (await other.write("file", **lie))[1]["error"]["code"] == "file_not_found"
+        assert (await ada.write("file", file_id="f" * 32, name="x"))[1]["error"]["code"] == "file_not_found"
+        assert (await ada.write("delete", entry["seq"]))[0] == 200
+        await eventually(lambda: stored_in(tmp_path) == [], "the file is gone")
+        assert (await fetch(ada, path))[0] == 404
+
+
+async def test_files_can_be_switched_off(server: Server) -> None:
+    ada = await founder(server, policy={"files": False})
+    bob = await visitor(server, ada.room)
+    await send(ada, b"owners may")
+    headers = {"Authorization": f"Bearer {bob.token}", "Tus-Resumable": "1.0.0", "Upload-Length": "1"}
+    async with server.http.post(f"{server.url}/api/v1/rooms/{ada.room}/files", headers=headers) as response:
+        assert (response.status, (await response.json())["error"]["code"]) == (403, "forbidden")

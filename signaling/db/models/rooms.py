@@ -13,7 +13,10 @@ def _room_key(*, primary_key: bool = False) -> Mapped[int]:
 
 
 class RoomRow(Base):
+    """A key is never used again: what is on its way for a deleted room must not reach a new one."""
+
     __tablename__ = "rooms"
+    __table_args__ = ({"sqlite_autoincrement": True},)
 
     room_key: Mapped[int] = mapped_column(RowId, Identity(), primary_key=True)
     name: Mapped[str] = mapped_column(String(512), unique=True)

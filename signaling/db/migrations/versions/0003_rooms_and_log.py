@@ -28,6 +28,7 @@ def upgrade() -> None:
         sa.Column("policy", sa.Text(), nullable=False),
         sa.Column("password_hash", sa.String(256), nullable=False, server_default=""),
         sa.Column("last_seq", sa.BigInteger(), nullable=False, server_default="0"),
+        sqlite_autoincrement=True,
     )
     op.create_table(
         "room_members",
