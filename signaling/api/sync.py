@@ -45,7 +45,6 @@ MAX_MESSAGE_BYTES = 65_536
 _HEARTBEAT_S = 20.0
 _OPENING_S = 10.0
 _SEND_S = 20.0
-_MESSAGES_PER_S, _MESSAGE_BURST = 20.0, 100.0
 _MAX_ROOMS = 50
 _CATCH_UP = 500
 """Entries that are sent to whoever was away; beyond, the client begins anew."""
@@ -165,7 +164,7 @@ class _Connection:
         self.ws = ws
         self._parts = parts
         self._rooms: dict[str, _Room] = {}
-        self._bucket = TokenBucket(_MESSAGES_PER_S, _MESSAGE_BURST)
+        self._bucket = TokenBucket(parts.settings.sync_messages_per_second, parts.settings.sync_message_burst)
         self._writes: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:

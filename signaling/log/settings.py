@@ -18,6 +18,10 @@ class RoomLogSettings:
     max_pending_entries: int = 2000
     """That wait for the database; beyond, writers are told to come back."""
     max_sync_connections_per_person: int = 20
+    sync_messages_per_second: float = 20.0
+    """What one connection may send in the long run, whatever it is."""
+    sync_message_burst: int = 100
+    """And at once."""
     max_sync_queue: int = 1000
     """Messages that wait for one slow reader, before it is cut off and may start over."""
     max_pins: int = 50

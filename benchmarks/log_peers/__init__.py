@@ -1,0 +1,1 @@
+"""Servers of lasting chat, and their clients, for `bench_log.py`."""
