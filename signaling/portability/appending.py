@@ -67,7 +67,7 @@ class Appender:
                     raise ArchiveError(f"the archive has more than {self._max_entries} entries")
                 for line in batch:
                     if isinstance(line, FileLine) and work.new_file_id(line.file_id) in work.files:
-                        await self._take_file(work, line, source.file(line.file_id))
+                        await self._take_file(work, line, source.file(line))
         return work.report
 
     async def _append(self, work: _Work, entries: list[EntryLine]) -> None:

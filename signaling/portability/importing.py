@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Protocol, TypeVar
@@ -49,13 +49,18 @@ class Report:
 class RoomSource(Protocol):
     """Rooms one after the other, wherever they come from."""
 
+    @property
+    def left_out(self) -> Mapping[str, int]:
+        """What could not be read, and how often."""
+        ...
+
     def rooms(self) -> Iterator[tuple[str, Iterator[Line]]]:
         """What tells this content of a room from any other (64 characters at most), and its lines, of which the first
         is a `RoomLine`. Raises `ArchiveError`."""
         ...
 
-    def file(self, file_id: str) -> Iterator[bytes] | None:
-        """Of the room that `rooms` gave last; None when it is not there."""
+    def file(self, line: FileLine) -> Iterator[bytes] | None:
+        """Of the room that `rooms` gave last; None when it is not there. Raises `ArchiveError` when it is another."""
         ...
 
 
@@ -66,6 +71,7 @@ class ArchivedRooms:
         if archive.manifest.kind is not Kind.ROOMS:
             raise ArchiveError("this is a backup of a whole server, which `ting restore` takes")
         self._archive = archive
+        self.left_out: Mapping[str, int] = {}
         self._names = frozenset(archive.names())
         self._folder = ""
 
@@ -75,9 +81,13 @@ class ArchivedRooms:
                 self._folder = name.removesuffix(ROOM_FILE)
                 yield self._archive.sha256(name), lines.read(self._archive.lines(name))
 
-    def file(self, file_id: str) -> Iterator[bytes] | None:
-        name = f"{self._folder}files/{file_id}"
-        return self._archive.chunks(name) if name in self._names else None
+    def file(self, line: FileLine) -> Iterator[bytes] | None:
+        name = f"{self._folder}files/{line.file_id}"
+        if name not in self._names:
+            return None
+        if (self._archive.sha256(name), self._archive.size(name)) != (line.sha256, line.size_bytes):
+            raise ArchiveError("a file of the archive is not what its line says")
+        return self._archive.chunks(name)
 
 
 class Importer:
@@ -104,6 +114,8 @@ class Importer:
             await self._take_room(store, source, fingerprint, room, owner, report)
             report.rooms += 1
             self._progress(report)
+        for what, times in source.left_out.items():
+            report.leave_out(what, times)
         return report
 
     async def _take_room(
@@ -158,7 +170,7 @@ class Importer:
     ) -> None:
         if await store.has_file(place.room_key, line.file_id):
             return
-        content = source.file(line.file_id)
+        content = source.file(line)
         if content is None:
             report.leave_out("files that are not in the archive")
             return

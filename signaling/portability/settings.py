@@ -16,10 +16,11 @@ class PortabilitySettings:
     max_archive_parts: int = 1_000_000
     """Rooms and files in one archive."""
     max_archive_line_bytes: int = 1_048_576
-    """One line of a room in an archive, and one line or message of what another system exported."""
+    """One line of a room in an archive."""
     max_import_entries: int = 1_000_000
     """That an owner takes into a room at once."""
     max_foreign_bytes: int = 17_179_869_184
     """What an export of another system may hold once it is unpacked."""
-    max_foreign_part_bytes: int = 268_435_456
-    """One file in a Slack export, unpacked: a day of one channel, or the list of all people."""
+    max_foreign_part_bytes: int = 67_108_864
+    """One file in a Slack export, unpacked (a day of one channel, or the list of all people); one line of Mattermost's
+    export (a post with all answers to it)."""
