@@ -1,6 +1,6 @@
 """What export, import, backup and restore of a large room cost: time and peak memory of each command as a process.
 
-    .venv/bin/python benchmarks/archives.py [--entries 100000] [--file-mib 1024] [--database-url URL]
+    python benchmarks/archives.py [--entries 100000] [--file-mib 1024] [--database-url URL]
 
 One room with so many messages and so much in files, in a temporary folder; with a URL (of an empty PostgreSQL) the
 room is there, and import and restore fill SQLite.
