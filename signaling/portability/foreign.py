@@ -66,7 +66,7 @@ class ForeignRooms:
         self._members[key] = {}
 
     def add_member(self, room: str, member_id: str, name: str) -> None:
-        if room in self._members:
+        if room in self._members and _can_be_kept(member_id, name):
             self._members[room][member_id[:_MAX_NAME]] = name[:_MAX_NAME]
 
     def say(
@@ -88,9 +88,8 @@ class ForeignRooms:
             check_body(verb, body)
             texts = [sender, name, *(value for value in body.values() if isinstance(value, str))]
             line = json.dumps([verb.value, sender[:_MAX_NAME], name[:_MAX_NAME], body], ensure_ascii=False)
-            if not 0 <= at_ms <= _MAX_TIME_MS or any("\x00" in text for text in texts):
+            if not 0 <= at_ms <= _MAX_TIME_MS or not _can_be_kept(*texts):
                 raise ValueError
-            line.encode()
         except ValueError:
             self.left_out[f"{verb.value}s that are empty or cannot be"] += 1
             return
@@ -147,9 +146,14 @@ class ForeignRooms:
         return self._database.execute(query, (room, key)).fetchone() is not None
 
 
+def _can_be_kept(*texts: str) -> bool:
+    """No lone surrogates, which are no UTF-8, and no NUL, which PostgreSQL has no place for."""
+    return not any(c == "\x00" or "\ud800" <= c <= "\udfff" for text in texts for c in text)
+
+
 def client_id(key: str) -> str:
     """Of a key of any length and kind."""
-    return hashlib.sha256(key.encode()).hexdigest()[:32]
+    return hashlib.sha256(key.encode(errors="surrogatepass")).hexdigest()[:32]
 
 
 def fingerprint_of(chunks: Iterable[bytes]) -> str:
@@ -163,5 +167,6 @@ def convert(value: object, kind: Any) -> Any:
     """None when it is not of the kind."""
     try:
         return msgspec.convert(value, kind)
-    except msgspec.ValidationError:
+    except ValueError:
+        # msgspec's own, or that of a field's name that is no UTF-8.
         return None

@@ -250,7 +250,10 @@ def test_no_export_of_slack_is_too_strange(
     tmp_path_factory: pytest.TempPathFactory, files: Any, cut: int, junk: bytes
 ) -> None:
     folder = tmp_path_factory.mktemp("fuzz")
-    whole = slack_file(folder / "x", files if isinstance(files, dict) else {}).read_bytes()
+    hypothesis.assume(isinstance(files, dict))
+    # What zipfile writes at all.
+    named = {name: value for name, value in files.items() if name and name.isprintable()}
+    whole = slack_file(folder / "x", named).read_bytes()
     (folder / "x").write_bytes(whole[:cut] + junk + whole[cut + len(junk) :])
     read_all(lambda: read_slack(folder / "x", SETTINGS, folder))
 
