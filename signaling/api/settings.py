@@ -17,7 +17,7 @@ class ApiSettings:
     """Room lookups per address."""
     max_body_bytes: int = 16_384
     """Body of a REST request."""
-    api_requests_per_minute: float = 1200.0
-    """Requests to our own API per address."""
+    api_requests_per_minute: float = 6000.0
+    """Requests to our own API per address: a whole school may be behind one."""
     knock_poll_s: float = 20.0
     """How long the answer to a question about a knock waits for news."""
