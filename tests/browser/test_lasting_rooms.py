@@ -31,7 +31,8 @@ async def make_room(tab: Tab) -> str:
     """From the start page to the device check of a new room; its name."""
     await tab.page.goto(f"{tab.origin}/?debug=1")
     await tab.get("new-room").click()
-    await expect(tab.get("recovery")).to_be_visible()
+    # The first one makes the server open its database.
+    await expect(tab.get("recovery")).to_be_visible(timeout=60_000)
     return urlsplit(tab.page.url).path.removeprefix("/r/")
 
 
@@ -224,3 +225,105 @@ async def test_what_is_said_stays_over_reload_and_restart(browser: Browser, own_
     await expect(ada.get("event").first).to_be_visible()
     for tab in (ada, bob):
         await tab.close()
+
+
+def person(tab: Tab, name: str) -> Locator:
+    return tab.page.locator(f'[data-testid="people-item"][data-name="{name}"]')
+
+
+async def test_hosts_let_in_mute_ask_and_put_out(open_tab: OpenTab) -> None:
+    ada, bob = await open_tab(), await open_tab()
+    room = await make_room(ada)
+    await ada.pass_lobby("Ada")
+    await api(ada, "PATCH", "", {"policy": {"entry": "knock"}})
+    await bob.page.goto(f"{bob.origin}/r/{room}?debug=1")
+    await bob.get("name-input").fill("Bob")
+    await bob.get("knock-note").fill("from the choir")
+    await bob.get("join-call").click()
+    await expect(ada.get("knock")).to_contain_text("from the choir")
+    await ada.get("admit").click()
+    await expect(bob.get("call")).to_be_visible()
+    await expect(ada.get("knock-bar")).to_have_count(0)
+
+    await bob.get("toggle-hand").click()
+    await ada.get("toggle-people").click()
+    await expect(person(ada, "Ada")).to_have_attribute("data-role", "owner")
+    await expect(person(ada, "Bob")).to_have_attribute("data-hand", "1")
+    await ada.get("host-lower-hands").click()
+    await expect(bob.get("toggle-hand")).to_have_attribute("aria-pressed", "false")
+
+    await expect(person(ada, "Bob")).to_have_attribute("data-muted", "false")
+    await person(ada, "Bob").get_by_test_id("person-menu").click()
+    await ada.get("host-mute").click()
+    await expect(bob.get("toggle-mic")).to_have_attribute("aria-pressed", "false")
+    await person(ada, "Bob").get_by_test_id("person-menu").click()
+    await ada.get("host-ask").click()
+    await expect(bob.get("asked-to-unmute")).to_contain_text("Ada")
+    await bob.get("asked-to-unmute").get_by_role("button").first.click()
+    await expect(person(ada, "Bob")).to_have_attribute("data-muted", "false")
+
+    # A moderator has the tools without coming anew; a guest has none.
+    await bob.get("toggle-people").click()
+    await expect(bob.get("host-lock")).to_have_count(0)
+    await person(ada, "Bob").get_by_test_id("person-menu").click()
+    await ada.get("host-moderator").click()
+    await expect(bob.get("host-lock")).to_be_visible()
+    await person(ada, "Bob").get_by_test_id("person-menu").click()
+    await ada.get("host-guest").click()
+    await ada.get("host-yes").click()
+    await expect(bob.get("host-lock")).to_have_count(0)
+
+    await person(ada, "Bob").get_by_test_id("person-menu").click()
+    await ada.get("host-kick").click()
+    await ada.get("host-yes").click()
+    await expect(bob.get("disconnected-page")).to_have_attribute("data-reason", "kicked")
+    await bob.get("rejoin").click()
+    await expect(bob.get("join-problem")).to_contain_text("put out")
+    await expect(bob.get("rejoin")).to_be_enabled()
+    bob.errors.clear()
+
+
+async def test_the_room_dialog_opens_the_door_for_one_and_tells_what_is_kept(open_tab: OpenTab) -> None:
+    ada, bob = await open_tab(), await open_tab(locale="zh-CN")
+    room = await make_room(ada)
+    await ada.get("name-input").fill("Ada")
+    await ada.get("open-chat").click()
+    await ada.get("room-menu").click()
+    await ada.get("title-input").fill("Choir")
+    await ada.get("save-title").click()
+    await expect(ada.get("chat-page").get_by_role("heading", level=1)).to_have_text("Choir")
+    await ada.get("room-entry").select_option("members")
+    await ada.get("room-retention").select_option("3600")
+    await expect(ada.get("room-kept")).to_contain_text("1 hour")
+    await ada.get("invitation-role").select_option("member")
+    await ada.get("invite-once").click()
+    link = await ada.get("copy-invitation").get_attribute("data-text")
+    assert link is not None
+    await expect(ada.get("invitation")).to_have_count(1)
+
+    await bob.page.goto(f"{bob.origin}/r/{room}")
+    await bob.get("name-input").fill("Bob")
+    await bob.get("open-chat").click()
+    await expect(bob.get("join-problem")).to_contain_text("只有房间成员")
+    await bob.page.goto("about:blank")
+    await bob.page.goto(link)
+    await bob.get("open-chat").click()
+    await expect(bob.get("chat-page")).to_contain_text("Choir")
+    assert "invitation" not in bob.page.url
+    await bob.get("room-menu").click()
+    await expect(bob.get("room-kept")).to_contain_text("1 小时")
+    await expect(bob.get("room-entry")).to_have_count(0)
+    await bob.page.keyboard.press("Escape")
+
+    eve = await open_tab()
+    await eve.page.goto(link)
+    await eve.get("name-input").fill("Eve")
+    await eve.get("open-chat").click()
+    await expect(eve.get("join-problem")).to_contain_text("invitation")
+
+    await ada.get("delete-room").click()
+    await ada.get("delete-room-yes").click()
+    await expect(ada.get("new-room")).to_be_visible()
+    await expect(bob.get("disconnected-page")).to_have_attribute("data-reason", "room_deleted")
+    bob.errors.clear()
+    eve.errors.clear()

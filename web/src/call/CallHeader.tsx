@@ -1,4 +1,4 @@
-import { LayoutGrid, Link2, PictureInPicture2, Users } from "lucide-react";
+import { LayoutGrid, Link2, NotebookText, PictureInPicture2, Users } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import type { Layout } from "../lib/prefs";
@@ -13,9 +13,11 @@ interface Props {
   shortcuts: boolean;
   onInvite: () => void;
   onToggleLayout: () => void;
+  /** What the room is and keeps; null where it is only a call. */
+  onRoom: (() => void) | null;
 }
 
-export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout }: Props) {
+export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, onRoom }: Props) {
   const { t } = useTranslation();
   const layoutLabel = layout === "grid" ? t("call.toSpeaker") : t("call.toGrid");
   return (
@@ -35,6 +37,19 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
           <Link2 size={17} aria-hidden />
           <span>{t("call.inviteShort")}</span>
         </button>
+        {onRoom !== null && (
+          <button
+            type="button"
+            className="icon-button boxed"
+            data-testid="room-menu"
+            aria-label={t("room.menu")}
+            data-tip={t("room.menu")}
+            data-tip-side="below"
+            onClick={onRoom}
+          >
+            <NotebookText size={18} aria-hidden />
+          </button>
+        )}
         <button
           type="button"
           className="icon-button boxed"

@@ -18,7 +18,10 @@ import { roomPath } from "../lib/rooms";
 import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
 import type { Visit } from "../lib/visit";
-import { memberOf, useMaybeRoomState, useRoomLive } from "../room/RoomLive";
+import { AskedToUnmute, KnockBar } from "../room/KnockBar";
+import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive, useRoomNews } from "../room/RoomLive";
+import type { Entry } from "../log/entries";
+import type { RoomSnapshot } from "../log/roomState";
 import { Away } from "./Away";
 import { Banners } from "./Banners";
 import { CallHeader } from "./CallHeader";
@@ -31,6 +34,8 @@ import { Stage } from "./Stage";
 import { problemText, Toasts } from "./Toasts";
 
 const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
+
+const RoomDialog = lazy(async () => ({ default: (await import("../room/RoomDialog")).RoomDialog }));
 
 interface Props {
   call: InCall;
@@ -57,6 +62,7 @@ export function CallScreen(props: Props) {
         shortcuts={view.shortcuts}
         onInvite={invite}
         onToggleLayout={view.toggleLayout}
+        onRoom={live === null ? null : screen.room.open}
       />
       <Banners
         room={room}
@@ -67,6 +73,8 @@ export function CallScreen(props: Props) {
         onUnmute={media.toggleMic}
         onSettings={screen.openSettings}
       />
+      {live !== null && <KnockBar live={live} />}
+      {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
           <Stage
@@ -84,13 +92,18 @@ export function CallScreen(props: Props) {
         {panel === "chat" && live !== null && (
           <Panel name="chat" title={t("chat.title")} onClose={view.closePanel}>
             <Suspense fallback={<div className="messages" aria-busy="true" />}>
-              <RoomChat live={live} visit={visit} present={screen.present} />
+              <RoomChat live={live} visit={visit} present={screen.present} privateTo={screen.privateTo} />
             </Suspense>
           </Panel>
         )}
-        {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} />}
+        {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} onWriteTo={screen.writeTo} />}
       </div>
-      <Controls media={media} away={away !== null} view={view} onSettings={screen.openSettings} onLeave={session.leave} />
+      <Controls media={media} away={away !== null} view={view} hand={screen.hand} onSettings={screen.openSettings} onLeave={session.leave} />
+      {live !== null && screen.room.isOpen && (
+        <Suspense fallback={null}>
+          <RoomDialog live={live} onClose={screen.room.close} />
+        </Suspense>
+      )}
       {screen.settingsOpen && (
         <SettingsDialog room={room} visit={visit} onClose={screen.closeSettings} onProblem={screen.tellProblem} />
       )}
@@ -117,6 +130,23 @@ function useScreen({ call, visit, roomName }: Props) {
     () => new Map(participants.map((participant) => [memberOf(participant.identity), displayName(participant)])),
     [participants],
   );
+  const [privateTo, setPrivateTo] = useState<{ member: string; name: string } | null>(null);
+  const writeTo = (member: string, name: string) => {
+    setPrivateTo({ member, name });
+    visit.note({ panel: "chat" });
+  };
+  const [roomOpen, setRoomOpen] = useState(false);
+  const roomDialog = {
+    isOpen: roomOpen,
+    open: () => {
+      setRoomOpen(true);
+    },
+    close: () => {
+      setRoomOpen(false);
+    },
+  };
+  const hand = handOf(live, logState);
+  useToldNews(live, show);
   const title = logState === null || logState.title === "" ? roomName : logState.title;
 
   const tellProblem = useCallback(
@@ -152,5 +182,33 @@ function useScreen({ call, visit, roomName }: Props) {
   const closeSettings = () => {
     setSettingsOpen(false);
   };
-  return { live, present, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
+  return { live, present, privateTo, writeTo, hand, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
+}
+
+function handOf(live: RoomLive | null, state: RoomSnapshot | null) {
+  if (live === null || state === null) return null;
+  const up = state.hands.some(({ member }) => member === state.me);
+  return {
+    up,
+    toggle: () => {
+      live.log.write({ verb: "hand", body: { up: !up } });
+    },
+  };
+}
+
+/** What of the room's log is worth a notice. */
+function useToldNews(live: RoomLive | null, show: (text: string) => void): void {
+  const { t } = useTranslation();
+  const news = useMemo(
+    () => ({
+      onEntry: ({ verb, body, from, name }: Entry) => {
+        if (verb === "hand" && body?.up === true && from !== live?.log.state.me) show(t("hand.raisedBy", { name }));
+      },
+      onRefused: () => {
+        show(t("log.refused"));
+      },
+    }),
+    [live, show, t],
+  );
+  useRoomNews(live, news);
 }

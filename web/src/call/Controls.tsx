@@ -1,5 +1,6 @@
 import { Track } from "livekit-client";
 import {
+  Hand,
   type LucideIcon,
   MessageSquare,
   Mic,
@@ -23,15 +24,17 @@ interface Props {
   /** Without a connection, what is sent later can be chosen; a screen cannot be shared. */
   away: boolean;
   view: View;
+  /** Whether one wants to speak; null where nobody is asked. */
+  hand: { up: boolean; toggle: () => void } | null;
   onSettings: () => void;
   onLeave: () => void;
 }
 
-export function Controls({ media, away, view, onSettings, onLeave }: Props) {
+export function Controls({ media, away, view, hand, onSettings, onLeave }: Props) {
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
-      <OwnControls media={media} away={away} keys={view.shortcuts} />
+      <OwnControls media={media} away={away} keys={view.shortcuts} hand={hand} />
       <PanelControls view={view} onSettings={onSettings} />
       <button
         type="button"
@@ -79,7 +82,7 @@ function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">)
   );
 }
 
-function OwnControls({ media, away, keys }: { media: OwnMedia; away: boolean; keys: boolean }) {
+function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" | "hand"> & { keys: boolean }) {
   const { t } = useTranslation();
   return (
     <div className="control-group">
@@ -117,6 +120,17 @@ function OwnControls({ media, away, keys }: { media: OwnMedia; away: boolean; ke
           busy={media.busy.has(Track.Source.ScreenShare)}
           disabled={away}
           onClick={media.toggleScreen}
+        />
+      )}
+      {hand !== null && (
+        <Control
+          testId="toggle-hand"
+          icon={Hand}
+          label={t("hand.raise")}
+          tip={hand.up ? t("hand.lower") : t("hand.raise")}
+          pressed={hand.up}
+          look={hand.up ? "on" : ""}
+          onClick={hand.toggle}
         />
       )}
     </div>

@@ -1,25 +1,31 @@
 import type { Participant } from "livekit-client";
-import { Link2, Mic, MicOff, MonitorUp, Video, VideoOff } from "lucide-react";
+import { Hand, Link2, Mic, MicOff, MonitorUp, Video, VideoOff } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
+import { HostTools, PersonMenu } from "../room/HostTools";
+import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive } from "../room/RoomLive";
 import { Panel } from "./Panel";
 
 interface Props {
   participants: readonly Participant[];
   onInvite: () => void;
   onClose: () => void;
+  /** A private message to somebody. */
+  onWriteTo: (member: string, name: string) => void;
 }
 
-export function PeoplePanel({ participants, onInvite, onClose }: Props) {
+export function PeoplePanel({ participants, onInvite, onClose, onWriteTo }: Props) {
   const { t } = useTranslation();
+  const live = useRoomLive();
   return (
     <Panel name="people" title={`${t("people.title")} (${participants.length})`} onClose={onClose}>
       <ul className="people">
         {participants.map((participant) => (
-          <PersonLine key={participant.identity} participant={participant} />
+          <PersonLine key={participant.identity} participant={participant} live={live} onWriteTo={onWriteTo} />
         ))}
       </ul>
+      {live !== null && <HostTools live={live} />}
       <div className="panel-foot">
         <button type="button" className="button wide" onClick={onInvite}>
           <Link2 size={17} aria-hidden />
@@ -30,9 +36,17 @@ export function PeoplePanel({ participants, onInvite, onClose }: Props) {
   );
 }
 
-function PersonLine({ participant }: { participant: Participant }) {
+interface LineProps {
+  participant: Participant;
+  live: RoomLive | null;
+  onWriteTo: Props["onWriteTo"];
+}
+
+function PersonLine({ participant, live, onWriteTo }: LineProps) {
   const { t } = useTranslation();
   const person = usePerson(participant);
+  const hands = useMaybeRoomState(live)?.hands ?? [];
+  const place = hands.findIndex(({ member }) => member === memberOf(person.identity)) + 1;
   return (
     <li
       data-testid="people-item"
@@ -40,10 +54,21 @@ function PersonLine({ participant }: { participant: Participant }) {
       data-name={person.name}
       data-muted={!person.micOn}
       data-camera={person.cameraOn}
+      data-role={live === null ? undefined : person.role}
+      data-hand={place > 0 ? place : undefined}
       className={person.speaking && person.micOn ? "speaking" : ""}
     >
       <Avatar name={person.name} identity={person.identity} size="small" />
-      <bdi className="person-name">{person.local ? t("call.nameYou", { name: person.name }) : person.name}</bdi>
+      <span className="person-name">
+        <bdi>{person.local ? t("call.nameYou", { name: person.name }) : person.name}</bdi>
+        {live !== null && person.role !== "guest" && <small>{t(`role.${person.role}`)}</small>}
+      </span>
+      {place > 0 && (
+        <span className="hand" title={t("hand.place", { place })} aria-label={t("hand.place", { place })} role="img">
+          <Hand size={17} aria-hidden />
+          {place}
+        </span>
+      )}
       {person.sharing && <MonitorUp size={17} aria-label={t("people.sharing")} />}
       {person.micOn ? (
         <Mic size={17} aria-label={t("people.micOn")} />
@@ -55,6 +80,7 @@ function PersonLine({ participant }: { participant: Participant }) {
       ) : (
         <VideoOff className="off" size={17} aria-label={t("people.cameraOff")} />
       )}
+      {live !== null && <PersonMenu live={live} person={person} onWriteTo={onWriteTo} />}
     </li>
   );
 }

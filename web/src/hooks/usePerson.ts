@@ -6,6 +6,7 @@ import {
   type TrackPublication,
 } from "livekit-client";
 import { useCallback, useMemo, useSyncExternalStore } from "react";
+import { type Role, roleOf } from "../lib/api";
 import { displayName } from "../lib/people";
 
 /** What the app shows of a participant. */
@@ -18,6 +19,8 @@ export interface Person {
   cameraOn: boolean;
   sharing: boolean;
   speaking: boolean;
+  /** In a room that lasts. */
+  role: Role;
   quality: ConnectionQuality;
   camera: TrackPublication | undefined;
   /** Whether the camera's picture has arrived here. */
@@ -36,6 +39,7 @@ const EVENTS = [
   ParticipantEvent.IsSpeakingChanged,
   ParticipantEvent.ConnectionQualityChanged,
   ParticipantEvent.ParticipantNameChanged,
+  ParticipantEvent.AttributesChanged,
 ] as const;
 
 function describe(participant: Participant): Person {
@@ -49,6 +53,8 @@ function describe(participant: Participant): Person {
     cameraOn: participant.isCameraEnabled,
     sharing: participant.isScreenShareEnabled,
     speaking: participant.isSpeaking,
+    // Nobody but the server's door sets it.
+    role: roleOf(participant.attributes["ting.role"]),
     quality: participant.connectionQuality,
     camera,
     cameraReady: camera?.track !== undefined,

@@ -4,6 +4,8 @@ import { keepKey, keptKey, newKey } from "./keys";
 import { readText, writeText } from "./storage";
 
 const TIMEOUT_MS = 10_000;
+/** The first room that lasts makes the server open its database, which a busy machine takes its time for. */
+const MAKING_TIMEOUT_MS = 40_000;
 
 export interface ServerConfig {
   name: string;
@@ -155,7 +157,11 @@ export async function fetchRoom(room: string): Promise<RoomSummary | null> {
 
 /** Makes a room that lasts, owned by whoever has `key`; its name, which cannot be guessed. */
 export async function createLastingRoom(key: string, ownerName: string): Promise<string> {
-  const body = await request("/api/v1/rooms", { method: "POST", body: { key, owner_name: ownerName } });
+  const body = await request("/api/v1/rooms", {
+    method: "POST",
+    body: { key, owner_name: ownerName },
+    timeoutMs: MAKING_TIMEOUT_MS,
+  });
   const name = text(body.name);
   if (name === "") throw new ApiError("unknown", "the server's answer holds no name");
   return name;

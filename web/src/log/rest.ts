@@ -84,6 +84,8 @@ const part = (id: string): string => encodeURIComponent(id);
 
 /** One room, asked with the token of now. */
 export class RoomApi {
+  private changing: Promise<unknown> = Promise.resolve();
+
   constructor(
     private readonly room: string,
     private readonly token: () => string | null,
@@ -114,8 +116,11 @@ export class RoomApi {
     return toRoomState(await this.ask("/state"));
   }
 
-  async change(change: RoomChange): Promise<RoomState> {
-    return toRoomState(await this.ask("", { method: "PATCH", body: change }));
+  /** One after the other: what two changes at once leave of each other is the server's guess. */
+  change(change: RoomChange): Promise<RoomState> {
+    const next = this.changing.then(async () => toRoomState(await this.ask("", { method: "PATCH", body: change })));
+    this.changing = next.catch(() => undefined);
+    return next;
   }
 
   async remove(): Promise<void> {

@@ -1,13 +1,16 @@
-import { ArrowLeft, Users, Video } from "lucide-react";
-import { lazy, Suspense } from "react";
+import { ArrowLeft, NotebookText, Users, Video } from "lucide-react";
+import { lazy, Suspense, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
 import { useDoor } from "../hooks/useDoor";
 import type { Visit } from "../lib/visit";
+import { KnockBar } from "../room/KnockBar";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
 
 const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
+
+const RoomDialog = lazy(async () => ({ default: (await import("../room/RoomDialog")).RoomDialog }));
 
 const NOBODY: ReadonlyMap<string, string> = new Map();
 
@@ -23,6 +26,7 @@ export function ChatPage({ appName, live, visit, onJoin }: Props) {
   const { t } = useTranslation();
   const { title } = useRoomState(live.log);
   const door = useDoor(live.roomName);
+  const [roomOpen, setRoomOpen] = useState(false);
   const here = door?.numParticipants ?? 0;
   return (
     <div className="page chat-page" data-testid="chat-page">
@@ -44,14 +48,36 @@ export function ChatPage({ appName, live, visit, onJoin }: Props) {
               {t("lobby.here", { count: here })}
             </span>
           )}
+          <button
+            type="button"
+            className="icon-button"
+            data-testid="room-menu"
+            aria-label={t("room.menu")}
+            onClick={() => {
+              setRoomOpen(true);
+            }}
+          >
+            <NotebookText size={20} aria-hidden />
+          </button>
           <button type="button" className="button primary small" data-testid="join-from-chat" onClick={onJoin}>
             <Video size={17} aria-hidden />
             <span>{t("chatPage.join")}</span>
           </button>
         </header>
+        <KnockBar live={live} />
         <Suspense fallback={<div className="messages" aria-busy="true" />}>
           <RoomChat live={live} visit={visit} present={NOBODY} />
         </Suspense>
+        {roomOpen && (
+          <Suspense fallback={null}>
+            <RoomDialog
+              live={live}
+              onClose={() => {
+                setRoomOpen(false);
+              }}
+            />
+          </Suspense>
+        )}
       </main>
     </div>
   );

@@ -1,8 +1,8 @@
-import { Check, Copy, DoorClosed, KeyRound, LockKeyhole, X } from "lucide-react";
+import { DoorClosed, KeyRound, LockKeyhole, X } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { CopyButton } from "../components/CopyButton";
 import type { RoomSummary } from "../lib/api";
-import { copyText } from "../lib/copy";
 import { isRecoveryDue, keptKey, recoveryLink, setRecoveryDue } from "../lib/keys";
 import { roomPath } from "../lib/rooms";
 
@@ -128,32 +128,5 @@ export function RecoveryNote({ roomName }: { roomName: string }) {
         </button>
       </div>
     </aside>
-  );
-}
-
-interface CopyProps {
-  text: string;
-  label: string;
-  testId: string;
-}
-
-/** Says by itself whether it worked; where the browser does not copy, the text is shown. */
-export function CopyButton({ text, label, testId }: CopyProps) {
-  const { t } = useTranslation();
-  const [copied, setCopied] = useState<boolean | null>(null);
-  return (
-    <>
-      <button
-        type="button"
-        className="button small"
-        data-testid={testId}
-        data-text={text}
-        onClick={() => void copyText(text).then(setCopied)}
-      >
-        {copied === true ? <Check size={16} aria-hidden /> : <Copy size={16} aria-hidden />}
-        <span role="status">{copied === true ? t("call.copied") : label}</span>
-      </button>
-      {copied === false && <bdi className="room-chip">{text}</bdi>}
-    </>
   );
 }

@@ -1,0 +1,174 @@
+import { X } from "lucide-react";
+import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
+import { useTranslation } from "react-i18next";
+import { reaches } from "../lib/api";
+import { keptKey, recoveryLink } from "../lib/keys";
+import { roomPath } from "../lib/rooms";
+import { CopyButton } from "../components/CopyButton";
+import { navigate } from "../lib/router";
+import type { Policy, RoomChange } from "../log/rest";
+import { Bans, Invitations, Members } from "./RoomLists";
+import { type RoomLive, useRoomState } from "./RoomLive";
+import { EntryRules, Retention, TitleField } from "./RoomRules";
+import { durationText } from "./duration";
+
+interface Props {
+  live: RoomLive;
+  onClose: () => void;
+}
+
+/** What a room is and keeps, for everybody; what its owners and moderators decide, for them. */
+export function RoomDialog({ live, onClose }: Props) {
+  const { t } = useTranslation();
+  const dialog = useRef<HTMLDialogElement>(null);
+  const { role, policy } = useRoomState(live.log);
+  const { change, saved } = useChange(live);
+  const moderates = reaches(role, "moderator");
+  const owns = role === "owner";
+
+  useEffect(() => {
+    dialog.current?.showModal();
+  }, []);
+
+  return (
+    <dialog
+      ref={dialog}
+      className="settings"
+      data-testid="room-dialog"
+      aria-labelledby="room-dialog-title"
+      onClose={onClose}
+      onClick={(event) => {
+        if (event.target === event.currentTarget) event.currentTarget.close();
+      }}
+    >
+      <div className="settings-body">
+        <header>
+          <h2 id="room-dialog-title">{t(moderates ? "room.title" : "room.menu")}</h2>
+          <button type="button" className="icon-button" aria-label={t("call.close")} onClick={() => dialog.current?.close()}>
+            <X size={20} aria-hidden />
+          </button>
+        </header>
+        <Links live={live} owns={owns} />
+        <Kept policy={policy} />
+        <p className={saved === false ? "problem" : "hint"} role="status" data-testid="room-saved">
+          {saved === null ? "" : t(saved ? "room.saved" : "room.failed")}
+        </p>
+        {owns && <TitleField live={live} onChange={change} />}
+        {moderates && <EntryRules live={live} owns={owns} onChange={change} />}
+        {owns && <Retention policy={policy} onChange={change} />}
+        {moderates && <Invitations live={live} owns={owns} />}
+        <Members live={live} owns={owns} />
+        {moderates && <Bans live={live} />}
+        {owns && <DeleteRoom live={live} />}
+      </div>
+    </dialog>
+  );
+}
+
+/** Saves at once. The new state of the room comes back over the log. */
+function useChange(live: RoomLive) {
+  const [saved, setSaved] = useState<boolean | null>(null);
+  const change = useCallback(
+    async (wanted: RoomChange) => {
+      setSaved(null);
+      try {
+        await live.api.change(wanted);
+        setSaved(true);
+      } catch {
+        setSaved(false);
+      }
+    },
+    [live],
+  );
+  return { saved, change };
+}
+
+function Links({ live, owns }: { live: RoomLive; owns: boolean }) {
+  const { t } = useTranslation();
+  const path = roomPath(live.roomName);
+  const key = keptKey(live.roomName);
+  return (
+    <div className="recovery-actions">
+      <CopyButton text={window.location.origin + path} label={t("call.invite")} testId="copy-room-link" />
+      {owns && key !== null && (
+        <CopyButton text={recoveryLink(window.location.origin, path, key)} label={t("recovery.copy")} testId="copy-recovery" />
+      )}
+    </div>
+  );
+}
+
+/** In plain words: what is kept, for how long, and what the operator can see. */
+function Kept({ policy }: { policy: Policy }) {
+  const { t } = useTranslation();
+  return (
+    <Section title={t("room.kept")}>
+      <p data-testid="room-kept">{keptText(t, policy)}</p>
+      {policy.hold && <p>{t("room.keptHold")}</p>}
+      <p>{t("room.keptCalls")}</p>
+      <p>{t("room.operator")}</p>
+    </Section>
+  );
+}
+
+function keptText(t: ReturnType<typeof useTranslation>["t"], { keeps, retention_s, retention_from }: Policy): string {
+  if (keeps === "nothing") return t("room.keptNothing");
+  if (retention_s === null) return t("room.keptLog");
+  const time = durationText(t, retention_s);
+  return t(retention_from === "reading" ? "room.keptAfterReading" : "room.keptFor", { time });
+}
+
+export function Section({ title, children }: { title: string; children: ReactNode }) {
+  return (
+    <section className="room-section">
+      <h3>{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+function DeleteRoom({ live }: { live: RoomLive }) {
+  const { t } = useTranslation();
+  const [asked, setAsked] = useState(false);
+  const [failed, setFailed] = useState(false);
+  const remove = async () => {
+    try {
+      await live.api.remove();
+      navigate("/");
+    } catch {
+      setFailed(true);
+    }
+  };
+  if (!asked) {
+    return (
+      <button
+        type="button"
+        className="button small danger"
+        data-testid="delete-room"
+        onClick={() => {
+          setAsked(true);
+        }}
+      >
+        {t("room.delete")}
+      </button>
+    );
+  }
+  return (
+    <div role="alert">
+      <p className="problem">{failed ? t("room.failed") : t("room.deleteSure")}</p>
+      <div className="recovery-actions">
+        <button type="button" className="button small danger" data-testid="delete-room-yes" onClick={() => void remove()}>
+          {t("room.delete")}
+        </button>
+        <button
+          type="button"
+          className="button quiet small"
+          onClick={() => {
+            setAsked(false);
+          }}
+        >
+          {t("log.cancel")}
+        </button>
+      </div>
+    </div>
+  );
+}
