@@ -33,7 +33,6 @@ class ForeignRooms:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         descriptor, path = tempfile.mkstemp(prefix="import-", dir=folder)
         os.close(descriptor)
-        self._path = Path(path)
         self._fingerprint = fingerprint
         self._database = sqlite3.connect(path, check_same_thread=False, isolation_level=None)
         self._database.executescript(
@@ -44,6 +43,8 @@ class ForeignRooms:
             " WITHOUT ROWID;"
             "CREATE INDEX said_in_order ON said (room, at_ms, number);"
         )
+        # It lives as long as it is open: not even a crash leaves behind what was said.
+        Path(path).unlink()
         self._rooms: dict[str, tuple[str, int]] = {}
         self._members: dict[str, dict[str, str]] = {}
         self._names: dict[str, str] = {}
@@ -51,7 +52,6 @@ class ForeignRooms:
 
     def close(self) -> None:
         self._database.close()
-        self._path.unlink(missing_ok=True)
 
     # --- filling --------------------------------------------------------------------------------------------
 
