@@ -216,7 +216,8 @@ def convert(value: object, kind: Any, *, strict: bool = True) -> Any:
     """`value` as `kind`. Raises `ApiError` invalid_body, which says where and not what."""
     try:
         return msgspec.convert(value, kind, strict=strict)
-    except msgspec.ValidationError as error:
+    except ValueError as error:
+        # ValidationError; and UnicodeEncodeError for a key that has a lone surrogate (msgspec 0.22).
         place = _PLACE.search(str(error))
         where = f" at {place[1]}" if place else ""
         raise ApiError("invalid_body", f"A field is missing, unknown, or not of its kind{where}.") from None

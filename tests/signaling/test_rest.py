@@ -22,6 +22,9 @@ from sfu.api import (
     TrackSource,
 )
 from sfu.ids import Identity, ParticipantId, RoomId, RoomName, TrackId
+from signaling.api.rooms import AtTheDoor
+from signaling.api.typed import convert
+from signaling.errors import ApiError
 from signaling.grants import Grants
 from signaling.lifecycle import Phase
 from tests.signaling.fake_sfu import FakeSfu
@@ -384,3 +387,8 @@ async def test_metrics_follow_the_life_of_calls(server: Server) -> None:
     assert 'livekit_track_published_total{kind="video"} 2.0' in text
     assert 'livekit_session_join_latency_ms_bucket{le="250.0"} 0.0' in text
     assert "livekit_session_join_latency_ms_count 1.0" in text
+
+
+def test_a_field_that_no_utf8_has_is_an_error_like_any_other() -> None:
+    with pytest.raises(ApiError, match="missing, unknown"):
+        convert({"\ud800": 1}, AtTheDoor)
