@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
+import msgspec
 from sqlalchemy import and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -14,7 +16,7 @@ from signaling.db.database import Database
 from signaling.db.models import BanRow, InvitationRow, MemberRow, RoomRow
 from signaling.db.repository import table
 from signaling.rooms import policy as policies
-from signaling.rooms.policy import Policy
+from signaling.rooms.policy import Entry
 from signaling.rooms.records import Ban, Invitation, Member, Room, Standing
 from signaling.rooms.roles import Role
 
@@ -84,12 +86,29 @@ class RoomRepository:
         member = None if found[len(_ROOM)] is None else _member(found[len(_ROOM) :])
         return Standing(room, member, None if ban is None else Ban(*ban))
 
-    async def change_room(self, room_key: int, *, title: str, policy: Policy, password_hash: str) -> None:
-        statement = update(RoomRow).where(RoomRow.room_key == room_key)
+    async def change_room(
+        self, room_key: int, changes: Mapping[str, object], *, title: str | None, password_hash: str | None
+    ) -> Room | None:
+        query = select(*_ROOM).where(RoomRow.room_key == room_key).with_for_update()
         async with self._database.writing() as connection:
-            await connection.execute(
-                statement.values(title=title, policy=policies.encode(policy), password_hash=password_hash)
+            found = (await connection.execute(query)).one_or_none()
+            if found is None:
+                return None
+            old = _room(found)
+            room = replace(
+                old,
+                title=old.title if title is None else title,
+                policy=msgspec.structs.replace(old.policy, **changes),
+                password_hash=old.password_hash if password_hash is None else password_hash,
             )
+            if room.policy.entry is Entry.PASSWORD and not room.password_hash:
+                return None
+            await connection.execute(
+                update(RoomRow)
+                .where(RoomRow.room_key == room_key)
+                .values(title=room.title, policy=policies.encode(room.policy), password_hash=room.password_hash)
+            )
+        return room
 
     async def delete_room(self, room_key: int) -> None:
         async with self._database.writing() as connection:

@@ -192,7 +192,7 @@ class Door:
     def _admit(self, standing: Standing, member_id: str, visitor: Visitor) -> Admitted:
         self._remember(standing.room.room_key, member_id, visitor.address)
         from_seq = standing.room.last_seq
-        if visitor.earlier is not None and visitor.earlier.identity == member_id and visitor.earlier.door:
+        if visitor.earlier is not None and member_id_of(visitor.earlier.identity) == member_id and visitor.earlier.door:
             from_seq = visitor.earlier.from_seq
         identity = self._identity(member_id, visitor)
         return Admitted(_grants(standing, identity, visitor.name, visitor.device_id, from_seq), standing.role)

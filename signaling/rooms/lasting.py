@@ -114,10 +114,13 @@ class LastingRooms:
             said["password"] = bool(password)
         await self._chronicle.note_policy(room.room_key, actor.member_id, actor.name, said)
         store = await self._stores.rooms()
-        await store.change_room(room.room_key, title=changed.title, policy=policy, password_hash=password_hash)
-        for listener in self._policy_listeners if policy != room.policy else ():
-            await listener(room.room_key, policy)
-        return changed
+        new_hash = None if password is None else password_hash
+        now = await store.change_room(room.room_key, changes, title=title, password_hash=new_hash)
+        if now is None:
+            raise ApiError("invalid_body", "A room that asks for a password needs one.")
+        for listener in self._policy_listeners if now.policy != room.policy else ():
+            await listener(room.room_key, now.policy)
+        return now
 
     async def _hash(self, policy: Policy, password: str | None, old_hash: str) -> str:
         new_hash = old_hash if password is None else await self._passwords.renew(password) if password else ""

@@ -79,7 +79,13 @@ class RoomStore(Protocol):
         """Room, membership, and the strongest ban of any of `subjects`. None when there is no such room."""
         ...
 
-    async def change_room(self, room_key: int, *, title: str, policy: Policy, password_hash: str) -> None: ...
+    async def change_room(
+        self, room_key: int, changes: Mapping[str, object], *, title: str | None, password_hash: str | None
+    ) -> Room | None:
+        """Change fields of the policy, and what is not None, of the room as it is at that moment: two who change
+        different things at once both have their way. The room as it is now; None when it is gone, or would ask for a
+        password that it has not."""
+        ...
 
     async def delete_room(self, room_key: int) -> None:
         """With everything that hangs on it."""

@@ -361,3 +361,11 @@ async def test_a_foreign_room_tells_nothing(server: Server) -> None:
     for path in ("state", "entries", "members", "pins", "read", "search?q=x"):
         assert await bob.refused("GET", f"/api/v1/rooms/{ada.room}/{path}") == "room_not_found"
         assert await bob.refused("GET", f"/api/v1/rooms/no-such-room/{path}") == "room_not_found"
+
+
+async def test_changes_at_once_all_come_through(server: Server) -> None:
+    ada = await founder(server)
+    changes = ({"entry": "members"}, {"locked": True}, {"retention_s": 3600}, {"files": False}, {"read_markers": True})
+    await asyncio.gather(*(ada.good("PATCH", "", {"policy": change}) for change in changes))
+    policy = (await ada.good("GET", "state"))["policy"]
+    assert {key: policy[key] for change in changes for key in change} == {k: v for c in changes for k, v in c.items()}
