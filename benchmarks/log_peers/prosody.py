@@ -97,9 +97,8 @@ class ProsodyServer(LogServer):
             database.executemany(f"INSERT INTO prosodyarchive ({columns}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)", rows)
         database.close()
 
-    async def first_page_s(self, crowd: Crowd) -> float:
+    async def first_page_s(self, crowd: Crowd, room: str) -> float:
         """Logging in is part of it, and entering the room: Prosody has no archive for who did not wake the room."""
-        room = next(iter(crowd.people[0]["rooms"]))
         hub = _Page()
         link = XmppLink(hub, 0, {"rooms": {room: ""}}, self.port, reads=True)
         start = time.perf_counter()

@@ -97,8 +97,8 @@ class LogServer(ABC):
         """Put so many messages into the first room while the server is stopped, straight into its database."""
 
     @abstractmethod
-    async def first_page_s(self, crowd: Crowd) -> float:
-        """How long the newest 50 of the first room take, from connecting on."""
+    async def first_page_s(self, crowd: Crowd, room: str) -> float:
+        """How long its newest 50 take, from connecting on."""
 
     def pids(self) -> dict[str, list[int]]:
         assert self._process is not None

@@ -177,7 +177,7 @@ class LogEndpoint:
                 continue
             if not messages:
                 return
-            for message in messages:
+            for message in (news.message for news in messages):
                 if message["type"] == "entry" and not 0 < message["seq"] <= reached:
                     await _send_event(response, {key: value for key, value in message.items() if key != "type"})
 

@@ -11,12 +11,12 @@ import asyncio
 import logging
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import Connection, event, text
+from sqlalchemy import Connection, Engine, create_engine, event, text
 from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
@@ -30,6 +30,7 @@ _START = {"sqlite_begin": "BEGIN"}
 _START_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 _START_WRITING = {"sqlite_begin": "BEGIN IMMEDIATE"}
 _START_NOTHING = {"sqlite_begin": ""}
+_T = TypeVar("_T")
 
 
 class Database:
@@ -39,6 +40,8 @@ class Database:
         self._url = parse_url(url)
         self._timeout_s = timeout_s
         self._engine: AsyncEngine | None = None
+        self._direct: Engine | None = None
+        """SQLite without the thread of each connection, for `write`."""
         self._writer = asyncio.Lock()
 
     @property
@@ -79,6 +82,9 @@ class Database:
         engine, self._engine = self._engine, None
         if engine is not None:
             await engine.dispose()
+        direct, self._direct = self._direct, None
+        if direct is not None:
+            await asyncio.to_thread(direct.dispose)
 
     @asynccontextmanager
     async def reading(self) -> AsyncIterator[AsyncConnection]:
@@ -98,6 +104,20 @@ class Database:
         """A transaction that writes: committed when the block ends well, and durable then."""
         async with self._writer, self._transaction(_START_WRITING) as connection:
             yield connection
+
+    async def write(self, work: Callable[[Connection], _T]) -> _T:
+        """`writing` for what is written most often, as one piece of work: with SQLite one thread does it from BEGIN to
+        COMMIT, where `writing` goes there and back for every cursor."""
+        if not self.is_sqlite:
+            async with self.writing() as connection:
+                return await connection.run_sync(work)
+        async with self._writer:
+            if self._direct is None:
+                raise DatabaseError("the database is not open")
+            try:
+                return await asyncio.to_thread(_write, self._direct, work)
+            except (SQLAlchemyError, OSError) as error:
+                raise DatabaseError(f"the database failed: {_reason(error)}") from None
 
     async def scrub(self, tables: Sequence[str]) -> bool:
         """Take what was removed out of the files, too: SQLite overwrites it at once (`secure_delete`) and has copies in
@@ -160,9 +180,18 @@ class Database:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         path.touch(mode=0o600)
         engine = create_async_engine(self._url, pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=self._timeout_s)
+        self._direct = create_engine(
+            self._url.set(drivername="sqlite"), pool_size=1, max_overflow=0, pool_timeout=self._timeout_s
+        )
+        self._configure(engine.sync_engine)
+        self._configure(self._direct)
+        self._direct = self._direct.execution_options(**_START_WRITING)
+        return engine
+
+    def _configure(self, engine: Engine) -> None:
         timeout_ms = round(self._timeout_s * 1000)
 
-        @event.listens_for(engine.sync_engine, "connect")
+        @event.listens_for(engine, "connect")
         def configure(connection: Any, _record: object) -> None:
             # Without this the driver begins transactions by itself, later than it should.
             connection.isolation_level = None
@@ -174,13 +203,16 @@ class Database:
                 cursor.execute(f"PRAGMA {pragma}")
             cursor.close()
 
-        @event.listens_for(engine.sync_engine, "begin")
+        @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
             statement = connection.get_execution_options()["sqlite_begin"]
             if statement:
                 connection.exec_driver_sql(statement)
 
-        return engine
+
+def _write(engine: Engine, work: Callable[[Connection], _T]) -> _T:
+    with engine.begin() as connection:
+        return work(connection)
 
 
 def _is_there(path: Path) -> bool:

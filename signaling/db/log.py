@@ -7,12 +7,11 @@ from dataclasses import replace
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, bindparam, delete, func, insert, or_, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, tuple_, update
 
 from signaling.db.database import Database
 from signaling.db.models import EntryRow, RoomRow, WordRow
-from signaling.db.repository import parts
+from signaling.db.repository import parts, table
 from signaling.errors import ApiError
 from signaling.log.entries import LASTING, Draft, Entry, Verb
 from signaling.log.rules import check_target
@@ -31,6 +30,21 @@ _ENTRY = (
 _FOUND = frozenset({Verb.MESSAGE, Verb.FILE, Verb.POLL})
 """What a search finds."""
 _COUNTED = (Verb.MESSAGE.value, Verb.FILE.value, Verb.POLL.value)
+# What every batch needs is put together once, and compiled once.
+_LOCK_ROOMS = (
+    select(RoomRow.room_key, RoomRow.last_seq, RoomRow.policy)
+    .where(RoomRow.room_key.in_(bindparam("keys", expanding=True)))
+    .order_by(RoomRow.room_key)
+    .with_for_update()
+)
+_REPEATED = select(EntryRow.room_key, *_ENTRY).where(
+    tuple_(EntryRow.room_key, EntryRow.sender, EntryRow.client_id).in_(bindparam("keys", expanding=True))
+)
+_TARGETS = select(EntryRow.room_key, *_ENTRY).where(
+    tuple_(EntryRow.room_key, EntryRow.seq).in_(bindparam("places", expanding=True))
+)
+_INSERT_ENTRIES, _INSERT_WORDS = insert(table(EntryRow)), insert(table(WordRow))
+_MOVE_ROOMS = update(table(RoomRow)).where(RoomRow.room_key == bindparam("key")).values(last_seq=bindparam("seq"))
 _Key = tuple[int, str, str]
 _Place = tuple[int, int]
 
@@ -40,14 +54,7 @@ class LogRepository:
         self._database = database
 
     async def append(self, drafts: Sequence[Draft], now_ms: int) -> list[Written | ApiError]:
-        async with self._database.writing() as connection:
-            rooms = await _lock_rooms(connection, {draft.room_key for draft in drafts})
-            batch = _Batch(
-                rooms, await _find_repeated(connection, drafts), await _find_targets(connection, drafts), now_ms
-            )
-            outcomes = [batch.take(draft) for draft in drafts]
-            await batch.save(connection)
-        return outcomes
+        return await self._database.write(lambda connection: _append(connection, drafts, now_ms))
 
     async def before(self, room_key: int, before: int | None, limit: int, member_id: str, floor: int) -> list[Entry]:
         query = _visible(room_key, member_id, floor)
@@ -116,28 +123,33 @@ def _visible(room_key: int, member_id: str, floor: int) -> Any:
     )
 
 
-async def _lock_rooms(connection: AsyncConnection, keys: set[int]) -> dict[int, tuple[int, Policy]]:
+def _append(connection: Connection, drafts: Sequence[Draft], now_ms: int) -> list[Written | ApiError]:
+    rooms = _lock_rooms(connection, {draft.room_key for draft in drafts})
+    batch = _Batch(rooms, _find_repeated(connection, drafts), _find_targets(connection, drafts), now_ms)
+    outcomes = [batch.take(draft) for draft in drafts]
+    batch.save(connection)
+    return outcomes
+
+
+def _lock_rooms(connection: Connection, keys: set[int]) -> dict[int, tuple[int, Policy]]:
     """Newest seq and policy by room. In one order, so that two processes cannot wait for each other."""
-    query = select(RoomRow.room_key, RoomRow.last_seq, RoomRow.policy).where(RoomRow.room_key.in_(keys))
-    rows = (await connection.execute(query.order_by(RoomRow.room_key).with_for_update())).all()
+    rows = connection.execute(_LOCK_ROOMS, {"keys": list(keys)}).all()
     return {key: (last_seq, policies.decode(policy)) for key, last_seq, policy in rows}
 
 
-async def _find_repeated(connection: AsyncConnection, drafts: Sequence[Draft]) -> dict[_Key, Entry]:
-    key = tuple_(EntryRow.room_key, EntryRow.sender, EntryRow.client_id)
+def _find_repeated(connection: Connection, drafts: Sequence[Draft]) -> dict[_Key, Entry]:
     found = {}
     for part in parts([_key(draft) for draft in drafts]):
-        for row in (await connection.execute(select(EntryRow.room_key, *_ENTRY).where(key.in_(part)))).all():
+        for row in connection.execute(_REPEATED, {"keys": part}).all():
             found[row.room_key, row.sender, row.client_id] = _entry(row[1:])
     return found
 
 
-async def _find_targets(connection: AsyncConnection, drafts: Sequence[Draft]) -> dict[_Place, Entry]:
+def _find_targets(connection: Connection, drafts: Sequence[Draft]) -> dict[_Place, Entry]:
     places = list({(draft.room_key, draft.target) for draft in drafts if draft.target is not None})
     found = {}
     for part in parts(places):
-        place = tuple_(EntryRow.room_key, EntryRow.seq)
-        for row in (await connection.execute(select(EntryRow.room_key, *_ENTRY).where(place.in_(part)))).all():
+        for row in connection.execute(_TARGETS, {"places": part}).all():
             found[row.room_key, row.seq] = _entry(row[1:])
     return found
 
@@ -254,31 +266,30 @@ class _Batch:
         is_removed_file = body is None and target.verb is Verb.FILE
         return str(target.body["file_id"]) if is_removed_file else ""
 
-    async def save(self, connection: AsyncConnection) -> None:
+    def save(self, connection: Connection) -> None:
         for part in parts(self._rows):
-            await connection.execute(insert(EntryRow), part)
+            connection.execute(_INSERT_ENTRIES, part)
         for (room_key, seq), body in self._changed.items():
-            await _set_body(connection, room_key, seq, body)
+            _set_body(connection, room_key, seq, body)
         words = [
             {"room_key": room_key, "seq": seq, "word": word}
             for room_key, seq in sorted(self._unindexed | self._changed.keys())
             for word in words_of(searchable(self._targets[room_key, seq].body), MAX_WORDS)
         ]
         for part in parts(words):
-            await connection.execute(insert(WordRow), part)
+            connection.execute(_INSERT_WORDS, part)
         moved = [{"key": key, "seq": seq} for key, seq in self._last.items() if seq != self._before[key]]
         if moved:
-            statement = update(RoomRow).where(RoomRow.room_key == bindparam("key")).values(last_seq=bindparam("seq"))
-            await connection.execute(statement.execution_options(synchronize_session=None), moved)
+            connection.execute(_MOVE_ROOMS, moved)
 
 
-async def _set_body(connection: AsyncConnection, room_key: int, seq: int, body: str | None) -> None:
+def _set_body(connection: Connection, room_key: int, seq: int, body: str | None) -> None:
     """Of an entry and, when it goes, of every edit of it."""
-    await connection.execute(delete(WordRow).where(WordRow.room_key == room_key, WordRow.seq == seq))
+    connection.execute(delete(WordRow).where(WordRow.room_key == room_key, WordRow.seq == seq))
     concerned = EntryRow.seq == seq
     if body is None:
         concerned = or_(concerned, and_(EntryRow.target == seq, EntryRow.verb == Verb.EDIT))
-    await connection.execute(update(EntryRow).where(EntryRow.room_key == room_key, concerned).values(body=body))
+    connection.execute(update(EntryRow).where(EntryRow.room_key == room_key, concerned).values(body=body))
 
 
 def searchable(body: dict[str, Any] | None) -> str:

@@ -1,6 +1,6 @@
 """Who hears at once of what happens in a room: open connections, in this process.
 
-A listener gets messages as dictionaries in the order of the log. One that is too slow is closed: its client starts over
+A listener gets messages in the order of the log. One that is too slow is closed: its client starts over
 from the last entry that it has, and nothing waits for it meanwhile.
 """
 
@@ -11,11 +11,30 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from signaling.log.entries import Entry, wire
 from signaling.rooms.roles import Role
 
 SHUTTING_DOWN = "unavailable"
 """Why a subscription is over when the server stops."""
+
+
+class News:
+    """A message to many: what is the same for all is encoded once."""
+
+    __slots__ = ("_room", "_text", "message")
+
+    def __init__(self, message: dict[str, Any]) -> None:
+        self.message = message
+        self._room: str | None = None
+        self._text = b""
+
+    def text(self, room: str) -> bytes:
+        """In JSON, with the room that it is about."""
+        if room != self._room:
+            self._room, self._text = room, msgspec.json.encode({**self.message, "room": room})
+        return self._text
 
 
 class Listener:
@@ -33,14 +52,14 @@ class Listener:
         self.ended: str | None = None
         """Why it is over: a code of the API."""
         self._max_queue = max_queue
-        self._queue: deque[dict[str, Any]] = deque()
+        self._queue: deque[News] = deque()
         self._more = asyncio.Event()
 
-    def offer(self, message: dict[str, Any]) -> None:
+    def offer(self, news: News) -> None:
         if len(self._queue) >= self._max_queue:
             self.overflowed = True
         elif not self.overflowed:
-            self._queue.append(message)
+            self._queue.append(news)
         self._more.set()
 
     def end(self, code: str) -> None:
@@ -49,7 +68,7 @@ class Listener:
             self.ended = code
         self._more.set()
 
-    async def next(self) -> list[dict[str, Any]]:
+    async def next(self) -> list[News]:
         """All that waits, at least one message; empty when it is over."""
         while not self._queue and self.ended is None and not self.overflowed:
             self._more.clear()
@@ -57,11 +76,6 @@ class Listener:
         taken = list(self._queue)
         self._queue.clear()
         return taken
-
-    def take(self, entry: Entry) -> None:
-        """Unless it is somebody else's business."""
-        if entry.visible_to(self.member_id):
-            self.offer({"type": "entry", **wire(entry, own=entry.sender == self.member_id)})
 
 
 class Live:
@@ -82,14 +96,20 @@ class Live:
         return list(self._listeners.get(room_key, ()))
 
     def publish(self, room_key: int, entry: Entry) -> None:
+        """To everybody whose business it is."""
+        news = News({"type": "entry", **wire(entry, own=False)})
         for listener in self.of(room_key):
-            listener.take(entry)
+            if entry.sender == listener.member_id:
+                listener.offer(News({"type": "entry", **wire(entry, own=True)}))
+            elif entry.visible_to(listener.member_id):
+                listener.offer(news)
 
     def tell(self, room_key: int, message: dict[str, Any], *, to: Callable[[Listener], bool] = lambda _: True) -> None:
         """News that is not kept: typing, knocks, a request to unmute."""
+        news = News(message)
         for listener in self.of(room_key):
             if to(listener):
-                listener.offer(message)
+                listener.offer(news)
 
     def count(self, member_id: str) -> int:
         return sum(1 for listeners in self._listeners.values() for one in listeners if one.member_id == member_id)
