@@ -14,6 +14,7 @@ import asyncio
 import json
 import os
 import platform
+import signal
 import sys
 import tempfile
 import time
@@ -121,6 +122,9 @@ async def run(arguments: argparse.Namespace) -> None:
         except MissingPeerError as error:
             left_out.append(str(error))
             _say(str(error))
+        except (RuntimeError, OSError, TimeoutError, ValueError) as error:  # the others' figures are still worth having
+            left_out.append(f"{make.name} failed: {error!r}")
+            _say(left_out[-1])
     report = {
         "machine": f"{platform.system()} {platform.release()}, Python {platform.python_version()}",
         "size": vars(size), "servers": results, "left_out": left_out,
@@ -130,6 +134,7 @@ async def run(arguments: argparse.Namespace) -> None:
 
 
 def main() -> None:
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # ends the servers, too
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="one repeat, 20 rooms instead of 200")
     parser.add_argument("--repeats", type=int, default=3)
