@@ -311,6 +311,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.addresses,
             api,
             guest_rooms=lasting.guest_rooms,
+            accounts=services.accounts is not None,
             lookup_limiter=_limiter(settings, api.room_lookups_per_minute),
             token_limiter=_limiter(settings, api.guest_tokens_per_minute),
             password_limiter=_limiter(settings, lasting.password_tries_per_minute),

@@ -34,6 +34,8 @@ class ServerView(Struct):
     version: str
     guest_rooms: bool
     """Whether anybody may make a room that lasts."""
+    accounts: bool
+    """Whether people can have accounts here."""
 
 
 class DoorView(Struct):
@@ -91,6 +93,7 @@ class RoomsEndpoint:
         settings: ApiSettings,
         *,
         guest_rooms: bool,
+        accounts: bool,
         lookup_limiter: AddressLimiter,
         token_limiter: AddressLimiter,
         password_limiter: AddressLimiter,
@@ -105,6 +108,7 @@ class RoomsEndpoint:
         self._addresses = addresses
         self._settings = settings
         self._guest_rooms = guest_rooms
+        self._has_accounts = accounts
         self._lookup_limiter = lookup_limiter
         self._token_limiter = token_limiter
         self._password_limiter = password_limiter
@@ -113,7 +117,7 @@ class RoomsEndpoint:
     @route("GET", "/api/v1/config", access=Access.ANYONE)
     async def get_config(self) -> ServerView:
         """What the page must know of the server."""
-        return ServerView(name="Ting", version=VERSION, guest_rooms=self._guest_rooms)
+        return ServerView(name="Ting", version=VERSION, guest_rooms=self._guest_rooms, accounts=self._has_accounts)
 
     @route("GET", "/api/v1/rooms/{room}", access=Access.ANYONE, errors=("invalid_room_name", "room_not_found"))
     async def get_room(self, request: web.Request, room: str) -> DoorView:

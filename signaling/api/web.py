@@ -16,6 +16,8 @@ from signaling.api.rooms import signal_url
 _PACKAGED = Path(__file__).resolve().parent.parent / "webapp"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent / "web" / "dist"
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
+_PAGES = ("/", "/r/{room}", "/account", "/account/openid", "/admin")
+"""Addresses of the app, as web/src/App.tsx knows them."""
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
@@ -44,8 +46,8 @@ class WebApp:
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Last of all: what nobody else answers is looked for among the files."""
-        router.add_get("/", self._get_index)
-        router.add_get("/r/{room}", self._get_index)
+        for path in _PAGES:
+            router.add_get(path, self._get_index)
         # Nothing below /api is a file: a route that is off there is not found, whatever the method.
         router.add_get("/{name:(?!api/).+}", self._get_file)
 

@@ -210,6 +210,7 @@ async def test_config(server: Server) -> None:
         body = await response.json()
     assert body["name"] == "Ting"
     assert re.match(r"\d+\.\d+", body["version"])
+    assert (body["guest_rooms"], body["accounts"]) == (True, False)
 
 
 async def test_readiness_follows_the_phase(server: Server) -> None:
@@ -277,7 +278,7 @@ def built(tmp_path: Path) -> Path:
 
 async def test_pages_and_assets(built: Path) -> None:
     async with running(web_root=built) as server:
-        for path in ("/", "/r/lobby", "/r/%E4%BC%9A%E8%AE%AE"):
+        for path in ("/", "/r/lobby", "/r/%E4%BC%9A%E8%AE%AE", "/account", "/account/openid?state=x", "/admin"):
             status, text, headers = await get(server, path)
             assert (status, "<title>Ting" in text, headers["Cache-Control"]) == (200, True, "no-cache")
         status, text, headers = await get(server, "/assets/app-1a2b.js")

@@ -1,4 +1,4 @@
-import { lazy, Suspense, useEffect, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
 import { fetchConfig, type ServerConfig } from "./lib/api";
 import { usePath, useRoomOfPath } from "./lib/router";
 import { Landing } from "./screens/Landing";
@@ -6,8 +6,9 @@ import { NotFound } from "./screens/NotFound";
 
 // The media library is most of the code, and the start page does not need it.
 const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
+const AccountPages = lazy(async () => ({ default: (await import("./account/AccountPage")).AccountPages }));
 
-const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null };
+const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null, accounts: false };
 
 function useServerConfig(): ServerConfig {
   const [config, setConfig] = useState(DEFAULT_CONFIG);
@@ -36,11 +37,13 @@ export function App() {
   }, [room, config.name]);
 
   if (room === null) {
-    return path === "/" ? <Landing config={config} /> : <NotFound config={config} path={path} />;
+    if (path === "/") return <Landing config={config} />;
+    if (path === "/account" || path === "/account/openid") return later(<AccountPages config={config} path={path} />);
+    return <NotFound config={config} path={path} />;
   }
-  return (
-    <Suspense fallback={<div className="splash" aria-busy="true" />}>
-      <RoomPage key={room} roomName={room} config={config} />
-    </Suspense>
-  );
+  return later(<RoomPage key={room} roomName={room} config={config} />);
+}
+
+function later(page: ReactNode) {
+  return <Suspense fallback={<div className="splash" aria-busy="true" />}>{page}</Suspense>;
 }

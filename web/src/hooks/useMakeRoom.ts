@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { accountSession } from "../account/session";
 import { createLastingRoom, fetchConfig, type ServerConfig } from "../lib/api";
 import { apiProblem, type JoinProblem } from "../lib/joinProblem";
 import { keepKey, newKey, setRecoveryDue } from "../lib/keys";
@@ -6,7 +7,7 @@ import { loadPrefs } from "../lib/prefs";
 import { newRoomName, roomPath } from "../lib/rooms";
 import { navigate } from "../lib/router";
 
-/** A new room in one step: one that lasts and is owned by this browser, or, where the server makes none, a name. */
+/** A new room in one step: one that lasts and is owned by whoever is signed in or by this browser, or, where the server makes none, a name. */
 export function useMakeRoom(config: ServerConfig) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<JoinProblem | null>(null);
@@ -25,10 +26,13 @@ export function useMakeRoom(config: ServerConfig) {
 }
 
 async function nameOfNewRoom(config: ServerConfig): Promise<string> {
-  const guestRooms = config.guestRooms ?? (await fetchConfig()).guestRooms;
+  const { guestRooms, accounts } = config.guestRooms === null ? await fetchConfig() : config;
+  const ownerName = loadPrefs().name.trim();
+  // With an account the room is the account's: there is no key that could be lost, or found.
+  if (accounts && (await accountSession.load())) return createLastingRoom("", ownerName);
   if (!guestRooms) return newRoomName();
   const key = newKey();
-  const name = await createLastingRoom(key, loadPrefs().name.trim());
+  const name = await createLastingRoom(key, ownerName);
   keepKey(name, key);
   setRecoveryDue(name, true);
   return name;

@@ -1,4 +1,5 @@
 import { describe, expect, it } from "vitest";
+import { ACCOUNT_PROBLEMS } from "../account/problems";
 import { END_REASONS } from "../lib/call";
 import { isAwayReason } from "../lib/comeback";
 import { JOIN_PROBLEMS } from "../lib/joinProblem";
@@ -64,6 +65,7 @@ describe.each(LANGUAGES)("%s", (language) => {
       expect(texts.has(`away.${reason}.title`)).toBe(true);
       expect(texts.has(`away.${reason}.text`)).toBe(true);
     }
+    for (const problem of ACCOUNT_PROBLEMS) expect(texts.has(`account.problem.${problem}`)).toBe(true);
     for (const device of ["camera", "mic"]) {
       for (const problem of ["denied", "missing", "busy", "insecure", "unknown"]) {
         expect(texts.has(`deviceProblem.${device}.${problem}`)).toBe(true);

@@ -12,6 +12,8 @@ export interface ServerConfig {
   version: string;
   /** Whether anybody may make a room that lasts; null while the server has not said it. */
   guestRooms: boolean | null;
+  /** Whether people can have accounts here. */
+  accounts: boolean;
 }
 
 export const ENTRY_MODES = ["open", "password", "knock", "members"] as const;
@@ -98,7 +100,8 @@ export async function request(path: string, { method = "GET", token, body, timeo
       method,
       headers,
       body: body === undefined ? undefined : JSON.stringify(body),
-      credentials: "omit",
+      // Whoever is signed in says so with a cookie of this server.
+      credentials: "same-origin",
       signal: AbortSignal.timeout(timeoutMs),
     });
   } catch {
@@ -125,7 +128,12 @@ export function roomUrl(room: string, rest = ""): string {
 
 export async function fetchConfig(): Promise<ServerConfig> {
   const body = await request("/api/v1/config");
-  return { name: text(body.name) || "Ting", version: text(body.version), guestRooms: body.guest_rooms === true };
+  return {
+    name: text(body.name) || "Ting",
+    version: text(body.version),
+    guestRooms: body.guest_rooms === true,
+    accounts: body.accounts === true,
+  };
 }
 
 /** Whether the server takes calls now. Never throws. */
@@ -155,7 +163,7 @@ export async function fetchRoom(room: string): Promise<RoomSummary | null> {
   }
 }
 
-/** Makes a room that lasts, owned by whoever has `key`; its name, which cannot be guessed. */
+/** Makes a room that lasts; its name, which cannot be guessed. Whoever has `key` owns it, or, when it is empty, whoever is signed in. */
 export async function createLastingRoom(key: string, ownerName: string): Promise<string> {
   const body = await request("/api/v1/rooms", {
     method: "POST",

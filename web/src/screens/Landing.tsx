@@ -1,6 +1,7 @@
 import { ArrowRight, Clock, Link2, LoaderCircle, Plus, ServerCog, Waypoints, X } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
 import { Illustration } from "../components/Illustration";
 import { LangSwitch } from "../components/LangSwitch";
@@ -16,7 +17,10 @@ export function Landing({ config }: { config: ServerConfig }) {
     <div className="landing">
       <header className="top-bar">
         <Brand name={config.name} />
-        <LangSwitch />
+        <div className="top-actions">
+          <AccountLink config={config} />
+          <LangSwitch />
+        </div>
       </header>
       <main>
         <section className="hero">

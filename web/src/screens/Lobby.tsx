@@ -1,6 +1,7 @@
 import { ArrowLeft, LoaderCircle, MessageSquare, TriangleAlert, Users } from "lucide-react";
 import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
 import { ElsewhereNote } from "../components/ElsewhereNote";
 import { LangSwitch } from "../components/LangSwitch";
@@ -52,7 +53,10 @@ export function Lobby(props: Props) {
     <div className="page lobby">
       <header className="top-bar">
         <Brand name={config.name} />
-        <LangSwitch />
+        <div className="top-actions">
+          <AccountLink config={config} />
+          <LangSwitch />
+        </div>
       </header>
       <main className="lobby-main">
         <section className="lobby-media">
