@@ -193,3 +193,68 @@ async def test_a_room_that_is_made_signed_in_belongs_to_the_account(world: World
         return (await answer.json()).role;
     }"""
     assert await phone.page.evaluate(role, room) == "owner"
+
+
+async def test_an_admin_makes_an_account_and_deletes_a_room(world: World) -> None:
+    await world.rig.make("Ada", is_admin=True)
+    admin, bob = await world.person(), await world.person()
+    await admin.open("/admin")
+    await admin.get("account-name").fill("Ada")
+    await admin.get("account-password").fill(PASSWORD)
+    await admin.get("sign-in-password").click()
+    await expect(admin.page).to_have_url(f"{admin.origin}/admin")
+    await admin.get("admin-accounts").click()
+    await admin.get("new-account").click()
+    await admin.get("create-name").fill("Bob")
+    await admin.get("create-password").fill(PASSWORD)
+    await admin.get("create-submit").click()
+    await expect(admin.get("accounts-row")).to_have_count(2)
+    await bob.sign_in("Bob")
+    await bob.open("/admin")
+    await expect(bob.get("no-admin")).to_be_visible()
+    await bob.open("/")
+    await bob.get("new-room").click()
+    await expect(bob.page).to_have_url(re.compile("/r/.+"))
+    room = urlsplit(bob.page.url).path.removeprefix("/r/")
+    await admin.get("admin-overview").click()
+    await expect(admin.get("sum-rooms").locator("dd")).to_have_text("1")
+    await admin.get("admin-rooms").click()
+    await expect(admin.get("rooms-row")).to_have_attribute("data-id", room)
+    await world.forget_proofs()
+    await admin.get("delete-room").click()
+    await admin.get("confirm-yes").click()
+    await admin.prove()
+    await expect(admin.get("rooms-row")).to_have_count(0)
+    await admin.get("admin-audit").click()
+    await expect(admin.get("audit-row").first).to_contain_text("room_deleted")
+
+
+async def test_an_admin_disables_sets_a_password_and_invites(world: World) -> None:
+    await world.rig.make("Ada", is_admin=True)
+    bob = await world.rig.make("Bob")
+    admin = await world.person()
+    await admin.sign_in("Ada")
+    await admin.get("to-admin").click()
+    await admin.get("admin-accounts").click()
+    row = admin.page.locator('[data-testid="accounts-row"][data-id="Bob"]')
+    await row.get_by_test_id("change-account").click()
+    await admin.get("toggle-disabled").click()
+    await expect(row).to_contain_text("disabled")
+    await expect(admin.get("change-dialog")).to_have_count(0)
+    assert (await world.rig.accounts.get(bob.account_id)).is_disabled
+    await row.get_by_test_id("change-account").click()
+    await admin.get("toggle-disabled").click()
+    await expect(row).not_to_contain_text("disabled")
+    await row.get_by_test_id("change-account").click()
+    await admin.get("set-password").fill("a password from the admin")
+    await admin.get("set-password-submit").click()
+    await expect(admin.get("change-dialog")).to_have_count(0)
+    assert (await world.rig.accounts.sign_in("Bob", "a password from the admin")).account_id == bob.account_id
+    # Nobody is left who could undo it.
+    await admin.page.locator('[data-testid="accounts-row"][data-id="Ada"]').get_by_test_id("change-account").click()
+    await admin.get("toggle-admin").click()
+    await expect(admin.get("account-problem")).to_have_attribute("data-problem", "last_admin")
+    await admin.get("change-dialog").get_by_role("button", name="Close").click()
+    await admin.get("invite").click()
+    await admin.get("invite-go").click()
+    await expect(admin.get("invite-code")).not_to_be_empty()

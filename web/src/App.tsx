@@ -7,6 +7,7 @@ import { NotFound } from "./screens/NotFound";
 // The media library is most of the code, and the start page does not need it.
 const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
 const AccountPages = lazy(async () => ({ default: (await import("./account/AccountPage")).AccountPages }));
+const AdminPage = lazy(async () => ({ default: (await import("./admin/AdminPage")).AdminPage }));
 
 const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null, accounts: false };
 
@@ -39,6 +40,7 @@ export function App() {
   if (room === null) {
     if (path === "/") return <Landing config={config} />;
     if (path === "/account" || path === "/account/openid") return later(<AccountPages config={config} path={path} />);
+    if (path === "/admin") return later(<AdminPage config={config} />);
     return <NotFound config={config} path={path} />;
   }
   return later(<RoomPage key={room} roomName={room} config={config} />);
