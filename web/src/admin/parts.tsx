@@ -30,10 +30,12 @@ export function OverviewPart() {
 }
 
 function RoomLink({ name, title }: { name: string; title: string }) {
+  // A room that nobody has given a title is called by its name.
+  const hasTitle = title !== "" && title !== name;
   return (
     <a className="admin-link" href={roomPath(name)}>
-      <bdi>{title === "" ? name : title}</bdi>
-      {title !== "" && <bdi className="account-hint">{name}</bdi>}
+      <bdi>{hasTitle ? title : name}</bdi>
+      {hasTitle && <bdi className="account-hint">{name}</bdi>}
     </a>
   );
 }
