@@ -64,6 +64,9 @@ class Link(ABC):
     def write(self, room: str, number: int) -> None:
         """Its acknowledgement is told to the hub."""
 
+    def forget(self) -> None:  # noqa: B027  most have nothing of the kind
+        """What has not left this client yet is not sent any more."""
+
     @abstractmethod
     def close(self) -> None: ...
 
@@ -296,6 +299,10 @@ class MatrixLink(Link):
 
     def write(self, room: str, number: int) -> None:
         self._queue.put_nowait((room, number))
+
+    def forget(self) -> None:
+        while not self._queue.empty():
+            self._queue.get_nowait()
 
     def close(self) -> None:
         for task in self._tasks:

@@ -24,6 +24,8 @@ import uvloop
 from benchmarks.log_peers.links import LINKS, Link
 
 _OPEN_AT_ONCE = 10
+_QUIET_S = 1.0
+_SETTLE_S = 60.0
 
 
 class Load:
@@ -46,6 +48,7 @@ class Load:
         self._unacknowledged: dict[int, asyncio.Future[None] | None] = {}
         self._latencies: list[float] = []
         self._acknowledged = 0
+        self._heard_at = 0.0
         self._complaints: collections.Counter[str] = collections.Counter()
 
     async def open(self) -> None:
@@ -60,7 +63,7 @@ class Load:
     # --- what clients tell -------------------------------------------------------------------------------------
 
     def saw(self, person: int, numbers: list[int]) -> None:
-        now = time.perf_counter()
+        now = self._heard_at = time.perf_counter()
         missing = self._missing
         for number in numbers:
             left = missing.get(number)
@@ -73,9 +76,12 @@ class Load:
                 missing[number] = left - 1
 
     def acknowledged(self, number: int) -> None:
-        done = self._unacknowledged.pop(number, None)
+        self._heard_at = time.perf_counter()
+        if number not in self._unacknowledged:
+            return  # of the run before
+        done = self._unacknowledged.pop(number)
         self._acknowledged += 1
-        if done is not None:
+        if done is not None and not done.done():
             done.set_result(None)
 
     def failed(self, why: str) -> None:
@@ -83,7 +89,16 @@ class Load:
 
     # --- runs ----------------------------------------------------------------------------------------------------
 
+    async def settle(self) -> None:
+        """Until nothing comes any more: what one run left behind is not to slow down the next."""
+        for person in self._people:
+            person.forget()
+        deadline = time.perf_counter() + _SETTLE_S
+        while time.perf_counter() < min(self._heard_at + _QUIET_S, deadline):  # noqa: ASYNC110
+            await asyncio.sleep(0.05)
+
     async def run(self, seconds: float, rate: float, drain_s: float) -> dict[str, Any]:
+        await self.settle()
         self._latencies, self._acknowledged = [], 0
         self._missing.clear()
         self._unacknowledged.clear()
