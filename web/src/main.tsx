@@ -12,6 +12,7 @@ import "./styles/tiles.css";
 import "./styles/call.css";
 import "./styles/panels.css";
 import "./styles/chat.css";
+import "./styles/files.css";
 import "./styles/landscape.css";
 
 async function start(): Promise<void> {

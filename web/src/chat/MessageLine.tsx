@@ -1,4 +1,4 @@
-import { Ellipsis, Lock, Paperclip, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
+import { Ellipsis, Lock, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { text } from "../lib/api";
@@ -8,6 +8,7 @@ import type { ShownLine } from "../log/fold";
 import type { Pending } from "../log/outbox";
 import type { RoomSnapshot } from "../log/roomState";
 import { nameOf, type People } from "./draft";
+import { FileLine } from "./FileLine";
 import { Markdown } from "./Markdown";
 import { Poll } from "./Poll";
 import type { LineActions } from "./useLineActions";
@@ -120,13 +121,7 @@ function Content({ line, people, actions }: Pick<Props, "line" | "people" | "act
   const { entry, body, edited } = line;
   if (body === null) return <p className="message-text removed">{t("log.removed")}</p>;
   if (entry.verb === "poll") return <Poll line={line} people={people} actions={actions} />;
-  if (entry.verb === "file") {
-    return (
-      <p className="message-text">
-        <Paperclip size={15} aria-hidden /> <bdi>{cleanMessage(text(body.name))}</bdi>
-      </p>
-    );
-  }
+  if (entry.verb === "file") return <FileLine body={body} files={actions.files} />;
   const names = texts(body.mentions).map((member) => people.get(member) ?? "").filter((name) => name !== "");
   return (
     <div className="message-text" dir="auto">
@@ -235,7 +230,7 @@ export function PendingLine({ pending, actions }: { pending: Pending; actions: L
   return (
     <div className="message own pending" data-testid="pending-message" data-failed={failed}>
       <div className="message-text" dir="auto">
-        {cleanMessage(text(pending.body.text) || text(pending.body.question))}
+        {cleanMessage(text(pending.body.text) || text(pending.body.question) || text(pending.body.name))}
       </div>
       <p className={failed ? "problem" : "pending-note"} role={failed ? "alert" : undefined}>
         {failed ? t("log.failed") : t("log.pending")}

@@ -1,14 +1,17 @@
 import { Pin, Search, WifiOff, X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { reaches } from "../lib/api";
 import { apiProblem } from "../lib/joinProblem";
 import type { Visit } from "../lib/visit";
 import { EMPTY, lineOf, type ShownLine } from "../log/fold";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
 import { type Intent, type People, peopleOf } from "./draft";
 import { MessageLine } from "./MessageLine";
-import { RoomComposer } from "./RoomComposer";
+import { mayWrite, RoomComposer } from "./RoomComposer";
 import { Timeline } from "./Timeline";
+import { UploadList } from "./UploadList";
+import { useFileDrop } from "./useFileDrop";
 import { useLineActions } from "./useLineActions";
 
 interface Props {
@@ -33,9 +36,15 @@ export function RoomChat({ live, visit, present, privateTo = null }: Props) {
   const actions = useLineActions(live, state, setIntent);
   const search = useSearch(live);
   useSeen(live);
+  const maySend = state.ready && mayWrite(state) && (state.policy.files || reaches(state.role, "moderator"));
+  const sendFiles = (files: readonly File[]) => {
+    live.uploads.add(files, intent.kind === "private" ? intent.member : "");
+  };
+  const onFiles = maySend ? sendFiles : null;
+  const drop = useFileDrop(onFiles);
 
   return (
-    <>
+    <div className="room-chat" {...drop.handlers}>
       <ChatTools search={search} pinned={state.lines.filter((line) => line.pinned)} onOpenPins={search.showPins} />
       {search.found === null ? (
         <Timeline live={live} state={state} people={people} actions={actions} />
@@ -43,10 +52,22 @@ export function RoomChat({ live, visit, present, privateTo = null }: Props) {
         <Results search={search} state={state} people={people} actions={actions} />
       )}
       <Notices live={live} />
+      <UploadList uploads={live.uploads} />
       {search.found === null && (
-        <RoomComposer live={live} visit={visit} people={people} intent={intent} onIntent={setIntent} />
+        <RoomComposer live={live} visit={visit} people={people} intent={intent} onIntent={setIntent} onFiles={onFiles} />
       )}
-    </>
+      <DropHere isOver={drop.isOver} />
+    </div>
+  );
+}
+
+function DropHere({ isOver }: { isOver: boolean }) {
+  const { t } = useTranslation();
+  if (!isOver) return null;
+  return (
+    <p className="drop-here" data-testid="drop-here">
+      {t("files.drop")}
+    </p>
   );
 }
 

@@ -1,9 +1,11 @@
-import { ChartBarBig, SendHorizontal, X } from "lucide-react";
+import { ChartBarBig, Paperclip, SendHorizontal, X } from "lucide-react";
 import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches, text as textOf } from "../lib/api";
 import { cleanMessage, MAX_MESSAGE_LENGTH } from "../lib/chat";
+import { pastedFiles } from "../files/given";
 import type { Visit } from "../lib/visit";
+import type { RoomSnapshot } from "../log/roomState";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
 import { byteLength, type Intent, MAX_BYTES, mentionAt, mentionsIn, namesFor, type People } from "./draft";
 import { summaryOf } from "./MessageLine";
@@ -15,6 +17,8 @@ interface Props {
   people: People;
   intent: Intent;
   onIntent: (intent: Intent) => void;
+  /** Sends files; null where one may not. */
+  onFiles: ((files: readonly File[]) => void) | null;
 }
 
 /** As often one says that one still writes. */
@@ -25,7 +29,7 @@ export function RoomComposer(props: Props) {
   const { t } = useTranslation();
   const state = useRoomState(live.log);
   const [isPoll, setPoll] = useState(false);
-  if (!state.policy.guests_write && !reaches(state.role, "member") && state.ready) {
+  if (!mayWrite(state) && state.ready) {
     return <p className="chat-note composer">{t("log.readOnly")}</p>;
   }
   const close = () => {
@@ -53,6 +57,10 @@ export function RoomComposer(props: Props) {
       }}
     />
   );
+}
+
+export function mayWrite({ policy, role }: RoomSnapshot): boolean {
+  return policy.guests_write || reaches(role, "member");
 }
 
 type Composing = ReturnType<typeof useComposing>;
@@ -112,7 +120,7 @@ function useComposing({ live, visit, people, intent, onIntent }: Props) {
 
 function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
   const { t } = useTranslation();
-  const { intent } = props;
+  const { intent, onFiles } = props;
   const composing = useComposing(props);
   const { text, tooLong } = composing;
   const input = useRef<HTMLTextAreaElement>(null);
@@ -142,6 +150,7 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
             <ChartBarBig size={18} aria-hidden />
           </button>
         )}
+        {intent.kind !== "edit" && onFiles !== null && <FilesButton onFiles={onFiles} />}
         <textarea
           ref={input}
           data-testid="chat-input"
@@ -156,6 +165,12 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
           }}
           onKeyDown={composing.onKey}
           onBlur={composing.rest}
+          onPaste={(event) => {
+            const files = pastedFiles(event.clipboardData);
+            if (files.length === 0 || onFiles === null) return;
+            event.preventDefault();
+            onFiles(files);
+          }}
         />
         <button
           type="submit"
@@ -168,6 +183,36 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
         </button>
       </div>
     </form>
+  );
+}
+
+function FilesButton({ onFiles }: { onFiles: (files: readonly File[]) => void }) {
+  const { t } = useTranslation();
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <button
+        type="button"
+        className="icon-button tool"
+        data-testid="send-files"
+        aria-label={t("files.add")}
+        onClick={() => input.current?.click()}
+      >
+        <Paperclip size={18} aria-hidden />
+      </button>
+      <input
+        ref={input}
+        type="file"
+        multiple
+        hidden
+        data-testid="files-input"
+        onChange={(event) => {
+          onFiles([...(event.target.files ?? [])]);
+          // The same file may be chosen again.
+          event.target.value = "";
+        }}
+      />
+    </>
   );
 }
 

@@ -25,7 +25,7 @@ export function Timeline({ live, state, people, actions }: Props) {
   const { lines, pending, ready, more } = state;
   const list = useRef<HTMLDivElement>(null);
   const scroll = useScrolling(list, live, state);
-  const waiting = pending.filter((one) => one.verb === "message" || one.verb === "poll");
+  const waiting = pending.filter((one) => one.verb === "message" || one.verb === "file" || one.verb === "poll");
   return (
     <div className="timeline">
       <div

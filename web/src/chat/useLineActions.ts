@@ -1,5 +1,6 @@
 import { useMemo } from "react";
-import { reaches } from "../lib/api";
+import { reaches, text } from "../lib/api";
+import type { RoomFiles } from "../files/roomFiles";
 import type { ShownLine } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";
 import type { RoomLive } from "../room/RoomLive";
@@ -9,6 +10,7 @@ import type { Intent } from "./draft";
 export interface LineActions {
   me: string;
   moderates: boolean;
+  files: RoomFiles;
   react: (line: ShownLine, emoji: string) => void;
   reply: (line: ShownLine) => void;
   edit: (line: ShownLine) => void;
@@ -22,13 +24,14 @@ export interface LineActions {
 }
 
 export function useLineActions(live: RoomLive, state: RoomSnapshot, onIntent: (intent: Intent) => void): LineActions {
-  const { log } = live;
+  const { log, files } = live;
   const { me } = state;
   const moderates = reaches(state.role, "moderator");
   return useMemo(
     () => ({
       me,
       moderates,
+      files,
       react: (line, emoji) => {
         const mine = line.reactions.find((one) => one.emoji === emoji)?.members.includes(me) === true;
         log.write({ verb: "react", target: line.entry.seq, body: { emoji, on: !mine } });
@@ -55,8 +58,13 @@ export function useLineActions(live: RoomLive, state: RoomSnapshot, onIntent: (i
         log.write({ verb: "close_poll", target: line.entry.seq, body: {} });
       },
       retry: log.retry,
-      discard: log.discard,
+      discard: (clientId) => {
+        const pending = log.state.pending.find((one) => one.clientId === clientId);
+        // Without an entry nobody would find the file.
+        if (pending?.verb === "file") files.remove(text(pending.body.file_id)).catch(() => undefined);
+        log.discard(clientId);
+      },
     }),
-    [log, me, moderates, onIntent],
+    [log, files, me, moderates, onIntent],
   );
 }

@@ -190,7 +190,7 @@ export class RoomLog {
       return;
     }
     // Only what somebody wrote waits for a second try; a reaction that is too late is none.
-    if (pending.verb === "message") this.outbox.setFailed(pending.clientId, code);
+    if (pending.verb === "message" || pending.verb === "file") this.outbox.setFailed(pending.clientId, code);
     else this.outbox.remove(pending.clientId);
     this.update({ pending: this.outbox.waiting });
     this.tell("onRefused", code, pending);

@@ -1,5 +1,9 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { type Admission, fetchToken, keptToken } from "../lib/api";
+import { measure } from "../files/picture";
+import { UploadQueue } from "../files/queue";
+import { RoomFiles } from "../files/roomFiles";
+import { tusSend } from "../files/tus";
 import type { Visit } from "../lib/visit";
 import { RoomApi } from "../log/rest";
 import { RoomLog } from "../log/roomLog";
@@ -10,6 +14,8 @@ export interface RoomLive {
   roomName: string;
   log: RoomLog;
   api: RoomApi;
+  files: RoomFiles;
+  uploads: UploadQueue;
 }
 
 const RoomLiveContext = createContext<RoomLive | null>(null);
@@ -55,22 +61,27 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, children 
     };
     const api = new RoomApi(roomName, kept);
     const token = (wantsFresh: boolean) => (wantsFresh ? fresh() : Promise.resolve(kept()));
-    return { roomName, api, log: new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api }) };
+    const log = new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api });
+    const uploads = new UploadQueue({ send: tusSend(roomName, token), write: log.write, measure });
+    return { roomName, api, log, files: new RoomFiles(roomName, token), uploads };
   });
 
   useRoomNews(live, useMemo(() => ({ onOver }), [onOver]));
   useEffect(() => {
-    const { log } = live;
+    const { log, uploads } = live;
     const onVisible = () => {
       if (document.visibilityState === "visible") log.tryNow();
     };
     log.open();
     window.addEventListener("online", log.tryNow);
+    window.addEventListener("online", uploads.tryNow);
     document.addEventListener("visibilitychange", onVisible);
     return () => {
       window.removeEventListener("online", log.tryNow);
+      window.removeEventListener("online", uploads.tryNow);
       document.removeEventListener("visibilitychange", onVisible);
       log.close();
+      uploads.stop();
     };
   }, [live]);
   return <RoomLiveContext.Provider value={live}>{children}</RoomLiveContext.Provider>;

@@ -1,0 +1,185 @@
+import { describe, expect, it, vi } from "vitest";
+import { ApiError } from "../lib/api";
+import type { Draft } from "../log/outbox";
+import { hasFiles, pastedFiles } from "./given";
+import { MAX_PICTURE_BYTES, mayBePicture, pictureType, placeFor } from "./picture";
+import { codeOf, fileProblem, isWorthTrying } from "./problem";
+import { type Send, UploadQueue } from "./queue";
+import { sizeText } from "./size";
+
+const bytes = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
+
+describe("pictures", () => {
+  it.each([
+    ["\x89PNG\r\n\x1a\n....", "image/png"],
+    ["\xff\xd8\xff\xe0....", "image/jpeg"],
+    ["GIF87a....", "image/gif"],
+    ["GIF89a....", "image/gif"],
+    ["RIFF....WEBPVP8 ", "image/webp"],
+    ["....ftypavif....", "image/avif"],
+    ["....ftypavis....", "image/avif"],
+    ["....ftypisom....", null],
+    ["RIFF....WAVE", null],
+    ['<svg xmlns="http://www.w3.org/2000/svg">', null],
+    ["\x89PNG", null],
+    ["", null],
+  ])("%j is %s", (text, type) => {
+    expect(pictureType(bytes(text))).toBe(type);
+  });
+
+  it("are fetched up to a size, and never as SVG", () => {
+    expect(mayBePicture("image/png", MAX_PICTURE_BYTES)).toBe(true);
+    expect(mayBePicture("image/png", MAX_PICTURE_BYTES + 1)).toBe(false);
+    expect(mayBePicture("image/png", 0)).toBe(false);
+    expect(mayBePicture("image/svg+xml", 100)).toBe(false);
+    expect(mayBePicture("text/html", 100)).toBe(false);
+  });
+
+  it.each([
+    [520, 100, { width: 260, height: 50 }],
+    [100, 50, { width: 100, height: 50 }],
+    [240, 480, { width: 120, height: 240 }],
+    [50_000, 1, { width: 260, height: 40 }],
+    [0, 10, { width: 240, height: 160 }],
+    ["9", 10, { width: 240, height: 160 }],
+    [undefined, undefined, { width: 240, height: 160 }],
+    [1e9, 10, { width: 240, height: 160 }],
+  ])("of %s × %s have their place", (width, height, place) => {
+    expect(placeFor(width, height)).toEqual(place);
+  });
+});
+
+describe("problems", () => {
+  const answer = (status: number, body: string) => ({
+    originalRequest: {},
+    originalResponse: { getStatus: () => status, getBody: () => body },
+  });
+
+  it.each([
+    [answer(413, '{"error":{"code":"quota_exceeded","message":""}}'), "quota_exceeded", "quota_exceeded"],
+    [answer(507, '{"error":{"code":"storage_full","message":""}}'), "storage_full", "storage_full"],
+    [answer(502, "<html>"), "unavailable", "unavailable"],
+    [answer(429, ""), "rate_limited", "rate_limited"],
+    [answer(409, '{"error":{"code":"upload_conflict"}}'), "upload_conflict", "unavailable"],
+    [{ originalRequest: {}, originalResponse: null }, "unreachable", "unreachable"],
+    [{ originalRequest: {}, causingError: new ApiError("banned", "") }, "banned", "unknown"],
+    [new ApiError("file_not_found", ""), "file_not_found", "file_not_found"],
+    [new Error("cannot read"), "unknown", "unknown"],
+  ])("%# have their code and their sentence", (error, code, problem) => {
+    expect(codeOf(error)).toBe(code);
+    expect(fileProblem(error)).toBe(problem);
+  });
+
+  it("that pass are tried again, and a token only so often", () => {
+    for (const code of ["unreachable", "unavailable", "rate_limited", "upload_conflict"]) expect(isWorthTrying(code, 5)).toBe(true);
+    for (const code of ["storage_full", "file_too_large", "quota_exceeded", "forbidden"]) expect(isWorthTrying(code, 0)).toBe(false);
+    expect([0, 1, 2].map((attempt) => isWorthTrying("unauthorized", attempt))).toEqual([true, true, false]);
+  });
+});
+
+describe("what is pasted", () => {
+  const files = [new File(["x"], "x.png")];
+
+  it("is files, unless it is a text as well", () => {
+    expect(pastedFiles({ types: ["Files"], files })).toEqual(files);
+    expect(pastedFiles({ types: ["text/html", "Files"], files })).toEqual(files);
+    expect(pastedFiles({ types: ["text/plain", "text/html", "Files"], files })).toEqual([]);
+    expect(pastedFiles({ types: ["text/plain"], files: [] })).toEqual([]);
+    expect(hasFiles({ types: ["text/plain"] })).toBe(false);
+  });
+});
+
+it.each([
+  [0, "0 byte"],
+  [999, "999 byte"],
+  [1500, "2 kB"],
+  [1_250_000, "1.3 MB"],
+  [2_147_483_648, "2.1 GB"],
+  [5e12, "5,000 GB"],
+])("%s bytes are %s", (size, text) => {
+  expect(sizeText(size, "en")).toBe(text);
+});
+
+/** A queue whose files arrive, or fail, when the test says so. */
+function makeQueue() {
+  const tries: { name: string; url: string | null; sent: (bytes: number) => void; done: (id: string) => void; fail: (error: unknown) => void }[] = [];
+  const cancelled: string[] = [];
+  const written: Draft[] = [];
+  const send: Send = (file, url, sent) => {
+    const promise = new Promise<string>((done, fail) => {
+      tries.push({ name: file.name, url, sent, done, fail });
+    });
+    return { done: promise, url: () => `/files/${file.name}`, cancel: () => void cancelled.push(file.name) };
+  };
+  const write = (draft: Draft) => void written.push(draft);
+  const measure = (file: File) => Promise.resolve(file.type === "image/png" ? { width: 3, height: 2 } : null);
+  return { queue: new UploadQueue({ send, write, measure }), tries, cancelled, written };
+}
+
+const settled = (check: () => void) => vi.waitFor(check);
+const [png, txt] = [new File(["abc"], "a.png", { type: "image/png" }), new File(["de"], "b.txt", { type: "text/plain" })];
+
+describe("the queue", () => {
+  it("sends one after the other, and says so in the log", async () => {
+    const { queue, tries, written } = makeQueue();
+    queue.add([png, txt], "bob");
+    expect(tries.map(({ name }) => name)).toEqual(["a.png"]);
+    tries[0]?.sent(2);
+    expect(queue.snapshot().map(({ state, sentBytes }) => [state, sentBytes])).toEqual([["sending", 2], ["waiting", 0]]);
+    tries[0]?.done("one");
+    await settled(() => {
+      expect(tries).toHaveLength(2);
+    });
+    tries[1]?.done("two");
+    await settled(() => {
+      expect(queue.snapshot()).toEqual([]);
+    });
+    expect(written).toEqual([
+      { verb: "file", body: { file_id: "one", name: "a.png", size: 3, type: "image/png", width: 3, height: 2 }, to: "bob" },
+      { verb: "file", body: { file_id: "two", name: "b.txt", size: 2, type: "text/plain" }, to: "bob" },
+    ]);
+  });
+
+  it("goes on with the next one when one is cancelled, of which nothing is written", async () => {
+    const { queue, tries, cancelled, written } = makeQueue();
+    queue.add([png, txt]);
+    queue.cancel(queue.snapshot()[0]?.id ?? 0);
+    expect(cancelled).toEqual(["a.png"]);
+    expect(tries.map(({ name }) => name)).toEqual(["a.png", "b.txt"]);
+    tries[0]?.done("late");
+    tries[1]?.done("two");
+    await settled(() => {
+      expect(written.map(({ body }) => body.file_id)).toEqual(["two"]);
+    });
+  });
+
+  it("keeps what failed, and goes on from where it was", async () => {
+    const { queue, tries, written } = makeQueue();
+    queue.add([txt]);
+    tries[0]?.fail({ originalRequest: {}, originalResponse: null });
+    await settled(() => {
+      expect(queue.snapshot()[0]).toMatchObject({ state: "failed", problem: "unreachable" });
+    });
+    queue.tryNow();
+    expect(tries[1]?.url).toBe("/files/b.txt");
+    tries[1]?.fail(new ApiError("storage_full", ""));
+    await settled(() => {
+      expect(queue.snapshot()[0]?.problem).toBe("storage_full");
+    });
+    queue.tryNow();
+    expect(tries).toHaveLength(2);
+    queue.retry(queue.snapshot()[0]?.id ?? 0);
+    tries[2]?.done("two");
+    await settled(() => {
+      expect(written).toHaveLength(1);
+    });
+  });
+
+  it("ends with the visit", () => {
+    const { queue, cancelled } = makeQueue();
+    queue.add([png, txt]);
+    queue.stop();
+    expect(cancelled).toEqual(["a.png"]);
+    expect(queue.snapshot()).toEqual([]);
+  });
+});
