@@ -149,3 +149,30 @@ async def test_a_room_without_files_has_no_button_for_them(open_tab: OpenTab) ->
     await expect(bob.get("send-files")).to_have_count(0)
     # Moderators and owners may still.
     await expect(ada.get("send-files")).to_be_visible()
+
+
+GIVE = """(element, [kind, name]) => {
+    const data = new DataTransfer();
+    data.items.add(new File(['Tea'], name, {type: 'text/plain'}));
+    const options = {bubbles: true, cancelable: true};
+    const event = kind === 'paste'
+        ? new ClipboardEvent(kind, {...options, clipboardData: data})
+        : new DragEvent(kind, {...options, dataTransfer: data});
+    return !element.dispatchEvent(event);
+}"""
+
+
+async def test_files_are_dropped_and_pasted_and_one_that_misses_the_chat_opens_nothing(open_tab: OpenTab) -> None:
+    ada = await open_tab()
+    await make_room(ada, "Ada")
+    await expect(ada.get("send-files")).to_be_visible()
+    assert await ada.get("timeline").evaluate(GIVE, ["dragover", "dropped.txt"])
+    await expect(ada.get("drop-here")).to_be_visible()
+    assert await ada.get("timeline").evaluate(GIVE, ["drop", "dropped.txt"])
+    await expect(ada.get("drop-here")).to_have_count(0)
+    assert await ada.get("chat-input").evaluate(GIVE, ["paste", "pasted.txt"])
+    await expect(file(ada, "dropped.txt")).to_have_count(1)
+    await expect(file(ada, "pasted.txt")).to_have_count(1)
+    assert await ada.page.locator("body").evaluate(GIVE, ["drop", "beside.txt"])
+    await expect(ada.get("upload")).to_have_count(0)
+    await expect(ada.get("file")).to_have_count(2)
