@@ -12,6 +12,7 @@ from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, s
 from signaling.db.database import Database
 from signaling.db.models import EntryRow, RoomRow, WordRow
 from signaling.db.repository import parts, table
+from signaling.db.rooms import change_room
 from signaling.errors import ApiError
 from signaling.log.entries import LASTING, Draft, Entry, Verb
 from signaling.log.rules import check_target
@@ -126,7 +127,12 @@ def _visible(room_key: int, member_id: str, floor: int) -> Any:
 def _append(connection: Connection, drafts: Sequence[Draft], now_ms: int) -> list[Written | ApiError]:
     rooms = _lock_rooms(connection, {draft.room_key for draft in drafts})
     batch = _Batch(rooms, _find_repeated(connection, drafts), _find_targets(connection, drafts), now_ms)
-    outcomes = [batch.take(draft) for draft in drafts]
+    outcomes: list[Written | ApiError] = []
+    for draft in drafts:
+        if draft.room_change is not None and not change_room(connection, draft.room_key, draft.room_change):
+            outcomes.append(ApiError("invalid_body", "A room that asks for a password needs one."))
+        else:
+            outcomes.append(batch.take(draft))
     batch.save(connection)
     return outcomes
 

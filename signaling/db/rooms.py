@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,7 +16,7 @@ from signaling.db.models import BanRow, InvitationRow, MemberRow, RoomRow
 from signaling.db.repository import table
 from signaling.rooms import policy as policies
 from signaling.rooms.policy import Entry
-from signaling.rooms.records import Ban, Invitation, Member, Room, Standing
+from signaling.rooms.records import Ban, Invitation, Member, Room, RoomChange, Standing
 from signaling.rooms.roles import Role
 
 _ROOM = (
@@ -85,30 +84,6 @@ class RoomRepository:
             ban = (await connection.execute(bans.order_by(BanRow.kind).limit(1))).one_or_none()
         member = None if found[len(_ROOM)] is None else _member(found[len(_ROOM) :])
         return Standing(room, member, None if ban is None else Ban(*ban))
-
-    async def change_room(
-        self, room_key: int, changes: Mapping[str, object], *, title: str | None, password_hash: str | None
-    ) -> Room | None:
-        query = select(*_ROOM).where(RoomRow.room_key == room_key).with_for_update()
-        async with self._database.writing() as connection:
-            found = (await connection.execute(query)).one_or_none()
-            if found is None:
-                return None
-            old = _room(found)
-            room = replace(
-                old,
-                title=old.title if title is None else title,
-                policy=msgspec.structs.replace(old.policy, **changes),
-                password_hash=old.password_hash if password_hash is None else password_hash,
-            )
-            if room.policy.entry is Entry.PASSWORD and not room.password_hash:
-                return None
-            await connection.execute(
-                update(RoomRow)
-                .where(RoomRow.room_key == room_key)
-                .values(title=room.title, policy=policies.encode(room.policy), password_hash=room.password_hash)
-            )
-        return room
 
     async def delete_room(self, room_key: int) -> None:
         async with self._database.writing() as connection:
@@ -260,6 +235,23 @@ class RoomRepository:
         async with self._database.writing() as connection:
             found = (await connection.execute(statement)).one_or_none()
         return None if found is None else _invitation(found)
+
+
+def change_room(connection: Connection, room_key: int, change: RoomChange) -> bool:
+    """In the transaction of `connection`. False, and nothing is changed, when the room is gone or would ask for a
+    password that it has not."""
+    found = connection.execute(select(*_ROOM).where(RoomRow.room_key == room_key).with_for_update()).one_or_none()
+    if found is None:
+        return False
+    old = _room(found)
+    policy = msgspec.structs.replace(old.policy, **change.policy)
+    password_hash = old.password_hash if change.password_hash is None else change.password_hash
+    if policy.entry is Entry.PASSWORD and not password_hash:
+        return False
+    title = old.title if change.title is None else change.title
+    values = {"title": title, "policy": policies.encode(policy), "password_hash": password_hash}
+    connection.execute(update(RoomRow).where(RoomRow.room_key == room_key).values(**values))
+    return True
 
 
 def _in_force(now_ms: int) -> Any:

@@ -13,7 +13,7 @@ from sfu.ids import RoomName
 from signaling.errors import ApiError, DatabaseError
 from signaling.log.entries import Verb
 from signaling.log.log import Log
-from signaling.rooms.records import RoomStores
+from signaling.rooms.records import RoomChange, RoomStores
 from signaling.rooms.roles import member_id_of
 
 _log = logging.getLogger("ting.log")
@@ -27,8 +27,12 @@ class LogChronicle:
         body = {"act": act, **details}
         await self._log.note(room_key, Verb.MODERATION, body, client_id=_new_id(), sender=by, name=name)
 
-    async def note_policy(self, room_key: int, by: str, name: str, changes: Mapping[str, object]) -> None:
-        await self._log.note(room_key, Verb.POLICY, dict(changes), client_id=_new_id(), sender=by, name=name)
+    async def note_policy(
+        self, room_key: int, by: str, name: str, said: Mapping[str, object], change: RoomChange
+    ) -> None:
+        await self._log.note(
+            room_key, Verb.POLICY, dict(said), client_id=_new_id(), sender=by, name=name, room_change=change
+        )
 
 
 class CallChronicle:

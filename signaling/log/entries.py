@@ -8,6 +8,8 @@ from typing import Annotated, Any
 
 import msgspec
 
+from signaling.rooms.records import RoomChange
+
 MAX_CLIENT_ID_LENGTH = 64
 MAX_OPTIONS = 20
 
@@ -145,6 +147,8 @@ class Draft:
     """Whether the sender may also touch what others wrote."""
     ttl_s: int | None = None
     """How long this entry is kept at most, whatever the room's policy says."""
+    room_change: RoomChange | None = None
+    """What is changed of the room in the same transaction."""
     silent: bool = False
     """Written also where the room keeps nothing: what the server notes for all to read."""
 

@@ -25,6 +25,7 @@ from signaling.log.rules import check_draft, check_text
 from signaling.log.settings import RoomLogSettings
 from signaling.log.store import LogStores, Written
 from signaling.metrics import Metrics
+from signaling.rooms.records import RoomChange
 from signaling.rooms.roles import Actor, Role
 
 _log = logging.getLogger("ting.log")
@@ -150,10 +151,18 @@ class Log:
     # --- what the server notes ------------------------------------------------------------------------------
 
     async def note(
-        self, room_key: int, verb: Verb, body: dict[str, Any], *, client_id: str, sender: str = "", name: str = ""
+        self,
+        room_key: int,
+        verb: Verb,
+        body: dict[str, Any],
+        *,
+        client_id: str,
+        sender: str = "",
+        name: str = "",
+        room_change: RoomChange | None = None,
     ) -> Entry:
         """An entry of the server's own, or of what somebody did with its help; always written. Raises `ApiError`."""
-        draft = Draft(room_key, verb, sender, name, client_id, body, silent=True)
+        draft = Draft(room_key, verb, sender, name, client_id, body, room_change=room_change, silent=True)
         return (await self._commit(draft)).entry
 
     # --- writing --------------------------------------------------------------------------------------------

@@ -18,7 +18,7 @@ from signaling.accounts.passwords import Passwords
 from signaling.errors import ApiError
 from signaling.rooms import keys
 from signaling.rooms.policy import Entry, Policy
-from signaling.rooms.records import Chronicle, Invitation, Member, Room, RoomStores
+from signaling.rooms.records import Chronicle, Invitation, Member, Room, RoomChange, RoomStores
 from signaling.rooms.roles import Actor, Role
 from signaling.rooms.settings import LastingRoomSettings
 
@@ -112,12 +112,9 @@ class LastingRooms:
             said["title"] = title
         if password is not None:
             said["password"] = bool(password)
-        await self._chronicle.note_policy(room.room_key, actor.member_id, actor.name, said)
-        store = await self._stores.rooms()
-        new_hash = None if password is None else password_hash
-        now = await store.change_room(room.room_key, changes, title=title, password_hash=new_hash)
-        if now is None:
-            raise ApiError("invalid_body", "A room that asks for a password needs one.")
+        change = RoomChange(changes, title, None if password is None else password_hash)
+        await self._chronicle.note_policy(room.room_key, actor.member_id, actor.name, said, change)
+        now = await self.require(actor)
         for listener in self._policy_listeners if now.policy != room.policy else ():
             await listener(room.room_key, now.policy)
         return now

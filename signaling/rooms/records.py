@@ -54,6 +54,17 @@ class Invitation:
 
 
 @dataclass(frozen=True, slots=True)
+class RoomChange:
+    """Of a room as it is at the moment of the change: two who change different things at once both have their way."""
+
+    policy: Mapping[str, object]
+    """Fields of `Policy` and their new values."""
+    title: str | None = None
+    """None: as it was; so for the hash."""
+    password_hash: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Standing:
     """What the store knows of one person in one room."""
 
@@ -77,14 +88,6 @@ class RoomStore(Protocol):
 
     async def standing(self, name: str, member_id: str, subjects: Sequence[str], now_ms: int) -> Standing | None:
         """Room, membership, and the strongest ban of any of `subjects`. None when there is no such room."""
-        ...
-
-    async def change_room(
-        self, room_key: int, changes: Mapping[str, object], *, title: str | None, password_hash: str | None
-    ) -> Room | None:
-        """Change fields of the policy, and what is not None, of the room as it is at that moment: two who change
-        different things at once both have their way. The room as it is now; None when it is gone, or would ask for a
-        password that it has not."""
         ...
 
     async def delete_room(self, room_key: int) -> None:
@@ -145,4 +148,8 @@ class Chronicle(Protocol):
     async def note_act(self, room_key: int, by: str, name: str, act: str, details: Mapping[str, object]) -> None:
         """`by` is the member who did it, with its name of now. Raises `ApiError` when it could not be written."""
 
-    async def note_policy(self, room_key: int, by: str, name: str, changes: Mapping[str, object]) -> None: ...
+    async def note_policy(
+        self, room_key: int, by: str, name: str, said: Mapping[str, object], change: RoomChange
+    ) -> None:
+        """`change` is made in the same transaction: neither without the other. Raises as `note_act`, and invalid_body
+        for a room that would ask for a password and has none."""
