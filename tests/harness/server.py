@@ -58,12 +58,15 @@ class Ports:
 def free_ports() -> Ports:
     """Three ports that are free on every address now, and that no outgoing connection will get by chance."""
     tcp, udp = socket.SOCK_STREAM, socket.SOCK_DGRAM
-    return Ports(http=_free_port(tcp), udp=_free_port(udp), tcp=_free_port(tcp))
+    http = _free_port(tcp)
+    return Ports(http=http, udp=_free_port(udp), tcp=_free_port(tcp, but=http))
 
 
-def _free_port(kind: socket.SocketKind) -> int:
+def _free_port(kind: socket.SocketKind, but: int = 0) -> int:
     for _ in range(100):
         port = secrets.choice(_PORTS)
+        if port == but:
+            continue
         with socket.socket(socket.AF_INET6, kind) as probe:
             probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             try:
