@@ -24,7 +24,8 @@ from debian import MISSING, has_chromium
 ROOT = Path(__file__).resolve().parent.parent
 RECORDS = ROOT / ".run" / "check"
 BIN = ROOT / ".venv" / "bin"
-PACKAGING = "tests/integration/test_packaging.py"
+WITHOUT_MEDIA = tuple(f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "tus_clients"))
+"""Integration tests in which no packet goes through an engine: one turn is enough."""
 SIGNALLING = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
@@ -71,7 +72,7 @@ def test_phases() -> list[list[Step]]:
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
     apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser", "engine", "load", "signaling")]
     signalling = [pytest_step("signalling", list(SIGNALLING))]
-    media = ["tests/integration", *(f"--ignore={path}" for path in (PACKAGING, *SIGNALLING))]
+    media = ["tests/integration", *(f"--ignore={path}" for path in (*WITHOUT_MEDIA, *SIGNALLING))]
     others: list[Step] = []
     if has_rust_engine():
         other = "TING_ENGINE=reference"
@@ -85,7 +86,7 @@ def test_phases() -> list[list[Step]]:
         # The longest first: the others fit beside it.
         [
             pytest_step("server", ["tests/signaling"]),
-            pytest_step("engine", ["tests/engine", "tests/load", PACKAGING]),
+            pytest_step("engine", ["tests/engine", "tests/load", *WITHOUT_MEDIA]),
             pytest_step("unit", ["tests", *apart]),
         ],
         signalling,
