@@ -85,6 +85,7 @@ def create_lasting(
     log.add_observer(hooks.handle_entry)
     rooms.add_deletion_listener(lambda room: hooks.remove_room(room.room_key))
     rooms.add_policy_listener(sweeper.handle_policy)
+    rooms.add_policy_listener(knocks.handle_policy)
     reader.add_read_listener(sweeper.handle_read)
     return LastingParts(
         rooms=rooms,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hmac
 from typing import Any, Protocol
 
 from aiohttp import web
@@ -113,8 +112,3 @@ class RequestAuthority:
         if not grants.room_create or grants.door:
             raise ApiError("forbidden", "The token does not allow to create rooms.")
         return grants
-
-
-def same(one: str, other: str) -> bool:
-    """Compared in constant time."""
-    return hmac.compare_digest(one.encode(), other.encode())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
@@ -80,6 +79,3 @@ class BotStores(Protocol):
 
     @property
     def has_data(self) -> bool: ...
-
-
-Hooks = Sequence[Hook]

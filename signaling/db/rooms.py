@@ -142,18 +142,6 @@ class RoomRepository:
         owners = set((await connection.execute(query)).scalars())
         return member_id not in owners or len(owners) > 1
 
-    async def rooms_of(self, member_id: str, limit: int) -> list[tuple[Room, Member]]:
-        query = (
-            select(*_ROOM, *_MEMBER)
-            .join(MemberRow, MemberRow.room_key == RoomRow.room_key)
-            .where(MemberRow.member_id == member_id)
-            .order_by(RoomRow.name)
-            .limit(limit)
-        )
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query)).all()
-        return [(_room(row[: len(_ROOM)]), _member(row[len(_ROOM) :])) for row in rows]
-
     async def mark_read(self, room_key: int, member_id: str, name: str, seq: int, now_ms: int) -> bool:
         values = _member_values(room_key, Member(member_id, Role.GUEST, name, now_ms, seq))
         statement = self._insert(MemberRow).values(values)

@@ -25,6 +25,8 @@ from signaling.rooms.roles import member_id_of
 
 _log = logging.getLogger("ting.log")
 TOPIC = "lk.chat"
+_CHAT = frozenset({"chat_message", "stream_header", "stream_trailer"})
+"""Payloads that begin or end something that was said."""
 _MAX_STREAMS = 1000
 """That are under way in all calls together; beyond, the oldest is forgotten."""
 _MAX_WAITING = 1000
@@ -76,10 +78,12 @@ class ChatBridge:
     # --- from the call ----------------------------------------------------------------------------------------
 
     def handle_packet(self, session: ParticipantSession, packet: models.DataPacket) -> None:
-        """A packet that was passed on."""
-        if self._key_of(session.room.name) is None:
-            return
+        """A packet that was passed on. Nearly all are no chat, and cost nothing here."""
         kind, recipient = packet.WhichOneof("value"), ""
+        if kind == "stream_chunk":
+            self._take_chunk(session, packet.stream_chunk)
+        if kind not in _CHAT or self._key_of(session.room.name) is None:
+            return
         if packet.destination_identities:
             if len(packet.destination_identities) > 1:
                 return  # For some: the log knows only everybody and one.
@@ -94,8 +98,6 @@ class ChatBridge:
                 self._streams[session.info.participant_id, header.stream_id] = _Stream(recipient)
                 while len(self._streams) > _MAX_STREAMS:
                     self._streams.popitem(last=False)
-        elif kind == "stream_chunk":
-            self._take_chunk(session, packet.stream_chunk)
         elif kind == "stream_trailer":
             stream = self._streams.pop((session.info.participant_id, packet.stream_trailer.stream_id), None)
             if stream is not None and not packet.stream_trailer.reason:
@@ -103,6 +105,8 @@ class ChatBridge:
                 self._say(session, packet.stream_trailer.stream_id, text, stream.recipient)
 
     def _take_chunk(self, session: ParticipantSession, chunk: models.DataStream.Chunk) -> None:
+        if not self._streams:
+            return
         key = session.info.participant_id, chunk.stream_id
         stream = self._streams.get(key)
         if stream is None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from signaling.errors import ApiError
+from signaling.rooms.policy import Entry, Policy
 
 NewsListener = Callable[[int], None]
 """Called with the room's key when somebody came to its door or went from it."""
@@ -119,10 +120,11 @@ class Knocks:
         if self._knocks.get(knock.room_key, {}).pop(knock.knock_id, None) is not None:
             self._tell(knock.room_key)
 
-    def admit_everybody(self, room_key: int) -> None:
-        """The door is open now."""
-        for knock in self.waiting(room_key):
-            self.answer(knock, Answer.ADMITTED)
+    async def handle_policy(self, room_key: int, policy: Policy) -> None:
+        """A room's policy is another one now: where the door stands open, nobody goes on waiting."""
+        if policy.entry is Entry.OPEN and not policy.locked:
+            for knock in self.waiting(room_key):
+                self.answer(knock, Answer.ADMITTED)
 
     def _sweep_later(self) -> None:
         """As long as somebody is at a door: whoever went away is no longer shown."""

@@ -369,3 +369,12 @@ async def test_changes_at_once_all_come_through(server: Server) -> None:
     await asyncio.gather(*(ada.good("PATCH", "", {"policy": change}) for change in changes))
     policy = (await ada.good("GET", "state"))["policy"]
     assert {key: policy[key] for change in changes for key in change} == {k: v for c in changes for k, v in c.items()}
+
+
+async def test_who_waits_comes_in_when_the_door_is_opened(server: Server) -> None:
+    ada = await founder(server, policy={"entry": "knock"})
+    bob = Person(server, "Bob", ada.room)
+    waiting = await bob.enter()
+    await ada.good("PATCH", "", {"policy": {"entry": "open"}})
+    answer = await bob.good("GET", f"knocks/{waiting['knock']}/answer")
+    assert (answer["answer"], answer["admission"]["role"]) == ("admitted", "guest")
