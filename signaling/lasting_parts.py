@@ -80,6 +80,7 @@ def create_lasting(
     reader = LogReader(storage, storage, live, settings.room_log)
     sweeper = Sweeper(storage, live, metrics, settings.retention)
     log.add_observer(sweeper.handle_entry)
+    rooms.add_deletion_listener(lambda _: sweeper.note_removal())
     networks = parse_networks(settings.bots.hook_networks)
     hooks = HookDeliveries(storage, storage, tokens, metrics, settings.bots, networks)
     log.add_observer(hooks.handle_entry)

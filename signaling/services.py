@@ -324,6 +324,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             _limiter(settings, lasting.rooms_per_hour / 60, burst=lasting.rooms_per_hour),
             parts.rooms,
             parts.moderation,
+            services.storage,
             lasting,
         ),
         ModerationEndpoint(parts.moderation, parts.knocks),

@@ -14,6 +14,7 @@ from signaling.api.sessions import Sessions
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
 from signaling.limits import AddressLimiter
+from signaling.retention.store import Erasure, RetentionStores
 from signaling.rooms import keys
 from signaling.rooms.calls import clean_guest_name, clean_room_name, clean_title
 from signaling.rooms.lasting import Founder, LastingRooms
@@ -69,6 +70,9 @@ class RoomView(Struct):
     has_password: bool
     last_seq: int
     """Of the newest entry of its log."""
+    erasure: Erasure
+    """Where nothing is left of what was removed, a few minutes later: in all files of the database, or in its tables,
+    while its own log, archive or replicas may have it for longer."""
     role: Role
     """Of whoever asks."""
     member_id: str
@@ -145,6 +149,7 @@ class LastingRoomsEndpoint:
         limiter: AddressLimiter,
         rooms: LastingRooms,
         moderation: Moderation,
+        retention: RetentionStores,
         settings: LastingRoomSettings,
     ) -> None:
         """`limiter` is for making rooms."""
@@ -154,6 +159,7 @@ class LastingRoomsEndpoint:
         self._limiter = limiter
         self._rooms = rooms
         self._moderation = moderation
+        self._retention = retention
         self._settings = settings
 
     @route(
@@ -202,7 +208,7 @@ class LastingRoomsEndpoint:
     @route("GET", "/api/v1/rooms/{room}/state", access=Access.GUEST)
     async def get_state(self, actor: Actor) -> RoomView:
         """Look at a room that lasts, from inside."""
-        return _view(await self._rooms.require(actor), actor)
+        return await self._view(await self._rooms.require(actor), actor)
 
     @route("PATCH", "/api/v1/rooms/{room}", access=Access.MODERATOR, errors=("forbidden", "invalid_body"))
     async def change_room(self, actor: Actor, body: RoomChange) -> RoomView:
@@ -218,12 +224,25 @@ class LastingRoomsEndpoint:
         if not actor.role.reaches(Role.OWNER) and (body.title is not None or set(policy) - _MODERATORS_DECIDE):
             raise ApiError("forbidden", "Only an owner decides that.")
         title = None if body.title is None else clean_title(body.title)
-        return _view(await self._rooms.change(actor, policy, title, body.password), actor)
+        return await self._view(await self._rooms.change(actor, policy, title, body.password), actor)
 
     @route("DELETE", "/api/v1/rooms/{room}", access=Access.OWNER)
     async def delete_room(self, actor: Actor) -> None:
         """Delete a room with its log, its files, and everything else that it has."""
         await self._rooms.delete(actor)
+
+    async def _view(self, room: Room, actor: Actor) -> RoomView:
+        return RoomView(
+            name=room.name,
+            title=room.title,
+            created_at_ms=room.created_at_ms,
+            policy=room.policy,
+            has_password=bool(room.password_hash),
+            last_seq=room.last_seq,
+            erasure=await (await self._retention.retention()).erasure(),
+            role=actor.role,
+            member_id=actor.member_id,
+        )
 
     # --- members --------------------------------------------------------------------------------------------
 
@@ -293,19 +312,6 @@ class LastingRoomsEndpoint:
 
 
 _MODERATORS_DECIDE = frozenset({"entry", "locked", "guests_write", "files"})
-
-
-def _view(room: Room, actor: Actor) -> RoomView:
-    return RoomView(
-        name=room.name,
-        title=room.title,
-        created_at_ms=room.created_at_ms,
-        policy=room.policy,
-        has_password=bool(room.password_hash),
-        last_seq=room.last_seq,
-        role=actor.role,
-        member_id=actor.member_id,
-    )
 
 
 def _member(member: Member) -> MemberView:

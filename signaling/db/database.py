@@ -21,8 +21,10 @@ from sqlalchemy.exc import OperationalError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from signaling.db.schema import MigrationError, bring_up_to_date
+from signaling.db.scrub import erasure_of_postgres, scrub_postgres, scrub_sqlite
 from signaling.db.url import parse_url
 from signaling.errors import DatabaseError
+from signaling.retention.store import Erasure
 
 _log = logging.getLogger("ting.database")
 _POOL_SIZE = 5
@@ -119,20 +121,26 @@ class Database:
             except (SQLAlchemyError, OSError) as error:
                 raise DatabaseError(f"the database failed: {_reason(error)}") from None
 
-    async def scrub(self, tables: Sequence[str]) -> bool:
-        """Take what was removed out of the files, too: SQLite overwrites it at once (`secure_delete`) and has copies in
-        the write-ahead log only, which is emptied here; PostgreSQL frees it with a VACUUM. False: a reader was in the
-        way."""
+    async def scrub(self, tables: Sequence[str], max_bytes: int, timeout_s: float) -> bool:
+        """Take what was removed out of the files, too (`signaling.db.scrub`). False: a reader was in the way."""
+        async with self._writer, self._bare() as bare:
+            return await (scrub_sqlite(bare) if self.is_sqlite else scrub_postgres(bare, tables, max_bytes, timeout_s))
+
+    async def erasure(self) -> Erasure:
+        """Where `scrub` leaves nothing, as the database is set up now."""
+        if self.is_sqlite:
+            return Erasure.FILES
+        async with self._bare() as bare:
+            return await erasure_of_postgres(bare)
+
+    @asynccontextmanager
+    async def _bare(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that begins no transaction."""
         if self._engine is None:
             raise DatabaseError("the database is not open")
         try:
-            async with self._writer, self._engine.connect() as connection:
-                bare = await connection.execution_options(isolation_level="AUTOCOMMIT", **_START_NOTHING)
-                if not self.is_sqlite:
-                    await bare.execute(text(f"VACUUM {', '.join(tables)}"))
-                    return True
-                busy = (await bare.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))).one()[0]
-                return not busy
+            async with self._engine.connect() as connection:
+                yield await connection.execution_options(isolation_level="AUTOCOMMIT", **_START_NOTHING)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise DatabaseError(f"the database failed: {_reason(error)}") from None
 

@@ -8,9 +8,10 @@ import msgspec
 from sqlalchemy import BigInteger, and_, cast, delete, func, null, or_, select, tuple_, update
 
 from signaling.db.database import Database
-from signaling.db.models import EntryRow, MemberRow, RoomRow, WordRow
+from signaling.db.models import Delivery, EntryRow, FileRow, MemberRow, RoomRow, WordRow
+from signaling.db.settings import DatabaseSettings
 from signaling.log.entries import LASTING, Verb
-from signaling.retention.store import Gone
+from signaling.retention.store import Erasure, Gone
 from signaling.rooms import policy as policies
 from signaling.rooms.policy import Policy, RetentionFrom
 from signaling.rooms.roles import Role
@@ -19,8 +20,9 @@ _KEPT = tuple(verb.value for verb in LASTING)
 
 
 class RetentionRepository:
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, settings: DatabaseSettings) -> None:
         self._database = database
+        self._settings = settings
 
     async def apply(self, room_key: int, policy: Policy) -> None:
         from_sending = policy.retention_s is not None and policy.retention_from is RetentionFrom.SENDING
@@ -90,8 +92,17 @@ class RetentionRepository:
         rows = (await connection.execute(query)).all()
         return [key for key, policy in rows if policies.decode(policy).hold]
 
+    @property
+    def rewrites(self) -> bool:
+        return not self._database.is_sqlite
+
     async def scrub(self) -> bool:
-        return await self._database.scrub([EntryRow.__tablename__, WordRow.__tablename__])
+        tables = [row.__tablename__ for row in (EntryRow, WordRow, FileRow, Delivery)]
+        settings = self._settings
+        return await self._database.scrub(tables, settings.max_rewrite_bytes, settings.rewrite_timeout_s)
+
+    async def erasure(self) -> Erasure:
+        return await self._database.erasure()
 
 
 def _file_id(verb: str, body: str | None) -> str:

@@ -19,6 +19,12 @@ _LOCK = 0x54696E67
 _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32), primary_key=True))
 """Alembic's own table, as it makes it."""
 
+_UNSAMPLED = {
+    "entries": ("body",), "entry_words": ("word",), "files": ("name", "metadata_header"),
+    "webhook_deliveries": ("event",),
+}  # fmt: skip
+"""Columns of which PostgreSQL would copy samples into its statistics, where they would stay when they are removed."""
+
 
 class MigrationError(Exception):
     """The database is not one that this version can bring up to date. The text is for the log."""
@@ -33,8 +39,16 @@ def bring_up_to_date(connection: Connection) -> None:
         Base.metadata.create_all(connection)
         _VERSION.create(connection)
         connection.execute(_VERSION.insert().values(version_num=HEAD))
+        _sample_nothing(connection)
     elif _VERSION.name not in there or connection.execute(select(_VERSION.c.version_num)).scalars().all() != [HEAD]:
         migrate(connection)
+
+
+def _sample_nothing(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":
+        for table, columns in _UNSAMPLED.items():
+            for column in columns:
+                connection.execute(text(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0"))
 
 
 def make_again(connection: Connection, version: str) -> None:

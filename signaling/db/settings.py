@@ -16,6 +16,11 @@ class DatabaseSettings:
     """sqlite:///path or postgresql://user:password@host/name. Empty: SQLite in the file ting.db in data_dir."""
     database_timeout_s: float = 5.0
     """How long the database may take: for a connection, for another writer to finish, for a statement."""
+    max_rewrite_bytes: int = 100_000_000
+    """PostgreSQL: tables and indexes up to this size together are rewritten, so that nothing is left of what was
+    removed; writers wait meanwhile."""
+    rewrite_timeout_s: float = 60.0
+    """How long that may take."""
 
 
 def data_folder(settings: DatabaseSettings, *, dev: bool) -> Path:

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = "0006"
+HEAD = "0007"
 """The newest migration."""
 
 

@@ -34,6 +34,7 @@ class Storage:
         self._url = settings.database_url
         self._path = folder / FILE
         self._timeout_s = settings.database_timeout_s
+        self._settings = settings
         self._opening = asyncio.Lock()
         self._database: Database | None = None
         self._is_open = False
@@ -128,7 +129,7 @@ class Storage:
     async def retention(self) -> RetentionRepository:
         from signaling.db.retention import RetentionRepository
 
-        return RetentionRepository(await self.open())
+        return RetentionRepository(await self.open(), self._settings)
 
     async def _revocations(self) -> Repository:
         from signaling.db.repository import Repository

@@ -3,9 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Protocol
 
 from signaling.rooms.policy import Policy
+
+
+class Erasure(StrEnum):
+    """Where nothing is left of what was removed, a few minutes later."""
+
+    FILES = "files"
+    """In all files of the database."""
+    TABLES = "tables"
+    """In those of its tables; its write-ahead log, its archive or a replica may have it for longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,9 +46,16 @@ class RetentionStore(Protocol):
         """When the next entry of a room that is not held ends."""
         ...
 
+    @property
+    def rewrites(self) -> bool:
+        """Whether `scrub` rewrites whole tables, for which writers wait."""
+        ...
+
     async def scrub(self) -> bool:
         """Leave nothing of what was removed in the database's files. False: a reader was in the way; try again."""
         ...
+
+    async def erasure(self) -> Erasure: ...
 
 
 class RetentionStores(Protocol):

@@ -66,11 +66,15 @@ class Sweeper:
     def handle_entry(self, _room_key: int, entry: Entry) -> None:
         """A new entry of any log. What was removed or replaced is to go from the files as well."""
         if entry.verb in (Verb.DELETE, Verb.EDIT):
-            if self._unscrubbed_since_s is None:
-                self._unscrubbed_since_s = self._clock()
-            self._look_at(self._clock() + self._settings.retention_scrub_s / 4)
+            self.note_removal()
         if entry.expires_at_ms is not None:
             self._look_at(entry.expires_at_ms / 1000)
+
+    def note_removal(self) -> None:
+        """Something was removed, or will be in a moment, and is to go from the files as well."""
+        if self._unscrubbed_since_s is None:
+            self._unscrubbed_since_s = self._clock()
+        self._look_at(self._clock() + self._settings.retention_scrub_s / 4)
 
     async def handle_policy(self, room_key: int, policy: Policy) -> None:
         """A room's policy is another one now. Raises `DatabaseError`."""
@@ -133,10 +137,22 @@ class Sweeper:
     async def _scrub(self) -> None:
         if self._unscrubbed_since_s is None:
             return
-        if await (await self._stores.retention()).scrub():
-            self._unscrubbed_since_s = None
+        store = await self._stores.retention()
+        earliest_s = self._unscrubbed_since_s + self._settings.retention_scrub_s / 2
+        if store.rewrites and self._clock() < earliest_s:
+            self._look_at(earliest_s)
             return
-        if self._clock() - self._unscrubbed_since_s > self._settings.retention_scrub_s:
+        # What is removed meanwhile is for the next time.
+        since_s, self._unscrubbed_since_s = self._unscrubbed_since_s, None
+        done = False
+        try:
+            done = await store.scrub()
+        finally:
+            if not done:
+                self._unscrubbed_since_s = since_s
+        if done:
+            return
+        if self._clock() - since_s > self._settings.retention_scrub_s:
             _log.warning("removed entries are still in the files of the database: somebody reads it all the time")
         self._look_at(self._clock() + 1.0)
 

@@ -1,4 +1,7 @@
-"""A PostgreSQL of the test's own: Debian's server in a temporary directory, on a loopback port, without a superuser."""
+"""A PostgreSQL of the test's own: Debian's server in a temporary directory, on a loopback port, without root.
+
+Its own superuser is `ting`.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -27,9 +30,10 @@ def find_binaries() -> Path | None:
 
 
 class Postgres:
-    def __init__(self, binaries: Path, folder: Path) -> None:
+    def __init__(self, binaries: Path, folder: Path, options: Mapping[str, str]) -> None:
         self._binaries = binaries
         self._folder = folder
+        self._options = {"unix_socket_directories": "", "fsync": "off", **options}
         self._process: subprocess.Popen[bytes] | None = None
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -42,13 +46,18 @@ class Postgres:
         command = [binaries / "initdb", "-D", folder / "data", "-A", "trust", "-U", "ting", "--no-sync"]
         subprocess.run(command, cwd=folder, check=True, capture_output=True, **self._user)
 
-    def url(self, database: str = "postgres") -> str:
-        return f"postgresql://ting@127.0.0.1:{self.port}/{database}"
+    @property
+    def data(self) -> Path:
+        """Its files, which change while one looks."""
+        return self._folder / "data"
+
+    def url(self, database: str = "postgres", role: str = "ting") -> str:
+        return f"postgresql://{role}@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         command = [
             self._binaries / "postgres", "-D", self._folder / "data", "-h", "127.0.0.1", "-p", str(self.port),
-            "-c", "unix_socket_directories=", "-c", "fsync=off",
+            *(part for name, value in self._options.items() for part in ("-c", f"{name}={value}")),
         ]  # fmt: skip
         with (self._folder / "log").open("ab") as log:
             self._process = subprocess.Popen(command, cwd=self._folder, stdout=log, stderr=log, **self._user)
@@ -66,17 +75,18 @@ class Postgres:
             self._process.wait()
             self._process = None
 
-    def run(self, statement: str) -> None:
-        command = [self._binaries / "psql", "-q", "-d", self.url(), "-c", statement]
+    def run(self, statement: str, database: str = "postgres") -> None:
+        command = [self._binaries / "psql", "-q", "-d", self.url(database), "-c", statement]
         subprocess.run(command, check=True, capture_output=True)
 
 
 @contextmanager
-def running_postgres(binaries: Path) -> Iterator[Postgres]:
+def running_postgres(binaries: Path, **options: str) -> Iterator[Postgres]:
+    """`options` are settings of postgresql.conf."""
     folder = tempfile.mkdtemp(prefix="ting-pg-")
     server = None
     try:
-        server = Postgres(binaries, Path(folder))
+        server = Postgres(binaries, Path(folder), options)
         server.start()
         yield server
     finally:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -118,3 +120,28 @@ async def visitor(server: Server, room: str, name: str = "Bob", **fields: Any) -
     person = Person(server, name)
     await person.enter(room, **fields)
     return person
+
+
+class Clock:
+    """The server's, moved by the test."""
+
+    def __init__(self, server: Server) -> None:
+        self._parts = server.services.lasting
+        self.ahead_s = 0.0
+        real = self._parts.log._clock
+        for part in (self._parts.log, self._parts.reader, self._parts.sweeper):
+            part._clock = lambda: real() + self.ahead_s
+
+    def advance(self, seconds: float) -> None:
+        self.ahead_s += seconds
+        self._parts.sweeper._sooner.set()
+
+
+def places_of(canary: str, folder: Path) -> list[str]:
+    """The files below in which it is. Those of a database server come and go meanwhile."""
+    found = []
+    for path in folder.rglob("*"):
+        with contextlib.suppress(FileNotFoundError):
+            if path.is_file() and canary.encode() in path.read_bytes():
+                found.append(str(path.relative_to(folder)))
+    return found

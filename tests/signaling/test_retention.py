@@ -12,22 +12,7 @@ import pytest
 
 from signaling.rooms import policy as policies
 from tests.signaling.harness import Server, eventually, running
-from tests.signaling.rooms import Person, founder, visitor
-
-
-class Clock:
-    """The server's, moved by the test."""
-
-    def __init__(self, server: Server) -> None:
-        self._parts = server.services.lasting
-        self.ahead_s = 0.0
-        real = self._parts.log._clock
-        for part in (self._parts.log, self._parts.reader, self._parts.sweeper):
-            part._clock = lambda: real() + self.ahead_s
-
-    def advance(self, seconds: float) -> None:
-        self.ahead_s += seconds
-        self._parts.sweeper._sooner.set()
+from tests.signaling.rooms import Clock, Person, founder, places_of, visitor
 
 
 @pytest.fixture
@@ -142,10 +127,6 @@ async def test_the_canary_is_nowhere_in_the_raw_files(tmp_path: Path) -> None:
         await ada.say("the room goes on")
         assert not places_of(canary, tmp_path)
     assert not places_of(canary, tmp_path)
-
-
-def places_of(canary: str, folder: Path) -> list[str]:
-    return [path.name for path in folder.rglob("*") if path.is_file() and canary.encode() in path.read_bytes()]
 
 
 async def test_what_one_removes_is_gone_from_the_files_too(tmp_path: Path) -> None:

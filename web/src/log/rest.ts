@@ -48,6 +48,8 @@ export interface RoomState {
   policy: Policy;
   hasPassword: boolean;
   createdAtMs: number;
+  /** Whether nothing of what was removed is left in any file of the database a few minutes later. */
+  erasesFiles: boolean;
 }
 
 export interface Member {
@@ -202,6 +204,7 @@ function toRoomState(answer: Record<string, unknown>): RoomState {
     policy: toPolicy(answer.policy),
     hasPassword: answer.has_password === true,
     createdAtMs: number(answer.created_at_ms),
+    erasesFiles: answer.erasure !== "tables",
   };
 }
 

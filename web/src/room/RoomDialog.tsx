@@ -49,7 +49,7 @@ export function RoomDialog({ live, onClose }: Props) {
           </button>
         </header>
         <Links live={live} owns={owns} />
-        <Kept policy={policy} />
+        <Kept live={live} policy={policy} />
         <p className={saved === false ? "problem" : "hint"} role="status" data-testid="room-saved">
           {saved === null ? "" : t(saved ? "room.saved" : "room.failed")}
         </p>
@@ -98,11 +98,22 @@ function Links({ live, owns }: { live: RoomLive; owns: boolean }) {
 }
 
 /** In plain words: what is kept, for how long, and what the operator can see. */
-function Kept({ policy }: { policy: Policy }) {
+function Kept({ live, policy }: { live: RoomLive; policy: Policy }) {
   const { t } = useTranslation();
+  const [erasesFiles, setErasesFiles] = useState(true);
+  useEffect(() => {
+    // Without an answer the dialog says nothing of it, as it says nothing else then.
+    live.api.state().then(
+      (state) => {
+        setErasesFiles(state.erasesFiles);
+      },
+      () => undefined,
+    );
+  }, [live]);
   return (
     <Section title={t("room.kept")}>
       <p data-testid="room-kept">{keptText(t, policy)}</p>
+      {!erasesFiles && policy.keeps === "log" && <p data-testid="room-kept-longer">{t("room.keptLonger")}</p>}
       {policy.hold && <p>{t("room.keptHold")}</p>}
       <p>{t("room.keptCalls")}</p>
       <p>{t("room.operator")}</p>
