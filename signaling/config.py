@@ -38,6 +38,7 @@ from signaling.portability.signing import check_keys as check_archive_keys
 from signaling.retention.settings import RetentionSettings
 from signaling.rooms.calls import RoomSettings, check_room_presets
 from signaling.rooms.settings import LastingRoomSettings
+from signaling.sealed.settings import SealedSettings
 from signaling.tokens import MAX_LEEWAY_S, TokenSettings, check_keys, collect_keys
 from signaling.turn import MAX_TURN_TTL_S, TurnSettings, check_stun, resolve_turn
 from signaling.whip.settings import WhipSettings
@@ -59,6 +60,7 @@ class Settings:
     lasting_rooms: LastingRoomSettings = field(default_factory=LastingRoomSettings)
     room_log: RoomLogSettings = field(default_factory=RoomLogSettings)
     portability: PortabilitySettings = field(default_factory=PortabilitySettings)
+    sealed: SealedSettings = field(default_factory=SealedSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     bots: BotSettings = field(default_factory=BotSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
@@ -91,6 +93,7 @@ _CHOICES = {
     "engine": ("auto", "rust", "reference"),
     "log_level": ("debug", "info", "warning", "error"),
     "log_format": ("text", "json"),
+    "default_kind": ("sealed", "open"),
 }
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 

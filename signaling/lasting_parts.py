@@ -27,6 +27,8 @@ from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.moderation import Moderation
 from signaling.rooms.records import Room
+from signaling.sealed.delivery import Delivery
+from signaling.sealed.presence import Presence
 from signaling.tokens import TokenService
 
 
@@ -47,6 +49,8 @@ class LastingParts:
     sweeper: Sweeper
     bots: Bots
     hooks: HookDeliveries
+    presence: Presence
+    delivery: Delivery
 
 
 def create_lasting(
@@ -88,6 +92,7 @@ def create_lasting(
     rooms.add_policy_listener(sweeper.handle_policy)
     rooms.add_policy_listener(knocks.handle_policy)
     reader.add_read_listener(sweeper.handle_read)
+    presence = Presence(live, settings.sealed)
     return LastingParts(
         rooms=rooms,
         door=door,
@@ -100,6 +105,8 @@ def create_lasting(
         sweeper=sweeper,
         bots=Bots(storage, chronicle, settings.bots),
         hooks=hooks,
+        presence=presence,
+        delivery=Delivery(storage, live, presence, settings.sealed, settings.addresses.max_tracked_addresses),
         calls=call_chronicle,
         chat=ChatBridge(
             sfu,

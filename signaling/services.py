@@ -25,6 +25,7 @@ from signaling.api.moderation import ModerationEndpoint
 from signaling.api.openapi import OpenApiEndpoint
 from signaling.api.portability import PortabilityEndpoint
 from signaling.api.rooms import RoomsEndpoint
+from signaling.api.sealed import SealedEndpoint
 from signaling.api.sessions import Sessions, origin_of
 from signaling.api.sync import SyncEndpoint
 from signaling.api.typed import Api, TypedApi
@@ -311,6 +312,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.addresses,
             api,
             guest_rooms=lasting.guest_rooms,
+            default_kind=lasting.default_kind,
             accounts=services.accounts is not None,
             lookup_limiter=_limiter(settings, api.room_lookups_per_minute),
             token_limiter=_limiter(settings, api.guest_tokens_per_minute),
@@ -329,7 +331,18 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         ),
         ModerationEndpoint(parts.moderation, parts.knocks),
         LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
-        SyncEndpoint(authority, parts.log, parts.reader, parts.live, parts.rooms, parts.knocks, settings.room_log),
+        SyncEndpoint(
+            authority,
+            parts.log,
+            parts.reader,
+            parts.live,
+            parts.rooms,
+            parts.knocks,
+            parts.presence,
+            parts.delivery,
+            settings.room_log,
+        ),
+        SealedEndpoint(parts.delivery, parts.presence, settings.sealed),
         FilesEndpoint(
             settings.files,
             services.files,

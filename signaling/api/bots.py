@@ -109,7 +109,7 @@ class BotsEndpoint:
         """Take a bot's token back."""
         await self._bots.remove(actor, bot)
 
-    @route("POST", "/api/v1/hooks/{token}", access=Access.ANYONE, errors=("not_found", "invalid_body"))
+    @route("POST", "/api/v1/hooks/{token}", access=Access.ANYONE, errors=("not_found", "invalid_body", "sealed_room"))
     async def post(self, request: web.Request, token: str) -> EntryView:
         """Post a message by the address of an incoming webhook.
 

@@ -87,7 +87,7 @@ class FilesEndpoint:
         _ROOM_FILES,
         access=Access.GUEST,
         status=201,
-        errors=(*_PIECE_ERRORS, "file_too_large", "quota_exceeded", "rate_limited"),
+        errors=(*_PIECE_ERRORS, "sealed_room", "file_too_large", "quota_exceeded", "rate_limited"),
     )
     @speaking_tus
     async def create_file(self, request: web.Request, actor: Actor) -> web.StreamResponse:
@@ -95,6 +95,7 @@ class FilesEndpoint:
 
         `Upload-Length` is its length, `Upload-Metadata` may have `name` (or `filename`) and `type` (or `filetype`).
         `Location` of the answer is where its bytes go. An unfinished file is removed after `Upload-Expires`.
+        In a sealed room the bytes are encrypted, and name and type are in the sealed entry and not here.
         """
         require_version(request)
         self._limit(request)
@@ -110,6 +111,8 @@ class FilesEndpoint:
             require_piece(request)
         name = metadata.get("name") or metadata.get("filename", "")
         media_type = metadata.get("type") or metadata.get("filetype", "")
+        if actor.sealed:
+            name, media_type = _sealed_names(metadata)
         upload = await self._files.create(actor, size_bytes, name, media_type, header)
         file_id = upload.row.file_id
         if has_piece and size_bytes:
@@ -234,3 +237,14 @@ class FilesEndpoint:
         wait_s = self._creation_limiter.take(self._addresses.of(request))
         if wait_s:
             raise ApiError("rate_limited", "Too many files; please wait a moment.", retry_after_s=wait_s)
+
+
+_SEALED_METADATA = {"name": "sealed", "filename": "sealed", "type": "application/octet-stream",
+                    "filetype": "application/octet-stream"}  # fmt: skip
+
+
+def _sealed_names(metadata: dict[str, str]) -> tuple[str, str]:
+    """What a file of a sealed room is called here. Raises `ApiError` sealed_room when its metadata says more."""
+    if any(_SEALED_METADATA.get(key) != value for key, value in metadata.items()):
+        raise ApiError("sealed_room", "This room is sealed: name and type of a file go into its encrypted entry.")
+    return _SEALED_METADATA["name"], _SEALED_METADATA["type"]

@@ -19,7 +19,7 @@ from signaling.rooms import keys
 from signaling.rooms.calls import clean_guest_name, clean_room_name, clean_title
 from signaling.rooms.lasting import Founder, LastingRooms
 from signaling.rooms.moderation import Moderation
-from signaling.rooms.policy import Entry, Keeps, Policy, RetentionFrom, Seconds
+from signaling.rooms.policy import Entry, Keeps, Kind, Policy, RetentionFrom, Seconds
 from signaling.rooms.records import Ban, Invitation, Member, Room
 from signaling.rooms.roles import Actor, Role
 from signaling.rooms.settings import LastingRoomSettings
@@ -43,6 +43,8 @@ class NewRoom(Input):
 class PolicyChange(Input):
     """Fields that are left out stay as they are."""
 
+    kind: Kind | msgspec.UnsetType = msgspec.UNSET
+    """Only from sealed to open; an owner's."""
     entry: Entry | msgspec.UnsetType = msgspec.UNSET
     locked: bool | msgspec.UnsetType = msgspec.UNSET
     keeps: Keeps | msgspec.UnsetType = msgspec.UNSET

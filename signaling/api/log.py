@@ -102,7 +102,9 @@ class LogEndpoint:
 
     @route(
         "POST", "/api/v1/rooms/{room}/entries", access=Access.GUEST,
-        errors=("invalid_body", "forbidden", "entry_not_found", "entry_gone", "poll_closed", "rate_limited"),
+        errors=(
+            "invalid_body", "sealed_room", "forbidden", "entry_not_found", "entry_gone", "poll_closed", "rate_limited",
+        ),
     )  # fmt: skip
     async def write(self, actor: Actor, body: NewEntry) -> EntryView:
         """Write an entry. The answer comes when it is on disk."""
@@ -116,7 +118,7 @@ class LogEndpoint:
         """What is pinned, newest pin first."""
         return EntryList(entries=[view(entry, actor.member_id) for entry in await self._reader.pins(actor)])
 
-    @route("GET", "/api/v1/rooms/{room}/search", access=Access.GUEST, errors=("invalid_body",))
+    @route("GET", "/api/v1/rooms/{room}/search", access=Access.GUEST, errors=("invalid_body", "sealed_room"))
     async def search(self, actor: Actor, query: SearchQuery) -> EntryPage:
         """Search the messages, files and polls of a room, newest first.
 
@@ -182,13 +184,14 @@ class LogEndpoint:
                     await _send_event(response, {key: value for key, value in message.items() if key != "type"})
 
 
-def subscribe(live: Live, settings: RoomLogSettings, actor: Actor) -> Listener:
-    """Raises `ApiError` limit_reached."""
+def subscribe(live: Live, settings: RoomLogSettings, actor: Actor, device: str = "") -> Listener:
+    """`device` is the one that takes part in a sealed room. Raises `ApiError` limit_reached."""
     if live.count(actor.member_id) >= settings.max_sync_connections_per_person:
         raise ApiError("limit_reached", "There are too many connections of this person.")
     listener = Listener(
-        actor.room_key, actor.member_id, actor.identity, actor.role, actor.device_id, max_queue=settings.max_sync_queue
-    )
+        actor.room_key, actor.member_id, actor.identity, actor.role, actor.device_id,
+        max_queue=settings.max_sync_queue, name=actor.name, device=device,
+    )  # fmt: skip
     live.add(listener)
     return listener
 

@@ -21,7 +21,7 @@ from signaling.rooms.calls import GuestToken, RoomService, clean_guest_name, cle
 from signaling.rooms.door import Admitted, Door, Visitor
 from signaling.rooms.knocks import Answer, Knock, Knocks
 from signaling.rooms.lasting import LastingRooms
-from signaling.rooms.policy import Entry
+from signaling.rooms.policy import Entry, Kind
 from signaling.rooms.roles import Role
 from signaling.tokens import TokenService
 from signaling.version import VERSION
@@ -36,6 +36,8 @@ class ServerView(Struct):
     """Whether anybody may make a room that lasts."""
     accounts: bool
     """Whether people can have accounts here."""
+    default_kind: Kind
+    """Of rooms that the page makes."""
 
 
 class DoorView(Struct):
@@ -45,6 +47,7 @@ class DoorView(Struct):
     lasts: bool
     """Whether it is there without a call."""
     title: str = ""
+    kind: Kind = Kind.OPEN
     entry: Entry = Entry.OPEN
     locked: bool = False
 
@@ -93,6 +96,7 @@ class RoomsEndpoint:
         settings: ApiSettings,
         *,
         guest_rooms: bool,
+        default_kind: str,
         accounts: bool,
         lookup_limiter: AddressLimiter,
         token_limiter: AddressLimiter,
@@ -108,6 +112,7 @@ class RoomsEndpoint:
         self._addresses = addresses
         self._settings = settings
         self._guest_rooms = guest_rooms
+        self._default_kind = Kind(default_kind)
         self._has_accounts = accounts
         self._lookup_limiter = lookup_limiter
         self._token_limiter = token_limiter
@@ -117,7 +122,13 @@ class RoomsEndpoint:
     @route("GET", "/api/v1/config", access=Access.ANYONE)
     async def get_config(self) -> ServerView:
         """What the page must know of the server."""
-        return ServerView(name="Ting", version=VERSION, guest_rooms=self._guest_rooms, accounts=self._has_accounts)
+        return ServerView(
+            name="Ting",
+            version=VERSION,
+            guest_rooms=self._guest_rooms,
+            accounts=self._has_accounts,
+            default_kind=self._default_kind,
+        )
 
     @route("GET", "/api/v1/rooms/{room}", access=Access.ANYONE, errors=("invalid_room_name", "room_not_found"))
     async def get_room(self, request: web.Request, room: str) -> DoorView:
@@ -138,6 +149,7 @@ class RoomsEndpoint:
             created_at_ms=lasting.created_at_ms,
             lasts=True,
             title=lasting.title,
+            kind=lasting.policy.kind,
             entry=lasting.policy.entry,
             locked=lasting.policy.locked,
         )

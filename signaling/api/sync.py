@@ -2,16 +2,21 @@
 
 The client sends JSON objects with a `type`:
 
-    open    {room, token, since?}   follow a room; `since` is the newest entry that the client has
+    open    {room, token, since?, device?}
+                                    follow a room; `since` is the newest entry that the client has, `device` the one
+                                    that takes part in the encryption of a sealed room
     write   {room, verb, body, client_id, target?, to?, ttl_s?}
     read    {room, seq}             how far one has read
     typing  {room, on}
     close   {room}
     ping    {}
+    seal_ask   {room, ask}          to all other devices of a sealed room: SEALED.md, section 3
+    seal_give  {room, device, give} to one of them
 
 and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong` and
-`error`. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened since; forget what
-you have and begin with the newest page. The token travels in a message and never in the address.
+`error`; with a `device` also `seal_present`, `seal_changed`, `seal_join`, `seal_commit`, `seal_welcome`, `seal_ask` and
+`seal_give`. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened since; forget
+what you have and begin with the newest page. The token travels in a message and never in the address.
 """
 
 from __future__ import annotations
@@ -28,7 +33,9 @@ from sfu.limits import TokenBucket
 from signaling import strict_json
 from signaling.api.authority import RequestAuthority
 from signaling.api.log import subscribe
+from signaling.api.sealed import Device
 from signaling.api.typed import Access, Input, convert, route
+from signaling.api.websocket import text_frame
 from signaling.errors import ApiError
 from signaling.log.entries import Entry, Seq, Verb, wire
 from signaling.log.live import SHUTTING_DOWN, Listener, Live
@@ -40,6 +47,8 @@ from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.policy import Seconds
 from signaling.rooms.roles import Actor, Role
+from signaling.sealed.delivery import Delivery
+from signaling.sealed.presence import Presence, as_news
 
 MAX_MESSAGE_BYTES = 65_536
 _HEARTBEAT_S = 20.0
@@ -56,6 +65,7 @@ class Open(Input, tag="open"):
     room: Room
     token: str
     since: Annotated[int, msgspec.Meta(ge=0)] | None = None
+    device: Device | None = None
 
 
 class Write(Input, tag="write"):
@@ -80,6 +90,17 @@ class Typing(Input, tag="typing"):
     on: bool
 
 
+class Ask(Input, tag="seal_ask"):
+    room: Room
+    ask: dict[str, Any]
+
+
+class Give(Input, tag="seal_give"):
+    room: Room
+    device: Device
+    give: dict[str, Any]
+
+
 class Close(Input, tag="close"):
     room: Room
 
@@ -88,7 +109,7 @@ class Ping(Input, tag="ping"):
     pass
 
 
-Message = Open | Write | Read | Typing | Close | Ping
+Message = Open | Write | Read | Typing | Ask | Give | Close | Ping
 
 
 class SyncEndpoint:
@@ -100,6 +121,8 @@ class SyncEndpoint:
         live: Live,
         rooms: LastingRooms,
         knocks: Knocks,
+        presence: Presence,
+        delivery: Delivery,
         settings: RoomLogSettings,
     ) -> None:
         self.authority = authority
@@ -108,6 +131,8 @@ class SyncEndpoint:
         self.live = live
         self.rooms = rooms
         self.knocks = knocks
+        self.presence = presence
+        self.delivery = delivery
         self.settings = settings
         self._open: set[_Connection] = set()
         log.add_observer(self._handle_entry)
@@ -150,12 +175,12 @@ class SyncEndpoint:
 class _Room:
     """A room that a connection follows."""
 
-    def __init__(self, actor: Actor, token: str, listener: Listener, task: asyncio.Task[None]) -> None:
+    def __init__(self, actor: Actor, token: str, listener: Listener, task: asyncio.Task[None], *, stale: bool) -> None:
         self.actor = actor
         self.token = token
         self.listener = listener
         self.task = task
-        self.stale = False
+        self.stale = stale
         self.typed_at_s = 0.0
 
 
@@ -165,6 +190,7 @@ class _Connection:
         self._transport = transport
         self._parts = parts
         self._rooms: dict[str, _Room] = {}
+        self._changes = 0  # How often roles may have changed in any room.
         self._bucket = TokenBucket(parts.settings.sync_messages_per_second, parts.settings.sync_message_burst)
         self._writes: set[asyncio.Task[Any]] = set()
 
@@ -186,6 +212,7 @@ class _Connection:
                 task.cancel()
 
     def forget_roles(self, room_key: int) -> None:
+        self._changes += 1
         for room in self._rooms.values():
             room.stale = room.stale or room.actor.room_key == room_key
 
@@ -215,6 +242,12 @@ class _Connection:
                 await self._parts.reader.mark_read(actor, seq, (await self._parts.rooms.require(actor)).policy)
             case Typing(room=room, on=on):
                 await self._tell_typing(room, on)
+            case Ask(room=room, ask=ask):
+                actor = await self._actor(room)
+                self._parts.delivery.ask(actor, self._rooms[room].listener.device, ask)
+            case Give(room=room, device=device, give=give):
+                actor = await self._actor(room)
+                self._parts.delivery.give(actor, self._rooms[room].listener.device, device, give)
             case Close(room=room):
                 self._leave(room)
             case Ping():
@@ -223,14 +256,16 @@ class _Connection:
     # --- following ------------------------------------------------------------------------------------------
 
     async def _follow(self, message: Open) -> None:
-        name = clean_room_name(message.room)
+        name, changes = clean_room_name(message.room), self._changes
         try:
             actor = await self._parts.authority.actor_of_token(message.token, name, Role.GUEST)
             self._leave(name)
             if len(self._rooms) >= _MAX_ROOMS:
                 raise ApiError("limit_reached", "A connection follows no more rooms.")
             room = await self._parts.rooms.require(actor)
-            listener = subscribe(self._parts.live, self._parts.settings, actor)
+            device = message.device or "" if actor.sealed else ""
+            self._parts.presence.require_own(actor, device)
+            listener = subscribe(self._parts.live, self._parts.settings, actor, device)
         except ApiError as error:
             await self._send({"type": "closed", "room": name, "code": error.code, "message": str(error)})
             return
@@ -243,6 +278,9 @@ class _Connection:
                 "policy": msgspec.to_builtins(room.policy),
             }  # fmt: skip
             await self._send(opened)
+            if device:
+                present = [as_news(one) for one in self._parts.presence.present(actor.room_key)]
+                await self._send({"type": "seal_present", "room": name, "present": present})
             if message.since is None or page.more:
                 reached = page.newest
                 await self._send({"type": "reset", "room": name, "newest": page.newest})
@@ -257,7 +295,7 @@ class _Connection:
             self._parts.live.remove(listener)
             raise
         task = asyncio.create_task(self._forward(name, listener, reached))
-        self._rooms[name] = _Room(actor, message.token, listener, task)
+        self._rooms[name] = _Room(actor, message.token, listener, task, stale=changes != self._changes)
 
     async def _forward(self, room: str, listener: Listener, reached: int) -> None:
         """What comes after `reached`; what came before went out with the page."""
@@ -345,19 +383,9 @@ class _Connection:
         transport = self._transport
         if not self.ws.closed and not transport.is_closing() and not transport.get_write_buffer_size():
             # As long as the client keeps up, what waits for it goes out in one system call.
-            transport.write(b"".join(map(_frame, texts)))
+            transport.write(b"".join(map(text_frame, texts)))
             return
         with contextlib.suppress(ConnectionError, TimeoutError):
             async with asyncio.timeout(_SEND_S):
                 for text in texts:
                     await self.ws.send_frame(text, WSMsgType.TEXT)
-
-
-def _frame(text: bytes) -> bytes:
-    """A whole message for a client: RFC 6455, section 5.2, unmasked and without extensions, as `connect` has it."""
-    size = len(text)
-    if size < 126:
-        return bytes((0x81, size)) + text
-    if size < 1 << 16:
-        return b"\x81\x7e" + size.to_bytes(2, "big") + text
-    return b"\x81\x7f" + size.to_bytes(8, "big") + text

@@ -86,7 +86,7 @@ class Authority(Protocol):
 
 
 class Endpoint(Protocol):
-    """What has functions with `@route`."""
+    """What has functions with `@route`. With an attribute `max_body_bytes` its bodies may be larger than others."""
 
 
 def route(
@@ -157,9 +157,12 @@ class Api:
     def add(self, router: web.UrlDispatcher, endpoint: Endpoint) -> None:
         for found in routes_of(endpoint):
             self.routes.append(found)
-            router.add_route(found.method, found.path, self._serve(found))
+            max_body_bytes: int | None = getattr(endpoint, "max_body_bytes", None)
+            router.add_route(found.method, found.path, self._serve(found, max_body_bytes))
 
-    def _serve(self, found: Route) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
+    def _serve(
+        self, found: Route, max_body_bytes: int | None
+    ) -> Callable[[web.Request], Awaitable[web.StreamResponse]]:
         async def serve(request: web.Request) -> web.StreamResponse:
             actor = await self._authority.authorize(request, found)
             given: dict[str, Any] = {name: request.match_info[name] for name in found.parameters if name in found.wants}
@@ -170,6 +173,8 @@ class Api:
             if found.query is not None:
                 given["query"] = convert(dict(request.query), found.query, strict=False)
             if found.body is not None:
+                if max_body_bytes is not None:
+                    request = request.clone(client_max_size=max_body_bytes)
                 given["body"] = convert(await self._read_body(request), found.body)
             answer = await found.handler(**given)
             if isinstance(answer, web.StreamResponse):

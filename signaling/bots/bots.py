@@ -82,4 +82,5 @@ def as_actor(bot: Bot) -> Actor:
         name=bot.name,
         role=role,
         may_write=may_write,
+        sealed=bot.sealed,
     )

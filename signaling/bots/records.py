@@ -28,6 +28,8 @@ class Bot:
     name: str
     scopes: frozenset[Scope]
     created_at_ms: int
+    sealed: bool = False
+    """Whether its room is sealed: a bot that has no keys cannot write there."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,8 +10,18 @@ from sfu.ids import RoomName
 from signaling.bots.records import Bot, Hook, Scope
 from signaling.db.database import Database
 from signaling.db.models import BotRow, HookRow, RoomRow
+from signaling.rooms import policy as policies
+from signaling.rooms.policy import Kind
 
-_BOT = (BotRow.bot_id, BotRow.room_key, RoomRow.name.label("room"), BotRow.name, BotRow.scopes, BotRow.created_at_ms)
+_BOT = (
+    BotRow.bot_id,
+    BotRow.room_key,
+    RoomRow.name.label("room"),
+    BotRow.name,
+    BotRow.scopes,
+    BotRow.created_at_ms,
+    RoomRow.policy,
+)
 _HOOK = (
     HookRow.hook_id, HookRow.room_key, RoomRow.name.label("room"), HookRow.url, HookRow.verbs, HookRow.delivered_seq,
     HookRow.failures, HookRow.is_gone,
@@ -86,7 +96,8 @@ def _bots() -> Any:
 
 def _bot(row: Any) -> Bot:
     scopes = frozenset(Scope(word) for word in row.scopes.split())
-    return Bot(row.bot_id, row.room_key, RoomName(row.room), row.name, scopes, row.created_at_ms)
+    sealed = policies.decode(row.policy).kind is Kind.SEALED
+    return Bot(row.bot_id, row.room_key, RoomName(row.room), row.name, scopes, row.created_at_ms, sealed)
 
 
 def _hook(row: Any) -> Hook:

@@ -25,6 +25,9 @@ if TYPE_CHECKING:
     from signaling.db.repository import Repository
     from signaling.db.retention import RetentionRepository
     from signaling.db.rooms import RoomRepository
+    from signaling.db.sealed import SealedRepository
+
+_REPOSITORIES = ("repository", "rooms", "log", "files", "accounts", "retention", "bots", "admin", "sealed")
 
 
 class Storage:
@@ -76,7 +79,17 @@ class Storage:
         async with self._opening:
             if not self._is_open:
                 # The import takes a second, in which calls must go on.
-                for module in ("repository", "rooms", "log", "files", "accounts", "retention", "bots", "admin"):
+                for module in (
+                    "repository",
+                    "rooms",
+                    "log",
+                    "files",
+                    "accounts",
+                    "retention",
+                    "bots",
+                    "admin",
+                    "sealed",
+                ):
                     await asyncio.to_thread(importlib.import_module, f"signaling.db.{module}")
                 await self.database.open()
                 self._is_open = True
@@ -120,6 +133,11 @@ class Storage:
         from signaling.db.bots import BotRepository
 
         return BotRepository(await self.open())
+
+    async def sealed(self) -> SealedRepository:
+        from signaling.db.sealed import SealedRepository
+
+        return SealedRepository(await self.open())
 
     async def admin(self) -> AdminRepository:
         from signaling.db.admin import AdminRepository

@@ -155,7 +155,7 @@ class ChatBridge:
 
     def _handle_entry(self, room_key: int, entry: Entry) -> None:
         room = self._name_of(room_key)
-        if room is None or entry.verb is not Verb.MESSAGE or entry.body is None:
+        if room is None or entry.verb is not Verb.MESSAGE or entry.body is None or "sealed" in entry.body:
             return
         if self._own.pop((room_key, entry.client_id), ...) is None:
             return

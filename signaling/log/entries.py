@@ -106,6 +106,29 @@ class HandBody(Body):
     up: bool
 
 
+class Sealed(Body):
+    """What was encrypted by its sender: SEALED.md, section 5."""
+
+    group: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+    epoch: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
+    data: Annotated[str, msgspec.Meta(min_length=1, pattern="^[A-Za-z0-9_-]+$")]
+    """base64url."""
+    client_id: Annotated[str, msgspec.Meta(max_length=MAX_CLIENT_ID_LENGTH)] = ""
+    """The server states it: it is part of what `data` is bound to."""
+
+
+class SealedBody(Body):
+    sealed: Sealed
+
+
+class SealedFileBody(Body):
+    file_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern="^[A-Za-z0-9_-]+$")]
+    """So that the file goes when its entry goes."""
+    sealed: Sealed
+    size: Annotated[int, msgspec.Meta(ge=0)] = 0
+    """Of what is stored."""
+
+
 BODIES: dict[Verb, type[Body]] = {
     Verb.MESSAGE: MessageBody,
     Verb.EDIT: EditBody,
@@ -118,6 +141,16 @@ BODIES: dict[Verb, type[Body]] = {
     Verb.CLOSE_POLL: ClosePollBody,
     Verb.HAND: HandBody,
 }
+
+
+SEALED_BODIES: dict[Verb, type[Body]] = {
+    **dict.fromkeys((Verb.MESSAGE, Verb.EDIT, Verb.REACT, Verb.POLL, Verb.VOTE, Verb.HAND), SealedBody),
+    Verb.FILE: SealedFileBody,
+    Verb.DELETE: DeleteBody,
+    Verb.PIN: PinBody,
+    Verb.CLOSE_POLL: ClosePollBody,
+}
+"""In a sealed room. The last three have nothing to hide."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,16 +38,28 @@ class News:
 
 
 class Listener:
-    """One subscription of one person to one room."""
+    """One subscription of one person to one room. `device_id` is the account's device; `device` the one that takes part
+    in the encryption of a sealed room, empty elsewhere."""
 
     def __init__(
-        self, room_key: int, member_id: str, identity: str, role: Role, device_id: str, *, max_queue: int
+        self,
+        room_key: int,
+        member_id: str,
+        identity: str,
+        role: Role,
+        device_id: str,
+        *,
+        max_queue: int,
+        name: str = "",
+        device: str = "",
     ) -> None:
         self.room_key = room_key
         self.member_id = member_id
         self.identity = identity
         self.role = role
         self.device_id = device_id
+        self.name = name
+        self.device = device
         self.overflowed = False
         self.ended: str | None = None
         """Why it is over: a code of the API."""
@@ -78,14 +90,25 @@ class Listener:
         return taken
 
 
+Watcher = Callable[[Listener, bool], None]
+
+
 class Live:
     def __init__(self) -> None:
         self._listeners: dict[int, set[Listener]] = {}
+        self._watchers: list[Watcher] = []
+
+    def add_watcher(self, watcher: Watcher) -> None:
+        """Called with each listener that comes (True) or goes (False), whose end counts and not its last delivery; with
+        one that goes perhaps twice."""
+        self._watchers.append(watcher)
 
     def add(self, listener: Listener) -> None:
         self._listeners.setdefault(listener.room_key, set()).add(listener)
+        self._tell_watchers(listener, True)
 
     def remove(self, listener: Listener) -> None:
+        self._tell_watchers(listener, False)
         listeners = self._listeners.get(listener.room_key)
         if listeners is not None:
             listeners.discard(listener)
@@ -118,22 +141,30 @@ class Live:
         """Somebody may no longer be there."""
         for listener in self.of(room_key):
             if listener.member_id == member_id:
-                listener.end(code)
+                self._end(listener, code)
 
     def end_device(self, device_id: str) -> None:
         """A device of an account was signed out."""
         for room_key in list(self._listeners):
             for listener in self.of(room_key):
                 if listener.device_id == device_id:
-                    listener.end("unauthorized")
+                    self._end(listener, "unauthorized")
 
     def end_room(self, room_key: int) -> None:
         """The room is no longer there."""
         for listener in self.of(room_key):
-            listener.end("room_not_found")
+            self._end(listener, "room_not_found")
 
     def shut_down(self) -> None:
         """Everybody comes back by themselves, when the server does."""
         for room_key in list(self._listeners):
             for listener in self.of(room_key):
-                listener.end(SHUTTING_DOWN)
+                self._end(listener, SHUTTING_DOWN)
+
+    def _end(self, listener: Listener, code: str) -> None:
+        listener.end(code)
+        self._tell_watchers(listener, False)
+
+    def _tell_watchers(self, listener: Listener, is_there: bool) -> None:
+        for watcher in self._watchers:
+            watcher(listener, is_there)

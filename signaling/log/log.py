@@ -19,7 +19,7 @@ import msgspec
 
 from sfu.limits import TokenBucket
 from signaling.errors import ApiError, DatabaseError
-from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, Draft, Entry, FileFacts, Verb
+from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, SEALED_BODIES, Draft, Entry, FileFacts, Verb
 from signaling.log.live import Live
 from signaling.log.rules import check_draft, check_text
 from signaling.log.settings import RoomLogSettings
@@ -100,17 +100,17 @@ class Log:
         recipient: str = "",
         ttl_s: int | None = None,
     ) -> Draft:
-        """Checked, as far as it can be without the log. Raises `ApiError` invalid_body or forbidden."""
-        try:
-            known = Verb(verb)
-            fields = msgspec.to_builtins(msgspec.convert(body, BODIES[known]))
-        except (ValueError, KeyError):
-            raise ApiError("invalid_body", "There is no such verb, or its body has other fields.") from None
+        """Checked, as far as it can be without the log. Raises `ApiError` invalid_body, sealed_room or forbidden."""
+        known, fields = _read_body(verb, body, sealed=actor.sealed)
         if not 0 < len(client_id) <= MAX_CLIENT_ID_LENGTH or not client_id.isascii() or not client_id.isprintable():
             raise ApiError("invalid_body", f"A client id has 1 to {MAX_CLIENT_ID_LENGTH} printable ASCII characters.")
         if "text" in fields:
             fields["text"] = check_text(fields["text"], self._settings.max_entry_bytes)
-        if len(msgspec.json.encode(fields)) > 2 * self._settings.max_entry_bytes:
+        limit = 2 * self._settings.max_entry_bytes
+        if "sealed" in fields:
+            fields["sealed"]["client_id"] = client_id
+            limit = self._settings.max_sealed_entry_bytes
+        if len(msgspec.json.encode(fields)) > limit:
             raise ApiError("invalid_body", "The entry is too long.")
         draft = Draft(
             room_key=actor.room_key,
@@ -134,7 +134,8 @@ class Log:
         self._limit(draft)
         if draft.verb is Verb.FILE and self._find_file is not None:
             facts = await self._find_file(draft.room_key, draft.body["file_id"])
-            body = {**draft.body, "name": facts.name, "size": facts.size, "type": facts.type}
+            known = {} if "sealed" in draft.body else {"name": facts.name, "type": facts.type}
+            body = {**draft.body, **known, "size": facts.size}
             draft = dataclasses.replace(draft, body=body)
         return (await self._commit(draft)).entry
 
@@ -225,6 +226,18 @@ class Log:
         task = asyncio.create_task(work())
         self._removing.add(task)
         task.add_done_callback(self._removing.discard)
+
+
+def _read_body(verb: str, body: object, *, sealed: bool) -> tuple[Verb, dict[str, Any]]:
+    """Raises `ApiError` invalid_body, and sealed_room for what a sealed room does not take."""
+    try:
+        known = Verb(verb)
+        bodies = SEALED_BODIES if sealed else BODIES
+        return known, msgspec.to_builtins(msgspec.convert(body, bodies[known]))
+    except (ValueError, KeyError):
+        if sealed:
+            raise ApiError("sealed_room", "This room is sealed: what is written here is encrypted first.") from None
+        raise ApiError("invalid_body", "There is no such verb, or its body has other fields.") from None
 
 
 def _without_repeats(batch: list[_Waiting]) -> tuple[list[_Waiting], list[_Waiting]]:

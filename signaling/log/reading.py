@@ -69,7 +69,9 @@ class LogReader:
         return self._fresh([one for one in found if one.seq > actor.from_seq and one.visible_to(actor.member_id)])
 
     async def search(self, actor: Actor, text: str, *, before: int | None, limit: int) -> Page:
-        """Newest first. Raises `ApiError` invalid_body for a question without a word."""
+        """Newest first. Raises `ApiError` invalid_body for a question without a word, sealed_room."""
+        if actor.sealed:
+            raise ApiError("sealed_room", "This room is sealed: search in what your device has decrypted.")
         words = query_of(text, _MAX_QUERY_WORDS)
         if not words:
             raise ApiError("invalid_body", "A word to search for is needed.")

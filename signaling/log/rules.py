@@ -71,7 +71,9 @@ def check_target(draft: Draft, target: Entry | None) -> ApiError | None:
 
 
 def _check_vote(vote: dict[str, Any], poll: dict[str, Any]) -> ApiError | None:
-    choices = vote["choices"]
+    if "sealed" in poll and "sealed" not in vote:
+        return ApiError("poll_closed", "The poll is from when the room was sealed, and takes no more votes.")
+    choices = [] if "sealed" in vote else vote["choices"]  # What is sealed is for its readers to check.
     if any(choice >= len(poll["options"]) for choice in choices) or len(set(choices)) != len(choices):
         return ApiError("invalid_body", "There is no such option.")
     if len(choices) > 1 and not poll.get("multiple", False):

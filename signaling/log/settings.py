@@ -9,6 +9,8 @@ from dataclasses import dataclass
 class RoomLogSettings:
     max_entry_bytes: int = 4096
     """The text of a message, and the body of any other entry, in UTF-8."""
+    max_sealed_entry_bytes: int = 32_768
+    """The body of an entry in a sealed room: the same, padded, encrypted, and in base64."""
     entries_per_second: float = 5.0
     """What one person may write to one room in the long run."""
     entry_burst: int = 20

@@ -16,7 +16,7 @@ import msgspec
 
 from signaling import strict_json
 from signaling.errors import ArchiveError
-from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, Verb
+from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, SEALED_BODIES, Verb
 from signaling.rooms.calls import MAX_ROOM_NAME_LENGTH, is_clean
 from signaling.rooms.policy import Policy
 from signaling.rooms.roles import Role
@@ -161,7 +161,7 @@ def _check(line: Header | Line) -> None:
 def check_body(verb: Verb, body: dict[str, Any]) -> None:
     """Whether the server can work with it: fields that it knows are of their kind, others are left alone. Raises
     `ValueError`."""
-    kind = BODIES.get(verb)
+    kind = (SEALED_BODIES if "sealed" in body else BODIES).get(verb)
     if kind is None:
         return
     msgspec.convert({name: value for name, value in body.items() if name in kind.__struct_fields__}, kind)

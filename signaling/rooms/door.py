@@ -19,7 +19,7 @@ from signaling.errors import ApiError, TokenError
 from signaling.grants import Grants
 from signaling.rooms import keys
 from signaling.rooms.knocks import Answer, Knock, Knocks
-from signaling.rooms.policy import Entry
+from signaling.rooms.policy import Entry, Kind
 from signaling.rooms.records import Ban, Member, RoomStores, Standing
 from signaling.rooms.roles import Actor, Role, member_id_of
 
@@ -288,6 +288,8 @@ class Door:
             from_seq=0 if standing.room.policy.history or role.reaches(Role.MEMBER) else grants.from_seq,
             may_write=standing.room.policy.guests_write or role.reaches(Role.MEMBER),
             may_send_files=standing.room.policy.files or role.reaches(Role.MODERATOR),
+            sealed=standing.room.policy.kind is Kind.SEALED,
+            may_read_history=standing.room.policy.history or role.reaches(Role.MEMBER),
         )
 
     async def _is_alive(self, device_id: str) -> bool:

@@ -17,7 +17,7 @@ from sfu.ids import RoomName
 from signaling.accounts.passwords import Passwords
 from signaling.errors import ApiError
 from signaling.rooms import keys
-from signaling.rooms.policy import Entry, Policy
+from signaling.rooms.policy import Entry, Kind, Policy
 from signaling.rooms.records import Chronicle, Invitation, Member, Room, RoomChange, RoomStores
 from signaling.rooms.roles import Actor, Role
 from signaling.rooms.settings import LastingRoomSettings
@@ -100,6 +100,11 @@ class LastingRooms:
     async def change(self, actor: Actor, changes: dict[str, Any], title: str | None, password: str | None) -> Room:
         """`changes` are fields of `Policy`; `password` None leaves it, empty takes it away. Raises `ApiError`."""
         room = await self.require(actor)
+        if changes.get("kind") is Kind.SEALED:
+            if room.policy.kind is Kind.OPEN:
+                raise ApiError("invalid_body", "A room is sealed from its beginning.")
+            # As it is. Written all the same, it would seal again what another owner opens at this moment.
+            changes = {name: value for name, value in changes.items() if name != "kind"}
         policy = msgspec.structs.replace(room.policy, **changes)
         password_hash = await self._hash(policy, password, room.password_hash)
         changed = replace(

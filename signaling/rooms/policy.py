@@ -22,6 +22,15 @@ class Entry(StrEnum):
     """Not at all."""
 
 
+class Kind(StrEnum):
+    """Who can read what is said in a room. SEALED.md, section 1."""
+
+    OPEN = "open"
+    """Its members and the server."""
+    SEALED = "sealed"
+    """Its members alone: what they send is encrypted between them."""
+
+
 class Keeps(StrEnum):
     LOG = "log"
     NOTHING = "nothing"
@@ -35,6 +44,8 @@ class RetentionFrom(StrEnum):
 
 
 class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    kind: Kind = Kind.OPEN
+    """Sealed from its beginning or never; a sealed room may be opened, and stays so."""
     entry: Entry = Entry.OPEN
     locked: bool = False
     """Nobody new comes in but owners and moderators."""

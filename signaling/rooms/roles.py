@@ -43,6 +43,10 @@ class Actor:
     """Whether the room's policy lets them write to the log."""
     may_send_files: bool = True
     """Whether it lets them send files."""
+    sealed: bool = False
+    """Whether what they write must be encrypted: the room's kind."""
+    may_read_history: bool = True
+    """Whether they may read what was said before they came."""
 
     @property
     def member_id(self) -> str:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from signaling.rooms.policy import Kind
+
 
 @dataclass(frozen=True, slots=True)
 class LastingRoomSettings:
     guest_rooms: bool = True
     """Whether anybody may make a room that lasts; its owner is whoever has the key."""
+    default_kind: str = Kind.SEALED.value
+    """Of rooms that the web app makes: sealed or open. Applications say it in the room's policy, or make open ones."""
     rooms_per_hour: float = 30.0
     """That one address may make."""
     max_members: int = 1000

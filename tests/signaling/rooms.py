@@ -85,10 +85,13 @@ class Person:
     async def acts(self) -> list[tuple[str, str]]:
         return [(e["name"], e["body"]["act"]) for e in await self.entries() if e["verb"] == "moderation"]
 
-    async def sync(self, since: int | None = None) -> Sync:
+    async def sync(self, since: int | None = None, device: str = "") -> Sync:
         ws = await self.server.http.ws_connect(self.server.url + "/api/v1/sync")
         sync = Sync(ws, self.room)
-        await sync.send("open", token=self.token, **({} if since is None else {"since": since}))
+        fields: dict[str, Any] = {"device": device} if device else {}
+        if since is not None:
+            fields["since"] = since
+        await sync.send("open", token=self.token, **fields)
         return sync
 
 
@@ -103,6 +106,14 @@ class Sync:
     async def receive(self) -> dict[str, Any]:
         message: dict[str, Any] = await self.ws.receive_json(timeout=DEADLINE_S)
         return message
+
+    async def settle(self) -> list[str]:
+        """What kinds of messages come until the server has answered a ping."""
+        await self.ws.send_json({"type": "ping"})
+        kinds = [(await self.receive())["type"]]
+        while kinds[-1] != "pong":
+            kinds.append((await self.receive())["type"])
+        return kinds
 
     async def wait_for(self, kind: str) -> dict[str, Any]:
         while (message := await self.receive())["type"] != kind:

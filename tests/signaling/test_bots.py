@@ -248,3 +248,23 @@ def test_networks_that_the_operator_allows() -> None:
     assert not may_reach("192.168.1.1", allowed)
     assert may_reach("93.184.215.14", ())
     assert not may_reach("nonsense", ())
+
+
+# --- sealed rooms -------------------------------------------------------------------------------------------
+
+
+async def test_in_a_sealed_room_bots_write_no_plain_text_and_hooks_carry_no_ciphertext(server: Server) -> None:
+    sealed = {"sealed": {"group": "g", "epoch": 0, "data": "Y2lwaGVydGV4dA"}}
+    async with receiving() as receiver:
+        ada = await founder(server, policy={"kind": "sealed"})
+        bot = await ada.good("POST", "bots", {"name": "Bot", "scopes": ["write", "post"]})
+        assert await ada.refused("POST", bot["post_path"], {"text": "plain"}) == "sealed_room"
+        robot = Person(server, "Bot", ada.room, token=bot["token"])
+        assert (await robot.write("message", text="plain"))[1]["error"]["code"] == "sealed_room"
+        await ada.good("POST", "hooks", {"url": receiver.url, "verbs": ["message", "hand"]})
+        assert (await robot.write("message", **sealed))[0] == (await ada.write("hand", **sealed))[0] == 200
+        await eventually(lambda: sum(len(document["entries"]) for document in receiver.taken) == 2, "both are told")
+        told = [entry for document in receiver.taken for entry in document["entries"]]
+        assert [(entry["verb"], entry["body"]) for entry in told] == [
+            ("message", {"sealed": True}), ("hand", {"sealed": True}),
+        ]  # fmt: skip

@@ -1,0 +1,194 @@
+"""Groups of sealed rooms: `signaling.sealed.records.SealedStore` over SQLAlchemy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy.dialects import postgresql, sqlite
+
+from signaling.db.database import Database
+from signaling.db.models import RoomRow, SealedBackupRow, SealedCommitRow, SealedEpochRow, SealedGroupRow
+from signaling.db.repository import table
+from signaling.sealed.records import NO_GROUP, Commit, Group, KeptCommit, KeptEpoch, Outcome, Wrapped
+
+_GROUP = (SealedGroupRow.group_id, SealedGroupRow.epoch, SealedGroupRow.group_info)
+_COMMIT = (SealedCommitRow.epoch, SealedCommitRow.member_id, SealedCommitRow.device, SealedCommitRow.message)
+_EPOCH = (
+    SealedEpochRow.n, SealedEpochRow.group_id, SealedEpochRow.epoch, SealedEpochRow.wrap, SealedEpochRow.secrets,
+)  # fmt: skip
+
+
+class SealedRepository:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def group(self, room_key: int) -> Group:
+        async with self._database.reading() as connection:
+            query = select(*_GROUP).where(SealedGroupRow.room_key == room_key)
+            row = (await connection.execute(query)).one_or_none()
+        return NO_GROUP if row is None else Group(*row)
+
+    async def commit(self, room_key: int, commit: Commit, now_ms: int, *, keep: int, keep_epochs: int) -> Outcome:
+        def work(connection: Connection) -> Outcome:
+            if not _lock(connection, room_key):
+                return Outcome.NO_ROOM
+            group = _group(connection, room_key)
+            if (group.group_id, group.epoch) != (commit.after_group, commit.after_epoch):
+                return Outcome.REPEATED if _is_there(connection, room_key, commit) else Outcome.CONFLICT
+            _step(connection, room_key, commit, now_ms, keep)
+            if commit.history is not None:
+                _fill(connection, room_key, commit.group_id, commit.epoch, commit.history, now_ms)
+                oldest = _newest_epoch(connection, room_key) - keep_epochs
+                connection.execute(
+                    delete(SealedEpochRow).where(SealedEpochRow.room_key == room_key, SealedEpochRow.n <= oldest)
+                )
+            return Outcome.DONE
+
+        return await self._database.write(work)
+
+    async def commits(self, room_key: int, group_id: str, since: int, limit: int) -> list[KeptCommit] | None:
+        kept = (SealedCommitRow.room_key == room_key, SealedCommitRow.group_id == group_id)
+        query = select(*_COMMIT).where(*kept, SealedCommitRow.epoch > since).order_by(SealedCommitRow.epoch)
+        async with self._database.snapshot() as connection:
+            group = (await connection.execute(select(*_GROUP).where(SealedGroupRow.room_key == room_key))).one_or_none()
+            if group is None or group.group_id != group_id:
+                return None
+            found = [KeptCommit(*row) for row in (await connection.execute(query.limit(limit))).all()]
+        if since < group.epoch and (not found or found[0].epoch != since + 1):
+            return None
+        return found
+
+    async def history(self, room_key: int, since: int, limit: int) -> list[KeptEpoch]:
+        query = select(*_EPOCH).where(SealedEpochRow.room_key == room_key, SealedEpochRow.n > since)
+        async with self._database.reading() as connection:
+            rows = (await connection.execute(query.order_by(SealedEpochRow.n).limit(limit))).all()
+        return [KeptEpoch(*row) for row in rows]
+
+    async def fill_history(self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, now_ms: int) -> bool:
+        def work(connection: Connection) -> bool:
+            group = _group(connection, room_key) if _lock(connection, room_key) else NO_GROUP
+            if group.group_id != group_id or epoch > group.epoch:
+                return False
+            _fill(connection, room_key, group_id, epoch, wrapped, now_ms)
+            return True
+
+        return await self._database.write(work)
+
+    async def backup(self, room_key: int, member_id: str) -> str | None:
+        query = select(SealedBackupRow.blob).where(*_own(room_key, member_id))
+        async with self._database.reading() as connection:
+            found: str | None = (await connection.execute(query)).scalar_one_or_none()
+        return found
+
+    async def put_backup(self, room_key: int, member_id: str, blob: str, now_ms: int, limit: int) -> bool:
+        make = sqlite.insert if self._database.is_sqlite else postgresql.insert
+        statement: Any = make(table(SealedBackupRow)).values(
+            room_key=room_key, member_id=member_id, blob=blob, at_ms=now_ms
+        )
+        statement = statement.on_conflict_do_update(
+            index_elements=["room_key", "member_id"],
+            set_={name: statement.excluded[name] for name in ("blob", "at_ms")},
+        )
+        others = select(func.count()).where(
+            SealedBackupRow.room_key == room_key, SealedBackupRow.member_id != member_id
+        )
+
+        def work(connection: Connection) -> bool:
+            if not _lock(connection, room_key) or connection.execute(others).scalar_one() >= limit:
+                return False
+            connection.execute(statement)
+            return True
+
+        return await self._database.write(work)
+
+    async def remove_backup(self, room_key: int, member_id: str) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(delete(SealedBackupRow).where(*_own(room_key, member_id)))
+
+
+def _own(room_key: int, member_id: str) -> tuple[Any, ...]:
+    return SealedBackupRow.room_key == room_key, SealedBackupRow.member_id == member_id
+
+
+def _lock(connection: Connection, room_key: int) -> bool:
+    """Whether the room is there. Nobody else moves its group until the transaction ends."""
+    query = select(RoomRow.room_key).where(RoomRow.room_key == room_key).with_for_update()
+    return connection.execute(query).one_or_none() is not None
+
+
+def _group(connection: Connection, room_key: int) -> Group:
+    row = connection.execute(select(*_GROUP).where(SealedGroupRow.room_key == room_key)).one_or_none()
+    return NO_GROUP if row is None else Group(*row)
+
+
+def _is_there(connection: Connection, room_key: int, commit: Commit) -> bool:
+    """Whether the same device has sent the same commit before."""
+    query = select(*_COMMIT).where(
+        SealedCommitRow.room_key == room_key,
+        SealedCommitRow.group_id == commit.group_id,
+        SealedCommitRow.epoch == commit.epoch,
+    )
+    row = connection.execute(query).one_or_none()
+    return row is not None and KeptCommit(*row) == KeptCommit(
+        commit.epoch, commit.member_id, commit.device, commit.message
+    )
+
+
+def _step(connection: Connection, room_key: int, commit: Commit, now_ms: int, keep: int) -> None:
+    values = {
+        "group_id": commit.group_id, "epoch": commit.epoch, "group_info": commit.group_info, "at_ms": now_ms,
+    }  # fmt: skip
+    moved = connection.execute(update(SealedGroupRow).where(SealedGroupRow.room_key == room_key).values(**values))
+    if not moved.rowcount:
+        connection.execute(insert(SealedGroupRow).values(room_key=room_key, **values))
+    connection.execute(
+        delete(SealedCommitRow).where(
+            SealedCommitRow.room_key == room_key,
+            or_(SealedCommitRow.group_id != commit.group_id, SealedCommitRow.epoch <= commit.epoch - keep),
+        )
+    )
+    connection.execute(
+        insert(SealedCommitRow).values(
+            room_key=room_key,
+            group_id=commit.group_id,
+            epoch=commit.epoch,
+            member_id=commit.member_id,
+            device=commit.device,
+            message=commit.message,
+            at_ms=now_ms,
+        )
+    )
+
+
+def _newest_epoch(connection: Connection, room_key: int) -> int:
+    query = select(func.max(SealedEpochRow.n)).where(SealedEpochRow.room_key == room_key)
+    return connection.execute(query).scalar_one_or_none() or 0
+
+
+def _fill(connection: Connection, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, now_ms: int) -> None:
+    """What is missing of the two parts."""
+    here = (
+        SealedEpochRow.room_key == room_key,
+        SealedEpochRow.group_id == group_id,
+        SealedEpochRow.epoch == epoch,
+    )
+    row = connection.execute(select(*_EPOCH).where(*here)).one_or_none()
+    if row is None:
+        connection.execute(
+            insert(SealedEpochRow).values(
+                room_key=room_key,
+                n=_newest_epoch(connection, room_key) + 1,
+                group_id=group_id,
+                epoch=epoch,
+                wrap=wrapped.wrap,
+                secrets=wrapped.secrets,
+                at_ms=now_ms,
+            )
+        )
+        return
+    missing = {
+        name: value for name in ("wrap", "secrets") if not getattr(row, name) and (value := getattr(wrapped, name))
+    }
+    if missing:
+        connection.execute(update(SealedEpochRow).where(*here).values(**missing))
