@@ -21,7 +21,8 @@ _VERSION = Table("alembic_version", MetaData(), Column("version_num", String(32)
 
 _UNSAMPLED = {
     "entries": ("body",), "entry_words": ("word",), "files": ("name", "metadata_header"),
-    "webhook_deliveries": ("event",),
+    "webhook_deliveries": ("event",), "sealed_groups": ("group_info",), "sealed_commits": ("message",),
+    "sealed_history": ("wrap", "secrets"), "sealed_backups": ("blob",),
 }  # fmt: skip
 """Columns of which PostgreSQL would copy samples into its statistics, where they would stay when they are removed."""
 

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = "0007"
+HEAD = "0008"
 """The newest migration."""
 
 

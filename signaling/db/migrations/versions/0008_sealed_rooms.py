@@ -5,8 +5,8 @@ from __future__ import annotations
 import sqlalchemy as sa
 from alembic import op
 
-revision = "0007"
-down_revision = "0006"
+revision = "0008"
+down_revision = "0007"
 branch_labels = None
 depends_on = None
 
@@ -22,6 +22,15 @@ def _text(name: str) -> sa.Column[str]:
 
 def _number(name: str) -> sa.Column[int]:
     return sa.Column(name, sa.BigInteger(), nullable=False)
+
+
+_UNSAMPLED = (
+    ("sealed_groups", "group_info"),
+    ("sealed_commits", "message"),
+    ("sealed_history", "wrap"),
+    ("sealed_history", "secrets"),
+    ("sealed_backups", "blob"),
+)
 
 
 def upgrade() -> None:
@@ -61,6 +70,9 @@ def upgrade() -> None:
         _text("blob"),
         _number("at_ms"),
     )
+    if op.get_bind().dialect.name == "postgresql":
+        for table, column in _UNSAMPLED:
+            op.execute(f"ALTER TABLE {table} ALTER COLUMN {column} SET STATISTICS 0")
 
 
 def downgrade() -> None:
