@@ -106,7 +106,7 @@ class HookDeliveries:
         while True:
             log = await self._logs.log()
             # As a member who is nobody: what is for one person alone goes to no hook.
-            entries = await log.since(hook.room_key, hook.delivered_seq, self._settings.hook_batch, "", 0)
+            entries, _ = await log.since(hook.room_key, hook.delivered_seq, self._settings.hook_batch, "", 0)
             entries = [entry for entry in entries if not entry.recipient]
             if not entries:
                 return hook

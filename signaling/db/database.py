@@ -43,7 +43,7 @@ class Database:
         self._timeout_s = timeout_s
         self._engine: AsyncEngine | None = None
         self._direct: Engine | None = None
-        """SQLite without the thread of each connection, for `write`."""
+        """SQLite without the thread of each connection, for `read` and `write`."""
         self._writer = asyncio.Lock()
 
     @property
@@ -107,19 +107,29 @@ class Database:
         async with self._writer, self._transaction(_START_WRITING) as connection:
             yield connection
 
+    async def read(self, work: Callable[[Connection], _T]) -> _T:
+        """`reading` for what is read most often, as one piece of work: with SQLite one thread does it from BEGIN to the
+        end, where `reading` goes there and back for every statement."""
+        if not self.is_sqlite:
+            async with self.reading() as connection:
+                return await connection.run_sync(work)
+        return await self._directly(_START, work)
+
     async def write(self, work: Callable[[Connection], _T]) -> _T:
-        """`writing` for what is written most often, as one piece of work: with SQLite one thread does it from BEGIN to
-        COMMIT, where `writing` goes there and back for every cursor."""
+        """`writing` for what is written most often, as `read` is for `reading`."""
         if not self.is_sqlite:
             async with self.writing() as connection:
                 return await connection.run_sync(work)
         async with self._writer:
-            if self._direct is None:
-                raise DatabaseError("the database is not open")
-            try:
-                return await asyncio.to_thread(_write, self._direct, work)
-            except (SQLAlchemyError, OSError) as error:
-                raise DatabaseError(f"the database failed: {_reason(error)}") from None
+            return await self._directly(_START_WRITING, work)
+
+    async def _directly(self, options: dict[str, Any], work: Callable[[Connection], _T]) -> _T:
+        if self._direct is None:
+            raise DatabaseError("the database is not open")
+        try:
+            return await asyncio.to_thread(_transact, self._direct.execution_options(**options), work)
+        except (SQLAlchemyError, OSError) as error:
+            raise DatabaseError(f"the database failed: {_reason(error)}") from None
 
     async def scrub(self, tables: Sequence[str], max_bytes: int, timeout_s: float) -> bool:
         """Take what was removed out of the files, too (`signaling.db.scrub`). False: a reader was in the way."""
@@ -189,11 +199,10 @@ class Database:
         path.touch(mode=0o600)
         engine = create_async_engine(self._url, pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=self._timeout_s)
         self._direct = create_engine(
-            self._url.set(drivername="sqlite"), pool_size=1, max_overflow=0, pool_timeout=self._timeout_s
+            self._url.set(drivername="sqlite"), pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=self._timeout_s
         )
         self._configure(engine.sync_engine)
         self._configure(self._direct)
-        self._direct = self._direct.execution_options(**_START_WRITING)
         return engine
 
     def _configure(self, engine: Engine) -> None:
@@ -218,7 +227,7 @@ class Database:
                 connection.exec_driver_sql(statement)
 
 
-def _write(engine: Engine, work: Callable[[Connection], _T]) -> _T:
+def _transact(engine: Engine, work: Callable[[Connection], _T]) -> _T:
     with engine.begin() as connection:
         return work(connection)
 

@@ -57,20 +57,21 @@ class LogRepository:
     async def append(self, drafts: Sequence[Draft], now_ms: int) -> list[Written | ApiError]:
         return await self._database.write(lambda connection: _append(connection, drafts, now_ms))
 
-    async def before(self, room_key: int, before: int | None, limit: int, member_id: str, floor: int) -> list[Entry]:
+    async def before(
+        self, room_key: int, before: int | None, limit: int, member_id: str, floor: int
+    ) -> tuple[list[Entry], int]:
         query = _visible(room_key, member_id, floor)
         if before is not None:
             query = query.where(EntryRow.seq < before)
-        found = await self._entries(query.order_by(EntryRow.seq.desc()).limit(limit))
-        return found[::-1]
+        found, newest = await self._page(room_key, query.order_by(EntryRow.seq.desc()).limit(limit))
+        return found[::-1], newest
 
-    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> list[Entry]:
-        return await self._entries(_visible(room_key, member_id, max(since, floor)).order_by(EntryRow.seq).limit(limit))
+    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> tuple[list[Entry], int]:
+        query = _visible(room_key, member_id, max(since, floor))
+        return await self._page(room_key, query.order_by(EntryRow.seq).limit(limit))
 
     async def newest(self, room_key: int) -> int:
-        async with self._database.reading() as connection:
-            query = select(RoomRow.last_seq).where(RoomRow.room_key == room_key)
-            return (await connection.execute(query)).scalar_one_or_none() or 0
+        return await self._database.read(lambda connection: _newest(connection, room_key))
 
     async def pins(self, room_key: int, limit: int) -> list[Entry]:
         pin = select(EntryRow.target, func.max(EntryRow.seq).label("seq"))
@@ -112,8 +113,24 @@ class LogRepository:
         return await self._entries(query.order_by(EntryRow.seq.desc()).limit(limit))
 
     async def _entries(self, query: Any) -> list[Entry]:
-        async with self._database.reading() as connection:
-            return [_entry(row) for row in (await connection.execute(query)).all()]
+        return await self._database.read(lambda connection: _entries(connection, query))
+
+    async def _page(self, room_key: int, query: Any) -> tuple[list[Entry], int]:
+        def look(connection: Connection) -> tuple[list[Entry], int]:
+            # In this order, so that who goes on after `newest` misses nothing, also where others write in between.
+            newest = _newest(connection, room_key)
+            return _entries(connection, query), newest
+
+        return await self._database.read(look)
+
+
+def _entries(connection: Connection, query: Any) -> list[Entry]:
+    return [_entry(row) for row in connection.execute(query).all()]
+
+
+def _newest(connection: Connection, room_key: int) -> int:
+    query = select(RoomRow.last_seq).where(RoomRow.room_key == room_key)
+    return connection.execute(query).scalar_one_or_none() or 0
 
 
 def _visible(room_key: int, member_id: str, floor: int) -> Any:

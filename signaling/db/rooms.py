@@ -72,8 +72,9 @@ class RoomRepository:
             .outerjoin(MemberRow, and_(MemberRow.room_key == RoomRow.room_key, MemberRow.member_id == member_id))
             .where(RoomRow.name == name)
         )
-        async with self._database.reading() as connection:
-            found = (await connection.execute(query)).one_or_none()
+
+        def look(connection: Connection) -> Standing | None:
+            found = connection.execute(query).one_or_none()
             if found is None:
                 return None
             room = _room(found[: len(_ROOM)])
@@ -81,9 +82,11 @@ class RoomRepository:
                 BanRow.room_key == room.room_key, BanRow.subject.in_(subjects), _in_force(now_ms)
             )
             # "ban" comes before "kick".
-            ban = (await connection.execute(bans.order_by(BanRow.kind).limit(1))).one_or_none()
-        member = None if found[len(_ROOM)] is None else _member(found[len(_ROOM) :])
-        return Standing(room, member, None if ban is None else Ban(*ban))
+            ban = connection.execute(bans.order_by(BanRow.kind).limit(1)).one_or_none()
+            member = None if found[len(_ROOM)] is None else _member(found[len(_ROOM) :])
+            return Standing(room, member, None if ban is None else Ban(*ban))
+
+        return await self._database.read(look)
 
     async def delete_room(self, room_key: int) -> None:
         async with self._database.writing() as connection:

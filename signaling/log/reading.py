@@ -57,11 +57,10 @@ class LogReader:
         """The newest entries, or those before or after a `seq`. Oldest first."""
         limit = min(limit or self._settings.max_page_entries, self._settings.max_page_entries)
         store = await self._stores.log()
-        newest = await store.newest(actor.room_key)
         if since is not None:
-            found = await store.since(actor.room_key, since, limit + 1, actor.member_id, actor.from_seq)
+            found, newest = await store.since(actor.room_key, since, limit + 1, actor.member_id, actor.from_seq)
             return Page(self._fresh(found[:limit]), newest, len(found) > limit)
-        found = await store.before(actor.room_key, before, limit + 1, actor.member_id, actor.from_seq)
+        found, newest = await store.before(actor.room_key, before, limit + 1, actor.member_id, actor.from_seq)
         return Page(self._fresh(found[-limit:]), newest, len(found) > limit)
 
     async def pins(self, actor: Actor) -> list[Entry]:

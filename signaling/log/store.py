@@ -27,12 +27,16 @@ class LogStore(Protocol):
         `seq` of each room follow each other without gaps, also when several processes write."""
         ...
 
-    async def before(self, room_key: int, before: int | None, limit: int, member_id: str, floor: int) -> list[Entry]:
-        """The newest `limit` entries with `floor` < seq < `before` that the member may see, oldest first."""
+    async def before(
+        self, room_key: int, before: int | None, limit: int, member_id: str, floor: int
+    ) -> tuple[list[Entry], int]:
+        """The newest `limit` entries with `floor` < seq < `before` that the member may see, oldest first, and `newest`
+        as it was just before."""
         ...
 
-    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> list[Entry]:
-        """The first `limit` entries after `since` (and `floor`) that the member may see, oldest first."""
+    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> tuple[list[Entry], int]:
+        """The first `limit` entries after `since` (and `floor`) that the member may see, oldest first, and `newest` as
+        it was just before."""
         ...
 
     async def newest(self, room_key: int) -> int:

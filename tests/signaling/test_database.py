@@ -230,6 +230,24 @@ async def test_writers_take_turns(url: str, database: Database) -> None:
     await other.close()
 
 
+async def test_a_piece_of_work_reads_what_was_written_and_fails_like_the_rest(url: str, database: Database) -> None:
+    count = "SELECT count(*) FROM revocations"
+    await Repository(database).save_revocations([RevocationRow("lobby", "alice", 1)])
+    assert await database.read(lambda connection: connection.execute(text(count)).scalar_one()) == 1
+    with pytest.raises(DatabaseError, match="the database failed"):
+        await database.read(lambda connection: connection.execute(text("SELECT nonsense")))
+    assert await database.read(lambda connection: connection.execute(text(count)).scalar_one()) == 1
+    with pytest.raises(DatabaseError, match="not open"):
+        await Database(url).read(lambda connection: connection.execute(text(count)))
+
+
+async def test_readers_do_not_wait_for_the_writer(database: Database) -> None:
+    count = "SELECT count(*) FROM revocations"
+    async with database.writing() as connection:
+        await connection.execute(text("DELETE FROM revocations"))
+        assert await database.read(lambda other: other.execute(text(count)).scalar_one()) == 0
+
+
 async def test_sqlite_keeps_what_was_committed(tmp_path: Path) -> None:
     database = Database(sqlite_url(tmp_path / "ting.db"))
     await database.open()

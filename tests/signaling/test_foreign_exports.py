@@ -110,7 +110,7 @@ async def entries(here: Ting, name: str) -> list[Entry]:
     room = await (await here.storage.rooms()).find_room(name)
     assert room is not None
     assert room.policy.entry is Entrance.MEMBERS, "nobody comes in by knowing a name"
-    found = await (await here.storage.log()).since(room.room_key, 0, 100, "", 0)
+    found, _ = await (await here.storage.log()).since(room.room_key, 0, 100, "", 0)
     assert [entry.seq for entry in found] == list(range(1, room.last_seq + 1))
     return found
 
