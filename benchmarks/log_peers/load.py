@@ -18,9 +18,9 @@ import sys
 import time
 from typing import Any
 
-import psutil
 import uvloop
 
+from benchmarks.log_peers.cpu import cpu_s
 from benchmarks.log_peers.links import LINKS, Link
 
 _OPEN_AT_ONCE = 10
@@ -152,19 +152,6 @@ class Load:
 
     def _cpu(self) -> dict[str, float]:
         return {part: sum(cpu_s(pid) for pid in pids) for part, pids in self._pids.items()}
-
-
-def cpu_s(pid: int) -> float:
-    """Of a process and its children, those that have ended too."""
-    total = 0.0
-    root = psutil.Process(pid)
-    for process in [root, *root.children(recursive=True)]:
-        try:
-            times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
 
 
 def _own_cpu_s() -> float:

@@ -12,13 +12,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from benchmarks.log_peers.cpu import cpu_s
 from benchmarks.log_peers.links import join_chunks
-from benchmarks.log_peers.postgres import Postgres
+from benchmarks.log_peers.postgres import Postgres, find_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".run" / "tools"
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 15.0
+REST_S = 0.5
+REST_SHARE = 0.05
+"""Of a core: who has timers is never quite still."""
+REST_TIMEOUT_S = 60.0
+ON_POSTGRES = "PostgreSQL as it comes (fsync and synchronous_commit on)"
 SERVER_CPUS, LOAD_CPUS = ({0}, {1}) if (os.cpu_count() or 1) >= 2 else ({0}, {0})
 
 
@@ -73,17 +79,25 @@ class LogServer(ABC):
     protocol = ""
     durability = ""
     """In a sentence, for the report."""
+    on_postgres = False
 
     def __init__(self, folder: Path) -> None:
+        """Raises `MissingPeerError` where it needs a PostgreSQL that is not there."""
         self.folder = folder
         self.port = free_port()
         self.postgres: Postgres | None = None
         self._process: asyncio.subprocess.Process | None = None
+        if self.on_postgres:
+            binaries = find_binaries()
+            if binaries is None:
+                raise MissingPeerError(f"{self.name}: PostgreSQL is not installed (apt-get install postgresql).")
+            self.postgres = Postgres(binaries, folder, free_port(), SERVER_CPUS)
+            self.postgres.start()
 
     @classmethod
     @abstractmethod
     async def version(cls) -> str:
-        """Installs it where that is needed. Raises `MissingPeerError`."""
+        """Its name and version. Installs it where that is needed. Raises `MissingPeerError`."""
 
     @abstractmethod
     async def start(self) -> None: ...
@@ -126,6 +140,16 @@ class LogServer(ABC):
                 continue
             writer.close()
             return
+
+    async def rest(self) -> None:
+        """Until it has done nothing for half a second: what it does of its own accord after a start is over."""
+        deadline = time.monotonic() + REST_TIMEOUT_S
+        before = -1.0
+        while (used := sum(cpu_s(pid) for pids in self.pids().values() for pid in pids)) - before > REST_S * REST_SHARE:
+            if time.monotonic() > deadline:
+                return
+            before = used
+            await asyncio.sleep(REST_S)
 
     def log(self) -> str:
         return (self.folder / f"{self.name}.log").read_text(errors="replace")

@@ -12,9 +12,8 @@ from typing import Any
 
 import aiohttp
 
-from benchmarks.log_peers.postgres import Postgres, find_binaries
 from benchmarks.log_peers.server import (
-    SERVER_CPUS,
+    ON_POSTGRES,
     TOOLS,
     Crowd,
     LogServer,
@@ -22,8 +21,7 @@ from benchmarks.log_peers.server import (
     Shape,
     call,
     fetch_whole,
-    free_port,
-)  # fmt: skip
+)
 
 VENV = TOOLS / "synapse"
 _PYTHON = VENV / "bin" / "python"
@@ -106,20 +104,8 @@ class SynapseServer(LogServer):
 
 class SynapsePostgresServer(SynapseServer):
     name = "synapse-postgresql"
-    durability = "PostgreSQL as it comes (fsync and synchronous_commit on)"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        binaries = find_binaries()
-        assert binaries is not None
-        self.postgres = Postgres(binaries, folder, free_port(), SERVER_CPUS)
-        self.postgres.start()
-
-    @classmethod
-    async def version(cls) -> str:
-        if find_binaries() is None:
-            raise MissingPeerError("PostgreSQL is not installed (apt-get install postgresql).")
-        return f"{await super().version()} on PostgreSQL"
+    on_postgres = True
+    durability = ON_POSTGRES
 
     def _database(self) -> dict[str, Any]:
         assert self.postgres is not None

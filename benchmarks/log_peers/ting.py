@@ -8,23 +8,12 @@ import secrets
 import sqlite3
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import aiohttp
 
 from benchmarks.log_peers.links import text_of
-from benchmarks.log_peers.postgres import Postgres, find_binaries
-from benchmarks.log_peers.server import (
-    ROOT,
-    SERVER_CPUS,
-    Crowd,
-    LogServer,
-    MissingPeerError,
-    Shape,
-    fetch_whole,
-    free_port,
-)  # fmt: skip
+from benchmarks.log_peers.server import ON_POSTGRES, ROOT, Crowd, LogServer, Shape, fetch_whole, free_port
 from signaling.log.words import words_of
 from signaling.version import VERSION
 
@@ -98,20 +87,8 @@ class TingServer(LogServer):
 
 class TingPostgresServer(TingServer):
     name = "ting-postgresql"
-    durability = "PostgreSQL as it comes (fsync and synchronous_commit on)"
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(folder)
-        binaries = find_binaries()
-        assert binaries is not None
-        self.postgres = Postgres(binaries, folder, free_port(), SERVER_CPUS)
-        self.postgres.start()
-
-    @classmethod
-    async def version(cls) -> str:
-        if find_binaries() is None:
-            raise MissingPeerError("PostgreSQL is not installed (apt-get install postgresql).")
-        return f"Ting {VERSION} on PostgreSQL"
+    on_postgres = True
+    durability = ON_POSTGRES
 
     def _database(self) -> dict[str, str]:
         assert self.postgres is not None
