@@ -1,6 +1,6 @@
 """A server that is killed in the middle of writing: what was acknowledged is there, once, in one order for everybody.
 
-`TING_KILLS` sets how often it is killed (4 when nothing is set; the figure of the release notes used 200).
+`LOG_KILLS` sets how often it is killed (4 when nothing is set; the figure of the release notes used 200).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from tests.harness.postgres import find_binaries, running_postgres
 from tests.harness.server import ServerProcess
 from tests.harness.waiting import eventually
 
-KILLS = int(os.environ.get("TING_KILLS", "4"))
+KILLS = int(os.environ.get("LOG_KILLS", "4"))
 WRITERS = 4
 DEADLINE_S = 60.0
 _GONE = (aiohttp.ClientError, ConnectionError, TimeoutError)
