@@ -47,7 +47,7 @@ bench-engine: ## CPU time per forwarded packet of the engine alone; BENCH_FLAGS 
 	@$(BOOTSTRAP) bench
 	@exec $(PY) benchmarks/bench_forward.py $(BENCH_FLAGS)
 
-bench-log: ## lasting chat beside Synapse's and Prosody's, under 20 minutes; BENCH_FLAGS as in `--quick --only ting`
+bench-log: ## lasting chat beside Synapse's and Prosody's, half an hour; BENCH_FLAGS as in `--quick --only ting`
 	@$(BOOTSTRAP) bench
 	@exec $(PY) -m benchmarks.bench_log $(BENCH_FLAGS)
 

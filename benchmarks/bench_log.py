@@ -1,6 +1,6 @@
 """Lasting chat side by side: Ting and Synapse on SQLite and on PostgreSQL, Prosody.
 
-    make bench-log                                        # under 20 minutes on 2 cores
+    make bench-log                                        # half an hour on 2 idle cores
     make bench-log BENCH_FLAGS="--quick --only ting"      # under 3 minutes
 
 Every server writes every message through to the disk before it acknowledges it. It has one core to itself and the load

@@ -18,7 +18,7 @@ from benchmarks.log_peers.postgres import Postgres, find_binaries
 
 ROOT = Path(__file__).resolve().parents[2]
 TOOLS = ROOT / ".run" / "tools"
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 300.0
 STOP_TIMEOUT_S = 15.0
 REST_S = 0.5
 REST_SHARE = 0.05
