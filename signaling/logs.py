@@ -33,6 +33,8 @@ def configure(settings: LogSettings) -> None:
     logging.basicConfig(handlers=[handler], level=settings.log_level.upper(), force=True)
     # aiohttp reports each malformed request at ERROR with what it held; we count those.
     logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL)
+    # aiosqlite writes down every statement with its values, which are what people have said.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
     logging.captureWarnings(True)
 
 
