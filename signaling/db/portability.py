@@ -15,11 +15,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from signaling.db.database import Database
 from signaling.db.log import MAX_WORDS, searchable
 from signaling.db.models import BanRow, EntryRow, FileRow, MemberRow, RoomRow, WordRow
+from signaling.db.portability_seals import put_seals, seals_of
 from signaling.db.repository import parts, table
 from signaling.errors import ArchiveError
 from signaling.log.entries import Verb
 from signaling.log.words import words_of
-from signaling.portability.lines import BanLine, EntryLine, FileLine, MemberLine, RoomLine
+from signaling.portability.lines import BanLine, EntryLine, FileLine, MemberLine, RoomLine, SealLine
 from signaling.portability.store import Place
 from signaling.rooms import policy as policies
 from signaling.rooms.roles import Role
@@ -92,6 +93,11 @@ class ArchiveRepository:
             for model, values in ((MemberRow, members), (BanRow, bans)):
                 for part in parts(values):
                     await connection.execute(self._insert(model).on_conflict_do_nothing(), part)
+
+    async def put_seals(self, room_key: int, lines: Sequence[SealLine]) -> None:
+        async with self._database.writing() as connection:
+            for statement, values in put_seals(self._insert, room_key, lines):
+                await connection.execute(statement, values)
 
     async def put_entries(self, place: Place, entries: Sequence[EntryLine]) -> int:
         room_key = place.room_key
@@ -221,6 +227,10 @@ class RoomSnapshot:
                 )
                 for row in rows
             ]  # fmt: skip
+
+    async def seals(self, owner: str | None) -> AsyncIterator[Sequence[SealLine]]:
+        async for page in seals_of(self._connection, self._key, owner, self._collation):
+            yield page
 
     async def _pages(self, query: Any, column: Any) -> AsyncIterator[Sequence[Any]]:
         """By the column's bytes; it is the first of each row."""

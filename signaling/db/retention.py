@@ -8,7 +8,18 @@ import msgspec
 from sqlalchemy import BigInteger, and_, cast, delete, func, null, or_, select, tuple_, update
 
 from signaling.db.database import Database
-from signaling.db.models import Delivery, EntryRow, FileRow, MemberRow, RoomRow, WordRow
+from signaling.db.models import (
+    Delivery,
+    EntryRow,
+    FileRow,
+    MemberRow,
+    RoomRow,
+    SealedBackupRow,
+    SealedCommitRow,
+    SealedEpochRow,
+    SealedGroupRow,
+    WordRow,
+)
 from signaling.db.settings import DatabaseSettings
 from signaling.log.entries import LASTING, Verb
 from signaling.retention.store import Erasure, Gone
@@ -17,6 +28,11 @@ from signaling.rooms.policy import Policy, RetentionFrom
 from signaling.rooms.roles import Role
 
 _KEPT = tuple(verb.value for verb in LASTING)
+_SCRUBBED = (
+    EntryRow, WordRow, FileRow, Delivery, SealedGroupRow, SealedCommitRow, SealedEpochRow, SealedBackupRow,
+)  # fmt: skip
+_LATE_MS = 60_000
+"""How long after an epoch ended its key may still be used."""
 
 
 class RetentionRepository:
@@ -77,6 +93,25 @@ class RetentionRepository:
             await connection.execute(delete(WordRow).where(tuple_(WordRow.room_key, WordRow.seq).in_(places)))
         return [Gone(row.room_key, row.seq, _file_id(row.verb, row.body)) for row in rows]
 
+    async def forget_epochs(self, now_ms: int) -> int:
+        rooms = select(RoomRow.room_key, RoomRow.policy).join(
+            SealedGroupRow, SealedGroupRow.room_key == RoomRow.room_key
+        )
+        forgotten = 0
+        async with self._database.writing() as connection:
+            for room_key, text in (await connection.execute(rooms)).all():
+                policy = policies.decode(text)
+                if policy.retention_s is None or policy.hold or policy.retention_from is not RetentionFrom.SENDING:
+                    continue
+                over_ms = now_ms - 1000 * policy.retention_s - _LATE_MS
+                here = SealedEpochRow.room_key == room_key
+                ended = select(func.max(SealedEpochRow.n)).where(here, SealedEpochRow.at_ms <= over_ms)
+                newest = (await connection.execute(ended)).scalar_one_or_none()
+                if newest is not None:
+                    gone = await connection.execute(delete(SealedEpochRow).where(here, SealedEpochRow.n < newest))
+                    forgotten += gone.rowcount
+        return forgotten
+
     async def next_deadline(self) -> int | None:
         query = select(func.min(EntryRow.expires_at_ms))
         async with self._database.reading() as connection:
@@ -97,7 +132,7 @@ class RetentionRepository:
         return not self._database.is_sqlite
 
     async def scrub(self) -> bool:
-        tables = [row.__tablename__ for row in (EntryRow, WordRow, FileRow, Delivery)]
+        tables = [row.__tablename__ for row in _SCRUBBED]
         settings = self._settings
         return await self._database.scrub(tables, settings.max_rewrite_bytes, settings.rewrite_timeout_s)
 

@@ -23,7 +23,7 @@ from signaling.portability.importing import ArchivedRooms, Report, in_batches
 from signaling.portability.lines import EntryLine, FileLine, Line
 from signaling.portability.store import ArchiveStore
 from signaling.portability.stored_files import write_file
-from signaling.rooms.policy import Policy, RetentionFrom
+from signaling.rooms.policy import Kind, Policy, RetentionFrom
 
 _TAKEN = WRITABLE - {Verb.HAND}
 _EXPIRY_S = 3600.0
@@ -136,6 +136,10 @@ class _Work:
             return "entries that are gone"
         if line.verb in TARGETED and line.target not in self.taken:
             return "entries about what is gone"
+        if "sealed" in line.body:
+            return "entries that are encrypted for another room"
+        if self._policy.kind is Kind.SEALED:
+            return "entries that are not encrypted, which a sealed room does not take"
         if line.verb is Verb.FILE and not self._policy.files:
             return "files, which this room does not take"
         return None

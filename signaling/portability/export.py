@@ -81,6 +81,8 @@ class Exporter:
             wanted = [file for file in files if owner is None or file.file_id in seen]
             await _put(spool, wanted)
             kept += wanted
+        async for seals in snapshot.seals(owner):
+            await _put(spool, seals)
         return kept
 
 

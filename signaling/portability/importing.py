@@ -21,7 +21,7 @@ from signaling.files.store import FileStore
 from signaling.portability import lines
 from signaling.portability.archive import Kind
 from signaling.portability.export import ROOM_FILE
-from signaling.portability.lines import BanLine, EntryLine, FileLine, Line, MemberLine, RoomLine
+from signaling.portability.lines import BanLine, EntryLine, FileLine, Line, MemberLine, RoomLine, SealLine
 from signaling.portability.reading import Archive
 from signaling.portability.store import ArchiveStore, ArchiveStores, Place
 from signaling.portability.stored_files import write_file
@@ -163,6 +163,9 @@ class Importer:
                 for line in batch:
                     if isinstance(line, FileLine) and place.hidden:
                         await self._take_file(store, source, place, line, report)
+                seals = [line for line in batch if isinstance(line, SealLine)]
+                if seals and place.hidden:
+                    await store.put_seals(place.room_key, seals)
                 self._progress(report)
 
     async def _take_file(

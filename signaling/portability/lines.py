@@ -1,9 +1,12 @@
-"""The lines of a room in an archive (JSON Lines): a header, the room, its members and bans, its log, its files.
+"""The lines of a room in an archive (JSON Lines): a header, the room, its members and bans, its log, its files, and of
+a sealed room its group, the wrapped keys of its epochs, and its members' backups of keys.
 
     {"format":"ting-room","version":1,"scope":"operator"}
     {"type":"room", ...}  {"type":"member", ...}*  {"type":"ban", ...}*  {"type":"entry", ...}*  {"type":"file", ...}*
+    {"type":"seal_group", ...}?  {"type":"seal_epoch", ...}*  {"type":"seal_backup", ...}*
 
-Members, bans and files stand in the order of their ids' bytes, entries in that of `seq`.
+Members, bans, files and backups stand in the order of their ids' bytes, entries in that of `seq`, epochs in that of
+`n`.
 """
 
 from __future__ import annotations
@@ -99,8 +102,40 @@ class FileLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag=
     sha256: Annotated[str, msgspec.Meta(pattern="^[0-9a-f]{64}$")]
 
 
-Line = RoomLine | MemberLine | BanLine | EntryLine | FileLine
-_ORDER: tuple[type[Any], ...] = (RoomLine, MemberLine, BanLine, EntryLine, FileLine)
+Opaque = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*$")]
+GroupId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{1,64}$")]
+Epoch = Annotated[int, msgspec.Meta(ge=0, le=_BIGGEST)]
+
+
+class SealGroupLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="seal_group"):
+    """The commits before it stay behind: devices that missed them come in anew."""
+
+    group_id: GroupId
+    epoch: Epoch
+    group_info: Opaque
+    at_ms: Time
+
+
+class SealEpochLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="seal_epoch"):
+    n: Seq
+    group_id: GroupId
+    epoch: Epoch
+    wrap: Opaque
+    secrets: Opaque
+    at_ms: Time
+
+
+class SealBackupLine(msgspec.Struct, frozen=True, kw_only=True, tag_field="type", tag="seal_backup"):
+    member_id: Text
+    blob: Opaque
+    at_ms: Time
+
+
+SealLine = SealGroupLine | SealEpochLine | SealBackupLine
+Line = RoomLine | MemberLine | BanLine | EntryLine | FileLine | SealLine
+_ORDER: tuple[type[Any], ...] = (
+    RoomLine, MemberLine, BanLine, EntryLine, FileLine, SealGroupLine, SealEpochLine, SealBackupLine,
+)  # fmt: skip
 _encoder = msgspec.json.Encoder()
 
 

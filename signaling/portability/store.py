@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
-from signaling.portability.lines import BanLine, EntryLine, FileLine, MemberLine, RoomLine
+from signaling.portability.lines import BanLine, EntryLine, FileLine, MemberLine, RoomLine, SealLine
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +39,10 @@ class Snapshot(Protocol):
         """Those that are complete."""
         ...
 
+    def seals(self, owner: str | None) -> AsyncIterator[Sequence[SealLine]]:
+        """Of a sealed room."""
+        ...
+
 
 class ArchiveStore(Protocol):
     """Every method may raise `DatabaseError`."""
@@ -56,6 +60,9 @@ class ArchiveStore(Protocol):
         ...
 
     async def put_people(self, room_key: int, lines: Sequence[MemberLine | BanLine]) -> None:
+        """Those that are not there yet."""
+
+    async def put_seals(self, room_key: int, lines: Sequence[SealLine]) -> None:
         """Those that are not there yet."""
 
     async def put_entries(self, place: Place, entries: Sequence[EntryLine]) -> int:

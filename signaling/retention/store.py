@@ -42,6 +42,11 @@ class RetentionStore(Protocol):
         """Turn what is over into tombstones, oldest first, but for rooms that are held."""
         ...
 
+    async def forget_epochs(self, now_ms: int) -> int:
+        """Remove the wrapped keys of epochs that ended so long ago that all that was said in them is gone, but for
+        rooms that are held; how many."""
+        ...
+
     async def next_deadline(self) -> int | None:
         """When the next entry of a room that is not held ends."""
         ...

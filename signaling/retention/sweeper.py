@@ -129,6 +129,8 @@ class Sweeper:
             for entry in gone:
                 for remove in self._file_removers if entry.file_id else ():
                     await remove(entry.file_id)
+        if await store.forget_epochs(self._now_ms()) and self._unscrubbed_since_s is None:
+            self._unscrubbed_since_s = self._clock()
         await self._scrub()
         deadline_ms = await store.next_deadline()
         if deadline_ms is not None:

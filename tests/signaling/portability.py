@@ -26,6 +26,7 @@ from signaling.portability.stored_files import write_file
 from signaling.rooms.policy import Entry, Policy
 from signaling.rooms.records import Ban, Member, Room
 from signaling.rooms.roles import Role
+from signaling.sealed.records import Commit, Outcome, Wrapped
 
 SETTINGS = PortabilitySettings()
 NOW_MS = 1_790_000_000_000
@@ -76,6 +77,7 @@ class Ting:
             draft(room_key, Verb.MESSAGE, {"text": "goodbye"}, "c4", sender="guest_bob"),
             draft(room_key, Verb.FILE, {"file_id": file_id, "name": "notes.txt"}, "c5"),
         )
+        await self.seal(room_key)
         await self.write(
             room_key,
             draft(room_key, Verb.EDIT, {"text": "Hello again, 世界"}, "c6", target=2),
@@ -87,7 +89,20 @@ class Ting:
             draft(
                 room_key, Verb.MESSAGE, {"text": "a secret of two"}, "c12", sender="guest_bob", recipient="guest_cid"
             ),
+            draft(room_key, Verb.MESSAGE, {"sealed": {"group": "group", "epoch": 1, "data": "eA"}}, "c13"),
         )
+
+    async def seal(self, room_key: int) -> None:
+        """What a sealed room has beside its log."""
+        store = await self.storage.sealed()
+        keys = Wrapped("d3JhcA", "c2VjcmV0cw")
+        for epoch in (0, 1):
+            after = ("", -1) if epoch == 0 else ("group", 0)
+            commit = Commit(*after, "group", epoch, "guest_ada", "d" * 16, "Y29tbWl0", f"aW5mbw{epoch}", keys)
+            made = await store.commit(room_key, commit, NOW_MS + epoch, keep=10, keep_epochs=10)
+            assert made is Outcome.DONE
+        for member_id in ("guest_bob", "guest_ada"):
+            assert await store.put_backup(room_key, member_id, f"YmFja3Vw{member_id}", NOW_MS, 10)
 
     async def add_file(self, room_key: int, content: bytes, number: int = 1) -> str:
         file_id = hashlib.md5(content + bytes([number, room_key]), usedforsecurity=False).hexdigest()

@@ -138,7 +138,7 @@ async def test_a_restored_server_goes_on(source: Ting, target: Ting, tmp_path: P
     await bring_back(target, await back_up(source, tmp_path / "backup.tar"))
     room = await (await target.storage.rooms()).find_room("hall")
     assert room is not None
-    assert await target.write(room.room_key, draft(room.room_key, Verb.MESSAGE, {"text": "on"}, "on")) == [14]
+    assert await target.write(room.room_key, draft(room.room_key, Verb.MESSAGE, {"text": "on"}, "on")) == [15]
     other = await target.make_room("other")
     assert other > room.room_key
     await target.fill(other)

@@ -208,6 +208,8 @@ async def test_an_owner_takes_no_more_than_is_the_owners_business(source: Ting, 
         "Guest_Z": 0,
         "guest_ada": 3,
     }
+    assert [line["member_id"] for line in lines if line.get("type") == "seal_backup"] == ["guest_ada"]
+    assert [line["epoch"] for line in lines if line.get("type") == "seal_epoch"] == [0, 1]
 
 
 async def test_what_is_over_is_neither_taken_out_nor_in(here: Ting, there: Ting, tmp_path: Path) -> None:

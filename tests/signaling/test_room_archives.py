@@ -58,6 +58,18 @@ async def talk(ada: Person, bob: Person) -> None:
     await bob.say("between us", to=ada.member_id)
 
 
+async def test_what_is_sealed_and_what_is_not_do_not_mix(server: Server) -> None:
+    ada, bob = await founder(server, policy={"kind": "sealed"}), await founder(server, "Bob")
+    assert (await ada.write("message", sealed={"group": "g", "epoch": 0, "data": "eA"}))[0] == 200
+    await bob.say("plain")
+    from_ada, from_bob = await export(ada), await export(bob)
+    assert (await bring(bob, from_ada))["left_out"]["entries that are encrypted for another room"] == 1
+    plain = "entries that are not encrypted, which a sealed room does not take"
+    assert (await bring(ada, from_bob))["left_out"][plain] == 1
+    assert "plain" not in str(await ada.entries())
+    assert [line["policy"]["kind"] for line in lines_of(from_ada) if line.get("type") == "room"] == ["sealed"]
+
+
 async def test_what_was_said_comes_into_another_room(server: Server) -> None:
     ada = await founder(server)
     bob = await visitor(server, ada.room)
