@@ -34,9 +34,10 @@ class BrokenCodecs:
     """Not published, beside those of `all`."""
 
 
-def broken_codecs(client: ClientDescription) -> BrokenCodecs:
+def broken_codecs(client: ClientDescription, *, sealed: bool = False) -> BrokenCodecs:
+    """`sealed`: the client encrypts its frames, and no SDK does so with AV1."""
     browser, os, version = client.browser.lower(), client.os.lower(), _version(client.browser_version)
-    both: set[str] = set()
+    both: set[str] = {"av1"} if sealed else set()
     publish: set[str] = set()
     if browser == "safari":
         both.add("av1")

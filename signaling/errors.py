@@ -106,7 +106,7 @@ class DatabaseError(Exception):
 
 class TokenError(Exception):
     """A token that is not accepted. Codes: malformed, unknown_key, bad_signature, expired, not_yet_valid,
-    invalid_claims, not_allowed, revoked, unsupported."""
+    invalid_claims, not_allowed, revoked, sealed_room, unsupported."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)

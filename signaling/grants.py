@@ -69,6 +69,8 @@ class Grants:
     """The device of the account that it was issued to."""
     from_seq: int = 0
     """Of a guest: the newest entry of the room's log when it came."""
+    sealed: bool = False
+    """Whether the room is sealed: looked up at the door, never read from a token."""
     issued_at: float = 0.0
     """Unix time in seconds of `iat`, else of `nbf`, else 0."""
     expires_at: float = 0.0

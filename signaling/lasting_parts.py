@@ -23,6 +23,7 @@ from signaling.retention.sweeper import Sweeper
 from signaling.rooms.calls import RoomService
 from signaling.rooms.door import Door
 from signaling.rooms.keys import pepper_of
+from signaling.rooms.kinds import SealedRooms
 from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.moderation import Moderation
@@ -38,6 +39,7 @@ class LastingParts:
 
     rooms: LastingRooms
     door: Door
+    sealed_rooms: SealedRooms
     knocks: Knocks
     moderation: Moderation
     live: Live
@@ -74,10 +76,13 @@ def create_lasting(
     chronicle = LogChronicle(log)
     pepper = pepper_of(settings.tokens.keys)
     is_alive = None if accounts is None else accounts.devices.is_alive
-    door = Door(storage, sfu, knocks, passwords, pepper=pepper, is_device_alive=is_alive)
+    sealed_rooms = SealedRooms(storage)
+    door = Door(storage, sfu, knocks, passwords, sealed_rooms, pepper=pepper, is_device_alive=is_alive)
     rooms = LastingRooms(storage, passwords, chronicle, lasting)
     rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
     rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
+    rooms.add_deletion_listener(lambda room: sealed_rooms.forget(room.room_key))
+    rooms.add_policy_listener(sealed_rooms.handle_policy)
     moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, lasting)
     moderation.add_listener(live.end_member)
     call_chronicle = CallChronicle(storage, log)
@@ -96,6 +101,7 @@ def create_lasting(
     return LastingParts(
         rooms=rooms,
         door=door,
+        sealed_rooms=sealed_rooms,
         knocks=knocks,
         moderation=moderation,
         live=live,

@@ -42,9 +42,9 @@ from signaling.lifecycle import Lifecycle
 from signaling.limits import AddressLimiter
 from signaling.livekit.endpoint import SignalEndpoint
 from signaling.livekit.frames import Frames
+from signaling.livekit.parts import SignalParts
 from signaling.livekit.room_service import ServerApi
 from signaling.livekit.rpc import RpcCalls
-from signaling.livekit.session import SignalParts
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
@@ -219,6 +219,7 @@ def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> Sig
         config=settings.sfu,
         rooms=services.rooms,
         door=services.lasting.door,
+        sealed_rooms=services.lasting.sealed_rooms,
         chat=services.lasting.chat,
         tokens=services.tokens,
         connections=services.connections,
@@ -238,6 +239,7 @@ def _create_server_api(settings: Settings, services: Services, rpc: RpcCalls) ->
         config=settings.sfu,
         sfu=services.sfu,
         rooms=services.rooms,
+        sealed_rooms=services.lasting.sealed_rooms,
         rpc=rpc,
     )
     return TwirpEndpoint(
@@ -325,6 +327,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.addresses,
             _limiter(settings, lasting.rooms_per_hour / 60, burst=lasting.rooms_per_hour),
             parts.rooms,
+            services.rooms,
             parts.moderation,
             services.storage,
             lasting,

@@ -16,7 +16,7 @@ from signaling.errors import ApiError
 from signaling.limits import AddressLimiter
 from signaling.retention.store import Erasure, RetentionStores
 from signaling.rooms import keys
-from signaling.rooms.calls import clean_guest_name, clean_room_name, clean_title
+from signaling.rooms.calls import RoomService, clean_guest_name, clean_room_name, clean_title
 from signaling.rooms.lasting import Founder, LastingRooms
 from signaling.rooms.moderation import Moderation
 from signaling.rooms.policy import Entry, Keeps, Kind, Policy, RetentionFrom, Seconds
@@ -150,6 +150,7 @@ class LastingRoomsEndpoint:
         addresses: ClientAddresses,
         limiter: AddressLimiter,
         rooms: LastingRooms,
+        calls: RoomService,
         moderation: Moderation,
         retention: RetentionStores,
         settings: LastingRoomSettings,
@@ -160,6 +161,7 @@ class LastingRoomsEndpoint:
         self._addresses = addresses
         self._limiter = limiter
         self._rooms = rooms
+        self._calls = calls
         self._moderation = moderation
         self._retention = retention
         self._settings = settings
@@ -185,6 +187,9 @@ class LastingRoomsEndpoint:
             if wait_s:
                 raise ApiError("rate_limited", "Too many new rooms; please wait.", retry_after_s=wait_s)
         name = clean_room_name(body.name) if body.name else RoomName("")
+        if body.policy.kind is Kind.SEALED and self._calls.find(name) is not None:
+            # Who is in it came past no door that asks whether they encrypt.
+            raise ApiError("name_taken", "There is a call of this name now.")
         owner_name = clean_guest_name(body.owner_name) if body.owner_name else ""
         account_id, account_name = ("", "") if session is None else (session.account_id, session.name)
 

@@ -61,6 +61,8 @@ class AtTheDoor(Input):
     invitation: Annotated[str, msgspec.Meta(max_length=_MAX_SECRET_LENGTH)] = ""
     note: Annotated[str, msgspec.Meta(max_length=1000)] = ""
     """A line for those who let in."""
+    sealed: bool = False
+    """Whether the visitor encrypts what it sends to a sealed room; who does not may not join calls there."""
     apart: bool = False
     """As a second participant of the same person, who stays."""
 
@@ -74,6 +76,8 @@ class Admission(Struct):
     identity: str
     lasts: bool = False
     role: Role = Role.GUEST
+    kind: Kind | None = None
+    """Of the room; None while the visitor waits at the door."""
     knock: str = ""
     """Not empty: the visitor waits at the door."""
 
@@ -186,6 +190,7 @@ class RoomsEndpoint:
             password=body.password,
             invitation=body.invitation,
             note=clean_note(body.note),
+            sealed=body.sealed,
             apart=body.apart,
         )
         outcome = await self._door.enter(name, visitor)
@@ -237,7 +242,9 @@ class RoomsEndpoint:
             return None
 
     def _ephemeral(self, guest: GuestToken) -> Admission:
-        return Admission(token=guest.token, url=self._signal_url, room=guest.room, identity=guest.identity)
+        return Admission(
+            token=guest.token, url=self._signal_url, room=guest.room, identity=guest.identity, kind=Kind.OPEN
+        )
 
     def _admission(self, admitted: Admitted) -> Admission:
         grants = admitted.grants
@@ -248,6 +255,7 @@ class RoomsEndpoint:
             identity=grants.identity,
             lasts=True,
             role=admitted.role,
+            kind=Kind.SEALED if grants.sealed else Kind.OPEN,
         )
 
     def _waiting(self, room: str, knock: Knock) -> Admission:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
-from livekit.protocol import rtc
+from livekit.protocol import models, rtc
 
-from sfu.api import LeaveReason, ParticipantSession
+from sfu.api import LeaveReason, ParticipantSession, RequestError
 
 
 class Violation(Exception):
@@ -18,6 +18,11 @@ class Context(Protocol):
     @property
     def session(self) -> ParticipantSession:
         """Raises `RequestError` left."""
+        ...
+
+    @property
+    def sealed(self) -> bool:
+        """Whether all that is published must be encrypted. Raises `RequestError` left."""
         ...
 
     @property
@@ -48,6 +53,12 @@ class Context(Protocol):
     def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
         """From the next join on. Raises `RequestError` not_supported: there is no server that speaks it."""
         ...
+
+
+def require_encrypted(context: Context, encryption: int) -> None:
+    """What is published in a sealed room (`encryption` is an Encryption.Type). Raises `RequestError` sealed_room."""
+    if context.sealed and encryption != models.Encryption.GCM:
+        raise RequestError("this room is sealed: only what is encrypted with GCM is published here", code="sealed_room")
 
 
 Handler = Callable[[Context, Any], Awaitable[None]]

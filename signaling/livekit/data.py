@@ -15,7 +15,7 @@ from sfu.api import DataKind, DataReceived, ParticipantSession
 from sfu.errors import SfuError
 from sfu.ids import Identity
 
-DROP_REASONS = ("malformed", "not_allowed", "payload_not_allowed", "no_destination", "refused")
+DROP_REASONS = ("malformed", "not_allowed", "payload_not_allowed", "no_destination", "refused", "not_encrypted")
 """Why a data packet did not go on; labels of ting_data_packets_dropped_total."""
 
 MAX_DESTINATIONS = 1000
@@ -35,9 +35,11 @@ def route(
     event: DataReceived,
     identities: Identities,
     observe: Observer = lambda _session, _packet: None,
+    *,
+    sealed: bool = False,
 ) -> str | None:
     """Send on what the participant sent. `identities` gives participant id to identity of its room; `observe` sees what
-    has gone on.
+    has gone on; in a `sealed` room nothing goes on but what is encrypted.
 
     Returns None, or one of `DROP_REASONS`.
     """
@@ -49,6 +51,8 @@ def route(
     except DecodeError:
         return "malformed"
     payload = packet.WhichOneof("value")
+    if sealed and payload != "encrypted_packet":
+        return "not_encrypted"
     if payload == "metrics":
         wanted: list[Identity] | None = _metrics_destinations(session)
     elif payload in FORWARDED:

@@ -7,7 +7,7 @@ from livekit.protocol import models, rtc
 from sfu.api import DataTrackInfo, DataTrackRequest, RequestError, SubscriptionRights, TrackGrant
 from sfu.ids import Identity, TrackId
 from signaling.livekit import convert
-from signaling.livekit.context import Context
+from signaling.livekit.context import Context, require_encrypted
 
 MAX_UPDATES = 1000
 """Data tracks in one message, grants in one, and tracks in one grant."""
@@ -39,6 +39,7 @@ async def publish_data_track(context: Context, message: rtc.PublishDataTrackRequ
     schema = message.schema.SerializeToString() if message.HasField("schema") else b""
     if len(encoding) + len(schema) > MAX_OPAQUE_BYTES:
         raise RequestError("encoding and schema are too long", code="limit_exceeded")
+    require_encrypted(context, message.encryption)
     request = DataTrackRequest(message.pub_handle, message.name, int(message.encryption), encoding, schema)
     info = context.session.publish_data_track(request)
     response = rtc.PublishDataTrackResponse(info=convert.data_track(info))
@@ -73,6 +74,8 @@ async def store_data_blob(context: Context, message: rtc.StoreDataBlobRequest) -
     key = _blob_key(message.blob.key)
     if not message.blob.contents:
         raise RequestError("the blob is empty", code="invalid_request")
+    if context.sealed:
+        raise RequestError("this room is sealed: a blob cannot be encrypted", code="sealed_room")
     context.session.store_blob(key, message.blob.contents)
     response = rtc.StoreDataBlobResponse(request_id=message.request_id, key=message.blob.key)
     context.send(rtc.SignalResponse(store_data_blob_response=response))

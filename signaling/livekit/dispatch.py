@@ -16,7 +16,7 @@ from sfu.api import LeaveReason, RequestError, SdpError, Target
 from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
 from signaling.livekit import convert_requests, data_requests, own_state
-from signaling.livekit.context import Context, Handler, Violation
+from signaling.livekit.context import Context, Handler, Violation, require_encrypted
 from signaling.livekit.simulate import simulate
 
 MAX_CANDIDATE_BYTES = 4096
@@ -26,6 +26,7 @@ MAX_SUBSCRIPTIONS = 1000
 _Reason = rtc.RequestResponse
 _REASONS = {
     "not_allowed": _Reason.NOT_ALLOWED,
+    "sealed_room": _Reason.NOT_ALLOWED,
     "unknown_track": _Reason.NOT_FOUND,
     "unknown_participant": _Reason.NOT_FOUND,
     "limit_exceeded": _Reason.LIMIT_EXCEEDED,
@@ -136,6 +137,7 @@ async def _add_track(context: Context, message: rtc.AddTrackRequest) -> None:
         request = convert_requests.add_track_request(message)
     except ValueError as error:
         raise Violation(str(error)) from None
+    require_encrypted(context, request.encryption)
     try:
         context.session.add_track(request)
     except RequestError as error:

@@ -15,9 +15,11 @@ from signaling.grants import Grants
 from signaling.lifecycle import Lifecycle
 from signaling.livekit.join_request import JoinRequestError, Opening, own_state, parse_join_request
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
-from signaling.livekit.session import SignalConnection, SignalParts
+from signaling.livekit.parts import SignalParts
+from signaling.livekit.session import SignalConnection
 from signaling.requests import request_token
 from signaling.rooms.calls import JoinOptions
+from signaling.rooms.kinds import require_encryption
 
 _MAX_PARAMETER_LENGTH = 64
 _PROTOCOL = re.compile(r"[0-9]{1,4}")
@@ -83,6 +85,7 @@ class SignalEndpoint:
             return _plain(503, "the server is not ready")
         try:
             grants = await self._parts.door.check(self._rooms.authorize_join(request_token(request)))
+            require_encryption(grants)
             self._rooms.require_room(grants)
             opening = read(request)
             return own_state(grants, opening, self._parts.max_metadata_bytes), opening

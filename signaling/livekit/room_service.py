@@ -19,6 +19,7 @@ from signaling.livekit.rpc import RpcCalls, RpcError
 from signaling.livekit.twirp_errors import TwirpError, from_rpc_error
 from signaling.participants import check_changes, check_metadata
 from signaling.rooms.calls import MAX_ROOM_NAME_LENGTH, RoomService, RoomSettings, is_clean
+from signaling.rooms.kinds import SealedRooms
 
 _NONCE_BYTES = 16
 _DENIED = "permissions denied"
@@ -33,6 +34,7 @@ class ServerApi:
     config: SfuConfig
     sfu: Sfu
     rooms: RoomService
+    sealed_rooms: SealedRooms
     rpc: RpcCalls
 
 
@@ -56,6 +58,12 @@ def _require(allowed: bool) -> None:
 def _require_admin(grants: Grants, room_name: str) -> RoomName:
     _require(grants.room_admin and bool(room_name) and grants.room == room_name)
     return RoomName(room_name)
+
+
+async def _require_open(api: ServerApi, room_name: RoomName) -> None:
+    """For what comes into a room without having been encrypted."""
+    if await api.sealed_rooms.look(room_name):
+        raise TwirpError("failed_precondition", "the room is sealed: nothing comes in that is not encrypted")
 
 
 def _require_session(api: ServerApi, room_name: RoomName, identity: str) -> ParticipantSession:
@@ -195,6 +203,7 @@ async def _move_participant(
     api: ServerApi, grants: Grants, message: room.MoveParticipantRequest
 ) -> room.MoveParticipantResponse:
     source, destination = _require_destination(grants, message.room, message.destination_room)
+    await _require_open(api, destination)
     api.sfu.move_participant(source, Identity(message.identity), destination, create=api.settings.auto_create)
     return room.MoveParticipantResponse()
 
@@ -203,6 +212,7 @@ async def _forward_participant(
     api: ServerApi, grants: Grants, message: room.ForwardParticipantRequest
 ) -> room.ForwardParticipantResponse:
     source, destination = _require_destination(grants, message.room, message.destination_room)
+    await _require_open(api, destination)
     api.sfu.forward_participant(source, Identity(message.identity), destination, create=api.settings.auto_create)
     return room.ForwardParticipantResponse()
 
@@ -222,6 +232,7 @@ def _require_destination(grants: Grants, source: str, destination: str) -> tuple
 
 async def _send_data(api: ServerApi, grants: Grants, message: room.SendDataRequest) -> room.SendDataResponse:
     name = _require_admin(grants, message.room)
+    await _require_open(api, name)
     if len(message.nonce) not in (0, _NONCE_BYTES):
         raise TwirpError("invalid_argument", f"nonce should be {_NONCE_BYTES} bytes or not present")
     named = list(message.destination_identities)
@@ -245,6 +256,7 @@ async def _send_data(api: ServerApi, grants: Grants, message: room.SendDataReque
 
 async def _perform_rpc(api: ServerApi, grants: Grants, message: room.PerformRpcRequest) -> room.PerformRpcResponse:
     name = _require_admin(grants, message.room)
+    await _require_open(api, name)
     if not message.destination_identity:
         raise TwirpError("invalid_argument", "destination identity cannot be empty")
     try:

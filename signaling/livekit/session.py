@@ -10,7 +10,6 @@ import asyncio
 import dataclasses
 import logging
 import time
-from dataclasses import dataclass
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from livekit.protocol import models, rtc
@@ -26,52 +25,21 @@ from sfu.api import (
     SessionEvent,
     SfuError,
 )
-from sfu.config import SfuConfig
 from sfu.ids import Identity, RoomName
 from sfu.limits import TokenBucket
-from signaling.connections import Connections
 from signaling.grants import Grants
 from signaling.livekit import convert, data
-from signaling.livekit.chat import ChatBridge
 from signaling.livekit.dispatch import dispatch
-from signaling.livekit.frames import Frame, Frames, parse_request, serialize
+from signaling.livekit.frames import Frame, parse_request, serialize
 from signaling.livekit.join_request import Opening
 from signaling.livekit.offers import WaitingOffer
 from signaling.livekit.outbox import Outbox
+from signaling.livekit.parts import SignalParts
 from signaling.livekit.refresh import TokenRefresher
 from signaling.livekit.responses import response
-from signaling.livekit.rpc import RpcCalls
-from signaling.livekit.settings import SignalSettings
-from signaling.livekit.simulate import Simulations
 from signaling.livekit.waiting_tracks import WaitingTracks
-from signaling.livekit.welcome import Welcome
-from signaling.metrics import Metrics
-from signaling.rooms.calls import RoomService
-from signaling.rooms.door import Door
-from signaling.tokens import TokenService
 
 _log = logging.getLogger("ting.signal")
-
-
-@dataclass(frozen=True, slots=True)
-class SignalParts:
-    """What the signal connections of one application share, and nothing else gets."""
-
-    settings: SignalSettings
-    max_metadata_bytes: int
-    max_tracks: int
-    """That may be announced at once."""
-    config: SfuConfig
-    rooms: RoomService
-    door: Door
-    chat: ChatBridge
-    tokens: TokenService
-    connections: Connections
-    metrics: Metrics
-    frames: Frames
-    welcome: Welcome
-    rpc: RpcCalls
-    simulations: Simulations
 
 
 class SignalConnection:
@@ -176,7 +144,7 @@ class SignalConnection:
         options = dataclasses.replace(self._options, tcp_only=protocol == rtc.TCP)
         session = await self._parts.rooms.join(self._grants, options, self.handle_event)
         self._attach(session)
-        self.send(self._parts.welcome.join(session, self._options, protocol))
+        self.send(self._parts.welcome.join(session, self._options, protocol, sealed=self._grants.sealed))
         session.start()
         self._metrics.joins.labels("joined").inc()
         _log.info("%s joined", session.info.participant_id)
@@ -306,6 +274,10 @@ class SignalConnection:
         return self._session
 
     @property
+    def sealed(self) -> bool:
+        return self.session.room.name in self._parts.sealed_rooms
+
+    @property
     def max_metadata_bytes(self) -> int:
         return self._parts.max_metadata_bytes
 
@@ -399,6 +371,7 @@ class SignalConnection:
         if self._parts.rpc.handle_data(session.info.participant_id, event.payload):
             return
         rooms, room = self._parts.rooms, session.room.name
-        dropped = data.route(session, event, lambda: rooms.identities_of(room), self._parts.chat.handle_packet)
+        sealed, chat = room in self._parts.sealed_rooms, self._parts.chat
+        dropped = data.route(session, event, lambda: rooms.identities_of(room), chat.handle_packet, sealed=sealed)
         if dropped is not None:
             self._metrics.data_drops.labels(dropped).inc()

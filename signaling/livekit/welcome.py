@@ -38,9 +38,11 @@ class Welcome:
         # makes none, and nobody can guess the mark.
         self._sif_trailer = secrets.token_bytes(SIF_TRAILER_BYTES)
 
-    def join(self, session: ParticipantSession, options: JoinOptions, protocol: int) -> rtc.SignalResponse:
-        """`protocol` (a CandidateProtocol) is how the client wants to reach the server."""
-        broken = broken_codecs(options.client)
+    def join(
+        self, session: ParticipantSession, options: JoinOptions, protocol: int, *, sealed: bool
+    ) -> rtc.SignalResponse:
+        """`protocol` (a CandidateProtocol) is how the client wants to reach the server, `sealed` the room's kind."""
+        broken = broken_codecs(options.client, sealed=sealed)
         return rtc.SignalResponse(
             join=rtc.JoinResponse(
                 room=convert.room(session.room, self._config),

@@ -113,8 +113,6 @@ class Sealed(Body):
     epoch: Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
     data: Annotated[str, msgspec.Meta(min_length=1, pattern="^[A-Za-z0-9_-]+$")]
     """base64url."""
-    client_id: Annotated[str, msgspec.Meta(max_length=MAX_CLIENT_ID_LENGTH)] = ""
-    """The server states it: it is part of what `data` is bound to."""
 
 
 class SealedBody(Body):

@@ -108,7 +108,6 @@ class Log:
             fields["text"] = check_text(fields["text"], self._settings.max_entry_bytes)
         limit = 2 * self._settings.max_entry_bytes
         if "sealed" in fields:
-            fields["sealed"]["client_id"] = client_id
             limit = self._settings.max_sealed_entry_bytes
         if len(msgspec.json.encode(fields)) > limit:
             raise ApiError("invalid_body", "The entry is too long.")

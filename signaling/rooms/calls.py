@@ -178,7 +178,7 @@ class RoomService:
 
     def _join_request(self, grants: Grants, options: JoinOptions) -> JoinRequest:
         self._note_wishes(grants)
-        broken = broken_codecs(options.client)
+        broken = broken_codecs(options.client, sealed=grants.sealed)
         return JoinRequest(
             room=RoomName(grants.room),
             identity=Identity(grants.identity),

@@ -18,6 +18,7 @@ from signaling.addresses import is_global
 from signaling.errors import ApiError, TokenError
 from signaling.grants import Grants
 from signaling.rooms import keys
+from signaling.rooms.kinds import SEALED_ATTRIBUTE, SealedRooms
 from signaling.rooms.knocks import Answer, Knock, Knocks
 from signaling.rooms.policy import Entry, Kind
 from signaling.rooms.records import Ban, Member, RoomStores, Standing
@@ -47,6 +48,8 @@ class Visitor:
     password: str = ""
     invitation: str = ""
     note: str = ""
+    sealed: bool = False
+    """Whether they encrypt what they send to a sealed room."""
     apart: bool = False
     """As a second participant of the same person."""
 
@@ -67,6 +70,7 @@ class Door:
         sfu: Sfu,
         knocks: Knocks,
         passwords: Passwords,
+        sealed_rooms: SealedRooms,
         *,
         pepper: bytes,
         is_device_alive: DeviceCheck | None = None,
@@ -77,6 +81,7 @@ class Door:
         self._sfu = sfu
         self._knocks = knocks
         self._passwords = passwords
+        self._sealed_rooms = sealed_rooms
         self._pepper = pepper
         self._clock = clock
         self._devices: OrderedDict[tuple[RoomName, Identity], str] = OrderedDict()
@@ -183,7 +188,7 @@ class Door:
     def _knock(self, standing: Standing, member_id: str, visitor: Visitor) -> Knock:
         return self._knocks.knock(
             standing.room.room_key, member_id, self._identity(member_id, visitor), visitor.name, visitor.note,
-            visitor.address,
+            visitor.address, sealed=visitor.sealed,
         )  # fmt: skip
 
     def _identity(self, member_id: str, visitor: Visitor) -> Identity:
@@ -195,7 +200,8 @@ class Door:
         if visitor.earlier is not None and member_id_of(visitor.earlier.identity) == member_id and visitor.earlier.door:
             from_seq = visitor.earlier.from_seq
         identity = self._identity(member_id, visitor)
-        return Admitted(_grants(standing, identity, visitor.name, visitor.device_id, from_seq), standing.role)
+        grants = _grants(standing, identity, visitor.name, visitor.device_id, from_seq, encrypts=visitor.sealed)
+        return Admitted(grants, standing.role)
 
     async def admit_knock(self, room: str, knock: Knock) -> Admitted:
         """What the guest gets who was let in. Raises `ApiError` knock_not_found, denied, banned, kicked."""
@@ -209,9 +215,8 @@ class Door:
             raise refusal(standing.ban)
         self._remember(standing.room.room_key, knock.member_id, knock.address)
         self._knocks.withdraw(knock)
-        return Admitted(
-            _grants(standing, Identity(knock.identity), knock.name, "", standing.room.last_seq), standing.role
-        )
+        identity, from_seq = Identity(knock.identity), standing.room.last_seq
+        return Admitted(_grants(standing, identity, knock.name, "", from_seq, encrypts=knock.sealed), standing.role)
 
     def _remember(self, room_key: int, member_id: str, address: str) -> None:
         addresses = self._admitted.setdefault((room_key, member_id), {})
@@ -256,6 +261,7 @@ class Door:
             raise TokenError("not_allowed", str(refusal(standing.ban)))
         if standing.room.policy.locked and not powerful and not self._is_in_call(standing, member_id):
             raise TokenError("not_allowed", "the room is locked")
+        grants = replace(grants, sealed=self._sealed_rooms.note(standing.room))
         if not grants.door:
             return replace(grants, attributes=_with_role(grants, Role.MODERATOR if grants.room_admin else role))
         self._note_device(grants)
@@ -324,7 +330,9 @@ def refusal(ban: Ban) -> ApiError:
     return ApiError("banned", "You may not come into this room any more.")
 
 
-def _grants(standing: Standing, identity: Identity, name: str, device_id: str, from_seq: int) -> Grants:
+def _grants(
+    standing: Standing, identity: Identity, name: str, device_id: str, from_seq: int, *, encrypts: bool
+) -> Grants:
     grants = Grants(
         identity=identity,
         name=name,
@@ -335,7 +343,10 @@ def _grants(standing: Standing, identity: Identity, name: str, device_id: str, f
         door=True,
         device=device_id,
         from_seq=from_seq,
+        sealed=standing.room.policy.kind is Kind.SEALED,
     )
+    if grants.sealed and encrypts:
+        grants = replace(grants, attributes={SEALED_ATTRIBUTE: "1"})
     return replace(grants, attributes=_with_role(grants, standing.role))
 
 

@@ -36,6 +36,8 @@ class Knock:
     at_s: float
     """Monotonic seconds of its beginning."""
     knock_id: str
+    sealed: bool = False
+    """Whether they encrypt what they send to a sealed room."""
     answer: Answer = Answer.WAITING
     seen_at_s: float = 0.0
     watchers: int = 0
@@ -58,7 +60,9 @@ class Knocks:
     def add_listener(self, listener: NewsListener) -> None:
         self._listeners.append(listener)
 
-    def knock(self, room_key: int, member_id: str, identity: str, name: str, note: str, address: str) -> Knock:
+    def knock(
+        self, room_key: int, member_id: str, identity: str, name: str, note: str, address: str, *, sealed: bool = False
+    ) -> Knock:
         """The one that waits already, or a new one. Raises `ApiError` denied, limit_reached."""
         now_s = self._clock()
         if now_s < self._denied.get((room_key, member_id), 0.0):
@@ -67,11 +71,11 @@ class Knocks:
         knocks = self._knocks.setdefault(room_key, {})
         for earlier in knocks.values():
             if earlier.member_id == member_id and earlier.answer is Answer.WAITING:
-                earlier.seen_at_s = now_s
+                earlier.seen_at_s, earlier.sealed = now_s, sealed
                 return earlier
         if len(knocks) >= self._max_per_room:
             raise ApiError("limit_reached", "Too many wait at this door.")
-        knock = Knock(room_key, member_id, identity, name, note, address, now_s, secrets.token_hex(8))
+        knock = Knock(room_key, member_id, identity, name, note, address, now_s, secrets.token_hex(8), sealed)
         knock.seen_at_s = now_s
         knocks[knock.knock_id] = knock
         self._sweep_later()

@@ -47,16 +47,20 @@ class Access:
         if wait_s:
             raise Problem(429, "rate_limited", "Too many requests; please wait.", {hdrs.RETRY_AFTER: str(wait_s)})
 
-    async def authorize_room(self, request: web.Request) -> Grants:
+    async def authorize_room(self, request: web.Request, protocol: str) -> Grants:
         """What the request's bearer token grants, for the room of the path."""
         self.check_rate(request)
         grants = self._authorize(request)
         if grants.room != request.match_info["room"]:
             raise Problem(403, "not_allowed", "The token is for another room.")
         try:
-            return await self._door.check(grants)
+            grants = await self._door.check(grants)
         except TokenError as error:
             raise Problem(403, error.code, f"{error}.") from None
+        if grants.sealed:
+            text = f"This room is sealed, and {protocol} cannot encrypt: take an open room, or have its owner open it."
+            raise Problem(403, "sealed_room", text)
+        return grants
 
     def owned_session(self, request: web.Request) -> HttpSession:
         """The session of the path, if the bearer began it."""

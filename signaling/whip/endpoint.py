@@ -41,7 +41,7 @@ class WhipEndpoint:
         self._resource.add_routes(router, Protocol.WHIP, self._patch_session)
 
     async def _publish(self, request: web.Request) -> web.Response:
-        grants = await self._access.authorize_room(request)
+        grants = await self._access.authorize_room(request, "WHIP")
         if not grants.can_publish:
             raise Problem(403, "not_allowed", "The token does not allow to publish.")
         offer = await self._bodies.read(request, SDP, ACCEPT_POST)

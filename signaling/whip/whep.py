@@ -45,7 +45,7 @@ class WhepEndpoint:
         self._resource.add_routes(router, Protocol.WHEP, self._patch_session)
 
     async def _play(self, request: web.Request) -> web.Response:
-        grants = await self._access.authorize_room(request)
+        grants = await self._access.authorize_room(request, "WHEP")
         if not grants.can_subscribe:
             raise Problem(403, "not_allowed", "The token does not allow to subscribe.")
         wish = _wish(request)

@@ -24,6 +24,7 @@ class Recorder:
     def __init__(self, session: FakeSession) -> None:
         self.session = session
         self.max_metadata_bytes = 8_192
+        self.sealed = False
         self.sent: list[rtc.SignalResponse] = []
         self.violations: list[str] = []
         self.refusals: list[str] = []

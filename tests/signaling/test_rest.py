@@ -51,7 +51,7 @@ async def get(server: Server, path: str, **options: Any) -> tuple[int, str, Any]
 async def test_a_name_gets_a_token_that_opens_the_room(server: Server) -> None:
     status, body, headers = await post(server, body={"name": "  Ada Lovelace "})
     assert status == 200
-    assert set(body) == {"token", "url", "room", "identity", "lasts", "role", "knock"}
+    assert set(body) == {"token", "url", "room", "identity", "kind", "lasts", "role", "knock"}
     assert (body["url"], body["room"]) == ("", "lobby")
     assert headers["Cache-Control"] == "no-store"
     grants = server.tokens.verify(body["token"])

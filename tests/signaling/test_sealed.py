@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import base64
 import secrets
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
 from tests.signaling.harness import Server, running
-from tests.signaling.rooms import Person, Sync, founder, visitor
+from tests.signaling.rooms import Clock, Person, Sync, founder, visitor
 
 SEALED = {"kind": "sealed"}
 
@@ -389,6 +390,24 @@ async def test_only_so_many_epochs_are_kept(url: str) -> None:
         for epoch in range(4):
             await ada.commit(group, epoch, **keys)
         assert [e["epoch"] for e in (await ada.person.good("GET", "seal/history"))["epochs"]] == [2, 3, 4]
+
+
+async def test_keys_go_when_all_that_was_said_with_them_is_gone(server: Server) -> None:
+    clock = Clock(server)
+    ada = await sealed(server, retention_s=100)
+    keys = {"history": {"wrap": opaque(), "secrets": opaque()}}
+    group = await ada.begin(**keys)
+    for epoch in range(2):
+        await ada.commit(group, epoch, **keys)
+    store = await server.services.storage.retention()
+    assert await store.forget_epochs(round((time.time() + 99) * 1000)) == 0
+    clock.advance(200)
+    async with asyncio.timeout(20):
+        while [e["epoch"] for e in (await ada.person.good("GET", "seal/history"))["epochs"]] != [2]:
+            pass
+    await ada.person.good("PATCH", "", {"policy": {"hold": True}})
+    await ada.commit(group, 2, **keys)
+    assert await store.forget_epochs(round((time.time() + 10_000) * 1000)) == 0, "nothing goes while it is held"
 
 
 async def test_a_backup_is_its_owners_alone(server: Server) -> None:
