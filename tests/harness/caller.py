@@ -40,6 +40,7 @@ class Caller:
         token: str = "",
         rtc_config: rtc.RtcConfiguration | None = None,
         single_connection: bool = True,
+        encryption: rtc.E2EEOptions | None = None,
         **grants: object,
     ) -> Caller:
         """`single_connection=False` takes the dialect with two peer connections."""
@@ -49,6 +50,7 @@ class Caller:
             connect_timeout=15.0,
             rtc_config=rtc_config,
             single_peer_connection=single_connection,
+            encryption=encryption,
         )
         await self.room.connect(self.url, token, options)
         return self

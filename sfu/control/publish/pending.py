@@ -118,7 +118,11 @@ class PendingTracks:
 
 def publish_hint(info: PublicationInfo) -> PublishHint:
     return PublishHint(
-        mime_type=info.mime_type, stereo=info.stereo, disable_red=info.disable_red, disable_dtx=info.disable_dtx
+        mime_type=info.mime_type,
+        stereo=info.stereo,
+        # Redundant audio is encrypted as a whole: nobody could take it apart for who knows only Opus.
+        disable_red=info.disable_red or info.encryption != 0,
+        disable_dtx=info.disable_dtx,
     )
 
 

@@ -1,0 +1,1 @@
+"""For programs that take part in sealed rooms: bots, tools, tests. The server imports nothing of it."""
