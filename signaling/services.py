@@ -49,6 +49,7 @@ from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
 from signaling.log.entries import FileFacts
+from signaling.log.handing import Handing
 from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
 from signaling.portability.owners import OwnerArchives
@@ -343,6 +344,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             parts.knocks,
             parts.presence,
             parts.delivery,
+            Handing(settings.room_log),
             settings.room_log,
         ),
         SealedEndpoint(parts.delivery, parts.presence, settings.sealed),

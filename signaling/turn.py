@@ -2,7 +2,9 @@
 
 The scheme is that of coturn's `use-auth-secret` (draft-uberti-behave-turn-rest-00): the username is the Unix time of
 the end and a name, the credential is the HMAC-SHA1 of the username under the secret that the TURN server shares. There
-is nothing to revoke: who was put out keeps a credential for `turn_ttl_s` at most.
+is nothing to revoke: Ting has no TURN server of its own, and an outside one asks it nothing. Whoever was put out, or
+whose device was signed out, is out of the call at once, so that a relay leads nowhere here any more; of the TURN server
+they can ask one until the credential ends, `turn_ttl_s` at most.
 """
 
 from __future__ import annotations

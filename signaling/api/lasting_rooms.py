@@ -49,6 +49,7 @@ class PolicyChange(Input):
     locked: bool | msgspec.UnsetType = msgspec.UNSET
     keeps: Keeps | msgspec.UnsetType = msgspec.UNSET
     history: bool | msgspec.UnsetType = msgspec.UNSET
+    member_history: bool | msgspec.UnsetType = msgspec.UNSET
     retention_s: Seconds | msgspec.UnsetType | None = msgspec.UNSET
     retention_from: RetentionFrom | msgspec.UnsetType = msgspec.UNSET
     hold: bool | msgspec.UnsetType = msgspec.UNSET

@@ -10,11 +10,14 @@ The client sends JSON objects with a `type`:
     typing  {room, on}
     close   {room}
     ping    {}
+    ask_history  {room}              in a room that keeps nothing: what a member has of it
+    history {room, question, entries}  the answer to `history_wanted`: the newest that one has, as many as fit
     seal_ask   {room, ask}          to all other devices of a sealed room: SEALED.md, section 3
     seal_give  {room, device, give} to one of them
 
-and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong` and
-`error`; with a `device` also `seal_present`, `seal_changed`, `seal_join`, `seal_commit`, `seal_welcome`, `seal_ask` and
+and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong`,
+`error`, `history` (entries of a member, with `from_member`) and `history_wanted` {question, max_entries, max_bytes};
+with a `device` also `seal_present`, `seal_changed`, `seal_join`, `seal_commit`, `seal_welcome`, `seal_ask` and
 `seal_give`. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened since; forget
 what you have and begin with the newest page. The token travels in a message and never in the address.
 """
@@ -24,7 +27,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from typing import Annotated, Any
+from collections.abc import Coroutine
+from typing import Any
 
 import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
@@ -32,12 +36,26 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from sfu.limits import TokenBucket
 from signaling import strict_json
 from signaling.api.authority import RequestAuthority
+from signaling.api.followed import FollowedRoom
 from signaling.api.log import subscribe
-from signaling.api.sealed import Device
-from signaling.api.typed import Access, Input, convert, route
+from signaling.api.sync_messages import (
+    Ask,
+    AskHistory,
+    Close,
+    Give,
+    HandHistory,
+    Message,
+    Open,
+    Ping,
+    Read,
+    Typing,
+    Write,
+)
+from signaling.api.typed import Access, convert, route
 from signaling.api.websocket import text_frame
 from signaling.errors import ApiError
-from signaling.log.entries import Entry, Seq, Verb, wire
+from signaling.log.entries import Entry, Verb, wire
+from signaling.log.handing import Handing
 from signaling.log.live import SHUTTING_DOWN, Listener, Live
 from signaling.log.log import Log
 from signaling.log.reading import LogReader
@@ -45,7 +63,6 @@ from signaling.log.settings import RoomLogSettings
 from signaling.rooms.calls import clean_room_name
 from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
-from signaling.rooms.policy import Seconds
 from signaling.rooms.roles import Actor, Role
 from signaling.sealed.delivery import Delivery
 from signaling.sealed.presence import Presence, as_news
@@ -58,58 +75,6 @@ _MAX_ROOMS = 50
 _CATCH_UP = 500
 """Entries that are sent to whoever was away; beyond, the client begins anew."""
 _TYPING_S = 1.0
-Room = Annotated[str, msgspec.Meta(max_length=512)]
-
-
-class Open(Input, tag="open"):
-    room: Room
-    token: str
-    since: Annotated[int, msgspec.Meta(ge=0)] | None = None
-    device: Device | None = None
-
-
-class Write(Input, tag="write"):
-    """As `NewEntry` of the REST interface."""
-
-    room: Room
-    verb: str
-    client_id: str
-    body: dict[str, Any] = msgspec.field(default_factory=dict)
-    target: Seq | None = None
-    to: Room = ""
-    ttl_s: Seconds | None = None
-
-
-class Read(Input, tag="read"):
-    room: Room
-    seq: Annotated[int, msgspec.Meta(ge=0)]
-
-
-class Typing(Input, tag="typing"):
-    room: Room
-    on: bool
-
-
-class Ask(Input, tag="seal_ask"):
-    room: Room
-    ask: dict[str, Any]
-
-
-class Give(Input, tag="seal_give"):
-    room: Room
-    device: Device
-    give: dict[str, Any]
-
-
-class Close(Input, tag="close"):
-    room: Room
-
-
-class Ping(Input, tag="ping"):
-    pass
-
-
-Message = Open | Write | Read | Typing | Ask | Give | Close | Ping
 
 
 class SyncEndpoint:
@@ -123,6 +88,7 @@ class SyncEndpoint:
         knocks: Knocks,
         presence: Presence,
         delivery: Delivery,
+        handing: Handing,
         settings: RoomLogSettings,
     ) -> None:
         self.authority = authority
@@ -133,6 +99,7 @@ class SyncEndpoint:
         self.knocks = knocks
         self.presence = presence
         self.delivery = delivery
+        self.handing = handing
         self.settings = settings
         self._open: set[_Connection] = set()
         log.add_observer(self._handle_entry)
@@ -165,6 +132,11 @@ class SyncEndpoint:
         news = {"type": "knocks", "knocks": self.waiting(room_key)}
         self.live.tell(room_key, news, to=lambda one: one.role.reaches(Role.MODERATOR))
 
+    async def holders(self, room_key: int, asker: _Connection) -> list[FollowedRoom]:
+        """Members who may have what was said, each once for every other connection."""
+        found = [await connection.as_holder(room_key) for connection in list(self._open) if connection is not asker]
+        return [room for room in found if room is not None and room.role.reaches(Role.MEMBER)]
+
     def waiting(self, room_key: int) -> list[dict[str, Any]]:
         return [
             {"knock_id": one.knock_id, "member_id": one.member_id, "name": one.name, "note": one.note}
@@ -172,27 +144,15 @@ class SyncEndpoint:
         ]
 
 
-class _Room:
-    """A room that a connection follows."""
-
-    def __init__(self, actor: Actor, token: str, listener: Listener, task: asyncio.Task[None], *, stale: bool) -> None:
-        self.actor = actor
-        self.token = token
-        self.listener = listener
-        self.task = task
-        self.stale = stale
-        self.typed_at_s = 0.0
-
-
 class _Connection:
     def __init__(self, parts: SyncEndpoint, ws: web.WebSocketResponse, transport: asyncio.Transport) -> None:
         self.ws = ws
         self._transport = transport
         self._parts = parts
-        self._rooms: dict[str, _Room] = {}
+        self._rooms: dict[str, FollowedRoom] = {}
         self._changes = 0  # How often roles may have changed in any room.
         self._bucket = TokenBucket(parts.settings.sync_messages_per_second, parts.settings.sync_message_burst)
-        self._writes: set[asyncio.Task[Any]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def run(self) -> None:
         opening = asyncio.get_running_loop().call_later(_OPENING_S, self._close_if_idle)
@@ -208,7 +168,7 @@ class _Connection:
             opening.cancel()
             for room in list(self._rooms):
                 self._leave(room)
-            for task in self._writes:
+            for task in self._tasks:
                 task.cancel()
 
     def forget_roles(self, room_key: int) -> None:
@@ -218,20 +178,18 @@ class _Connection:
 
     def _close_if_idle(self) -> None:
         if not self._rooms:
-            closing = asyncio.create_task(self.ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"nothing opened"))
-            self._writes.add(closing)
-            closing.add_done_callback(self._writes.discard)
+            self._in_background(self.ws.close(code=WSCloseCode.POLICY_VIOLATION, message=b"nothing opened"))
 
     async def _handle(self, text: str) -> None:
         try:
             message: Message = convert(strict_json.loads(text), Message)
-            await self._dispatch(message)
+            await self._dispatch(message, len(text.encode()))
         except ValueError:
-            await self._send({"type": "error", "code": "invalid_body", "message": "The message is not JSON."})
+            await self.send({"type": "error", "code": "invalid_body", "message": "The message is not JSON."})
         except ApiError as error:
-            await self._send({"type": "error", "code": error.code, "message": str(error)})
+            await self.send({"type": "error", "code": error.code, "message": str(error)})
 
-    async def _dispatch(self, message: Message) -> None:
+    async def _dispatch(self, message: Message, size_bytes: int) -> None:
         match message:
             case Open():
                 await self._follow(message)
@@ -250,8 +208,14 @@ class _Connection:
                 self._parts.delivery.give(actor, self._rooms[room].listener.device, device, give)
             case Close(room=room):
                 self._leave(room)
+            case AskHistory(room=room):
+                await self._actor(room)
+                self._in_background(self._ask_history(room, self._rooms[room]))
+            case HandHistory(room=room, question=question, entries=entries):
+                await self._actor(room)
+                self._parts.handing.answer(self._rooms[room], question, entries, size_bytes)
             case Ping():
-                await self._send({"type": "pong"})
+                await self.send({"type": "pong"})
 
     # --- following ------------------------------------------------------------------------------------------
 
@@ -267,7 +231,7 @@ class _Connection:
             self._parts.presence.require_own(actor, device)
             listener = subscribe(self._parts.live, self._parts.settings, actor, device)
         except ApiError as error:
-            await self._send({"type": "closed", "room": name, "code": error.code, "message": str(error)})
+            await self.send({"type": "closed", "room": name, "code": error.code, "message": str(error)})
             return
         try:
             read_seq, unread = await self._parts.reader.unread(actor)
@@ -277,25 +241,27 @@ class _Connection:
                 "newest": page.newest, "read_seq": read_seq, "unread": unread,
                 "policy": msgspec.to_builtins(room.policy),
             }  # fmt: skip
-            await self._send(opened)
+            await self.send(opened)
             if device:
                 present = [as_news(one) for one in self._parts.presence.present(actor.room_key)]
-                await self._send({"type": "seal_present", "room": name, "present": present})
+                await self.send({"type": "seal_present", "room": name, "present": present})
             if message.since is None or page.more:
                 reached = page.newest
-                await self._send({"type": "reset", "room": name, "newest": page.newest})
+                await self.send({"type": "reset", "room": name, "newest": page.newest})
             else:
                 for entry in page.entries:
                     own = entry.sender == actor.member_id
-                    await self._send({"type": "entry", "room": name, **wire(entry, own=own)})
+                    await self.send({"type": "entry", "room": name, **wire(entry, own=own)})
                 reached = max([message.since, *(entry.seq for entry in page.entries)])
             if actor.role.reaches(Role.MODERATOR):
-                await self._send({"type": "knocks", "room": name, "knocks": self._parts.waiting(actor.room_key)})
+                await self.send({"type": "knocks", "room": name, "knocks": self._parts.waiting(actor.room_key)})
         except BaseException:
             self._parts.live.remove(listener)
             raise
         task = asyncio.create_task(self._forward(name, listener, reached))
-        self._rooms[name] = _Room(actor, message.token, listener, task, stale=changes != self._changes)
+        self._rooms[name] = FollowedRoom(
+            self.send, actor, message.token, listener, task, stale=changes != self._changes
+        )
 
     async def _forward(self, room: str, listener: Listener, reached: int) -> None:
         """What comes after `reached`; what came before went out with the page."""
@@ -313,13 +279,13 @@ class _Connection:
         if listener.overflowed:
             await self.ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"too slow")
             return
-        await self._send({"type": "closed", "room": room, "code": listener.ended, "message": ""})
-        self._rooms.pop(room, None)
-        self._parts.live.remove(listener)
+        await self.send({"type": "closed", "room": room, "code": listener.ended, "message": ""})
+        self._leave(room)
 
     def _leave(self, room: str) -> None:
         followed = self._rooms.pop(room, None)
         if followed is not None:
+            self._parts.handing.forget(followed)
             followed.task.cancel()
             self._parts.live.remove(followed.listener)
 
@@ -355,17 +321,42 @@ class _Connection:
                 await self._refuse(message, error)
             else:
                 written = {"room": message.room, "client_id": message.client_id, "seq": entry.seq, "at_ms": entry.at_ms}
-                await self._send({"type": "written", **written})
+                await self.send({"type": "written", **written})
 
-        task = asyncio.create_task(write())
-        self._writes.add(task)
-        task.add_done_callback(self._writes.discard)
+        self._in_background(write())
 
     async def _refuse(self, message: Write, error: ApiError) -> None:
-        await self._send({
+        await self.send({
             "type": "refused", "room": message.room, "client_id": message.client_id, "code": error.code,
             "message": str(error), "retry_after_s": error.retry_after_s,
         })  # fmt: skip
+
+    async def as_holder(self, room_key: int) -> FollowedRoom | None:
+        """The room as this connection follows it, if it does so now."""
+        for name, room in list(self._rooms.items()):
+            if room.actor.room_key == room_key:
+                with contextlib.suppress(ApiError):
+                    await self._actor(name)
+                    return self._rooms.get(name)
+        return None
+
+    async def _ask_history(self, name: str, room: FollowedRoom) -> None:
+        parts = self._parts
+        try:
+            policy = (await parts.rooms.require(room.actor)).policy
+            handed = await parts.handing.ask(room.actor, policy, await parts.holders(room.actor.room_key, self))
+        except ApiError as error:
+            await self.send({"type": "error", "room": name, "code": error.code, "message": str(error)})
+            return
+        if self._rooms.get(name) is room:
+            await self.send(
+                {"type": "history", "room": name, "from_member": handed.member_id, "entries": handed.entries}
+            )
+
+    def _in_background(self, work: Coroutine[Any, Any, Any]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _tell_typing(self, name: str, on: bool) -> None:
         actor = await self._actor(name)
@@ -376,7 +367,7 @@ class _Connection:
         news = {"type": "typing", "from": actor.member_id, "name": actor.name, "on": on}
         self._parts.live.tell(actor.room_key, news, to=lambda one: one.member_id != actor.member_id)
 
-    async def _send(self, message: dict[str, Any]) -> None:
+    async def send(self, message: dict[str, Any]) -> None:
         await self._send_all([msgspec.json.encode(message)])
 
     async def _send_all(self, texts: list[bytes]) -> None:

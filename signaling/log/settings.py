@@ -28,3 +28,13 @@ class RoomLogSettings:
     """Messages that wait for one slow reader, before it is cut off and may start over."""
     max_pins: int = 50
     """That are shown."""
+    max_handed_entries: int = 200
+    """That a member hands on to somebody who came later, in a room that keeps nothing."""
+    max_handed_bytes: int = 60_000
+    """And how long they may be together, in JSON and UTF-8; a message of the WebSocket has 65,536 at most."""
+    handing_answer_s: float = 3.0
+    """How long a member may take to hand it on, before the next is asked."""
+    handing_asks_per_minute: int = 6
+    """How often one person may ask in one room."""
+    max_handing_asks: int = 20
+    """Of one room that wait for an answer at once."""

@@ -52,6 +52,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     keeps: Keeps = Keeps.LOG
     history: bool = True
     """Whether guests see what was said before they came. Members always do."""
+    member_history: bool = False
+    """Where the server keeps nothing: whether whoever comes later gets what was said from a member who is there."""
     retention_s: Seconds | None = None
     """How long entries are kept; None is for ever."""
     retention_from: RetentionFrom = RetentionFrom.SENDING

@@ -23,6 +23,8 @@ class Person:
     key: str = field(default_factory=lambda: secrets.token_urlsafe(32))
     token: str = ""
     identity: str = ""
+    forwarded_for: str = ""
+    """What the proxies before the server say of the address."""
 
     @property
     def member_id(self) -> str:
@@ -32,6 +34,8 @@ class Person:
         """`path` is below the room; an absolute one is taken as it is."""
         url = path if path.startswith("/") else f"/api/v1/rooms/{self.room}/{path}".rstrip("/")
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
+        if self.forwarded_for:
+            headers["X-Forwarded-For"] = self.forwarded_for
         kind = {} if body is None else {"json": body}
         async with self.server.http.request(
             method, self.server.url + url, headers=headers, **kind, **options

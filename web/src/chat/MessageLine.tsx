@@ -42,6 +42,11 @@ export function MessageLine({ line, head, withDay = false, state, people, action
       data-removed={body === null}
     >
       {head && <Head name={name} atMs={entry.atMs} withDay={withDay} />}
+      {entry.fromMember !== "" && (
+        <p className="private-note" data-testid="from-member">
+          {t("log.fromMember", { name: people.get(entry.fromMember) ?? t("event.somebody") })}
+        </p>
+      )}
       {entry.target !== null && <Quote state={state} target={entry.target} people={people} me={actions.me} />}
       {entry.to !== "" && (
         <p className="private-note">

@@ -26,6 +26,8 @@ export interface Entry {
   /** The only other one who sees it; empty: everybody. */
   to: string;
   expiresAtMs: number | null;
+  /** Who handed it on, in a room that keeps nothing: nobody else vouches for it. Empty: it is from the server. */
+  fromMember: string;
 }
 
 const count = (value: unknown): number | null => (Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null);
@@ -47,6 +49,7 @@ export function parseEntry(value: unknown): Entry | null {
     target: count(raw.target),
     to: text(raw.to),
     expiresAtMs: count(raw.expires_at_ms),
+    fromMember: text(raw.from_member),
   };
 }
 

@@ -77,7 +77,7 @@ class Server {
     this.clock += 1 + one.value;
     const entry: Entry = {
       seq: this.stored.length + 1, verb: one.verb, from: PEOPLE[one.who] ?? "", name: "", atMs: this.clock, body: bodyOf(one),
-      clientId: "", target: target?.seq ?? null, to: "", expiresAtMs: null,
+      clientId: "", target: target?.seq ?? null, to: "", expiresAtMs: null, fromMember: "",
     };
     if (target !== undefined) this.stored[target.seq - 1] = this.changed(target, entry);
     this.stored.push(entry);
@@ -184,7 +184,7 @@ function next(dice: Iterator<number>): number {
 function entryOf(seq: number, verb: Verb, change: Partial<Entry> = {}): Entry {
   return {
     seq, verb, from: "ada", name: "Ada", atMs: 1000 + seq, body: {}, clientId: "", target: null, to: "", expiresAtMs: null,
-    ...change,
+    fromMember: "", ...change,
   };
 }
 
@@ -237,7 +237,7 @@ describe("parseEntry", () => {
     const wire = { seq: 3, verb: "message", from: "guest_1", name: "Ada", at_ms: 5, body: { text: "hi" }, to: "guest_2", expires_at_ms: 9 };
     expect(parseEntry(wire)).toEqual({
       seq: 3, verb: "message", from: "guest_1", name: "Ada", atMs: 5, body: { text: "hi" }, clientId: "", target: null,
-      to: "guest_2", expiresAtMs: 9,
+      to: "guest_2", expiresAtMs: 9, fromMember: "",
     });
   });
 

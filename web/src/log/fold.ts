@@ -10,7 +10,7 @@ import { type Entry, numbers } from "./entries";
 /** Verbs that are lines of their own in the room's history. */
 const LINES: ReadonlySet<string> = new Set(["message", "file", "poll", "call_began", "call_ended", "came", "left", "moderation", "policy"]);
 /** More would only be kept by a room that keeps nothing. */
-const MAX_PASSING = 500;
+export const MAX_PASSING = 500;
 /** Between two entries with a `seq` there is place for as many as anybody will ever read. */
 const PASSING_STEP = 1e-6;
 

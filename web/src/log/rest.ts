@@ -16,6 +16,8 @@ export interface Policy {
   locked: boolean;
   keeps: "log" | "nothing";
   history: boolean;
+  /** Where the server keeps nothing: whoever comes later gets what was said from a member who is there. */
+  member_history: boolean;
   retention_s: number | null;
   retention_from: "sending" | "reading";
   hold: boolean;
@@ -29,6 +31,7 @@ export const DEFAULT_POLICY: Policy = {
   locked: false,
   keeps: "log",
   history: true,
+  member_history: false,
   retention_s: null,
   retention_from: "sending",
   hold: false,

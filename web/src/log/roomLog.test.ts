@@ -18,7 +18,7 @@ function world({ newest = 0, unread = 0, readSeq = 0 } = {}) {
   const read: number[] = [];
   const asked: (number | null)[] = [];
   const server = { pages: new Map<number | null, Entry[]>(), newest, refusal: null as Error | null };
-  const net = { options: null as SyncOptions | null, online: true };
+  const net = { options: null as SyncOptions | null, online: true, asks: 0, handed: [] as unknown[] };
   const news = { entries: [] as number[], knocks: [] as string[], refused: [] as string[], over: [] as string[] };
   const log = new RoomLog({
     room: `den ${rooms++}`,
@@ -40,6 +40,8 @@ function world({ newest = 0, unread = 0, readSeq = 0 } = {}) {
         write: (pending) => (net.online ? sent.push(pending) > 0 : false),
         read: (seq) => read.push(seq),
         typing: () => undefined,
+        askHistory: () => void (net.asks += 1),
+        handHistory: (question, handed) => net.handed.push([question, handed.map(({ body }) => (body as { text: string }).text)]),
       };
     },
   });
@@ -74,6 +76,60 @@ beforeEach(() => {
 afterEach(() => {
   vi.useRealTimers();
   vi.unstubAllGlobals();
+});
+
+describe("a room that keeps nothing", () => {
+  const policy = { keeps: "nothing", member_history: true };
+  const handed = (said: string, change: Record<string, unknown> = {}) =>
+    raw(0, { at_ms: Date.now() - 1000, body: { text: said }, from_member: "guest_eve", ...change });
+
+  it("asks members once it is open, where the owner wants it", () => {
+    const { hear, net } = world();
+    for (const one of [policy, {}, { keeps: "nothing" }, { member_history: true }]) hear("opened", { newest: 0, from: ME, policy: one });
+    expect(net.asks).toBe(1);
+  });
+
+  it("takes from a member what it has not, says so, and makes no news of it", () => {
+    const { hear, texts, log, news } = world();
+    hear("opened", { newest: 0, from: ME, policy });
+    const mine = raw(0, { body: { text: "seen" } });
+    hear("entry", mine);
+    const others = [handed("later"), handed("before", { at_ms: 5 }), { ...mine, from_member: "guest_eve" }, handed("later")];
+    hear("history", { from_member: "guest_eve", entries: others });
+    expect(texts()).toEqual(["before", "later", "seen"]);
+    expect(log.state.lines.map(({ entry }) => entry.fromMember)).toEqual(["guest_eve", "guest_eve", ""]);
+    expect([news.entries.length, log.state.unread]).toEqual([1, 0]);
+  });
+
+  it("takes nothing that is no message, has a number, or is for one person", () => {
+    const { hear, texts } = world();
+    const bad = [
+      handed("x", { seq: 3 }), handed("x", { verb: "edit", target: 1 }), handed("x", { from_member: "" }),
+      handed("x", { to: ME }), handed("x", { target: 3 }), handed("x", { verb: "moderation" }), null, 7,
+    ];
+    hear("history", { entries: bad });
+    hear("history", { entries: "no list" });
+    expect(texts()).toEqual([]);
+  });
+
+  it("hands on the newest that fit, and neither what is over nor what is private", () => {
+    const { hear, net } = world();
+    const say = (said: string, change = {}) => {
+      hear("entry", raw(0, { body: { text: said }, ...change }));
+    };
+    say("oldest", { at_ms: Date.now() - 10 });
+    say("over", { expires_at_ms: Date.now() - 1 });
+    say("private", { to: ME });
+    say("gone", { body: null });
+    say("two");
+    say("three");
+    hear("entry", raw(9, { body: { text: "kept" } }));
+    hear("history_wanted", { question: "q", max_entries: 200, max_bytes: 60_000 });
+    hear("history_wanted", { question: "r", max_entries: 2, max_bytes: 60_000 });
+    hear("history_wanted", { question: "s", max_entries: 200, max_bytes: 2_150 });
+    hear("history_wanted", {});
+    expect(net.handed).toEqual([["q", ["oldest", "two", "three"]], ["r", ["two", "three"]], ["s", ["three"]], ["", []]]);
+  });
 });
 
 describe("the log of a room", () => {

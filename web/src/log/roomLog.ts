@@ -4,6 +4,7 @@ import { ApiError, reaches, roleOf, text } from "../lib/api";
 import { pauseMs } from "../lib/comeback";
 import { type Entry, parseEntry } from "./entries";
 import { EMPTY, fold, linesOf, type LogState, nextExpiryMs, raisedHands } from "./fold";
+import { takeHanded, toHand } from "./handing";
 import { type Draft, Outbox } from "./outbox";
 import { DEFAULT_POLICY, type Page, toPolicy } from "./rest";
 import { type RoomNews, type RoomSnapshot, toKnocks } from "./roomState";
@@ -14,7 +15,7 @@ interface PageSource {
   page: (before: number | null, limit: number) => Promise<Page>;
 }
 
-type Connection = Pick<Sync, "start" | "close" | "tryNow" | "write" | "read" | "typing">;
+type Connection = Pick<Sync, "start" | "close" | "tryNow" | "write" | "read" | "typing" | "askHistory" | "handHistory">;
 
 export interface RoomLogOptions {
   room: string;
@@ -260,6 +261,13 @@ export class RoomLog {
       case "typing":
         this.typists.set(text(message.from), text(message.name), message.on === true);
         break;
+      case "history":
+        this.log = takeHanded(this.log, message.entries);
+        this.show();
+        break;
+      case "history_wanted":
+        this.handOn(message);
+        break;
       default:
     }
   }
@@ -281,6 +289,13 @@ export class RoomLog {
       policy: toPolicy(message.policy),
       knocks: [],
     });
+    const { keeps, member_history: asksMembers } = this.state.policy;
+    if (keeps === "nothing" && asksMembers) this.sync.askHistory();
+  }
+
+  private handOn(message: Message): void {
+    const [entries, bytes] = [message.max_entries, message.max_bytes].map((limit) => (typeof limit === "number" ? limit : 0));
+    this.sync.handHistory(text(message.question), toHand(this.log, Date.now() + this.skewMs, entries ?? 0, bytes ?? 0));
   }
 
   private live(entry: Entry): void {

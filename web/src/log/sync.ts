@@ -93,6 +93,15 @@ export class Sync {
     this.send({ type: "typing", on });
   }
 
+  /** What members have of a room that keeps nothing. */
+  askHistory(): void {
+    this.send({ type: "ask_history" });
+  }
+
+  handHistory(question: string, entries: readonly Record<string, unknown>[]): void {
+    this.send({ type: "history", question, entries });
+  }
+
   private send(message: Record<string, unknown>): boolean {
     if (!this.isOpen || this.socket === null) return false;
     this.socket.send(JSON.stringify({ ...message, room: this.options.room }));

@@ -113,6 +113,7 @@ function Kept({ live, policy }: { live: RoomLive; policy: Policy }) {
   return (
     <Section title={t("room.kept")}>
       <p data-testid="room-kept">{keptText(t, policy)}</p>
+      {policy.keeps === "nothing" && policy.member_history && <p>{t("room.keptByMembers")}</p>}
       {!erasesFiles && policy.keeps === "log" && <p data-testid="room-kept-longer">{t("room.keptLonger")}</p>}
       {policy.hold && <p>{t("room.keptHold")}</p>}
       <p>{t("room.keptCalls")}</p>

@@ -168,6 +168,14 @@ export function Retention({ policy, onChange }: { policy: Policy; onChange: OnCh
           onChange={(on) => void onChange({ policy: { retention_from: on ? "reading" : "sending" } })}
         />
       )}
+      {keeps === "nothing" && (
+        <Switch
+          label={t("room.memberHistory")}
+          testId="member-history"
+          on={policy.member_history}
+          onChange={(member_history) => void onChange({ policy: { member_history } })}
+        />
+      )}
       <Switch label={t("room.hold")} testId="room-hold" on={hold} onChange={(on) => void onChange({ policy: { hold: on } })} />
     </>
   );
