@@ -61,10 +61,6 @@ class Accounts:
         """Called with every device that ends, also when its account does."""
         return self.devices.on_ended
 
-    async def device_is_alive(self, device_id: str) -> bool:
-        """As `Devices.is_alive`."""
-        return await self.devices.is_alive(device_id)
-
     async def close(self) -> None:
         await self.devices.close()
         if self.openid is not None:

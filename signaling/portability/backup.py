@@ -95,12 +95,6 @@ class BackupStore(Protocol):
         ...
 
 
-class BackupStores(Protocol):
-    async def backups(self) -> BackupStore:
-        """Opens the database, if it is not open. Raises `DatabaseError`."""
-        ...
-
-
 class Backup:
     """`folder` is for what waits on disk."""
 

@@ -301,14 +301,14 @@ async def test_devices_are_listed_and_ended_one_by_one() -> None:
             ("Firefox on Linux", False), ("Firefox on Linux", True),
         ]  # fmt: skip
         gone = devices[0]["device_id"]
-        assert await rig.accounts.device_is_alive(gone)
+        assert await rig.accounts.devices.is_alive(gone)
         for nobody in ("x", "0" * 32, "%00"):
             assert await first("DELETE", f"/account/devices/{nobody}") == 404
         assert await stranger("DELETE", f"/account/devices/{gone}") == 404
         assert ended == []
         assert await first("DELETE", f"/account/devices/{gone}") == 204
         assert [device.device_id for device in ended] == [gone]
-        assert not await rig.accounts.device_is_alive(gone)
+        assert not await rig.accounts.devices.is_alive(gone)
         assert await second("GET", "/account") == 401
         assert await first("DELETE", f"/account/devices/{gone}") == 404
         assert await first("GET", "/account") == 200

@@ -271,8 +271,8 @@ async def test_a_session_goes_on_after_a_restart(tmp_path: Path) -> None:
         cookies = [cookie.value for cookie in browser.http.cookie_jar]
         await other("POST", "/account/sign-out")
     async with running_accounts(data_dir=tmp_path) as rig:
-        assert await rig.accounts.device_is_alive(device)
-        assert not await rig.accounts.device_is_alive(gone)
+        assert await rig.accounts.devices.is_alive(device)
+        assert not await rig.accounts.devices.is_alive(gone)
         found = await rig.accounts.devices.session_of(cookies[0])
         assert found is not None
         assert (found.device_id, found.name) == (device, "Ada")
