@@ -20,6 +20,8 @@ from signaling.rooms.roles import Actor
 
 _log = logging.getLogger("ting.archives")
 
+EXPECTED_BYTES = "Ting-Expected-Bytes"
+
 
 class Imported(Struct):
     entries: int
@@ -43,10 +45,12 @@ class PortabilityEndpoint:
     async def export_room(self, request: web.Request, actor: Actor) -> web.StreamResponse:
         """Take a room along: a tar file with its log and its files, signed by the server.
 
-        Private messages of others are not in it. It is one moment of the room, which goes on meanwhile.
+        Private messages of others are not in it. It is one moment of the room, which goes on meanwhile. The header
+        `Ting-Expected-Bytes` says about how many bytes come: a little more, for what frames the parts of the file.
         """
+        expected: list[int] = []
         with self._archives.transfer():
-            async with aclosing(self._archives.export(actor)) as chunks:
+            async with aclosing(self._archives.export(actor, expected.append)) as chunks:
                 try:
                     # As long as an error can still be said.
                     first = await anext(chunks)
@@ -57,6 +61,7 @@ class PortabilityEndpoint:
                 response.content_type = "application/x-tar"
                 response.headers[hdrs.CONTENT_DISPOSITION] = content_disposition(f"{actor.room}.tar")
                 response.headers[hdrs.CACHE_CONTROL] = "no-store"
+                response.headers[EXPECTED_BYTES] = str(sum(expected))
                 await response.prepare(request)
                 try:
                     await self._send(response, first)

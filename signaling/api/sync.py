@@ -18,8 +18,9 @@ The client sends JSON objects with a `type`:
 and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong`,
 `error`, `history` (entries of a member, with `from_member`) and `history_wanted` {question, max_entries, max_bytes};
 with a `device` also `seal_present`, `seal_changed`, `seal_join`, `seal_commit`, `seal_welcome`, `seal_ask` and
-`seal_give`. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened since; forget
-what you have and begin with the newest page. The token travels in a message and never in the address.
+`seal_give`. `opened` and `read` say how far others have read, where the room's policy has it so. `gone` has the `seqs`
+of entries whose time is over. `reset` means: too much has happened since; forget what you have and begin with the
+newest page. The token travels in a message and never in the address.
 """
 
 from __future__ import annotations
@@ -226,7 +227,7 @@ class _Connection:
             self._leave(name)
             if len(self._rooms) >= _MAX_ROOMS:
                 raise ApiError("limit_reached", "A connection follows no more rooms.")
-            room = await self._parts.rooms.require(actor)
+            await self._parts.rooms.require(actor)
             device = message.device or "" if actor.sealed else ""
             self._parts.presence.require_own(actor, device)
             listener = subscribe(self._parts.live, self._parts.settings, actor, device)
@@ -236,10 +237,14 @@ class _Connection:
         try:
             read_seq, unread = await self._parts.reader.unread(actor)
             page = await self._parts.reader.page(actor, since=message.since or 0, limit=_CATCH_UP)
+            # After the page: a change of the policy is in one of the two, or comes behind them.
+            room = await self._parts.rooms.require(actor)
+            readers = await self._parts.reader.readers(actor, room.policy)
             opened = {
                 "type": "opened", "room": name, "title": room.title, "role": actor.role.value, "from": actor.member_id,
                 "newest": page.newest, "read_seq": read_seq, "unread": unread,
                 "policy": msgspec.to_builtins(room.policy),
+                "reads": [{"from": one.member_id, "name": one.name, "seq": one.read_seq} for one in readers],
             }  # fmt: skip
             await self.send(opened)
             if device:

@@ -156,6 +156,12 @@ class RoomRepository:
         async with self._database.writing() as connection:
             return bool((await connection.execute(statement)).rowcount)
 
+    async def readers(self, room_key: int, limit: int) -> list[Member]:
+        query = select(*_MEMBER).where(MemberRow.room_key == room_key, MemberRow.read_seq > 0)
+        async with self._database.reading() as connection:
+            newest = query.order_by(MemberRow.read_seq.desc(), MemberRow.member_id).limit(limit)
+            return [_member(row) for row in (await connection.execute(newest)).all()]
+
     # --- bans -------------------------------------------------------------------------------------------
 
     async def put_bans(self, room_key: int, bans: Sequence[Ban]) -> None:

@@ -14,7 +14,7 @@ from signaling.log.settings import RoomLogSettings
 from signaling.log.store import LogStores
 from signaling.log.words import query_of
 from signaling.rooms.policy import Keeps, Policy
-from signaling.rooms.records import RoomStores
+from signaling.rooms.records import Member, RoomStores
 from signaling.rooms.roles import Actor
 
 _MAX_QUERY_WORDS = 10
@@ -91,8 +91,15 @@ class LogReader:
             for listener in self._read_listeners:
                 await listener(actor.room_key, policy)
         if moved and policy.read_markers:
-            message = {"type": "read", "room": actor.room, "from": actor.member_id, "seq": seq}
+            message = {"type": "read", "room": actor.room, "from": actor.member_id, "name": actor.name, "seq": seq}
             self._live.tell(actor.room_key, message)
+
+    async def readers(self, actor: Actor, policy: Policy) -> list[Member]:
+        """How far others have read, as far as the policy lets it be known."""
+        if not policy.read_markers:
+            return []
+        found = await (await self._rooms.rooms()).readers(actor.room_key, self._settings.max_read_marks)
+        return [member for member in found if member.member_id != actor.member_id]
 
     async def unread(self, actor: Actor) -> tuple[int, int]:
         """Up to which `seq` it was read, and how much of others came after it."""

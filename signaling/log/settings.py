@@ -28,6 +28,8 @@ class RoomLogSettings:
     """Messages that wait for one slow reader, before it is cut off and may start over."""
     max_pins: int = 50
     """That are shown."""
+    max_read_marks: int = 100
+    """Others of whom one hears how far they have read, when one comes; those who have read most."""
     max_handed_entries: int = 200
     """That a member hands on to somebody who came later, in a room that keeps nothing."""
     max_handed_bytes: int = 60_000

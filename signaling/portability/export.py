@@ -37,9 +37,12 @@ class Exporter:
         self._folder = folder
         self._clock = clock
 
-    async def parts(self, names: Iterable[str] | None = None, owner: str | None = None) -> AsyncGenerator[Part]:
-        """Of these rooms, or all; `owner` is the member for whom it is, None for the operator. Raises `ArchiveError`
-        when there is no such room, `DatabaseError` and `StoreError`."""
+    async def parts(
+        self, names: Iterable[str] | None = None, owner: str | None = None, expect: Callable[[int], None] | None = None
+    ) -> AsyncGenerator[Part]:
+        """Of these rooms, or all; `owner` is the member for whom it is, None for the operator. `expect` is told before
+        the first part of each room how many bytes its parts have. Raises `ArchiveError` when there is no such room,
+        `DatabaseError` and `StoreError`."""
         store = await self._stores.archives()
         wanted = await store.room_names() if names is None else list(names)
         for number, name in enumerate(sorted(wanted), start=1):
@@ -50,6 +53,8 @@ class Exporter:
                             continue
                         raise ArchiveError(f"there is no room {name}")
                     files = await self._write(spool, snapshot, owner)
+                if expect is not None:
+                    expect(spool.tell() + sum(file.size_bytes for file in files))
                 yield Part(f"rooms/{number:06}/{ROOM_FILE}", spool.tell(), chunks_of(spool))
                 for file in files:
                     if await is_there(self._files, file.file_id, file.size_bytes):

@@ -70,9 +70,10 @@ class OwnerArchives:
         finally:
             self._transfers -= 1
 
-    def export(self, actor: Actor) -> AsyncGenerator[bytes]:
-        """A tar file. Raises `ArchiveError`, `DatabaseError`, `StoreError`."""
-        parts = Exporter(self._stores, self._files, self._folder).parts([actor.room], actor.member_id)
+    def export(self, actor: Actor, expect: Callable[[int], None]) -> AsyncGenerator[bytes]:
+        """A tar file; `expect` is told before its first bytes about how many there will be. Raises `ArchiveError`,
+        `DatabaseError`, `StoreError`."""
+        parts = Exporter(self._stores, self._files, self._folder).parts([actor.room], actor.member_id, expect)
         return as_tar(parts, Seal(self._signer, Kind.ROOMS))
 
     async def take_in(self, actor: Actor, room: Room, chunks: AsyncIterator[bytes], size: int | None) -> Report:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -177,11 +178,28 @@ async def test_reading_and_unread(server: Server) -> None:
     await sync.wait_for("opened")
     await bob.good("PUT", "read", {"seq": 3})
     told = await sync.wait_for("read")
-    assert (told["from"], told["seq"]) == (bob.member_id, 3)
+    assert (told["from"], told["name"], told["seq"]) == (bob.member_id, "Bob", 3)
     assert await bob.good("GET", "read") == {"read_seq": 3, "unread": 1}
     await bob.good("PUT", "read", {"seq": 2})
     await bob.good("PUT", "read", {"seq": 10**12})
     assert await bob.good("GET", "read") == {"read_seq": 4, "unread": 0}
+
+
+async def test_whoever_comes_later_hears_how_far_others_have_read_where_the_policy_has_it_so(server: Server) -> None:
+    ada = await founder(server, policy={"read_markers": True})
+    bob, cem = await visitor(server, ada.room), await visitor(server, ada.room, "Cem")
+    for n in range(3):
+        await ada.say(str(n))
+    await bob.good("PUT", "read", {"seq": 2})
+    await cem.good("PUT", "read", {"seq": 3})
+    opened = await (await bob.sync()).wait_for("opened")
+    assert opened["reads"] == [{"from": cem.member_id, "name": "Cem", "seq": 3}]
+    server.services.lasting.reader._settings = replace(server.services.lasting.reader._settings, max_read_marks=1)
+    opened = await (await ada.sync()).wait_for("opened")
+    assert [one["name"] for one in opened["reads"]] == ["Cem"]
+    await ada.good("PATCH", "", {"policy": {"read_markers": False}})
+    opened = await (await ada.sync()).wait_for("opened")
+    assert opened["reads"] == []
 
 
 async def test_history_only_for_members_where_the_owner_wants_it(server: Server) -> None:
