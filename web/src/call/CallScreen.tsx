@@ -12,6 +12,7 @@ import { useShortcuts } from "../hooks/useShortcuts";
 import { useToasts } from "../hooks/useToasts";
 import { useView } from "../hooks/useView";
 import { useWakeLock } from "../hooks/useWakeLock";
+import { reaches } from "../lib/api";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
 import { roomPath } from "../lib/rooms";
@@ -98,7 +99,15 @@ export function CallScreen(props: Props) {
         )}
         {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} onWriteTo={screen.writeTo} />}
       </div>
-      <Controls media={media} away={away !== null} view={view} hand={screen.hand} onSettings={screen.openSettings} onLeave={session.leave} />
+      <Controls
+        media={media}
+        away={away !== null}
+        view={view}
+        waiting={screen.waiting}
+        hand={screen.hand}
+        onSettings={screen.openSettings}
+        onLeave={session.leave}
+      />
       {live !== null && screen.room.isOpen && (
         <Suspense fallback={null}>
           <RoomDialog live={live} onClose={screen.room.close} />
@@ -146,6 +155,7 @@ function useScreen({ call, visit, roomName }: Props) {
     },
   };
   const hand = handOf(live, logState);
+  const waiting = logState !== null && reaches(logState.role, "moderator") ? logState.knocks.length : 0;
   useToldNews(live, show);
   const title = logState === null || logState.title === "" ? roomName : logState.title;
 
@@ -182,7 +192,7 @@ function useScreen({ call, visit, roomName }: Props) {
   const closeSettings = () => {
     setSettingsOpen(false);
   };
-  return { live, present, privateTo, writeTo, hand, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
+  return { live, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
 }
 
 function handOf(live: RoomLive | null, state: RoomSnapshot | null) {

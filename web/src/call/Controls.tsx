@@ -24,18 +24,20 @@ interface Props {
   /** Without a connection, what is sent later can be chosen; a screen cannot be shared. */
   away: boolean;
   view: View;
+  /** How many stand at the door, for those who may let in. */
+  waiting: number;
   /** Whether one wants to speak; null where nobody is asked. */
   hand: { up: boolean; toggle: () => void } | null;
   onSettings: () => void;
   onLeave: () => void;
 }
 
-export function Controls({ media, away, view, hand, onSettings, onLeave }: Props) {
+export function Controls({ media, away, view, waiting, hand, onSettings, onLeave }: Props) {
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
       <OwnControls media={media} away={away} keys={view.shortcuts} hand={hand} />
-      <PanelControls view={view} onSettings={onSettings} />
+      <PanelControls view={view} waiting={waiting} onSettings={onSettings} />
       <button
         type="button"
         className="round leave"
@@ -51,7 +53,7 @@ export function Controls({ media, away, view, hand, onSettings, onLeave }: Props
   );
 }
 
-function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">) {
+function PanelControls({ view, waiting, onSettings }: Pick<Props, "view" | "waiting" | "onSettings">) {
   const { t } = useTranslation();
   const { panel, unread } = view;
   return (
@@ -70,11 +72,12 @@ function PanelControls({ view, onSettings }: Pick<Props, "view" | "onSettings">)
       <Control
         testId="toggle-people"
         icon={Users}
-        label={t("people.title")}
+        label={waiting > 0 ? t("people.waiting", { count: waiting }) : t("people.title")}
         tip={t("people.title")}
         shortcut={view.shortcuts ? "people" : undefined}
         pressed={panel === "people"}
         look={panel === "people" ? "on" : ""}
+        badge={waiting}
         onClick={view.togglePeople}
       />
       <Control testId="open-settings" icon={Settings} label={t("call.settings")} tip={t("call.settings")} onClick={onSettings} />

@@ -4,6 +4,7 @@ import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
 import { HostTools, PersonMenu } from "../room/HostTools";
+import { AtTheDoor } from "../room/KnockBar";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive } from "../room/RoomLive";
 import { Panel } from "./Panel";
 
@@ -20,6 +21,7 @@ export function PeoplePanel({ participants, onInvite, onClose, onWriteTo }: Prop
   const live = useRoomLive();
   return (
     <Panel name="people" title={`${t("people.title")} (${participants.length})`} onClose={onClose}>
+      {live !== null && <AtTheDoor live={live} />}
       <ul className="people">
         {participants.map((participant) => (
           <PersonLine key={participant.identity} participant={participant} live={live} onWriteTo={onWriteTo} />

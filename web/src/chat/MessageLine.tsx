@@ -111,7 +111,7 @@ function Quote({ state, target, people, me }: { state: RoomSnapshot; target: num
     <p className="quote" dir="auto">
       <Reply size={13} aria-hidden />
       <bdi>{name}</bdi>
-      <span>{body === null ? t("log.removed") : summaryOf(line)}</span>
+      <span>{body === null ? line.over ? t("log.gone", { count: 1 }) : t("log.removed") : summaryOf(line)}</span>
     </p>
   );
 }

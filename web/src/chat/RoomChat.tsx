@@ -1,11 +1,12 @@
-import { Pin, Search, WifiOff, X } from "lucide-react";
-import { useEffect, useMemo, useState } from "react";
+import { LocateFixed, Pin, Search, WifiOff, X } from "lucide-react";
+import { Fragment, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches } from "../lib/api";
 import { apiProblem } from "../lib/joinProblem";
 import type { Visit } from "../lib/visit";
 import { EMPTY, lineOf, type ShownLine } from "../log/fold";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
+import { Around } from "./Around";
 import { type Intent, type People, peopleOf } from "./draft";
 import { MessageLine } from "./MessageLine";
 import { mayWrite, RoomComposer } from "./RoomComposer";
@@ -46,11 +47,7 @@ export function RoomChat({ live, visit, present, privateTo = null }: Props) {
   return (
     <div className="room-chat" {...drop.handlers}>
       <ChatTools search={search} pinned={state.lines.filter((line) => line.pinned)} onOpenPins={search.showPins} />
-      {search.found === null ? (
-        <Timeline live={live} state={state} people={people} actions={actions} />
-      ) : (
-        <Results search={search} state={state} people={people} actions={actions} />
-      )}
+      <History live={live} search={search} state={state} people={people} actions={actions} />
       <Notices live={live} />
       <UploadList uploads={live.uploads} />
       {search.found === null && (
@@ -59,6 +56,13 @@ export function RoomChat({ live, visit, present, privateTo = null }: Props) {
       <DropHere isOver={drop.isOver} />
     </div>
   );
+}
+
+/** The newest messages, what was found, or the place of one that was found. */
+function History({ live, search, ...shared }: { live: RoomLive; search: SearchState } & ListProps) {
+  if (search.found === null) return <Timeline live={live} {...shared} />;
+  if (search.place === null) return <Results search={search} {...shared} />;
+  return <Around live={live} seq={search.place} onBack={search.close} {...shared} />;
 }
 
 function DropHere({ isOver }: { isOver: boolean }) {
@@ -73,7 +77,7 @@ function DropHere({ isOver }: { isOver: boolean }) {
 
 /** While the chat is open and looked at, everything in it is read. */
 function useSeen(live: RoomLive): void {
-  const { unread } = useRoomState(live.log);
+  const { unread, ready } = useRoomState(live.log);
   useEffect(() => {
     const mark = () => {
       if (document.visibilityState === "visible") live.log.markRead();
@@ -83,7 +87,7 @@ function useSeen(live: RoomLive): void {
     return () => {
       document.removeEventListener("visibilitychange", mark);
     };
-  }, [live, unread]);
+  }, [live, unread, ready]);
 }
 
 interface SearchState {
@@ -91,6 +95,9 @@ interface SearchState {
   /** Null: nothing is searched for. */
   found: readonly ShownLine[] | null;
   problem: string | null;
+  /** The entry whose place in the history is shown. */
+  place: number | null;
+  setPlace: (seq: number) => void;
   setWords: (words: string) => void;
   submit: () => void;
   showPins: () => void;
@@ -101,8 +108,10 @@ function useSearch(live: RoomLive): SearchState {
   const [words, setWords] = useState("");
   const [found, setFound] = useState<readonly ShownLine[] | null>(null);
   const [problem, setProblem] = useState<string | null>(null);
+  const [place, setPlace] = useState<number | null>(null);
   const show = async (load: () => ReturnType<RoomLive["api"]["search"]>) => {
     setProblem(null);
+    setPlace(null);
     try {
       setFound((await load()).map((entry) => lineOf(EMPTY, entry, Date.now())));
     } catch (error) {
@@ -114,6 +123,8 @@ function useSearch(live: RoomLive): SearchState {
     words,
     found,
     problem,
+    place,
+    setPlace,
     setWords,
     submit: () => {
       if (words.trim() !== "") void show(() => live.api.search(words.trim()));
@@ -123,6 +134,7 @@ function useSearch(live: RoomLive): SearchState {
       setWords("");
       setFound(null);
       setProblem(null);
+      setPlace(null);
     },
   };
 }
@@ -178,7 +190,20 @@ function Results({ search, state, people, actions }: { search: SearchState } & L
         {found.length === 0 ? t("log.noResult") : t("log.results", { count: found.length })}
       </p>
       {found.map((line) => (
-        <MessageLine key={line.key} line={line} head withDay state={state} people={people} actions={actions} />
+        <Fragment key={line.key}>
+          <MessageLine line={line} head withDay state={state} people={people} actions={actions} />
+          <button
+            type="button"
+            className={`button quiet small show-place${line.entry.from === actions.me ? " own" : ""}`}
+            data-testid="show-place"
+            onClick={() => {
+              search.setPlace(line.entry.seq);
+            }}
+          >
+            <LocateFixed size={14} aria-hidden />
+            {t("log.place")}
+          </button>
+        </Fragment>
       ))}
     </div>
   );

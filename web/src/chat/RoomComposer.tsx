@@ -123,12 +123,6 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
   const { intent, onFiles } = props;
   const composing = useComposing(props);
   const { text, tooLong } = composing;
-  const input = useRef<HTMLTextAreaElement>(null);
-
-  useEffect(() => {
-    input.current?.focus();
-  }, [intent]);
-
   return (
     <form
       className="composer"
@@ -151,27 +145,7 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
           </button>
         )}
         {intent.kind !== "edit" && onFiles !== null && <FilesButton onFiles={onFiles} />}
-        <textarea
-          ref={input}
-          data-testid="chat-input"
-          rows={1}
-          dir="auto"
-          maxLength={MAX_MESSAGE_LENGTH}
-          aria-label={t("chat.placeholder")}
-          placeholder={t("chat.placeholder")}
-          value={text}
-          onChange={(event) => {
-            composing.write(event.target.value, event.target.selectionStart);
-          }}
-          onKeyDown={composing.onKey}
-          onBlur={composing.rest}
-          onPaste={(event) => {
-            const files = pastedFiles(event.clipboardData);
-            if (files.length === 0 || onFiles === null) return;
-            event.preventDefault();
-            onFiles(files);
-          }}
-        />
+        <TextInput composing={composing} intent={intent} onFiles={onFiles} />
         <button
           type="submit"
           className="icon-button send"
@@ -183,6 +157,39 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
         </button>
       </div>
     </form>
+  );
+}
+
+function TextInput({ composing, intent, onFiles }: Pick<Props, "intent" | "onFiles"> & { composing: Composing }) {
+  const { t } = useTranslation();
+  const input = useRef<HTMLTextAreaElement>(null);
+
+  useEffect(() => {
+    input.current?.focus();
+  }, [intent]);
+
+  return (
+    <textarea
+      ref={input}
+      data-testid="chat-input"
+      rows={1}
+      dir="auto"
+      maxLength={MAX_MESSAGE_LENGTH}
+      aria-label={t("chat.placeholder")}
+      placeholder={t("chat.placeholder")}
+      value={composing.text}
+      onChange={(event) => {
+        composing.write(event.target.value, event.target.selectionStart);
+      }}
+      onKeyDown={composing.onKey}
+      onBlur={composing.rest}
+      onPaste={(event) => {
+        const files = pastedFiles(event.clipboardData);
+        if (files.length === 0 || onFiles === null) return;
+        event.preventDefault();
+        onFiles(files);
+      }}
+    />
   );
 }
 

@@ -1,10 +1,10 @@
-import { ArrowDown, LoaderCircle, MessageSquare } from "lucide-react";
+import { ArrowDown, CheckCheck, LoaderCircle, MessageSquare } from "lucide-react";
 import { Fragment, type RefObject, useLayoutEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { ShownLine } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";
 import type { RoomLive } from "../room/RoomLive";
-import { continuesLine, isSaid, nameOf, type People } from "./draft";
+import { continuesLine, isSaid, nameOf, type People, readersOf, rowsOf } from "./draft";
 import { MessageLine, PendingLine } from "./MessageLine";
 import { sentenceOf } from "./sentences";
 import type { LineActions } from "./useLineActions";
@@ -55,12 +55,7 @@ export function Timeline({ live, state, people, actions }: Props) {
             <p>{t(state.policy.keeps === "nothing" ? "log.emptyNothing" : "log.empty")}</p>
           </div>
         )}
-        {lines.map((line, index) => (
-          <Fragment key={line.key}>
-            <Separators line={line} before={lines[index - 1]} newFrom={state.newFrom} me={state.me} />
-            <Line line={line} before={lines[index - 1]} state={state} people={people} actions={actions} />
-          </Fragment>
-        ))}
+        <Lines lines={lines} state={state} people={people} actions={actions} />
         {waiting.map((one) => (
           <PendingLine key={one.clientId} pending={one} actions={actions} />
         ))}
@@ -72,6 +67,44 @@ export function Timeline({ live, state, people, actions }: Props) {
         </button>
       )}
     </div>
+  );
+}
+
+type LinesProps = Omit<Props, "live"> & { lines: readonly ShownLine[] };
+
+/** Lines that follow each other, with what separates them and who has read so far. */
+export function Lines({ lines, ...shared }: LinesProps) {
+  const { t } = useTranslation();
+  const { state } = shared;
+  const readers = readersOf(lines, state.policy.read_markers ? state.reads : [], state.me);
+  return rowsOf(lines).map(({ line, before, gone }) => (
+    <Fragment key={line.key}>
+      <Separators line={line} before={before} newFrom={state.newFrom} me={state.me} />
+      {gone > 0 ? (
+        <p className="event" data-testid="gone">
+          {t("log.gone", { count: gone })}
+        </p>
+      ) : (
+        <Line line={line} before={before} {...shared} />
+      )}
+      <ReadBy names={readers.get(line.key) ?? []} />
+    </Fragment>
+  ));
+}
+
+/** More are only counted. */
+const MAX_READERS = 5;
+
+function ReadBy({ names }: { names: readonly string[] }) {
+  const { t } = useTranslation();
+  if (names.length === 0) return null;
+  const named = names.slice(0, MAX_READERS).map((name) => name || t("event.somebody")).join(", ");
+  const count = names.length - MAX_READERS;
+  return (
+    <p className="read-by" data-testid="read-by" dir="auto">
+      <CheckCheck size={13} aria-hidden />
+      {count > 0 ? t("log.readByMore", { names: named, count }) : t("log.readBy", { names: named })}
+    </p>
   );
 }
 

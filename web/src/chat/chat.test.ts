@@ -4,7 +4,7 @@ import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 import { parseEntry } from "../log/entries";
 import { EMPTY, lineOf } from "../log/fold";
-import { byteLength, continuesLine, mentionAt, mentionsIn, namesFor, nameOf } from "./draft";
+import { byteLength, continuesLine, mentionAt, mentionsIn, namesFor, nameOf, readersOf, rowsOf } from "./draft";
 import { Markdown } from "./Markdown";
 
 const html = (text: string, names: string[] = []) => renderToStaticMarkup(createElement(Markdown, { text, names }));
@@ -95,6 +95,22 @@ describe("lines", () => {
     expect(continuesLine(line(2, { from: "m2" }), line(1))).toBe(false);
     expect(continuesLine(line(2, { to: "m2" }), line(1))).toBe(false);
     expect(continuesLine(line(2), line(1, { verb: "came", body: {} }))).toBe(false);
+  });
+
+  it("are one together where their time is over, and each for itself where somebody removed it", () => {
+    const lines = [line(1), line(2, { body: null }), line(3, { body: null }), line(4, { verb: "came", body: null }), line(5, { body: null })];
+    expect(rowsOf(lines).map(({ line: { entry }, before, gone }) => [entry.seq, before?.entry.seq, gone])).toEqual([
+      [1, undefined, 0], [2, 1, 2], [4, 3, 0], [5, 4, 1],
+    ]);
+    const removed = { ...line(2, { body: null }), over: false };
+    expect(rowsOf([line(1), removed]).map(({ gone }) => gone)).toEqual([0, 0]);
+  });
+
+  it("are read by those who got so far and no further, except by who said it", () => {
+    const lines = [line(1), line(2, { from: "m2" }), line(3, { verb: "came", body: {} }), line(4)];
+    const reads = [["m3", 3], ["m1", 4], ["m2", 2], ["me", 4], ["m4", 9], ["m5", 0]] as const;
+    const marks = reads.map(([member, seq]) => ({ member, name: `name of ${member}`, seq }));
+    expect([...readersOf(lines, marks, "me")]).toEqual([["2", ["name of m3"]], ["4", ["name of m4"]]]);
   });
 
   it("have the name that somebody had, or has now", () => {

@@ -2,6 +2,7 @@
 
 import type { Entry } from "../log/entries";
 import type { ShownLine } from "../log/fold";
+import type { ReadMark } from "../log/roomState";
 
 export type Intent =
   | { kind: "message" }
@@ -51,7 +52,7 @@ export function continuesLine(line: ShownLine, before: ShownLine | undefined): b
   if (before === undefined || line.entry.target !== null) return false;
   const [one, other] = [line.entry, before.entry];
   const same = one.from === other.from && one.to === other.to && one.verb !== "poll" && other.verb !== "poll";
-  return same && isSaid(before) && one.atMs - other.atMs < GROUP_MS;
+  return same && isSaid(before) && !before.over && one.atMs - other.atMs < GROUP_MS;
 }
 
 export function isSaid({ entry }: ShownLine): boolean {
@@ -61,4 +62,28 @@ export function isSaid({ entry }: ShownLine): boolean {
 /** The name that somebody had when they did it, or the one of now. */
 export function nameOf(entry: Entry, people: People, otherwise: string): string {
   return entry.name === "" ? (people.get(entry.from) ?? otherwise) : entry.name;
+}
+
+/** What is shown of the lines, each with the one before it: those whose time is over are one line together. */
+export function rowsOf(lines: readonly ShownLine[]): { line: ShownLine; before: ShownLine | undefined; gone: number }[] {
+  const rows: ReturnType<typeof rowsOf> = [];
+  for (const [index, line] of lines.entries()) {
+    const last = rows.at(-1);
+    if (!isSaid(line) || !line.over) rows.push({ line, before: lines[index - 1], gone: 0 });
+    else if (last !== undefined && last.gone > 0) last.gone += 1;
+    else rows.push({ line, before: lines[index - 1], gone: 1 });
+  }
+  return rows;
+}
+
+/** By key of a line: who has read up to there and no further. Nobody is named under what they said themselves. */
+export function readersOf(lines: readonly ShownLine[], reads: readonly ReadMark[], me: string): ReadonlyMap<string, string[]> {
+  const said = lines.filter((line) => isSaid(line) && !line.over && line.entry.seq > 0);
+  const readers = new Map<string, string[]>();
+  for (const { member, name, seq } of reads) {
+    const last = said.findLast(({ entry }) => entry.seq <= seq);
+    if (member === me || last === undefined || last.entry.from === member) continue;
+    readers.set(last.key, [...(readers.get(last.key) ?? []), name]);
+  }
+  return readers;
 }

@@ -6,6 +6,7 @@ import type { Body, Entry } from "../log/entries";
 
 const ACTS = [
   "mute_all", "ask_unmute", "lower_hands", "kick", "ban", "unban", "end_call", "admit", "deny", "create", "invite", "uninvite",
+  "import", "add_bot", "remove_bot", "add_hook", "remove_hook",
 ] as const;
 
 /** `name` is how whoever did it is called here. */

@@ -16,6 +16,18 @@ export const FILE_PROBLEMS = [
 ] as const;
 export type FileProblem = (typeof FILE_PROBLEMS)[number];
 
+export const ARCHIVE_PROBLEMS = [
+  "invalid_archive",
+  "body_too_large",
+  "storage_full",
+  "forbidden",
+  "rate_limited",
+  "unavailable",
+  "unreachable",
+  "unknown",
+] as const;
+export type ArchiveProblem = (typeof ARCHIVE_PROBLEMS)[number];
+
 /** What may be over when one tries again. */
 const PASSING: ReadonlySet<string> = new Set(["rate_limited", "unavailable", "unreachable", "internal", "request_timeout", "upload_conflict"]);
 /** With so many new tokens that open nothing, another one would not either. */

@@ -3,64 +3,80 @@
 import type { HttpRequest, Upload } from "tus-js-client";
 import { roomUrl } from "../lib/api";
 import { codeOf, isWorthTrying } from "./problem";
-import type { Send } from "./queue";
+import type { Send, Sending } from "./queue";
 
 /** Pauses before further tries; they begin anew whenever bytes have arrived. */
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 
+type Token = (fresh: boolean) => Promise<string>;
+
 /** `token` gives one that opens the room; with `fresh` another one than before. */
-export function tusSend(room: string, token: (fresh: boolean) => Promise<string>): Send {
-  return (file, url, onSent) => {
-    let upload: Upload | null = null;
-    let isStopped = false;
-    let needsFresh = false;
+export function tusSend(room: string, token: Token): Send {
+  return (file, url, onSent) => new TusSending(room, token, file, url, onSent);
+}
 
-    const authorize = async (request: HttpRequest) => {
-      // tus-js-client takes a refused HEAD for an upload that is gone, and would begin again: that token has to be good.
-      const fresh = needsFresh || request.getMethod() === "HEAD";
-      needsFresh = false;
-      const bearer = await token(fresh);
-      // It cannot be aborted before it has begun.
-      if (isStopped && request.getMethod() !== "DELETE") throw new Error("cancelled");
-      request.setHeader("Authorization", `Bearer ${bearer}`);
-    };
+class TusSending implements Sending {
+  readonly done: Promise<string>;
+  private upload: Upload | null = null;
+  private isStopped = false;
+  private needsFresh = false;
 
-    const begin = async (): Promise<string> => {
-      const tus = await import("tus-js-client");
-      return new Promise((resolve, reject) => {
-        if (isStopped) return;
-        const running = new tus.Upload(file, {
-          endpoint: new URL(roomUrl(room, "/files"), window.location.href).href,
-          uploadUrl: url,
-          metadata: { name: file.name || "file", type: file.type },
-          retryDelays: PAUSES_MS,
-          // What a shared computer keeps of a room is not for this library to decide.
-          storeFingerprintForResuming: false,
-          onBeforeRequest: authorize,
-          onShouldRetry: (error, attempt) => {
-            const code = codeOf(error);
-            needsFresh = code === "unauthorized";
-            return isWorthTrying(code, attempt);
-          },
-          onProgress: onSent,
-          onSuccess: () => {
-            resolve(running.url?.split("/").at(-1) ?? "");
-          },
-          onError: reject,
-        });
-        upload = running;
-        running.start();
-      });
-    };
+  constructor(
+    private readonly room: string,
+    private readonly token: Token,
+    private readonly file: File,
+    private readonly given: string | null,
+    private readonly onSent: (bytes: number) => void,
+  ) {
+    this.done = this.begin();
+  }
 
-    return {
-      done: begin(),
-      url: () => upload?.url ?? url,
-      cancel: () => {
-        isStopped = true;
-        // What cannot be taken away now ends by itself: the server removes unfinished files.
-        upload?.abort(true).catch(() => undefined);
-      },
-    };
+  readonly url = (): string | null => this.upload?.url ?? this.given;
+
+  readonly cancel = (): void => {
+    this.isStopped = true;
+    // What cannot be taken away now ends by itself: the server removes unfinished files.
+    this.upload?.abort(true).catch(() => undefined);
   };
+
+  private async begin(): Promise<string> {
+    const tus = await import("tus-js-client");
+    const { file } = this;
+    return new Promise((resolve, reject) => {
+      if (this.isStopped) return;
+      const upload = new tus.Upload(file, {
+        endpoint: new URL(roomUrl(this.room, "/files"), window.location.href).href,
+        uploadUrl: this.given,
+        metadata: { name: file.name || "file", type: file.type },
+        retryDelays: PAUSES_MS,
+        // What a shared computer keeps of a room is not for this library to decide.
+        storeFingerprintForResuming: false,
+        onBeforeRequest: (request) => this.authorize(request),
+        onShouldRetry: (error, attempt) => this.isWorthTrying(error, attempt),
+        onProgress: this.onSent,
+        onSuccess: () => {
+          resolve(upload.url?.split("/").at(-1) ?? "");
+        },
+        onError: reject,
+      });
+      this.upload = upload;
+      upload.start();
+    });
+  }
+
+  private async authorize(request: HttpRequest): Promise<void> {
+    // tus-js-client takes a refused HEAD for an upload that is gone, and would begin again: that token has to be good.
+    const fresh = this.needsFresh || request.getMethod() === "HEAD";
+    this.needsFresh = false;
+    const bearer = await this.token(fresh);
+    // It cannot be aborted before it has begun.
+    if (this.isStopped && request.getMethod() !== "DELETE") throw new Error("cancelled");
+    request.setHeader("Authorization", `Bearer ${bearer}`);
+  }
+
+  private isWorthTrying(error: unknown, attempt: number): boolean {
+    const code = codeOf(error);
+    this.needsFresh = code === "unauthorized";
+    return isWorthTrying(code, attempt);
+  }
 }

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { ACCOUNT_PROBLEMS } from "../account/problems";
-import { FILE_PROBLEMS } from "../files/problem";
+import { ARCHIVE_PROBLEMS, FILE_PROBLEMS } from "../files/problem";
 import { END_REASONS } from "../lib/call";
 import { isAwayReason } from "../lib/comeback";
 import { JOIN_PROBLEMS } from "../lib/joinProblem";
@@ -57,6 +57,7 @@ describe.each(LANGUAGES)("%s", (language) => {
   });
 
   it("has a sentence for every way in which a call can fail", () => {
+    for (const problem of ARCHIVE_PROBLEMS) expect(texts.has(`archive.problem.${problem}`)).toBe(true);
     for (const problem of FILE_PROBLEMS) expect(texts.has(`files.problem.${problem}`)).toBe(true);
     for (const problem of JOIN_PROBLEMS) expect(texts.has(`joinProblem.${problem}`)).toBe(true);
     for (const reason of END_REASONS) {

@@ -83,6 +83,18 @@ export function fold(state: LogState, entries: readonly Entry[]): LogState {
   return draft.state;
 }
 
+/** What was in these entries is gone; the server has told it. */
+export function without(state: LogState, seqs: readonly number[]): LogState {
+  const gone = new Set(seqs);
+  const lines = new Map(state.lines);
+  for (const seq of gone) {
+    const entry = lines.get(seq);
+    if (entry !== undefined) lines.set(seq, { ...entry, body: null });
+  }
+  const edits = new Map([...state.edits].filter(([target, { value }]) => !gone.has(target) && !gone.has(value.entry.seq)));
+  return { ...state, lines, edits };
+}
+
 class Draft {
   readonly state;
 
@@ -192,6 +204,8 @@ export interface ShownLine {
   entry: Entry;
   /** The text of now; null: it was removed, or its time is over. */
   body: Record<string, unknown> | null;
+  /** Nobody removed it: its time is over. */
+  over: boolean;
   edited: boolean;
   pinned: boolean;
   reactions: ShownReaction[];
@@ -208,6 +222,7 @@ export function lineOf(state: LogState, entry: Entry, nowMs: number): ShownLine 
   return {
     key: seq === 0 ? `passing ${entry.from} ${entry.atMs} ${entry.clientId}` : `${seq}`,
     entry,
+    over: gone && !state.deleted.has(seq),
     body: gone ? null : isEditNewest ? edit.entry.body : entry.body,
     edited: !gone && (isEditNewest || editedAt(entry) > 0),
     pinned: !gone && state.pins.get(seq)?.value === true,

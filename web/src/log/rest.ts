@@ -109,6 +109,12 @@ export class RoomApi {
     return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
   }
 
+  /** The oldest of those that came after `since`. */
+  async pageSince(since: number, limit: number): Promise<Page> {
+    const answer = await this.ask(`/entries?limit=${limit}&since=${since}`);
+    return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
+  }
+
   async search(words: string): Promise<Entry[]> {
     return parseEntries((await this.ask(`/search?q=${part(words)}`)).entries);
   }

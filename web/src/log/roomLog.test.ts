@@ -133,6 +133,40 @@ describe("a room that keeps nothing", () => {
 });
 
 describe("the log of a room", () => {
+  it("knows how far others have read, and never goes back", async () => {
+    const { hear, open, log } = world();
+    await open();
+    const marks = () => log.state.reads.map(({ name, seq }) => `${name} ${seq}`);
+    hear("opened", { newest: 9, from: ME, reads: [{ from: "guest_bob", name: "Bob", seq: 4 }, { from: "guest_cem", name: "Cem", seq: 2 }] });
+    hear("read", { from: "guest_bob", name: "Bob", seq: 7 });
+    hear("read", { from: "guest_cem", name: "Cem", seq: 1 });
+    hear("read", { from: "guest_eve", name: "Eve", seq: 3 });
+    expect(marks()).toEqual(["Cem 2", "Bob 7", "Eve 3"]);
+  });
+
+  it("is not read before it is there", async () => {
+    const { hear, open, server, read, log } = world({ newest: 3, unread: 2, readSeq: 1 });
+    server.pages.set(null, entries(1, 2, 3));
+    hear("opened", { newest: 3, unread: 2, read_seq: 1, from: ME });
+    log.markRead();
+    expect(log.state.unread).toBe(2);
+    await open();
+    log.markRead();
+    await vi.advanceTimersByTimeAsync(1000);
+    expect([log.state.unread, read]).toEqual([0, [3]]);
+  });
+
+  it("shows nothing any more of what the server says is gone, nor of its edits", async () => {
+    const { hear, open, server, texts, log } = world({ newest: 3 });
+    server.pages.set(null, entries(1, 2, 3));
+    await open();
+    hear("entry", raw(4, { verb: "edit", target: 2, body: { text: "better" } }));
+    hear("entry", raw(5));
+    expect([texts(), log.state.unread]).toEqual([["text 1", "better", "text 3", "text 5"], 1]);
+    hear("gone", { seqs: [1, 2, 4, 5, 99] });
+    expect([texts(), log.state.unread]).toEqual([[undefined, undefined, "text 3", undefined], 0]);
+  });
+
   it("begins with the newest page, goes on live, and has older pages when they are wanted", async () => {
     const { log, asked, server, hear, open, texts, news } = world({ newest: 5 });
     server.pages.set(null, entries(4, 5));

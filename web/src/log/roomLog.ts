@@ -2,12 +2,12 @@
 
 import { ApiError, reaches, roleOf, text } from "../lib/api";
 import { pauseMs } from "../lib/comeback";
-import { type Entry, parseEntry } from "./entries";
-import { EMPTY, fold, linesOf, type LogState, nextExpiryMs, raisedHands } from "./fold";
+import { type Entry, numbers, parseEntry } from "./entries";
+import { EMPTY, fold, linesOf, type LogState, nextExpiryMs, raisedHands, without } from "./fold";
 import { takeHanded, toHand } from "./handing";
 import { type Draft, Outbox } from "./outbox";
 import { DEFAULT_POLICY, type Page, toPolicy } from "./rest";
-import { type RoomNews, type RoomSnapshot, toKnocks } from "./roomState";
+import { type RoomNews, type RoomSnapshot, toKnocks, toReadMark, withReadMark } from "./roomState";
 import { type Message, Sync, type SyncOptions } from "./sync";
 import { Typists } from "./typists";
 
@@ -76,6 +76,7 @@ export class RoomLog {
       policy: DEFAULT_POLICY,
       knocks: [],
       typing: [],
+      reads: [],
       unread: 0,
       newFrom: Infinity,
     };
@@ -152,6 +153,8 @@ export class RoomLog {
 
   /** Everything that is there was seen. */
   readonly markRead = (): void => {
+    // Nobody has seen what has not come yet.
+    if (!this.state.ready) return;
     const { newest } = this.log;
     this.unreadBefore = 0;
     if (newest <= this.readSeq && this.state.unread === 0) return;
@@ -249,6 +252,9 @@ export class RoomLog {
         if (entry !== null) this.live(entry);
         break;
       }
+      case "gone":
+        this.gone(numbers(message.seqs));
+        break;
       case "written":
         this.written(message);
         break;
@@ -257,6 +263,9 @@ export class RoomLog {
         break;
       case "knocks":
         this.takeKnocks(message.knocks);
+        break;
+      case "read":
+        this.update({ reads: withReadMark(this.state.reads, toReadMark(message)) });
         break;
       case "typing":
         this.typists.set(text(message.from), text(message.name), message.on === true);
@@ -270,6 +279,13 @@ export class RoomLog {
         break;
       default:
     }
+  }
+
+  private gone(seqs: readonly number[]): void {
+    this.log = without(this.log, seqs);
+    this.count();
+    this.show();
+    this.tell("onGone", seqs);
   }
 
   private opened(message: Message): void {
@@ -287,6 +303,7 @@ export class RoomLog {
       role: roleOf(message.role),
       title: text(message.title),
       policy: toPolicy(message.policy),
+      reads: Array.isArray(message.reads) ? message.reads.map(toReadMark) : [],
       knocks: [],
     });
     const { keeps, member_history: asksMembers } = this.state.policy;

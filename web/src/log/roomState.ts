@@ -17,6 +17,13 @@ export interface Typist {
   name: string;
 }
 
+/** How far another one has read. */
+export interface ReadMark {
+  member: string;
+  name: string;
+  seq: number;
+}
+
 export interface RoomSnapshot {
   lines: readonly ShownLine[];
   /** Messages and the like that are not in the log yet. */
@@ -33,6 +40,8 @@ export interface RoomSnapshot {
   policy: Policy;
   knocks: readonly Knock[];
   typing: readonly Typist[];
+  /** Empty where the policy keeps it to oneself. */
+  reads: readonly ReadMark[];
   unread: number;
   /** Up to where one had read when the page was opened: the rest is new. */
   newFrom: number;
@@ -42,6 +51,8 @@ export interface RoomNews {
   /** An entry that is new now, not one of an older page. */
   onEntry: (entry: Entry) => void;
   onKnock: (knock: Knock) => void;
+  /** What was in these entries is gone. */
+  onGone: (seqs: readonly number[]) => void;
   /** The server did not take what one wrote. */
   onRefused: (code: string, pending: Pending) => void;
   /** The room is not this person's any more. */
@@ -53,4 +64,16 @@ export function toKnocks(value: unknown): Knock[] {
     const raw = asRecord(one);
     return { id: text(raw.knock_id), name: text(raw.name), note: text(raw.note) };
   });
+}
+
+export function toReadMark(value: unknown): ReadMark {
+  const raw = asRecord(value);
+  return { member: text(raw.from), name: text(raw.name), seq: typeof raw.seq === "number" ? raw.seq : 0 };
+}
+
+/** `marks` with another one, which is newer than what is known of the same member. */
+export function withReadMark(marks: readonly ReadMark[], mark: ReadMark): readonly ReadMark[] {
+  const known = marks.find(({ member }) => member === mark.member);
+  if (known !== undefined && known.seq >= mark.seq) return marks;
+  return [...marks.filter((one) => one !== known), mark];
 }

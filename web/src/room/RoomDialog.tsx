@@ -10,6 +10,7 @@ import type { Policy, RoomChange } from "../log/rest";
 import { Bans, Invitations, Members } from "./RoomLists";
 import { type RoomLive, useRoomState } from "./RoomLive";
 import { EntryRules, Retention, TitleField } from "./RoomRules";
+import { TakeAlong } from "./TakeAlong";
 import { durationText } from "./duration";
 
 interface Props {
@@ -44,7 +45,13 @@ export function RoomDialog({ live, onClose }: Props) {
       <div className="settings-body">
         <header>
           <h2 id="room-dialog-title">{t(moderates ? "room.title" : "room.menu")}</h2>
-          <button type="button" className="icon-button" aria-label={t("call.close")} onClick={() => dialog.current?.close()}>
+          <button
+            type="button"
+            className="icon-button"
+            data-testid="close-room-dialog"
+            aria-label={t("call.close")}
+            onClick={() => dialog.current?.close()}
+          >
             <X size={20} aria-hidden />
           </button>
         </header>
@@ -59,6 +66,7 @@ export function RoomDialog({ live, onClose }: Props) {
         {moderates && <Invitations live={live} owns={owns} />}
         <Members live={live} owns={owns} />
         {moderates && <Bans live={live} />}
+        {owns && <TakeAlong archives={live.archives} />}
         {owns && <DeleteRoom live={live} />}
       </div>
     </dialog>

@@ -1,5 +1,6 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { type Admission, fetchToken, keptToken } from "../lib/api";
+import { archiveTransport, RoomArchives, saveArchive } from "../files/archives";
 import { measure } from "../files/picture";
 import { UploadQueue } from "../files/queue";
 import { RoomFiles } from "../files/roomFiles";
@@ -16,6 +17,7 @@ export interface RoomLive {
   api: RoomApi;
   files: RoomFiles;
   uploads: UploadQueue;
+  archives: RoomArchives;
 }
 
 const RoomLiveContext = createContext<RoomLive | null>(null);
@@ -63,12 +65,13 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, children 
     const token = (wantsFresh: boolean) => (wantsFresh ? fresh() : Promise.resolve(kept()));
     const log = new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api });
     const uploads = new UploadQueue({ send: tusSend(roomName, token), write: log.write, measure });
-    return { roomName, api, log, files: new RoomFiles(roomName, token), uploads };
+    const archives = new RoomArchives(archiveTransport(roomName, token), saveArchive(roomName));
+    return { roomName, api, log, files: new RoomFiles(roomName, token), uploads, archives };
   });
 
   useRoomNews(live, useMemo(() => ({ onOver }), [onOver]));
   useEffect(() => {
-    const { log, uploads } = live;
+    const { log, uploads, archives } = live;
     const onVisible = () => {
       if (document.visibilityState === "visible") log.tryNow();
     };
@@ -82,6 +85,7 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, children 
       document.removeEventListener("visibilitychange", onVisible);
       log.close();
       uploads.stop();
+      archives.cancel();
     };
   }, [live]);
   return <RoomLiveContext.Provider value={live}>{children}</RoomLiveContext.Provider>;

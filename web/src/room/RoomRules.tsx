@@ -88,7 +88,15 @@ export function EntryRules({ live, owns, onChange }: { live: RoomLive; owns: boo
         onChange={(guests_write) => void onChange({ policy: { guests_write } })}
       />
       {owns && (
-        <Switch label={t("room.history")} testId="room-history" on={policy.history} onChange={(history) => void onChange({ policy: { history } })} />
+        <>
+          <Switch label={t("room.history")} testId="room-history" on={policy.history} onChange={(history) => void onChange({ policy: { history } })} />
+          <Switch
+            label={t("room.readMarks")}
+            testId="read-marks"
+            on={policy.read_markers}
+            onChange={(read_markers) => void onChange({ policy: { read_markers } })}
+          />
+        </>
       )}
     </>
   );

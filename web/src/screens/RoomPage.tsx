@@ -71,7 +71,7 @@ function RoomVisit({ roomName, config }: Props) {
     );
   }
   if (phase.kind === "ended") {
-    return (
+    const page = (
       <EndPage
         appName={config.name}
         roomName={roomName}
@@ -80,6 +80,13 @@ function RoomVisit({ roomName, config }: Props) {
         problem={problem}
         onRejoin={() => void join()}
       />
+    );
+    // The call only knows that one was put out; the room says whether for minutes or for good.
+    if (phase.reason !== "kicked" || problem !== null) return page;
+    return (
+      <WithLog roomName={roomName} visit={visit} session={session} admission={admission}>
+        {page}
+      </WithLog>
     );
   }
   return (
