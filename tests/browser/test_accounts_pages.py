@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -12,9 +13,19 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
+from tests.harness.server import free_ports
 from tests.signaling.account_rig import PASSWORD, AccountServer, running_accounts
+from tests.signaling.openid_rig import server_for
 
-pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+with warnings.catch_warnings(record=True):
+    # What it imports is outdated; that is its own affair.
+    import oidc_provider_mock
+
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.asyncio(loop_scope="session"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # the provider's own
+]
 
 AUTHENTICATOR = {
     "protocol": "ctap2", "transport": "internal", "hasResidentKey": True, "hasUserVerification": True,
@@ -105,6 +116,31 @@ async def test_one_signs_in_with_a_password_and_out_again(world: World) -> None:
     await ada.get("account-link").click()
     await ada.get("sign-out").click()
     await expect(ada.get("sign-in")).to_be_visible()
+
+
+async def test_one_signs_in_at_an_openid_provider_and_proves_oneself_there(browser: Browser) -> None:
+    """A real provider on loopback, which asks in a page of its own who one is."""
+    user = oidc_provider_mock.User(sub="ada", claims={"preferred_username": "Ada Lovelace"})
+    port = free_ports().http
+    with oidc_provider_mock.run_server_in_thread(require_nonce=True, user_claims=[user]) as provider:
+        settings = {"port": port, "public_url": f"http://localhost:{port}"}
+        async with server_for(f"http://localhost:{provider.server_port}", **settings) as rig:
+            ada = await World(rig, browser, []).person(locale="zh-CN")
+            # The provider's page asks a host of its own for its looks: nothing leaves this machine.
+            await ada.page.route(lambda url: urlsplit(url).hostname != "localhost", lambda route: route.abort())
+            await ada.open("/account")
+            await expect(ada.get("sign-in-openid")).to_contain_text("Example ID")
+            await ada.get("sign-in-openid").click()
+            await ada.page.locator("input[name=sub]").fill("ada")
+            await ada.page.get_by_role("button", name="Authorize").click()
+            await expect(ada.get("signed-in-name")).to_have_text("Ada Lovelace")
+            assert "code=" not in ada.page.url
+            await ada.get("sign-out").click()
+            await ada.get("sign-in-openid").click()
+            await ada.page.get_by_role("button", name="Deny").click()
+            await expect(ada.get("sign-in-openid")).to_be_visible()
+            await ada.page.context.close()
+            assert ada.errors == []
 
 
 async def test_one_makes_an_account_with_a_passkey_comes_back_and_deletes_it(world: World) -> None:

@@ -12,6 +12,7 @@ import re
 import shutil
 import socket
 import tempfile
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -49,20 +50,24 @@ def own_address() -> str:
 
 
 class Firefox:
-    """One Firefox with one page. `async with Firefox() as firefox`."""
+    """One Firefox with one page. `async with Firefox() as firefox`. A `profile` is a folder that outlives it;
+    `preferences` are on top of those above."""
 
-    def __init__(self) -> None:
-        self._profile = tempfile.TemporaryDirectory(prefix="ting-firefox-", ignore_cleanup_errors=True)
-        lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in PREFERENCES.items())
-        Path(self._profile.name, "user.js").write_text("".join(lines), encoding="ascii")
+    def __init__(self, profile: Path | None = None, preferences: Mapping[str, bool | int | str] | None = None) -> None:
+        self._own_profile = tempfile.TemporaryDirectory(prefix="ting-firefox-", ignore_cleanup_errors=True)
+        self._profile = profile or Path(self._own_profile.name)
+        wanted = {**PREFERENCES, **(preferences or {})}
+        lines = (f"user_pref({json.dumps(key)}, {json.dumps(value)});\n" for key, value in wanted.items())
+        self._profile.mkdir(exist_ok=True)
+        (self._profile / "user.js").write_text("".join(lines), encoding="ascii")
         self._ids = itertools.count(1)
         self._answers: dict[int, asyncio.Future[Any]] = {}
         self._log: list[bytes] = []
-        self._context = ""
+        self.context = ""
 
     async def __aenter__(self) -> Firefox:
         self._process = await asyncio.create_subprocess_exec(
-            FIREFOX, "--headless", "--no-remote", "--profile", self._profile.name, "--remote-debugging-port", "0",
+            FIREFOX, "--headless", "--no-remote", "--profile", str(self._profile), "--remote-debugging-port", "0",
             "about:blank",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
@@ -75,7 +80,7 @@ class Firefox:
             self._reader = asyncio.create_task(self._read())
             await self.command("session.new", capabilities={})
             tree = await self.command("browsingContext.getTree")
-            self._context = tree["contexts"][0]["context"]
+            self.context = tree["contexts"][0]["context"]
         except BaseException:
             self._process.kill()
             raise
@@ -93,7 +98,7 @@ class Firefox:
             self._process.kill()
             await self._process.wait()
         await self._drain
-        self._profile.cleanup()
+        self._own_profile.cleanup()
 
     async def command(self, method: str, **parameters: Any) -> Any:
         """Send one BiDi command and return its result; AssertionError with the browser's words when it fails."""
@@ -106,14 +111,14 @@ class Firefox:
         return message["result"]
 
     async def open(self, url: str) -> None:
-        await self.command("browsingContext.navigate", context=self._context, url=url, wait="complete")
+        await self.command("browsingContext.navigate", context=self.context, url=url, wait="complete")
 
     async def evaluate(self, expression: str) -> Any:
         """The value of a JavaScript expression, awaited; must fit into JSON."""
         result = await self.command(
             "script.evaluate",
             expression=f"(async () => JSON.stringify(await ({expression}) ?? null))()",
-            target={"context": self._context},
+            target={"context": self.context},
             awaitPromise=True,
             userActivation=True,
         )
@@ -142,7 +147,7 @@ class Firefox:
         await self.evaluate(
             f"""(() => {{
                 const input = {element};
-                const {{set}} = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value');
+                const {{set}} = Object.getOwnPropertyDescriptor(Object.getPrototypeOf(input), 'value');
                 set.call(input, {json.dumps(text)});
                 input.dispatchEvent(new Event('input', {{bubbles: true}}));
             }})()"""

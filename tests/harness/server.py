@@ -115,6 +115,10 @@ class ServerProcess:
         return f"http://127.0.0.1:{self.ports.http}"
 
     @property
+    def data_folder(self) -> Path:
+        return Path(self._data.name)
+
+    @property
     def pid(self) -> int:
         assert self._process is not None
         return self._process.pid
