@@ -10,14 +10,11 @@ import contextlib
 import os
 import random
 import secrets
-from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
 import pytest
 
-from signaling.db.url import sqlite_url
-from tests.harness.postgres import find_binaries, running_postgres
 from tests.harness.server import ServerProcess
 from tests.harness.waiting import eventually
 
@@ -103,31 +100,10 @@ def acknowledged(writers: list[Writer]) -> int:
     return sum(len(writer.acknowledged) for writer in writers)
 
 
-@pytest.fixture(params=["sqlite", "postgresql"])
-async def server(request: pytest.FixtureRequest, tmp_path: Any) -> AsyncIterator[ServerProcess]:
-    with contextlib.ExitStack() as stack:
-        url = sqlite_url(tmp_path / "ting.db")
-        if request.param == "postgresql":
-            binaries = find_binaries()
-            if binaries is None:
-                pytest.skip("PostgreSQL is not installed; on Debian: apt-get install postgresql")
-            url = stack.enter_context(running_postgres(binaries)).url()
-        limits = {
-            "TING_ENTRIES_PER_SECOND": "100000",
-            "TING_ENTRY_BURST": "100000",
-            "TING_API_REQUESTS_PER_MINUTE": "1e9",
-            "TING_GUEST_TOKENS_PER_MINUTE": "1e6",
-        }
-        process = ServerProcess(environment={"TING_DATABASE_URL": url, **limits})
-        await process.start()
-        yield process
-        await process.stop()
-
-
 @pytest.mark.integration
 @pytest.mark.timeout(120 + 15 * KILLS)
-async def test_nothing_that_was_acknowledged_is_lost_or_doubled(server: ServerProcess) -> None:
-    chance = random.Random(11)
+async def test_nothing_that_was_acknowledged_is_lost_or_doubled(lasting_server: ServerProcess) -> None:
+    chance, server = random.Random(11), lasting_server
     timeout = aiohttp.ClientTimeout(total=5)
     async with aiohttp.ClientSession(timeout=timeout) as session:
         key = secrets.token_urlsafe(32)
