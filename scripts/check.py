@@ -22,8 +22,10 @@ from bootstrap import ENGINE, find_cargo
 from debian import MISSING, has_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
+KEYS = ROOT / "sealed" / "core"
 RECORDS = ROOT / ".run" / "check"
 BIN = ROOT / ".venv" / "bin"
+CLIPPY = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]
 WITHOUT_MEDIA = tuple(f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "tus_clients"))
 """Integration tests in which no packet goes through an engine: one turn is enough."""
 SIGNALLING = tuple(
@@ -62,8 +64,9 @@ def lint_steps() -> list[Step]:
         Step("tsc", ["npm", "run", "--silent", "typecheck"], web),
         *cargo_steps(
             ("rustfmt", ["fmt", "--all", "--check"]),
-            ("clippy", ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]),
+            ("clippy", CLIPPY),
         ),
+        *cargo_steps(("rustfmt of keys", ["fmt", "--check"]), ("clippy of keys", CLIPPY), folder=KEYS),
     ]
 
 
@@ -81,6 +84,7 @@ def test_phases() -> list[list[Step]]:
     return [
         [
             *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
+            *cargo_steps(("cargo test of keys", ["test", "--locked"]), folder=KEYS),
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
         # The longest first: the others fit beside it.
@@ -96,14 +100,14 @@ def test_phases() -> list[list[Step]]:
     ]
 
 
-def cargo_steps(*steps: tuple[str, list[str]]) -> list[Step]:
-    """Steps of the Rust engine; none where there is no cargo."""
+def cargo_steps(*steps: tuple[str, list[str]], folder: Path = ENGINE) -> list[Step]:
+    """Steps of a Rust workspace, the engine's unless told; none where there is no cargo."""
     cargo = find_cargo()
     if cargo is None:
         return []
     # PyO3 asks this interpreter what to link to.
     environment = ["env", f"PYO3_PYTHON={BIN / 'python'}", f"PATH={cargo.parent}{os.pathsep}{os.environ['PATH']}"]
-    return [Step(name, [*environment, str(cargo), *words], ENGINE, limit_s=1200) for name, words in steps]
+    return [Step(name, [*environment, str(cargo), *words], folder, limit_s=1200) for name, words in steps]
 
 
 def rust_packages() -> list[str]:
@@ -147,7 +151,7 @@ def run(step: Step) -> None:
             if not isinstance(sys.exception(), subprocess.TimeoutExpired):
                 raise
     step.seconds = time.monotonic() - begin
-    if step.name == "cargo test":
+    if step.name.startswith("cargo test"):
         step.counts = count_cargo(log.read_text(encoding="utf-8", errors="replace"))
     if step.suite:
         step.counts = count(record(step.name))

@@ -57,10 +57,14 @@ def test_wheel_has_the_command_and_nothing_foreign(wheel: zipfile.ZipFile) -> No
     names = wheel.namelist()
     entry_points = next(name for name in names if name.endswith("entry_points.txt"))
     assert "ting = signaling.cli:main" in wheel.read(entry_points).decode()
-    assert {name.split("/")[0].partition("-")[0] for name in names} == {"benchmarks", "sfu", "signaling", "ting"}
+    packages = {name.split("/")[0].partition("-")[0] for name in names}
+    assert packages == {"benchmarks", "sealed", "sfu", "signaling", "ting"}
     # Of the benchmarks only what `ting load-test` is.
     tops = {name.split("/")[1] for name in names if name.startswith("benchmarks/")}
     assert tops == {"__init__.py", "load"}
+    # Of the keys of sealed rooms what the crate is built to, not the crate.
+    assert "sealed/mls/ting_mls.wasm" in names
+    assert not [name for name in names if name.startswith("sealed/core/")]
     assert not [name for name in names if "/." in name or "__pycache__" in name]
 
 
