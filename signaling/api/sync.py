@@ -27,6 +27,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import time
 from collections.abc import Coroutine
 from typing import Any
@@ -54,7 +55,7 @@ from signaling.api.sync_messages import (
 )
 from signaling.api.typed import Access, convert, route
 from signaling.api.websocket import text_frame
-from signaling.errors import ApiError
+from signaling.errors import ApiError, DatabaseError
 from signaling.log.entries import Entry, Verb, wire
 from signaling.log.handing import Handing
 from signaling.log.live import SHUTTING_DOWN, Listener, Live
@@ -68,6 +69,7 @@ from signaling.rooms.roles import Actor, Role
 from signaling.sealed.delivery import Delivery
 from signaling.sealed.presence import Presence, as_news
 
+_log = logging.getLogger("ting.sync")
 MAX_MESSAGE_BYTES = 65_536
 _HEARTBEAT_S = 20.0
 _OPENING_S = 10.0
@@ -119,6 +121,10 @@ class SyncEndpoint:
         self._open.add(connection)
         try:
             await connection.run()
+        except DatabaseError as error:
+            # Who comes back catches up. An answer in HTTP would go out between frames.
+            _log.error("a connection that follows rooms was closed: %s", error)
+            await ws.close(code=WSCloseCode.TRY_AGAIN_LATER, message=b"unavailable")
         finally:
             self._open.discard(connection)
         return ws

@@ -33,7 +33,10 @@ class _Room:
     """With the time at which each is over; in the order in which they came."""
     came: dict[str, Present] = field(default_factory=dict)
     left: dict[str, Present] = field(default_factory=dict)
+    untold: list[Join] = field(default_factory=list)
     timer: asyncio.TimerHandle | None = None
+    tell_at_s: float = 0.0
+    """The loop's time before which nothing more is told."""
 
 
 class Presence:
@@ -110,17 +113,30 @@ class Presence:
     def _tell_soon(self, room_key: int, room: _Room) -> None:
         if room.timer is None:
             loop = asyncio.get_running_loop()
-            room.timer = loop.call_later(self._settings.presence_interval_s, self._tell, room_key, room)
+            room.timer = loop.call_at(max(loop.time(), room.tell_at_s), self._tell, room_key, room)
 
     def _tell(self, room_key: int, room: _Room) -> None:
-        room.timer = None
+        """All at once, so that each connection has one thing to send."""
+        settings = self._settings
+        wait_s = settings.presence_interval_s + len(room.devices) * settings.presence_device_interval_s
+        room.timer, room.tell_at_s = None, asyncio.get_running_loop().time() + wait_s
         came, left = [as_news(one) for one in room.came.values()], [as_news(one) for one in room.left.values()]
         room.came.clear()
         room.left.clear()
+        untold = [join for join in room.untold if room.joins.get(join.device, (0.0, None))[1] is join]
+        room.untold.clear()
         if not room.devices:
             del self._rooms[room_key]
-        elif came or left:
+            return
+        if came or left:
             self._live.tell(room_key, {"type": "seal_changed", "came": came, "left": left}, to=_has_device)
+        waiting = room.joins.keys()
+        for join in untold:
+            news = {
+                "type": "seal_join", "device": join.device, "from": join.member_id, "name": join.name,
+                "key_package": join.key_package, "proof": join.proof,
+            }  # fmt: skip
+            self._live.tell(room_key, news, to=lambda one: bool(one.device) and one.device not in waiting)
 
     # --- devices that wait ----------------------------------------------------------------------------------
 
@@ -135,7 +151,7 @@ class Presence:
         return [join for _, join in room.joins.values()]
 
     def wait(self, actor: Actor, device: str, key_package: str, proof: str) -> None:
-        """Those who are in the group hear of it. Raises `ApiError` not_present, taken, limit_reached."""
+        """Those who are in the group hear of it soon. Raises `ApiError` not_present, taken, limit_reached."""
         self.require_there(actor, device)
         waiting = {join.device for join in self.joins(actor.room_key)}
         room = self._rooms[actor.room_key]
@@ -144,12 +160,8 @@ class Presence:
         join = Join(device, actor.member_id, actor.name, key_package, proof)
         room.joins.pop(device, None)
         room.joins[device] = self._clock() + self._settings.waiting_join_s, join
-        waiting.add(device)
-        news = {
-            "type": "seal_join", "device": device, "from": actor.member_id, "name": actor.name,
-            "key_package": key_package, "proof": proof,
-        }  # fmt: skip
-        self._live.tell(actor.room_key, news, to=lambda one: bool(one.device) and one.device not in waiting)
+        room.untold.append(join)
+        self._tell_soon(actor.room_key, room)
 
     def welcome(self, room_key: int, devices: frozenset[str]) -> None:
         """They wait no more."""

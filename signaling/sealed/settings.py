@@ -29,7 +29,9 @@ class SealedSettings:
     waiting_join_s: float = 60.0
     """For so long."""
     presence_interval_s: float = 0.1
-    """Comings and goings within this time are told together."""
+    """Comings, goings and wishes to be let in within this time are told together, after the first of them."""
+    presence_device_interval_s: float = 0.001
+    """And so much longer for each device that is there: telling all of many costs as much as they are."""
     seal_commits_per_minute: float = 600.0
     """Of one member in one room; so for the next ones."""
     seal_joins_per_minute: float = 60.0

@@ -272,7 +272,7 @@ async def test_a_device_with_two_connections_leaves_with_the_last(server: Server
 @pytest.mark.parametrize("act", ["kick", "ban", "close"])
 async def test_who_is_put_out_is_no_longer_there_even_if_its_connection_hangs(server: Server, act: str) -> None:
     ada = await sealed(server)
-    bob = await member(await visitor(server, ada.person.room))
+    bob = await member(await visitor(server, ada.person.room, sealed=True))
     await (await server.connect(bob.person.token)).expect("join")
     while bob.device not in [one["device"] for one in (await ada.sync.wait_for("seal_changed"))["came"]]:
         pass
@@ -320,6 +320,24 @@ async def test_a_device_that_waits_is_shown_to_the_group_until_it_is_welcomed(se
     await ada.sync.wait_for("seal_changed")
     while (await ada.person.good("GET", "seal"))["joins"]:
         pass
+
+
+async def test_many_who_come_at_once_are_told_together() -> None:
+    async with running(presence_interval_s=1.0) as server:
+        ada = await sealed(server)
+        await ada.sync.wait_for("seal_changed")
+        others = [await member(await visitor(server, ada.person.room, f"V{n}")) for n in range(8)]
+        for one in others:
+            body = {"device": one.device, "key_package": opaque(), "proof": opaque(32)}
+            await one.person.call("POST", "seal/joins", body)
+        told: list[str] = []
+        rounds = 0
+        while len(told) < len(others):
+            told += [one["device"] for one in (await ada.sync.wait_for("seal_changed"))["came"]]
+            rounds += 1
+        assert rounds < len(others)
+        asked = {(await ada.sync.wait_for("seal_join"))["device"] for _ in others}
+        assert asked == {one.device for one in others}
 
 
 async def test_whoever_waits_must_be_there_and_only_so_many_do() -> None:
