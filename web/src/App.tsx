@@ -9,7 +9,7 @@ const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage"
 const AccountPages = lazy(async () => ({ default: (await import("./account/AccountPage")).AccountPages }));
 const AdminPage = lazy(async () => ({ default: (await import("./admin/AdminPage")).AdminPage }));
 
-const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null, accounts: false };
+const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null, accounts: false, defaultKind: "open" };
 
 function useServerConfig(): ServerConfig {
   const [config, setConfig] = useState(DEFAULT_CONFIG);

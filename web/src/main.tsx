@@ -13,6 +13,7 @@ import "./styles/call.css";
 import "./styles/panels.css";
 import "./styles/chat.css";
 import "./styles/files.css";
+import "./styles/sealed.css";
 import "./styles/landscape.css";
 
 async function start(): Promise<void> {

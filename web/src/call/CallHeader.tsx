@@ -1,4 +1,5 @@
 import { LayoutGrid, Link2, NotebookText, PictureInPicture2, Users } from "lucide-react";
+import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import type { Layout } from "../lib/prefs";
@@ -13,11 +14,13 @@ interface Props {
   shortcuts: boolean;
   onInvite: () => void;
   onToggleLayout: () => void;
+  /** Whether the room is sealed; nothing where it is only a call. */
+  seal: ReactNode;
   /** What the room is and keeps; null where it is only a call. */
   onRoom: (() => void) | null;
 }
 
-export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, onRoom }: Props) {
+export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, seal, onRoom }: Props) {
   const { t } = useTranslation();
   const layoutLabel = layout === "grid" ? t("call.toSpeaker") : t("call.toGrid");
   return (
@@ -27,6 +30,7 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
         <h1>
           <bdi>{roomName}</bdi>
         </h1>
+        {seal}
         <span className="call-count">
           <Users size={14} aria-hidden />
           {t("call.people", { count })}

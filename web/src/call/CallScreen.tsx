@@ -15,7 +15,6 @@ import { useWakeLock } from "../hooks/useWakeLock";
 import { reaches } from "../lib/api";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
-import { roomPath } from "../lib/rooms";
 import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
 import type { Visit } from "../lib/visit";
@@ -25,6 +24,8 @@ import type { Entry } from "../log/entries";
 import type { RoomSnapshot } from "../log/roomState";
 import { Away } from "./Away";
 import { Banners } from "./Banners";
+import { roomLink } from "../lib/keys";
+import { SealBanner, SealStatus } from "../room/SealStatus";
 import { CallHeader } from "./CallHeader";
 import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
@@ -63,6 +64,7 @@ export function CallScreen(props: Props) {
         shortcuts={view.shortcuts}
         onInvite={invite}
         onToggleLayout={view.toggleLayout}
+        seal={live && <SealStatus live={live} />}
         onRoom={live === null ? null : screen.room.open}
       />
       <Banners
@@ -74,6 +76,7 @@ export function CallScreen(props: Props) {
         onUnmute={media.toggleMic}
         onSettings={screen.openSettings}
       />
+      {live !== null && <SealBanner live={live} call={room} />}
       {live !== null && <KnockBar live={live} />}
       {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
       <div className="call-main">
@@ -181,7 +184,7 @@ function useScreen({ call, visit, roomName }: Props) {
   });
 
   const invite = () => {
-    const link = window.location.origin + roomPath(roomName);
+    const link = roomLink(window.location.origin, roomName);
     void copyText(link).then((copied) => {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });

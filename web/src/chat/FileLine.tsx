@@ -5,7 +5,7 @@ import { mayBePicture, pictureType, placeFor } from "../files/picture";
 import { type FileProblem, fileProblem } from "../files/problem";
 import type { RoomFiles } from "../files/roomFiles";
 import { sizeText } from "../files/size";
-import { text } from "../lib/api";
+import { ApiError, text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
 import type { Body } from "../log/entries";
 
@@ -23,7 +23,8 @@ export function FileLine({ body, files }: Props) {
   const download = async () => {
     setProblem(null);
     try {
-      fetchByLink(await files.link(text(body.file_id)), name);
+      if (isSealed(body)) saveBlob(await openSealed(files, body), name);
+      else fetchByLink(await files.link(text(body.file_id)), name);
     } catch (error) {
       setProblem(fileProblem(error));
     }
@@ -56,6 +57,27 @@ export function FileLine({ body, files }: Props) {
   );
 }
 
+const isSealed = (body: Body): boolean => text(body.key) !== "";
+
+/** Throws `ApiError`. */
+async function openSealed(files: RoomFiles, body: Body, signal = new AbortController().signal): Promise<Blob> {
+  const { openSealedFile, SealBroken } = await import("../sealed/sealedFiles");
+  try {
+    return await openSealedFile(files, body, signal);
+  } catch (error) {
+    throw error instanceof SealBroken ? new ApiError("seal_broken", error.message) : error;
+  }
+}
+
+function saveBlob(blob: Blob, name: string): void {
+  const url = URL.createObjectURL(blob);
+  fetchByLink(url, name);
+  // The download has begun by then; the bytes are the browser's.
+  setTimeout(() => {
+    URL.revokeObjectURL(url);
+  }, 60_000);
+}
+
 function fetchByLink(path: string, name: string): void {
   const link = document.createElement("a");
   link.href = path;
@@ -67,7 +89,7 @@ function Preview({ body, files, name }: Props & { name: string }) {
   const { t } = useTranslation();
   const place = useRef<HTMLDivElement>(null);
   const isNear = useNear(place);
-  const picture = usePicture(files, text(body.file_id), isNear);
+  const picture = usePicture(files, body, isNear);
   const { width, height } = placeFor(body.width, body.height);
   return (
     <div ref={place} className="file-picture" style={{ width, aspectRatio: `${width} / ${height}` }}>
@@ -99,7 +121,12 @@ function useNear(element: RefObject<HTMLElement | null>): boolean {
 }
 
 /** The picture under an address that lasts as long as the component does. */
-function usePicture(files: RoomFiles, fileId: string, isWanted: boolean) {
+function usePicture(files: RoomFiles, body: Body, isWanted: boolean) {
+  const fileId = text(body.file_id);
+  const newest = useRef(body);
+  useEffect(() => {
+    newest.current = body;
+  });
   const [url, setUrl] = useState("");
   const [failed, setFailed] = useState(false);
   useEffect(() => {
@@ -107,7 +134,10 @@ function usePicture(files: RoomFiles, fileId: string, isWanted: boolean) {
     const end = new AbortController();
     let made = "";
     const load = async () => {
-      const bytes = await files.picture(fileId, end.signal);
+      const { current } = newest;
+      const bytes = isSealed(current)
+        ? new Uint8Array(await (await openSealed(files, current, end.signal)).arrayBuffer())
+        : await files.picture(fileId, end.signal);
       const type = pictureType(bytes);
       if (end.signal.aborted) return;
       if (type === null) {

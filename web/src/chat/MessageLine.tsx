@@ -1,9 +1,9 @@
-import { Ellipsis, Lock, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
+import { Ellipsis, Lock, LockKeyhole, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
 import { type ReactNode, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
-import { texts } from "../log/entries";
+import { isLocked, texts } from "../log/entries";
 import type { ShownLine } from "../log/fold";
 import type { Pending } from "../log/outbox";
 import type { RoomSnapshot } from "../log/roomState";
@@ -125,6 +125,14 @@ function Content({ line, people, actions }: Pick<Props, "line" | "people" | "act
   const { t } = useTranslation();
   const { entry, body, edited } = line;
   if (body === null) return <p className="message-text removed">{t("log.removed")}</p>;
+  if (isLocked(body)) {
+    return (
+      <p className="message-text removed" data-testid="locked-message">
+        <LockKeyhole size={14} aria-hidden />
+        {t("seal.locked", { name: nameOf(entry, people, t("event.somebody")) })}
+      </p>
+    );
+  }
   if (entry.verb === "poll") return <Poll line={line} people={people} actions={actions} />;
   if (entry.verb === "file") return <FileLine body={body} files={actions.files} />;
   const names = texts(body.mentions).map((member) => people.get(member) ?? "").filter((name) => name !== "");

@@ -49,6 +49,7 @@ function policySentence(t: TFunction, body: Body, name: string): string {
   if (typeof body.password === "boolean") parts.push(t(body.password ? "event.policy.password" : "event.policy.noPassword"));
   if ("retention_s" in body || "retention_from" in body || "keeps" in body) parts.push(t("event.policy.retention"));
   if (typeof body.hold === "boolean") parts.push(t(body.hold ? "event.policy.hold" : "event.policy.noHold"));
+  if (body.kind === "open") parts.push(t("event.policy.opened"));
   if (parts.length === 0) parts.push(t("event.policy.other"));
   return t("event.policy.by", { name, what: parts.join(" ") });
 }

@@ -8,6 +8,7 @@ export const FILE_PROBLEMS = [
   "storage_full",
   "file_refused",
   "file_not_found",
+  "seal_broken",
   "forbidden",
   "rate_limited",
   "unavailable",

@@ -28,6 +28,8 @@ export type Send = (file: File, url: string | null, onSent: (bytes: number) => v
 export interface QueueOptions {
   send: Send;
   write: (draft: Draft) => void;
+  /** What a message about this file says beside its name and size. */
+  describe?: (fileId: string) => Record<string, unknown>;
   measure: (file: File) => Promise<Size | null>;
 }
 
@@ -111,7 +113,7 @@ export class UploadQueue {
       const item = this.find(id);
       if (item === undefined) return;
       this.remove(id);
-      const body = { file_id: fileId, name: item.name, size: file.size, type: file.type.slice(0, MAX_NAME_LENGTH), ...size };
+      const body = { file_id: fileId, name: item.name, size: file.size, type: file.type.slice(0, MAX_NAME_LENGTH), ...size, ...this.options.describe?.(fileId) };
       this.options.write({ verb: "file", body, ...(to === "" ? {} : { to }) });
     } catch (error) {
       this.change(id, { state: "failed", problem: fileProblem(error) });

@@ -19,7 +19,18 @@ export class RoomFiles {
   }
 
   /** The bytes of a picture, to be shown. */
-  picture(file: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+  async picture(file: string, signal: AbortSignal): Promise<Uint8Array<ArrayBuffer>> {
+    const response = await this.fetch(file, signal);
+    if (Number(response.headers.get("Content-Length")) > MAX_PICTURE_BYTES) throw new ApiError("file_too_large", "not shown");
+    return new Uint8Array(await response.arrayBuffer());
+  }
+
+  /** The bytes of any file, as they come. */
+  async stream(file: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    return (await this.fetch(file, signal)).body ?? new Blob([]).stream();
+  }
+
+  private fetch(file: string, signal: AbortSignal): Promise<Response> {
     return this.withToken(async (token) => {
       const headers = { Authorization: `Bearer ${token}` };
       let response: Response;
@@ -29,8 +40,7 @@ export class RoomFiles {
         throw new ApiError("unreachable", "no answer from the server");
       }
       if (!response.ok) throw toApiError(response.status, await response.json().catch(() => null));
-      if (Number(response.headers.get("Content-Length")) > MAX_PICTURE_BYTES) throw new ApiError("file_too_large", "not shown");
-      return new Uint8Array(await response.arrayBuffer());
+      return response;
     });
   }
 

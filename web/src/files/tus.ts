@@ -8,11 +8,38 @@ import type { Send, Sending } from "./queue";
 /** Pauses before further tries; they begin anew whenever bytes have arrived. */
 const PAUSES_MS = [500, 1000, 2000, 4000, 8000, 15_000, 30_000];
 
+/** As much of a `Source` is in memory at a time. */
+const PART_BYTES = 8 * 1024 * 1024;
+
 type Token = (fresh: boolean) => Promise<string>;
 
-/** `token` gives one that opens the room; with `fresh` another one than before. */
-export function tusSend(room: string, token: Token): Send {
-  return (file, url, onSent) => new TusSending(room, token, file, url, onSent);
+/** What is sent in a file's stead, a part at a time. */
+export interface Source {
+  size: number;
+  slice: (start: number, end: number) => Promise<Uint8Array<ArrayBuffer>>;
+}
+
+/**
+ * `token` gives one that opens the room; with `fresh` another one than before. `sourceOf` gives what is sent instead of
+ * a file, whose name and type the server does not get then.
+ */
+export function tusSend(room: string, token: Token, sourceOf?: (file: File) => Source): Send {
+  return (file, url, onSent) => new TusSending(room, token, file, sourceOf?.(file) ?? null, url, onSent);
+}
+
+function sourceOptions(source: Source) {
+  const slice = async (start: number, end: number) => {
+    // tus-js-client counts what has a size, which an array of bytes has not.
+    const value = new Blob([await source.slice(start, end)]);
+    return { value, size: value.size, done: start + value.size >= source.size };
+  };
+  const opened = { size: source.size, slice, close: () => undefined };
+  return {
+    fileReader: { openFile: () => Promise.resolve(opened) },
+    uploadSize: source.size,
+    chunkSize: PART_BYTES,
+    metadata: { name: "sealed", type: "application/octet-stream" },
+  };
 }
 
 class TusSending implements Sending {
@@ -25,6 +52,7 @@ class TusSending implements Sending {
     private readonly room: string,
     private readonly token: Token,
     private readonly file: File,
+    private readonly source: Source | null,
     private readonly given: string | null,
     private readonly onSent: (bytes: number) => void,
   ) {
@@ -48,6 +76,7 @@ class TusSending implements Sending {
         endpoint: new URL(roomUrl(this.room, "/files"), window.location.href).href,
         uploadUrl: this.given,
         metadata: { name: file.name || "file", type: file.type },
+        ...(this.source && sourceOptions(this.source)),
         retryDelays: PAUSES_MS,
         // What a shared computer keeps of a room is not for this library to decide.
         storeFingerprintForResuming: false,

@@ -2,7 +2,7 @@ import { useState } from "react";
 import { accountSession } from "../account/session";
 import { createLastingRoom, fetchConfig, type ServerConfig } from "../lib/api";
 import { apiProblem, type JoinProblem } from "../lib/joinProblem";
-import { keepKey, newKey, setRecoveryDue } from "../lib/keys";
+import { keepKey, keepLinkSecret, newKey, newLinkSecret, setRecoveryDue } from "../lib/keys";
 import { loadPrefs } from "../lib/prefs";
 import { newRoomName, roomPath } from "../lib/rooms";
 import { navigate } from "../lib/router";
@@ -26,14 +26,17 @@ export function useMakeRoom(config: ServerConfig) {
 }
 
 async function nameOfNewRoom(config: ServerConfig): Promise<string> {
-  const { guestRooms, accounts } = config.guestRooms === null ? await fetchConfig() : config;
+  const { guestRooms, accounts, defaultKind } = config.guestRooms === null ? await fetchConfig() : config;
   const ownerName = loadPrefs().name.trim();
   // With an account the room is the account's: there is no key that could be lost, or found.
-  if (accounts && (await accountSession.load())) return createLastingRoom("", ownerName);
-  if (!guestRooms) return newRoomName();
-  const key = newKey();
-  const name = await createLastingRoom(key, ownerName);
-  keepKey(name, key);
-  setRecoveryDue(name, true);
+  const isAccount = accounts && (await accountSession.load());
+  if (!isAccount && !guestRooms) return newRoomName();
+  const key = isAccount ? "" : newKey();
+  const name = await createLastingRoom(key, ownerName, defaultKind);
+  if (defaultKind === "sealed") keepLinkSecret(name, newLinkSecret());
+  if (!isAccount) {
+    keepKey(name, key);
+    setRecoveryDue(name, true);
+  }
   return name;
 }

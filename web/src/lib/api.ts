@@ -14,7 +14,13 @@ export interface ServerConfig {
   guestRooms: boolean | null;
   /** Whether people can have accounts here. */
   accounts: boolean;
+  /** What a room that is made on the page is. */
+  defaultKind: RoomKind;
 }
+
+/** Sealed: what is said and shown is encrypted between those who are in the room. */
+export type RoomKind = "open" | "sealed";
+const kindOf = (value: unknown): RoomKind => (value === "sealed" ? "sealed" : "open");
 
 export const ENTRY_MODES = ["open", "password", "knock", "members"] as const;
 export type EntryMode = (typeof ENTRY_MODES)[number];
@@ -30,6 +36,7 @@ export interface RoomSummary {
   title: string;
   entry: EntryMode;
   locked: boolean;
+  kind: RoomKind;
 }
 
 /** Whoever stands at the door, and what they bring. */
@@ -49,6 +56,7 @@ export interface Admission {
   identity: string;
   lasts: boolean;
   role: Role;
+  kind: RoomKind;
   /** Not empty: one waits at the door, and the token opens nothing but the answer. */
   knock: string;
 }
@@ -133,6 +141,7 @@ export async function fetchConfig(): Promise<ServerConfig> {
     version: text(body.version),
     guestRooms: body.guest_rooms === true,
     accounts: body.accounts === true,
+    defaultKind: kindOf(body.default_kind),
   };
 }
 
@@ -156,6 +165,7 @@ export async function fetchRoom(room: string): Promise<RoomSummary | null> {
       title: text(body.title),
       entry: ENTRY_MODES.find((mode) => mode === body.entry) ?? "open",
       locked: body.locked === true,
+      kind: kindOf(body.kind),
     };
   } catch (error) {
     if (error instanceof ApiError && error.code === "room_not_found") return null;
@@ -164,10 +174,10 @@ export async function fetchRoom(room: string): Promise<RoomSummary | null> {
 }
 
 /** Makes a room that lasts; its name, which cannot be guessed. Whoever has `key` owns it, or, when it is empty, whoever is signed in. */
-export async function createLastingRoom(key: string, ownerName: string): Promise<string> {
+export async function createLastingRoom(key: string, ownerName: string, kind: RoomKind): Promise<string> {
   const body = await request("/api/v1/rooms", {
     method: "POST",
-    body: { key, owner_name: ownerName },
+    body: { key, owner_name: ownerName, policy: { kind } },
     timeoutMs: MAKING_TIMEOUT_MS,
   });
   const name = text(body.name);
@@ -194,6 +204,7 @@ export function toAdmission(body: Record<string, unknown>): Admission {
     identity: text(body.identity),
     lasts: body.lasts === true,
     role: roleOf(body.role),
+    kind: kindOf(body.kind),
     knock: text(body.knock),
   };
   if (admission.token === "") throw new ApiError("unknown", "the server's answer holds no token");
@@ -210,7 +221,8 @@ export async function fetchToken(room: string, visitor: Visitor): Promise<Admiss
   const body = await request(roomUrl(room, "/tokens"), {
     method: "POST",
     token: keptToken(room),
-    body: { name, key, password, invitation, note, apart },
+    // This page can encrypt; whoever cannot is not let into a sealed room.
+    body: { name, key, password, invitation, note, apart, sealed: true },
   });
   const admission = toAdmission(body);
   if (admission.lasts) keepKey(room, key);

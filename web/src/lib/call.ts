@@ -6,11 +6,12 @@ import {
   DisconnectReason,
   type LocalTrack,
   Room,
+  type RoomOptions,
   ScreenSharePresets,
   Track,
   VideoPresets,
 } from "livekit-client";
-import { type Admission, signalUrl } from "./api";
+import { type Admission, type RoomKind, signalUrl } from "./api";
 import { apiProblem, type JoinProblem } from "./joinProblem";
 
 export interface JoinChoices {
@@ -36,9 +37,15 @@ export type EndReason = (typeof END_REASONS)[number];
 /** No honest data message is longer; a longer stream is cut off instead of filling memory. */
 const MAX_STREAM_BYTES = 64 * 1024;
 
-export function createRoom(choices: JoinChoices): Room {
+/** For a call in a room of this kind. What a sealed room needs comes only with one. */
+export async function createRoom(choices: JoinChoices, kind: RoomKind): Promise<Room> {
+  const options = roomOptions(choices);
+  return kind === "sealed" ? (await import("../sealed/callMedia")).createSealedRoom(options) : new Room(options);
+}
+
+function roomOptions(choices: JoinChoices): RoomOptions {
   const device = (id: string) => (id === "" ? {} : { deviceId: id });
-  return new Room({
+  return {
     adaptiveStream: true,
     dynacast: true,
     videoCaptureDefaults: { resolution: VideoPresets.h720.resolution, ...device(choices.cameraId) },
@@ -50,7 +57,7 @@ export function createRoom(choices: JoinChoices): Room {
       screenShareEncoding: ScreenSharePresets.h1080fps15.encoding,
     },
     dataStream: { maxPayloadByteLength: MAX_STREAM_BYTES },
-  });
+  };
 }
 
 /** Connects `room` with what the door gave. Throws the client library's `ConnectionError`. */

@@ -35,5 +35,8 @@ it("a refusal that no waiting changes ends the tries", () => {
     "banned",
     "limit_reached",
     "not_allowed",
+    "sealed_link",
+    "sealed_browser",
+    "sealed_room",
   ]);
 });

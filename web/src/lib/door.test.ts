@@ -3,7 +3,7 @@ import { type Admission, ApiError, type Visitor } from "./api";
 import { type Answer, enter } from "./door";
 
 const VISITOR: Visitor = { name: "Bob", password: "", invitation: "", note: "", apart: false };
-const INSIDE: Admission = { token: "in", url: "", identity: "guest_1", lasts: true, role: "guest", knock: "" };
+const INSIDE: Admission = { token: "in", url: "", identity: "guest_1", lasts: true, role: "guest", kind: "open", knock: "" };
 const knocked = (knock: string): Admission => ({ ...INSIDE, token: `door ${knock}`, knock });
 
 /** A door that says one thing after the other; the last one again and again. */

@@ -1,8 +1,8 @@
 /** The door of a room: let in, refused, or left waiting until somebody answers the knock. */
 
-import { type Admission, ApiError, asRecord, fetchToken, keepToken, request, roomUrl, toAdmission, type Visitor } from "./api";
+import { type Admission, ApiError, asRecord, fetchRoom, fetchToken, keepToken, request, roomUrl, toAdmission, type Visitor } from "./api";
 import { pauseMs } from "./comeback";
-import { keepInvitation } from "./keys";
+import { keepInvitation, keptLinkSecret } from "./keys";
 
 /** The server answers within 20 s; the way there and back may be slow. */
 const POLL_TIMEOUT_MS = 40_000;
@@ -36,6 +36,22 @@ export interface DoorControl {
   signal: AbortSignal;
   /** The knock was heard. */
   onWaiting: () => void;
+}
+
+/**
+ * Whether this page can be in the room if it is sealed: with its whole link, in a browser that encrypts. Throws
+ * `ApiError` sealed_link or sealed_browser; asked before the door, so that nobody is let in for nothing.
+ */
+export async function checkSeal(room: string): Promise<void> {
+  const door = await fetchRoom(room).catch(() => null);
+  if (door?.kind !== "sealed") return;
+  if (!canSeal()) throw new ApiError("sealed_browser", "");
+  if (keptLinkSecret(room) === null) throw new ApiError("sealed_link", "");
+}
+
+/** Browsers encrypt on pages that came over HTTPS, or from the same machine. */
+export function canSeal(): boolean {
+  return window.isSecureContext && "RTCRtpSender" in window && ("RTCRtpScriptTransform" in window || "createEncodedStreams" in RTCRtpSender.prototype);
 }
 
 /** Throws `ApiError`; `withdrawn` when `signal` was aborted. */

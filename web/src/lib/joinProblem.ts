@@ -22,6 +22,9 @@ export const JOIN_PROBLEMS = [
   "unreachable",
   "not_allowed",
   "media_blocked",
+  "sealed_link",
+  "sealed_browser",
+  "sealed_room",
   "unknown",
 ] as const;
 export type JoinProblem = (typeof JOIN_PROBLEMS)[number];

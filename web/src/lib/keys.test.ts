@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { invitationLink, keepKey, keptKey, newClientId, newKey, recoveryLink, secretOfHash } from "./keys";
+import { invitationLink, keepKey, keepLinkSecret, keptKey, newClientId, newKey, recoveryLink, roomLink, secretsOfHash } from "./keys";
 
 describe("keys", () => {
   it("are 256 random bits in base64url, each another one", () => {
@@ -20,14 +20,23 @@ describe("links with a secret", () => {
   it("come back as what was put into them", () => {
     const key = newKey();
     const hash = (link: string) => new URL(link).hash;
-    expect(secretOfHash(hash(recoveryLink("https://a.example", "/r/den", key)))).toEqual({ kind: "owner", key });
-    expect(secretOfHash(hash(invitationLink("https://a.example", "/r/den", key)))).toEqual({ kind: "invitation", secret: key });
+    expect(secretsOfHash(hash(recoveryLink("https://a.example", "den", key)))).toEqual({ link: null, owner: key, invitation: null });
+    expect(secretsOfHash(hash(invitationLink("https://a.example", "den", key)))).toEqual({ link: null, owner: null, invitation: key });
+    expect(roomLink("https://a.example", "den")).toBe("https://a.example/r/den");
+  });
+
+  it("bring a sealed room's secret along", () => {
+    const [link, key] = [newKey(), newKey()];
+    keepLinkSecret("cellar", link);
+    expect(roomLink("https://a.example", "cellar")).toBe(`https://a.example/r/cellar#s=${link}`);
+    const { hash } = new URL(invitationLink("https://a.example", "cellar", key));
+    expect(secretsOfHash(hash)).toEqual({ link, owner: null, invitation: key });
   });
 
   it.each(["", "#", "#owner=", "#owner=short", "#owner=" + "a".repeat(200), "#invitation=a b", "#top", "#owner=<script>"])(
     "give nothing from %j",
     (hash) => {
-      expect(secretOfHash(hash)).toBeNull();
+      expect(secretsOfHash(hash)).toEqual({ link: null, owner: null, invitation: null });
     },
   );
 });

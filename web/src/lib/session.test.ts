@@ -23,12 +23,12 @@ class FakeRoom {
   }
 }
 
-const INSIDE: Admission = { token: "t", url: "", identity: "guest_1", lasts: true, role: "guest", knock: "" };
+const INSIDE: Admission = { token: "t", url: "", identity: "guest_1", lasts: true, role: "guest", kind: "open", knock: "" };
 
 function world() {
   const rooms: FakeRoom[] = [];
   const sent: { micOn: boolean; cameraOn: boolean }[] = [];
-  const server = { ready: true, asked: 0, refusal: null as Error | null };
+  const server = { ready: true, asked: 0, refusal: null as Error | null, connected: Promise.resolve() };
   const door = { visitors: [] as Visitor[], answer: Promise.resolve(INSIDE), control: null as DoorControl | null };
   const visit = new Visit("den");
   const session = new Session("den", visit, {
@@ -37,12 +37,13 @@ function world() {
       door.control = control;
       return door.answer;
     },
+    checkSeal: () => Promise.resolve(),
     createRoom: (choices) => {
       const room = new FakeRoom(choices);
       rooms.push(room);
-      return room as unknown as Room;
+      return Promise.resolve(room as unknown as Room);
     },
-    connectRoom: () => (server.refusal === null ? Promise.resolve() : Promise.reject(server.refusal)),
+    connectRoom: () => (server.refusal === null ? server.connected : Promise.reject(server.refusal)),
     publishChoices: (_room, choices, _tracks, { onSettled }) => {
       const { micOn, cameraOn } = choices();
       sent.push({ micOn, cameraOn });
@@ -163,9 +164,13 @@ describe("a session in the call", () => {
   });
 
   it("hangs up when the page went while it connected", async () => {
-    const { rooms, session } = world();
+    const { rooms, server, session } = world();
+    let connect: () => void = () => undefined;
+    server.connected = new Promise((resolve) => (connect = resolve));
     const joined = session.join();
+    await vi.advanceTimersByTimeAsync(0);
     session.dispose();
+    connect();
     await joined;
     expect(rooms[0]?.disconnected).toBeGreaterThan(0);
     expect(session.state.phase.kind).toBe("lobby");
@@ -179,6 +184,7 @@ describe("a session at the door", () => {
     let open: (admission: Admission) => void = () => undefined;
     door.answer = new Promise((resolve) => (open = resolve));
     const joined = session.join(undefined, { password: "sesame", note: "from the choir" });
+    await vi.advanceTimersByTimeAsync(0);
     expect(door.visitors).toEqual([{ name: "Ada", password: "sesame", invitation: "", note: "from the choir", apart: false }]);
     door.control?.onWaiting();
     expect(session.state).toMatchObject({ joining: true, waiting: true, phase: { kind: "lobby" } });
@@ -201,6 +207,7 @@ describe("a session at the door", () => {
       }, 10);
     });
     const joined = session.join();
+    await vi.advanceTimersByTimeAsync(0);
     session.withdraw();
     expect(door.control?.signal.aborted).toBe(true);
     await vi.advanceTimersByTimeAsync(10);

@@ -13,7 +13,7 @@ import { type Admission, isServerReady, type Visitor } from "./api";
 import { connectRoom, createRoom, type EndReason, endReason, joinProblem, publishChoices } from "./call";
 import { type AwayReason, comesBack, isAwayReason, pauseMs } from "./comeback";
 import { deviceProblem, type OwnDeviceProblem } from "./devices";
-import { enter } from "./door";
+import { checkSeal, enter } from "./door";
 import { type JoinProblem, problemOfCode } from "./joinProblem";
 import { keptInvitation } from "./keys";
 import { rememberRoom } from "./prefs";
@@ -53,7 +53,7 @@ export interface JoinOptions {
 const DEVICES: ReadonlySet<Track.Source> = new Set([Track.Source.Microphone, Track.Source.Camera]);
 
 /** What a session does outside of itself; tests give their own. */
-export const OUTSIDE = { enter, createRoom, connectRoom, publishChoices, isServerReady };
+export const OUTSIDE = { enter, checkSeal, createRoom, connectRoom, publishChoices, isServerReady };
 
 export class Session {
   state: SessionState = { phase: { kind: "lobby" }, joining: false, waiting: false, problem: null, admission: null };
@@ -84,18 +84,22 @@ export class Session {
   async join(take: () => LocalTrack[] = () => [], options: JoinOptions = {}): Promise<void> {
     if (this.active !== null || this.state.joining) return;
     this.prepare(options);
-    const room = this.outside.createRoom(this.visit.state);
-    this.active = room;
     this.update({ joining: true, problem: null });
+    const { signal } = this.entering;
     try {
-      await this.connect(room);
+      const made = await this.makeRoom();
+      if (signal.aborted) {
+        await made.room.disconnect();
+        return;
+      }
+      this.active = made.room;
+      await this.outside.connectRoom(made.room, made.admission);
+      await this.adopt(made.room, take);
     } catch (error) {
-      if (this.active !== room) return;
+      if (signal.aborted) return;
       this.active = null;
       this.fail(error);
-      return;
     }
-    await this.adopt(room, take);
   }
 
   /** Into the room without its call. */
@@ -148,6 +152,7 @@ export class Session {
       apart: this.silent,
     };
     const { signal } = this.entering;
+    await this.outside.checkSeal(this.roomName);
     return this.outside.enter(this.roomName, visitor, {
       signal,
       onWaiting: () => {
@@ -156,10 +161,11 @@ export class Session {
     });
   }
 
-  private async connect(room: Room): Promise<void> {
+  /** Through the door; what the room is like decides how the client library is set up. */
+  private async makeRoom(): Promise<{ room: Room; admission: Admission }> {
     const admission = await this.enter();
     this.update({ admission });
-    await this.outside.connectRoom(room, admission);
+    return { room: await this.outside.createRoom(this.visit.state, admission.kind), admission };
   }
 
   private fail(error: unknown): void {
@@ -238,9 +244,11 @@ export class Session {
     for (let attempt = 0; this.active === lost; attempt++) {
       if (await this.pause(pauseMs(attempt))) attempt = 0;
       if (this.active !== lost || !(await this.outside.isServerReady())) continue;
-      const room = this.outside.createRoom(this.visit.state);
+      let room: Room;
       try {
-        await this.connect(room);
+        const made = await this.makeRoom();
+        room = made.room;
+        await this.outside.connectRoom(room, made.admission);
       } catch (error) {
         const problem = joinProblem(error);
         if (this.active !== lost || comesBack(problem)) continue;

@@ -30,6 +30,9 @@ export interface Entry {
   fromMember: string;
 }
 
+/** Sealed for the members of the room, and not opened here. */
+export const isLocked = (body: Body | null): boolean => body !== null && typeof body.sealed === "object" && body.sealed !== null;
+
 const count = (value: unknown): number | null => (Number.isSafeInteger(value) && (value as number) >= 0 ? (value as number) : null);
 
 /** Null for a verb of a newer server, and for what is no entry. */

@@ -5,7 +5,7 @@
  */
 
 import { text } from "../lib/api";
-import { type Entry, numbers } from "./entries";
+import { type Entry, isLocked, numbers } from "./entries";
 
 /** Verbs that are lines of their own in the room's history. */
 const LINES: ReadonlySet<string> = new Set(["message", "file", "poll", "call_began", "call_ended", "came", "left", "moderation", "policy"]);
@@ -142,11 +142,12 @@ class Draft {
     if (entry.verb === "moderation" && body?.act === "lower_hands") state.loweredSeq = Math.max(state.loweredSeq, seq);
     if (entry.verb === "call_ended") state.loweredSeq = Math.max(state.loweredSeq, seq);
     if (entry.verb === "left") put(state.left, entry.from, seq, null);
-    if (entry.verb === "hand" && body !== null) put(state.hands, entry.from, seq, { up: body.up === true, name: entry.name });
+    if (entry.verb === "hand" && body !== null && !isLocked(body)) put(state.hands, entry.from, seq, { up: body.up === true, name: entry.name });
     if (target === null) return;
     if (entry.verb === "delete") state.deleted.add(target);
     if (entry.verb === "close_poll") state.closed.add(target);
-    if (body === null) return;
+    // What cannot be opened says nothing; when it can be, it comes again.
+    if (body === null || isLocked(body)) return;
     switch (entry.verb) {
       case "edit":
         put(state.edits, target, seq, { atMs: entry.atMs, entry });
@@ -186,7 +187,8 @@ function newer(one: Entry, other: Entry): Entry {
   const known = { clientId: one.clientId || other.clientId, name: one.name || other.name };
   if (one.body === null) return { ...one, ...known };
   if (other.body === null) return { ...other, ...known };
-  const later = editedAt(other) > editedAt(one) ? other : one;
+  const isLater = editedAt(other) > editedAt(one) || (editedAt(other) === editedAt(one) && isLocked(one.body));
+  const later = isLater ? other : one;
   const closed = one.body.closed === true || other.body.closed === true;
   return { ...later, ...known, body: closed ? { ...later.body, closed: true } : later.body };
 }

@@ -12,6 +12,8 @@ export interface Page {
 }
 
 export interface Policy {
+  /** Whether the server can read what is said. */
+  kind: "open" | "sealed";
   entry: EntryMode;
   locked: boolean;
   keeps: "log" | "nothing";
@@ -27,6 +29,7 @@ export interface Policy {
 }
 
 export const DEFAULT_POLICY: Policy = {
+  kind: "open",
   entry: "open",
   locked: false,
   keeps: "log",

@@ -166,9 +166,9 @@ export class RoomLog {
     }, READ_MS);
   };
 
-  private sendWaiting(): void {
+  readonly sendWaiting = (): void => {
     for (const pending of this.outbox.waiting) if (pending.failed === null) this.sync.write(pending);
-  }
+  };
 
   private written(message: Message): void {
     const pending = this.outbox.find(text(message.client_id));
@@ -339,12 +339,13 @@ export class RoomLog {
     }
   }
 
-  private take(entries: readonly Entry[]): void {
+  /** New ones, or known ones that can be read only now. */
+  readonly take = (entries: readonly Entry[]): void => {
     this.log = fold(this.log, entries);
     for (const { seq } of entries) if (this.floor !== null && seq > 0) this.floor = Math.min(this.floor, seq);
     if (this.reached !== null) this.count();
     this.show();
-  }
+  };
 
   /** Unread: what the server counted when the page was opened, and what of others has come since. */
   private count(): void {

@@ -17,6 +17,8 @@ export type Message = Record<string, unknown> & { type: string };
 
 export interface SyncOptions {
   room: string;
+  /** In a sealed room: which device this is. */
+  device?: string;
   /** A token that opens the room; with `fresh` another one than before. Throws what the door says. */
   token: (fresh: boolean) => Promise<string>;
   /** The newest entry up to which everything is known; null: nothing is. */
@@ -125,7 +127,8 @@ export class Sync {
     this.heardAtMs = Date.now();
     socket.onopen = () => {
       const since = this.options.since();
-      socket.send(JSON.stringify({ type: "open", room: this.options.room, token, ...(since === null ? {} : { since }) }));
+      const { room, device } = this.options;
+      socket.send(JSON.stringify({ type: "open", room, token, device, ...(since === null ? {} : { since }) }));
     };
     socket.onmessage = ({ data }) => {
       if (this.socket === socket) this.hear(data);

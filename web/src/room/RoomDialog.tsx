@@ -2,8 +2,7 @@ import { X } from "lucide-react";
 import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches } from "../lib/api";
-import { keptKey, recoveryLink } from "../lib/keys";
-import { roomPath } from "../lib/rooms";
+import { keptKey, recoveryLink, roomLink } from "../lib/keys";
 import { CopyButton } from "../components/CopyButton";
 import { navigate } from "../lib/router";
 import type { Policy, RoomChange } from "../log/rest";
@@ -93,13 +92,12 @@ function useChange(live: RoomLive) {
 
 function Links({ live, owns }: { live: RoomLive; owns: boolean }) {
   const { t } = useTranslation();
-  const path = roomPath(live.roomName);
   const key = keptKey(live.roomName);
   return (
     <div className="recovery-actions">
-      <CopyButton text={window.location.origin + path} label={t("call.invite")} testId="copy-room-link" />
+      <CopyButton text={roomLink(window.location.origin, live.roomName)} label={t("call.invite")} testId="copy-room-link" />
       {owns && key !== null && (
-        <CopyButton text={recoveryLink(window.location.origin, path, key)} label={t("recovery.copy")} testId="copy-recovery" />
+        <CopyButton text={recoveryLink(window.location.origin, live.roomName, key)} label={t("recovery.copy")} testId="copy-recovery" />
       )}
     </div>
   );
@@ -125,7 +123,7 @@ function Kept({ live, policy }: { live: RoomLive; policy: Policy }) {
       {!erasesFiles && policy.keeps === "log" && <p data-testid="room-kept-longer">{t("room.keptLonger")}</p>}
       {policy.hold && <p>{t("room.keptHold")}</p>}
       <p>{t("room.keptCalls")}</p>
-      <p>{t("room.operator")}</p>
+      <p>{t(policy.kind === "sealed" ? "room.operatorSealed" : "room.operator")}</p>
     </Section>
   );
 }

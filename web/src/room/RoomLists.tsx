@@ -4,7 +4,6 @@ import { useTranslation } from "react-i18next";
 import { CopyButton } from "../components/CopyButton";
 import { ROLES, type Role } from "../lib/api";
 import { invitationLink } from "../lib/keys";
-import { roomPath } from "../lib/rooms";
 import type { Invitation } from "../log/rest";
 import { type RoomLive, useRoomState } from "./RoomLive";
 
@@ -77,7 +76,7 @@ export function Invitations({ live, owns }: { live: RoomLive; owns: boolean }) {
       {made !== null && (
         <CopyButton
           key={made.id}
-          text={invitationLink(window.location.origin, roomPath(live.roomName), made.secret)}
+          text={invitationLink(window.location.origin, live.roomName, made.secret)}
           label={t("room.copyInvitation")}
           testId="copy-invitation"
         />

@@ -9,6 +9,7 @@ import type { Visit } from "../lib/visit";
 import { RoomApi } from "../log/rest";
 import { RoomLog } from "../log/roomLog";
 import type { RoomNews, RoomSnapshot } from "../log/roomState";
+import type { SealedRoom } from "../sealed/sealedRoom";
 
 /** The room that lasts behind a call or a chat: its log, and what one can ask of the server. */
 export interface RoomLive {
@@ -18,6 +19,8 @@ export interface RoomLive {
   files: RoomFiles;
   uploads: UploadQueue;
   archives: RoomArchives;
+  /** Null in an open room. */
+  sealed: SealedRoom | null;
 }
 
 const RoomLiveContext = createContext<RoomLive | null>(null);
@@ -46,7 +49,7 @@ export function useRoomNews(live: RoomLive | null, news: Partial<RoomNews>): voi
 /** The second participant of a person has a suffix; the log knows the person. */
 export const memberOf = (identity: string): string => identity.split("~", 1)[0] ?? identity;
 
-interface Props {
+export interface RoomLiveProps {
   roomName: string;
   visit: Visit;
   admission: Admission;
@@ -54,19 +57,27 @@ interface Props {
   children: ReactNode;
 }
 
-export function RoomLiveProvider({ roomName, visit, admission, onOver, children }: Props) {
+const tokenOf = (roomName: string, { token }: Admission): string => keptToken(roomName) ?? token;
+
+/** A token for the room; with `fresh` another one than before. */
+export function tokensOf({ roomName, visit, admission }: Pick<RoomLiveProps, "roomName" | "visit" | "admission">) {
+  return async (fresh: boolean): Promise<string> => {
+    if (!fresh) return tokenOf(roomName, admission);
+    const visitor = { name: visit.state.name, password: "", invitation: "", note: "", apart: admission.identity.includes("~") };
+    return (await fetchToken(roomName, visitor)).token;
+  };
+}
+
+export function RoomLiveProvider({ roomName, visit, admission, onOver, sealed = null, children }: RoomLiveProps & { sealed?: SealedRoom | null }) {
   const [live] = useState((): RoomLive => {
-    const kept = () => keptToken(roomName) ?? admission.token;
-    const fresh = async () => {
-      const visitor = { name: visit.state.name, password: "", invitation: "", note: "", apart: admission.identity.includes("~") };
-      return (await fetchToken(roomName, visitor)).token;
-    };
-    const api = new RoomApi(roomName, kept);
-    const token = (wantsFresh: boolean) => (wantsFresh ? fresh() : Promise.resolve(kept()));
-    const log = new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api });
-    const uploads = new UploadQueue({ send: tusSend(roomName, token), write: log.write, measure });
+    const token = tokensOf({ roomName, visit, admission });
+    const kept = () => tokenOf(roomName, admission);
+    const api = sealed?.api(kept) ?? new RoomApi(roomName, kept);
+    const log = new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api, connect: sealed?.connect });
+    const send = sealed?.files.send ?? tusSend(roomName, token);
+    const uploads = new UploadQueue({ send, write: log.write, measure, describe: sealed?.files.describe });
     const archives = new RoomArchives(archiveTransport(roomName, token), saveArchive(roomName));
-    return { roomName, api, log, files: new RoomFiles(roomName, token), uploads, archives };
+    return { roomName, api, log, files: new RoomFiles(roomName, token), uploads, archives, sealed };
   });
 
   useRoomNews(live, useMemo(() => ({ onOver }), [onOver]));

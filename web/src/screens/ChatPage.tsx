@@ -7,6 +7,7 @@ import { useDoor } from "../hooks/useDoor";
 import type { Visit } from "../lib/visit";
 import { KnockBar } from "../room/KnockBar";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
+import { SealBanner, SealStatus } from "../room/SealStatus";
 
 const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
 
@@ -42,6 +43,7 @@ export function ChatPage({ appName, live, visit, onJoin }: Props) {
           <h1>
             <bdi>{title === "" ? live.roomName : title}</bdi>
           </h1>
+          <SealStatus live={live} />
           {here > 0 && (
             <span className="room-count">
               <Users size={15} aria-hidden />
@@ -64,6 +66,7 @@ export function ChatPage({ appName, live, visit, onJoin }: Props) {
             <span>{t("chatPage.join")}</span>
           </button>
         </header>
+        <SealBanner live={live} />
         <KnockBar live={live} />
         <Suspense fallback={<div className="messages" aria-busy="true" />}>
           <RoomChat live={live} visit={visit} present={NOBODY} />

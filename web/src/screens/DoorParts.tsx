@@ -4,7 +4,6 @@ import { useTranslation } from "react-i18next";
 import { CopyButton } from "../components/CopyButton";
 import type { RoomSummary } from "../lib/api";
 import { isRecoveryDue, keptKey, recoveryLink, setRecoveryDue } from "../lib/keys";
-import { roomPath } from "../lib/rooms";
 
 /** What a visitor says at the door beside the name. */
 export interface DoorAnswers {
@@ -113,7 +112,7 @@ export function RecoveryNote({ roomName }: { roomName: string }) {
         <span>{t("recovery.text")}</span>
       </p>
       <div className="recovery-actions">
-        <CopyButton text={recoveryLink(window.location.origin, roomPath(roomName), key)} label={t("recovery.copy")} testId="copy-recovery" />
+        <CopyButton text={recoveryLink(window.location.origin, roomName, key)} label={t("recovery.copy")} testId="copy-recovery" />
         <button
           type="button"
           className="button quiet small"

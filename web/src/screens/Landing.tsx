@@ -8,6 +8,7 @@ import { LangSwitch } from "../components/LangSwitch";
 import { useMakeRoom } from "../hooks/useMakeRoom";
 import type { ServerConfig } from "../lib/api";
 import { forgetRooms, loadRecent } from "../lib/prefs";
+import { keepSecrets } from "../lib/keys";
 import { parseRoomInput, roomPath } from "../lib/rooms";
 import { navigate } from "../lib/router";
 
@@ -51,8 +52,13 @@ function Start({ config }: { config: ServerConfig }) {
   const join = (event: SubmitEvent) => {
     event.preventDefault();
     const input = parseRoomInput(text, window.location.origin);
-    if (input.ok) navigate(roomPath(input.room));
-    else setProblem(input.problem);
+    if (!input.ok) {
+      setProblem(input.problem);
+      return;
+    }
+    const hashAt = text.indexOf("#");
+    if (hashAt !== -1) keepSecrets(input.room, text.slice(hashAt).trim());
+    navigate(roomPath(input.room));
   };
 
   return (

@@ -5,6 +5,7 @@ import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
 import { ElsewhereNote } from "../components/ElsewhereNote";
 import { LangSwitch } from "../components/LangSwitch";
+import { SealBadge } from "../components/SealBadge";
 import { useDoor } from "../hooks/useDoor";
 import type { RoomSummary, ServerConfig } from "../lib/api";
 import type { JoinProblem } from "../lib/joinProblem";
@@ -228,6 +229,7 @@ function RoomLine({ roomName, door }: { roomName: string; door: RoomSummary | nu
       <bdi className="room-chip" data-testid="room-title">
         {titleOf(door, roomName)}
       </bdi>
+      {door !== null && door !== undefined && <SealBadge kind={door.kind} />}
       {door !== undefined && (
         <span className="room-count" data-testid="room-count">
           <Users size={15} aria-hidden />

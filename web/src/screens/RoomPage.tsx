@@ -1,6 +1,6 @@
 import { RoomContext } from "@livekit/components-react";
 import { setLogLevel } from "livekit-client";
-import { type ReactNode, useState } from "react";
+import { lazy, type ReactNode, Suspense, useState } from "react";
 import { CallScreen } from "../call/CallScreen";
 import { useSession } from "../hooks/useSession";
 import { useTabs } from "../hooks/useTabs";
@@ -16,6 +16,9 @@ import type { DoorAnswers } from "./DoorParts";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
 import { BadRoomName } from "./NotFound";
+
+// Encryption comes with the rooms that have it.
+const SealedLiveProvider = lazy(async () => ({ default: (await import("../room/SealedLive")).SealedLiveProvider }));
 
 setLogLevel("warn");
 
@@ -117,10 +120,13 @@ interface WithLogProps {
 /** With the room's log, where the room has one; it stays while the call comes and goes. */
 function WithLog({ roomName, visit, session, admission, children }: WithLogProps) {
   if (admission?.lasts !== true) return children;
+  const props = { roomName, visit, admission, onOver: session.putOut, children };
+  const key = `${admission.kind} ${memberOf(admission.identity)}`;
+  if (admission.kind === "open") return <RoomLiveProvider key={key} {...props} />;
   return (
-    <RoomLiveProvider key={memberOf(admission.identity)} roomName={roomName} visit={visit} admission={admission} onOver={session.putOut}>
-      {children}
-    </RoomLiveProvider>
+    <Suspense fallback={null}>
+      <SealedLiveProvider key={key} {...props} />
+    </Suspense>
   );
 }
 

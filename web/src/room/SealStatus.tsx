@@ -1,0 +1,67 @@
+import type { Room } from "livekit-client";
+import { LoaderCircle, ShieldAlert } from "lucide-react";
+import { lazy, Suspense, useState, useSyncExternalStore } from "react";
+import { useTranslation } from "react-i18next";
+import { SealBadge } from "../components/SealBadge";
+import type { SealedSession } from "../sealed/session";
+import { type RoomLive, useRoomState } from "./RoomLive";
+
+const MediaSealBanner = lazy(async () => ({ default: (await import("./MediaSealBanner")).MediaSealBanner }));
+const SealDialog = lazy(async () => ({ default: (await import("./SealDialog")).SealDialog }));
+
+
+/** The room's kind; where it is sealed, the way to see how. */
+export function SealStatus({ live }: { live: RoomLive }) {
+  const { policy } = useRoomState(live.log);
+  const [isShown, setShown] = useState(false);
+  const { sealed } = live;
+  if (sealed === null || policy.kind === "open") return <SealBadge kind={policy.kind} />;
+  return (
+    <>
+      <SealBadge
+        kind="sealed"
+        onShow={() => {
+          setShown(true);
+        }}
+      />
+      {isShown && (
+        <Suspense fallback={null}>
+          <SealDialog
+            live={live}
+            sealed={sealed}
+            onClose={() => {
+              setShown(false);
+            }}
+          />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+/** What of a sealed room, and of its call, cannot be read, heard or seen here, and why. */
+export function SealBanner({ live, call = null }: { live: RoomLive; call?: Room | null }) {
+  if (live.sealed === null) return null;
+  return (
+    <>
+      <GroupBanner session={live.sealed.session} />
+      {call !== null && (
+        <Suspense fallback={null}>
+          <MediaSealBanner room={call} />
+        </Suspense>
+      )}
+    </>
+  );
+}
+
+function GroupBanner({ session }: { session: Pick<SealedSession, "subscribe" | "snapshot"> }) {
+  const { t } = useTranslation();
+  const { view, problem } = useSyncExternalStore(session.subscribe, session.snapshot);
+  if (view !== null) return null;
+  return (
+    <p className={`banner${problem === null ? "" : " warn"}`} role="status" data-testid="seal-banner" data-problem={problem ?? ""}>
+      {problem === null ? <LoaderCircle size={18} className="spin" aria-hidden /> : <ShieldAlert size={18} aria-hidden />}
+      {problem === null ? t("seal.joining") : t(`seal.problem.${problem}`)}
+    </p>
+  );
+}

@@ -1,0 +1,132 @@
+/** The chat keys that this browser holds for a room: one for each epoch that it was there in, or was told of. */
+
+import { asRecord, text } from "../lib/api";
+import { type Bytes, fromBase64url, fromUtf8, toBase64url, utf8 } from "./bytes";
+import type { EpochKey } from "./entrySeal";
+
+/** Where rings outlive the page; tests give their own. */
+export interface RingStore {
+  load: (room: string) => Promise<unknown>;
+  save: (room: string, ring: unknown) => Promise<void>;
+}
+
+interface Held {
+  key: Bytes;
+  /** The signature keys of the devices that were there: they may be told this key again. */
+  there: readonly string[];
+}
+
+const nameOf = (group: string, epoch: number) => `${group} ${epoch}`;
+
+export class KeyRing {
+  private readonly held = new Map<string, Held>();
+  /** History secrets, newest last. */
+  private secrets: Bytes[] = [];
+  private readonly listeners = new Set<() => void>();
+  private saving: Promise<void> = Promise.resolve();
+  private isDirty = false;
+
+  constructor(
+    private readonly room: string,
+    private readonly store: RingStore,
+  ) {}
+
+  /** What an earlier page left. */
+  async load(): Promise<void> {
+    this.take(await this.store.load(this.room).catch(() => null));
+  }
+
+  /** Called after keys have come. */
+  readonly listen = (listener: () => void): (() => void) => {
+    this.listeners.add(listener);
+    return () => this.listeners.delete(listener);
+  };
+
+  find(group: string, epoch: number): Bytes | null {
+    return this.held.get(nameOf(group, epoch))?.key ?? null;
+  }
+
+  wasThere(group: string, epoch: number, signatureKey: string): boolean {
+    return this.held.get(nameOf(group, epoch))?.there.includes(signatureKey) === true;
+  }
+
+  get size(): number {
+    return this.held.size;
+  }
+
+  /** What is held already stays. */
+  add(keys: readonly EpochKey[], there: readonly string[] = []): void {
+    const isNew = keys.map(({ group, epoch, key }) => this.put(nameOf(group, epoch), { key, there }));
+    if (isNew.includes(true)) this.changed();
+  }
+
+  private put(name: string, held: Held): boolean {
+    const known = this.held.get(name);
+    if (known !== undefined && (known.there.length > 0 || held.there.length === 0)) return false;
+    this.held.set(name, known === undefined ? held : { key: known.key, there: held.there });
+    return known === undefined;
+  }
+
+  get historySecrets(): readonly Bytes[] {
+    return this.secrets;
+  }
+
+  /** Newest last; those that are known already keep their place. */
+  addSecrets(secrets: readonly Bytes[]): void {
+    const known = new Set(this.secrets.map(toBase64url));
+    const fresh = secrets.filter((secret) => !known.has(toBase64url(secret)));
+    if (fresh.length === 0) return;
+    this.secrets = [...this.secrets, ...fresh];
+    this.changed();
+  }
+
+  /** All of it, for another device of the same person. */
+  export(): Bytes {
+    return utf8(JSON.stringify(this.plain()));
+  }
+
+  /** Throws `SyntaxError` or `TypeError` for what `export` has not made. */
+  import(bytes: Bytes): void {
+    this.take(JSON.parse(fromUtf8(bytes)));
+  }
+
+  private plain() {
+    return {
+      keys: [...this.held].map(([name, { key, there }]) => [name, toBase64url(key), there]),
+      secrets: this.secrets.map(toBase64url),
+    };
+  }
+
+  private take(value: unknown): void {
+    const { keys, secrets } = asRecord(value);
+    let isNew = false;
+    for (const one of Array.isArray(keys) ? (keys as unknown[]) : []) {
+      const [name, key, there] = Array.isArray(one) ? (one as unknown[]) : [];
+      const bytes = fromBase64url(text(key));
+      if (text(name) === "" || bytes?.length !== 32) continue;
+      const names = Array.isArray(there) ? there.filter((each): each is string => typeof each === "string") : [];
+      isNew = this.put(text(name), { key: bytes, there: names }) || isNew;
+    }
+    const found = (Array.isArray(secrets) ? secrets : []).map((one) => fromBase64url(text(one)));
+    this.addSecrets(found.filter((one): one is Bytes => one?.length === 32));
+    if (isNew) this.changed();
+  }
+
+  private changed(): void {
+    for (const listener of this.listeners) listener();
+    this.isDirty = true;
+    // Many keys at once are written once.
+    this.saving = this.saving.then(() => this.save());
+  }
+
+  private async save(): Promise<void> {
+    if (!this.isDirty) return;
+    this.isDirty = false;
+    await this.store.save(this.room, this.plain()).catch(() => undefined);
+  }
+
+  /** Everything that is held is written. */
+  settled(): Promise<void> {
+    return this.saving;
+  }
+}

@@ -1,0 +1,81 @@
+/** A sealed room as this page has it: the group, its keys, and the log that they open. */
+
+import { keptLinkSecret } from "../lib/keys";
+import type { RoomApi } from "../log/rest";
+import type { SyncOptions } from "../log/sync";
+import { SealedRoomApi } from "./sealedApi";
+import { SealedFiles } from "./sealedFiles";
+import { KeyRing } from "./keyRing";
+import { linkKeys } from "./linkSecret";
+import { LogSeal } from "./logSeal";
+import { createEngine } from "./mlsEngine";
+import { SealApi } from "./sealApi";
+import { SealedSync } from "./sealedSync";
+import { Recovery } from "./recovery";
+import { SealedSession } from "./session";
+import { RINGS } from "./store";
+import { Verified } from "./verified";
+
+interface Options {
+  room: string;
+  /** A member id. */
+  me: string;
+  token: (fresh: boolean) => Promise<string>;
+}
+
+export class SealedRoom {
+  /** Whether those who come later read what was said before; the room's policy says it. */
+  sharesHistory = true;
+
+  private constructor(
+    private readonly room: string,
+    readonly session: SealedSession,
+    readonly seal: LogSeal,
+    readonly ring: KeyRing,
+    readonly files: SealedFiles,
+    readonly verified: Verified,
+    readonly recovery: Recovery,
+    private readonly device: string,
+  ) {}
+
+  /** Throws `TypeError` without the secret of the room's link. */
+  static async open({ room, me, token }: Options): Promise<SealedRoom> {
+    const link = await linkKeys(keptLinkSecret(room) ?? "");
+    const ring = new KeyRing(room, RINGS);
+    await ring.load();
+    const { engine, device } = await createEngine({ room, member: me, psk: link.psk });
+    const api = new SealApi(room, token);
+    const opened: { room: SealedRoom | null } = { room: null };
+    const sharesHistory = () => opened.room?.sharesHistory ?? true;
+    const session = new SealedSession({ device, me, engine, api, link, ring, sharesHistory });
+    const current = () => {
+      const { view } = session.state;
+      return view === null ? null : { group: view.group, epoch: view.epoch, key: view.chatKey };
+    };
+    const seal = new LogSeal(ring, current, () => me);
+    const verified = new Verified(room);
+    const recovery = new Recovery(room, ring, api);
+    await Promise.all([verified.load(), recovery.start()]);
+    opened.room = new SealedRoom(room, session, seal, ring, new SealedFiles(room, token), verified, recovery, device);
+    return opened.room;
+  }
+
+  /** For the room's log. */
+  readonly connect = (options: SyncOptions): SealedSync =>
+    new SealedSync(options, {
+      seal: this.seal,
+      device: this.device,
+      onNews: this.session.hear,
+      onOnline: this.session.handleOnline,
+    });
+
+  api(token: () => string | null): RoomApi {
+    return new SealedRoomApi(this.room, token, this.seal);
+  }
+
+  close(): void {
+    this.recovery.close();
+    this.seal.close();
+    this.session.close();
+  }
+}
