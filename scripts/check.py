@@ -23,6 +23,7 @@ from debian import MISSING, has_chromium
 
 ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "sealed" / "core"
+ORACLE = ROOT / "sealed" / "oracle"
 RECORDS = ROOT / ".run" / "check"
 BIN = ROOT / ".venv" / "bin"
 CLIPPY = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]
@@ -85,6 +86,7 @@ def test_phases() -> list[list[Step]]:
         [
             *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
             *cargo_steps(("cargo test of keys", ["test", "--locked"]), folder=KEYS),
+            *cargo_steps(("cargo test beside OpenMLS", ["test", "--locked", "--release"]), folder=ORACLE),
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
         # The longest first: the others fit beside it.
