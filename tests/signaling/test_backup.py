@@ -172,7 +172,7 @@ async def test_a_backup_of_an_older_version_is_brought_up_to_date(here: Ting, ta
         _keep_columns(path, tables.get(path.stem, set()))
     older = await repack(out, here, tmp_path / "older.tar", "0003")
     await bring_back(target, older)
-    assert len(await entries_of(await target.storage.open())) == 13
+    assert len(await entries_of(await target.storage.open())) == 14
     await target.fill(await target.make_room("other"))
 
 
