@@ -153,27 +153,3 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
             await asyncio.sleep(0.2)
     await one_code(ada, bob)
     await ada.expect_moving("Bob")
-
-
-async def test_who_comes_back_alone_reads_what_was_said_and_half_a_link_opens_nothing(people: list[Tab]) -> None:
-    ada, bob, cleo = people
-    link = await make_room(ada)
-    await ada.pass_lobby("Ada")
-    await say(ada, "the first word")
-    await heard(ada, "the first word")
-    await ada.page.goto("about:blank")
-
-    await come(bob, link, "Bob")
-    await heard(bob, "the first word")
-    await say(bob, "the second word")
-    await heard(bob, "the second word")
-
-    await cleo.page.goto(link.split("#")[0])
-    await cleo.get("name-input").fill("Cleo")
-    await cleo.get("join-call").click()
-    await expect(cleo.get("join-problem")).to_contain_text("#")
-
-    await ada.page.goto(link)
-    await ada.pass_lobby("Ada")
-    await heard(ada, "the second word")
-    await ada.expect_moving("Bob")
