@@ -333,21 +333,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.storage,
             lasting,
         ),
-        ModerationEndpoint(parts.moderation, parts.knocks),
-        LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
-        SyncEndpoint(
-            authority,
-            parts.log,
-            parts.reader,
-            parts.live,
-            parts.rooms,
-            parts.knocks,
-            parts.presence,
-            parts.delivery,
-            Handing(settings.room_log),
-            settings.room_log,
-        ),
-        SealedEndpoint(parts.delivery, parts.presence, settings.sealed),
+        *_create_log_api(settings, parts, authority),
         FilesEndpoint(
             settings.files,
             services.files,
@@ -373,6 +359,29 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
         OpenApiEndpoint(lambda: typed.routes),
     ]
     return typed
+
+
+def _create_log_api(
+    settings: Settings, parts: LastingParts, authority: RequestAuthority
+) -> list[ModerationEndpoint | LogEndpoint | SyncEndpoint | SealedEndpoint]:
+    """What happens inside a room that lasts."""
+    return [
+        ModerationEndpoint(parts.moderation, parts.knocks),
+        LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
+        SyncEndpoint(
+            authority,
+            parts.log,
+            parts.reader,
+            parts.live,
+            parts.rooms,
+            parts.knocks,
+            parts.presence,
+            parts.delivery,
+            Handing(settings.room_log),
+            settings.room_log,
+        ),
+        SealedEndpoint(parts.delivery, parts.presence, settings.sealed),
+    ]
 
 
 def _create_admin(services: Services) -> list[AdminEndpoint]:

@@ -80,16 +80,21 @@ async def one_code(*tabs: Tab) -> str:
     return codes.pop()
 
 
-async def say(tab: Tab, text: str) -> None:
-    if await tab.get("chat-input").count() == 0:
+async def open_chat(tab: Tab) -> None:
+    """Its inside comes later than its button says that it is open."""
+    if await tab.get("toggle-chat").get_attribute("aria-pressed") != "true":
         await tab.get("toggle-chat").click()
+    await expect(tab.get("chat-input")).to_be_visible()
+
+
+async def say(tab: Tab, text: str) -> None:
+    await open_chat(tab)
     await tab.get("chat-input").fill(text)
     await tab.page.keyboard.press("Enter")
 
 
 async def heard(tab: Tab, text: str) -> None:
-    if await tab.get("chat-input").count() == 0:
-        await tab.get("toggle-chat").click()
+    await open_chat(tab)
     await expect(tab.get("chat-message").filter(has_text=text)).to_be_visible()
 
 
@@ -124,6 +129,7 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
         for name in ("Ada", "Bob", "Cleo"):
             await tab.expect_moving(name)
         await tab.expect_sound(2)
+        await expect(tab.get("media-seal-banner")).to_have_count(0)
     with_three = await one_code(*people)
 
     await say(ada, f"hello {CANARY}")
@@ -153,3 +159,30 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
             await asyncio.sleep(0.2)
     await one_code(ada, bob)
     await ada.expect_moving("Bob")
+
+
+async def test_who_comes_back_reads_what_was_said_and_half_a_link_opens_nothing(people: list[Tab]) -> None:
+    ada, bob, cleo = people
+    link = await make_room(ada)
+    await ada.pass_lobby("Ada")
+    await say(ada, "the first word")
+    await heard(ada, "the first word")
+    await ada.page.goto("about:blank")
+
+    # Nobody is there: by the link alone.
+    await come(bob, link, "Bob")
+    await heard(bob, "the first word")
+    await say(bob, "the second word")
+    await heard(bob, "the second word")
+
+    await cleo.page.goto(link.split("#")[0])
+    await cleo.get("name-input").fill("Cleo")
+    await cleo.get("join-call").click()
+    await expect(cleo.get("join-problem")).to_contain_text("#")
+
+    await ada.page.goto(link)
+    await ada.pass_lobby("Ada")
+    await heard(ada, "the second word")
+    await ada.expect_moving("Bob")
+    for tab in (ada, bob):
+        await expect(tab.get("media-seal-banner")).to_have_count(0)

@@ -2,7 +2,7 @@ import { Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { deleteAccount } from "./api";
-import { Confirm } from "./Dialog";
+import { Confirm } from "../components/Dialog";
 import { ProblemBox, Section } from "./parts";
 import { accountSession } from "./session";
 import { useAct } from "./useAct";

@@ -2,7 +2,7 @@ import { KeyRound, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import * as api from "./api";
-import { Confirm } from "./Dialog";
+import { Confirm } from "../components/Dialog";
 import { Loading, ProblemBox, Section } from "./parts";
 import { createPasskey, hasPasskeys } from "./passkeys";
 import { useAct } from "./useAct";

@@ -3,7 +3,7 @@ import { type ReactNode, type SubmitEvent, useCallback, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { Account, SignInMethods } from "./api";
 import * as api from "./api";
-import { Dialog } from "./Dialog";
+import { Dialog } from "../components/Dialog";
 import { Field, ProblemBox } from "./parts";
 import { askPasskey, hasPasskeys } from "./passkeys";
 import { keepWayBack } from "./session";

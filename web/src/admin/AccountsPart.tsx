@@ -1,7 +1,7 @@
 import { Copy, KeyRound, Mail, MoreHorizontal, Plus, UserPlus } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Confirm, Dialog } from "../account/Dialog";
+import { Confirm, Dialog } from "../components/Dialog";
 import { Field, ProblemBox } from "../account/parts";
 import { useAct } from "../account/useAct";
 import { useTimes } from "../account/useTimes";

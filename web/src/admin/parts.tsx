@@ -1,7 +1,7 @@
 import { PhoneOff, Trash2 } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
-import { Confirm } from "../account/Dialog";
+import { Confirm } from "../components/Dialog";
 import { Loading, ProblemBox } from "../account/parts";
 import { useAct } from "../account/useAct";
 import { useLoad } from "../account/useLoad";

@@ -1,7 +1,8 @@
 import { type Room, Track } from "livekit-client";
-import { Mic, Video, Volume2, X } from "lucide-react";
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { Mic, Video, Volume2 } from "lucide-react";
+import { useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { Dialog } from "../components/Dialog";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
 import { LevelMeter } from "../components/LevelMeter";
@@ -29,46 +30,16 @@ interface Props {
 
 export function SettingsDialog({ room, visit, onClose, onProblem }: Props) {
   const { t } = useTranslation();
-  const dialog = useRef<HTMLDialogElement>(null);
-
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
 
   return (
-    // The backdrop is part of the dialog element: a click on it and not on the content closes.
-    <dialog
-      ref={dialog}
-      className="settings"
-      data-testid="settings"
-      aria-labelledby="settings-title"
-      onClose={onClose}
-      onClick={(event) => {
-        if (event.target === event.currentTarget) event.currentTarget.close();
-      }}
-    >
-      <div className="settings-body">
-        <header>
-          <h2 id="settings-title">{t("settings.title")}</h2>
-          <button
-            type="button"
-            className="icon-button"
-            aria-label={t("call.close")}
-            onClick={() => {
-              dialog.current?.close();
-            }}
-          >
-            <X size={20} aria-hidden />
-          </button>
-        </header>
-        <CallDevices room={room} visit={visit} onProblem={onProblem} />
-        <div className="settings-line">
-          <span>{t("settings.language")}</span>
-          <LangSwitch />
-        </div>
-        <Shortcuts visit={visit} />
+    <Dialog title={t("settings.title")} testId="settings" onClose={onClose}>
+      <CallDevices room={room} visit={visit} onProblem={onProblem} />
+      <div className="settings-line">
+        <span>{t("settings.language")}</span>
+        <LangSwitch />
       </div>
-    </dialog>
+      <Shortcuts visit={visit} />
+    </Dialog>
   );
 }
 

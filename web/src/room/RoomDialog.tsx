@@ -1,9 +1,9 @@
-import { X } from "lucide-react";
-import { type ReactNode, useCallback, useEffect, useRef, useState } from "react";
+import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches } from "../lib/api";
 import { keptKey, recoveryLink, roomLink } from "../lib/keys";
 import { CopyButton } from "../components/CopyButton";
+import { Dialog } from "../components/Dialog";
 import { navigate } from "../lib/router";
 import type { Policy, RoomChange } from "../log/rest";
 import { Bans, Invitations, Members } from "./RoomLists";
@@ -20,55 +20,27 @@ interface Props {
 /** What a room is and keeps, for everybody; what its owners and moderators decide, for them. */
 export function RoomDialog({ live, onClose }: Props) {
   const { t } = useTranslation();
-  const dialog = useRef<HTMLDialogElement>(null);
   const { role, policy } = useRoomState(live.log);
   const { change, saved } = useChange(live);
   const moderates = reaches(role, "moderator");
   const owns = role === "owner";
 
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
-
   return (
-    <dialog
-      ref={dialog}
-      className="settings"
-      data-testid="room-dialog"
-      aria-labelledby="room-dialog-title"
-      onClose={onClose}
-      onClick={(event) => {
-        if (event.target === event.currentTarget) event.currentTarget.close();
-      }}
-    >
-      <div className="settings-body">
-        <header>
-          <h2 id="room-dialog-title">{t(moderates ? "room.title" : "room.menu")}</h2>
-          <button
-            type="button"
-            className="icon-button"
-            data-testid="close-room-dialog"
-            aria-label={t("call.close")}
-            onClick={() => dialog.current?.close()}
-          >
-            <X size={20} aria-hidden />
-          </button>
-        </header>
-        <Links live={live} owns={owns} />
-        <Kept live={live} policy={policy} />
-        <p className={saved === false ? "problem" : "hint"} role="status" data-testid="room-saved">
-          {saved === null ? "" : t(saved ? "room.saved" : "room.failed")}
-        </p>
-        {owns && <TitleField live={live} onChange={change} />}
-        {moderates && <EntryRules live={live} owns={owns} onChange={change} />}
-        {owns && <Retention policy={policy} onChange={change} />}
-        {moderates && <Invitations live={live} owns={owns} />}
-        <Members live={live} owns={owns} />
-        {moderates && <Bans live={live} />}
-        {owns && <TakeAlong archives={live.archives} />}
-        {owns && <DeleteRoom live={live} />}
-      </div>
-    </dialog>
+    <Dialog title={t(moderates ? "room.title" : "room.menu")} testId="room-dialog" onClose={onClose}>
+      <Links live={live} owns={owns} />
+      <Kept live={live} policy={policy} />
+      <p className={saved === false ? "problem" : "hint"} role="status" data-testid="room-saved">
+        {saved === null ? "" : t(saved ? "room.saved" : "room.failed")}
+      </p>
+      {owns && <TitleField live={live} onChange={change} />}
+      {moderates && <EntryRules live={live} owns={owns} onChange={change} />}
+      {owns && <Retention policy={policy} onChange={change} />}
+      {moderates && <Invitations live={live} owns={owns} />}
+      <Members live={live} owns={owns} />
+      {moderates && <Bans live={live} />}
+      {owns && <TakeAlong archives={live.archives} />}
+      {owns && <DeleteRoom live={live} />}
+    </Dialog>
   );
 }
 

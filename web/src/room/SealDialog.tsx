@@ -1,7 +1,8 @@
-import { ShieldAlert, ShieldCheck, X } from "lucide-react";
-import { type SubmitEvent, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { ShieldAlert, ShieldCheck } from "lucide-react";
+import { type SubmitEvent, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { CopyButton } from "../components/CopyButton";
+import { Dialog } from "../components/Dialog";
 import { digitsOf, picturesOf } from "../sealed/code";
 import type { RecoveryResult } from "../sealed/recovery";
 import type { SealedRoom } from "../sealed/sealedRoom";
@@ -18,40 +19,18 @@ interface Props {
 /** How the room is sealed, for everybody to check: its code, its devices, and what the server sees all the same. */
 export function SealDialog({ live, sealed, onClose }: Props) {
   const { t } = useTranslation();
-  const dialog = useRef<HTMLDialogElement>(null);
   const { view } = useSyncExternalStore(sealed.session.subscribe, sealed.session.snapshot);
   const { role } = useRoomState(live.log);
 
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
-
   return (
-    <dialog
-      ref={dialog}
-      className="settings"
-      data-testid="seal-dialog"
-      aria-labelledby="seal-dialog-title"
-      onClose={onClose}
-      onClick={(event) => {
-        if (event.target === event.currentTarget) event.currentTarget.close();
-      }}
-    >
-      <div className="settings-body">
-        <header>
-          <h2 id="seal-dialog-title">{t("seal.title")}</h2>
-          <button type="button" className="icon-button" aria-label={t("call.close")} onClick={() => dialog.current?.close()}>
-            <X size={20} aria-hidden />
-          </button>
-        </header>
-        <p>{t("seal.sealedLong")}</p>
-        {view === null ? <p role="status">{t("seal.joining")}</p> : <Code sealed={sealed} view={view} />}
-        {view !== null && <Devices sealed={sealed} view={view} />}
-        <ServerSees />
-        <RecoveryPart sealed={sealed} />
-        {role === "owner" && <OpenRoom live={live} />}
-      </div>
-    </dialog>
+    <Dialog title={t("seal.title")} testId="seal-dialog" onClose={onClose}>
+      <p>{t("seal.sealedLong")}</p>
+      {view === null ? <p role="status">{t("seal.joining")}</p> : <Code sealed={sealed} view={view} />}
+      {view !== null && <Devices sealed={sealed} view={view} />}
+      <ServerSees />
+      <RecoveryPart sealed={sealed} />
+      {role === "owner" && <OpenRoom live={live} />}
+    </Dialog>
   );
 }
 

@@ -10,16 +10,10 @@ export interface RingStore {
   save: (room: string, ring: unknown) => Promise<void>;
 }
 
-interface Held {
-  key: Bytes;
-  /** The signature keys of the devices that were there: they may be told this key again. */
-  there: readonly string[];
-}
-
 const nameOf = (group: string, epoch: number) => `${group} ${epoch}`;
 
 export class KeyRing {
-  private readonly held = new Map<string, Held>();
+  private readonly held = new Map<string, Bytes>();
   /** History secrets, newest last. */
   private secrets: Bytes[] = [];
   private readonly listeners = new Set<() => void>();
@@ -43,11 +37,7 @@ export class KeyRing {
   };
 
   find(group: string, epoch: number): Bytes | null {
-    return this.held.get(nameOf(group, epoch))?.key ?? null;
-  }
-
-  wasThere(group: string, epoch: number, signatureKey: string): boolean {
-    return this.held.get(nameOf(group, epoch))?.there.includes(signatureKey) === true;
+    return this.held.get(nameOf(group, epoch)) ?? null;
   }
 
   get size(): number {
@@ -55,16 +45,15 @@ export class KeyRing {
   }
 
   /** What is held already stays. */
-  add(keys: readonly EpochKey[], there: readonly string[] = []): void {
-    const isNew = keys.map(({ group, epoch, key }) => this.put(nameOf(group, epoch), { key, there }));
+  add(keys: readonly EpochKey[]): void {
+    const isNew = keys.map(({ group, epoch, key }) => this.put(nameOf(group, epoch), key));
     if (isNew.includes(true)) this.changed();
   }
 
-  private put(name: string, held: Held): boolean {
-    const known = this.held.get(name);
-    if (known !== undefined && (known.there.length > 0 || held.there.length === 0)) return false;
-    this.held.set(name, known === undefined ? held : { key: known.key, there: held.there });
-    return known === undefined;
+  private put(name: string, key: Bytes): boolean {
+    if (this.held.has(name)) return false;
+    this.held.set(name, key);
+    return true;
   }
 
   get historySecrets(): readonly Bytes[] {
@@ -92,7 +81,7 @@ export class KeyRing {
 
   private plain() {
     return {
-      keys: [...this.held].map(([name, { key, there }]) => [name, toBase64url(key), there]),
+      keys: [...this.held].map(([name, key]) => [name, toBase64url(key)]),
       secrets: this.secrets.map(toBase64url),
     };
   }
@@ -101,11 +90,10 @@ export class KeyRing {
     const { keys, secrets } = asRecord(value);
     let isNew = false;
     for (const one of Array.isArray(keys) ? (keys as unknown[]) : []) {
-      const [name, key, there] = Array.isArray(one) ? (one as unknown[]) : [];
+      const [name, key] = Array.isArray(one) ? (one as unknown[]) : [];
       const bytes = fromBase64url(text(key));
       if (text(name) === "" || bytes?.length !== 32) continue;
-      const names = Array.isArray(there) ? there.filter((each): each is string => typeof each === "string") : [];
-      isNew = this.put(text(name), { key: bytes, there: names }) || isNew;
+      isNew = this.put(text(name), bytes) || isNew;
     }
     const found = (Array.isArray(secrets) ? secrets : []).map((one) => fromBase64url(text(one)));
     this.addSecrets(found.filter((one): one is Bytes => one?.length === 32));

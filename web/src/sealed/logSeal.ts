@@ -39,17 +39,6 @@ export class LogSeal {
     return () => this.listeners.delete(listener);
   };
 
-  /** The epochs whose keys are missed. */
-  missing(): { group: string; epoch: number }[] {
-    const all = new Map<string, { group: string; epoch: number }>();
-    for (const { body } of this.locked.values()) {
-      const sealed = sealedOf(body);
-      if (sealed === null || this.ring.find(sealed.group, sealed.epoch) !== null) continue;
-      all.set(`${sealed.group} ${sealed.epoch}`, { group: sealed.group, epoch: sealed.epoch });
-    }
-    return [...all.values()];
-  }
-
   /** The body as it goes to the server; null: it has to wait until this device is in the group. */
   async seal({ verb, body, target, to, clientId }: Pick<Pending, "verb" | "body" | "target" | "to" | "clientId">): Promise<Body | null> {
     if (!SEALED_VERBS.has(verb)) return body;

@@ -140,11 +140,6 @@ export class SealApi {
     };
   }
 
-  async fillHistory({ group, epoch, wrap, secrets }: EpochHistory): Promise<void> {
-    const body = { group, epoch, wrap: toBase64url(wrap), secrets: toBase64url(secrets) };
-    await this.ask("/history", { method: "PUT", body });
-  }
-
   /** What was kept under one's recovery key; null: nothing. */
   async backup(): Promise<Bytes | null> {
     try {

@@ -123,7 +123,6 @@ class Page {
         server.join(this, { device, from: member, keyPackage, proof });
       },
       history: () => Promise.resolve({ epochs: server.history, reached: server.history.length, more: false }),
-      fillHistory: () => Promise.resolve(),
     };
     const { device, ring } = this;
     const engine = engineOf(own, keys);

@@ -20,15 +20,14 @@ export interface SealedSnapshot {
   problem: SealedProblem | null;
 }
 
-/** `link`: this page has another link than the others. */
-export type SealedProblem = "link" | "unreachable" | "engine";
+export type SealedProblem = "unreachable" | "engine";
 
 export interface SealedOptions {
   device: string;
   /** A member id. */
   me: string;
   engine: Engine;
-  api: Pick<SealApi, "state" | "commit" | "commits" | "join" | "history" | "fillHistory">;
+  api: Pick<SealApi, "state" | "commit" | "commits" | "join" | "history">;
   link: LinkKeys;
   ring: KeyRing;
   /** Whether the room shows those who come later what was said before. */
@@ -258,8 +257,7 @@ export class SealedSession {
     this.tries = 0;
     this.attendance.drop(view.members.map(({ device }) => device));
     if (sharesHistory()) ring.addSecrets([link.history]);
-    const there = view.members.map(({ signatureKey }) => signatureKey);
-    ring.add([{ group: view.group, epoch: view.epoch, key: view.chatKey }], there);
+    ring.add([{ group: view.group, epoch: view.epoch, key: view.chatKey }]);
     this.set({ view, problem: null });
     this.plan();
     if (sharesHistory()) this.then(() => this.readHistory());

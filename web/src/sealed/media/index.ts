@@ -33,7 +33,7 @@ export class MediaKeys {
   private readonly worker: Worker;
   private readonly ring = new KeyRing();
   private readonly epochs = new Epochs(this.ring, (own, hasKey) => {
-    this.problems?.tellOwn(own, hasKey ? null : "missing_key");
+    this.problems?.setOwn(own, hasKey);
   });
   private room: Room | null = null;
   private problems: Problems | null = null;

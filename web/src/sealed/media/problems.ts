@@ -25,6 +25,8 @@ export class Problems {
   private readonly kinds = new Map<string, ProblemKind>();
   private suspectedAtMs = -Infinity;
   private timer: ReturnType<typeof setTimeout> | undefined;
+  /** Errors are told late: one about a frame from before the key came says nothing of now. */
+  private hasOwnKey = false;
   private ownFails = false;
 
   constructor(
@@ -43,20 +45,25 @@ export class Problems {
   }
 
   /** Whether we have the key that we are to encrypt with. Without one the SDK sends nothing: others wait in vain. */
-  tellOwn(identity: string, kind: ProblemKind | null): void {
-    if (this.ownFails === (kind !== null)) return;
-    this.ownFails = kind !== null;
-    if (kind === null) this.onHealed(identity);
-    else this.onProblem({ identity, kind });
+  setOwn(identity: string, hasKey: boolean): void {
+    this.hasOwnKey = hasKey;
+    this.tellOwn(identity, !hasKey);
+  }
+
+  private tellOwn(identity: string, fails: boolean): void {
+    if (this.ownFails === fails) return;
+    this.ownFails = fails;
+    if (fails) this.onProblem({ identity, kind: "missing_key" });
+    else this.onHealed(identity);
   }
 
   private readonly handleError = (error: Error, participant?: Participant): void => {
     if (participant === undefined) return;
-    const kind = error.message.startsWith("MissingKey") ? "missing_key" : "cannot_decrypt";
     if (participant.isLocal) {
-      this.tellOwn(participant.identity, kind);
+      if (!this.hasOwnKey) this.tellOwn(participant.identity, true);
       return;
     }
+    const kind = error.message.startsWith("MissingKey") ? "missing_key" : "cannot_decrypt";
     this.kinds.set(participant.identity, kind);
     this.suspectedAtMs = performance.now();
     this.timer ??= setTimeout(this.poll, POLL_MS);

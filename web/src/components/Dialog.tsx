@@ -23,13 +23,24 @@ export function Dialog({ title, testId, onClose, children }: Props) {
     };
   }, []);
   return (
-    <dialog ref={dialog} className="settings" data-testid={testId} aria-labelledby={id} onClose={onClose}>
+    // The backdrop is part of the dialog element: a click on it and not on the content closes.
+    <dialog
+      ref={dialog}
+      className="settings"
+      data-testid={testId}
+      aria-labelledby={id}
+      onClose={onClose}
+      onClick={(event) => {
+        if (event.target === event.currentTarget) event.currentTarget.close();
+      }}
+    >
       <div className="settings-body">
         <header>
           <h2 id={id}>{title}</h2>
           <button
             type="button"
             className="icon-button"
+            data-testid={`close-${testId}`}
             aria-label={t("call.close")}
             onClick={() => {
               dialog.current?.close();
