@@ -136,12 +136,12 @@ class Database:
         async with self._writer, self._bare() as bare:
             return await (scrub_sqlite(bare) if self.is_sqlite else scrub_postgres(bare, tables, max_bytes, timeout_s))
 
-    async def erasure(self) -> Erasure:
-        """Where `scrub` leaves nothing, as the database is set up now."""
+    async def erasure(self, tables: Sequence[str], max_bytes: int) -> Erasure:
+        """Where `scrub` leaves nothing, as the database is set up and as large as it is now."""
         if self.is_sqlite:
             return Erasure.FILES
         async with self._bare() as bare:
-            return await erasure_of_postgres(bare)
+            return await erasure_of_postgres(bare, tables, max_bytes)
 
     @asynccontextmanager
     async def _bare(self) -> AsyncIterator[AsyncConnection]:

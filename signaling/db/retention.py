@@ -28,9 +28,12 @@ from signaling.rooms.policy import Policy, RetentionFrom
 from signaling.rooms.roles import Role
 
 _KEPT = tuple(verb.value for verb in LASTING)
-_SCRUBBED = (
-    EntryRow, WordRow, FileRow, Delivery, SealedGroupRow, SealedCommitRow, SealedEpochRow, SealedBackupRow,
-)  # fmt: skip
+_SCRUBBED = [
+    row.__tablename__
+    for row in (
+        EntryRow, WordRow, FileRow, Delivery, SealedGroupRow, SealedCommitRow, SealedEpochRow, SealedBackupRow,
+    )
+]  # fmt: skip
 _LATE_MS = 60_000
 """How long after an epoch ended its key may still be used."""
 
@@ -132,12 +135,11 @@ class RetentionRepository:
         return not self._database.is_sqlite
 
     async def scrub(self) -> bool:
-        tables = [row.__tablename__ for row in _SCRUBBED]
         settings = self._settings
-        return await self._database.scrub(tables, settings.max_rewrite_bytes, settings.rewrite_timeout_s)
+        return await self._database.scrub(_SCRUBBED, settings.max_rewrite_bytes, settings.rewrite_timeout_s)
 
     async def erasure(self) -> Erasure:
-        return await self._database.erasure()
+        return await self._database.erasure(_SCRUBBED, self._settings.max_rewrite_bytes)
 
 
 def _file_id(verb: str, body: str | None) -> str:

@@ -38,9 +38,19 @@ async def scrub_sqlite(connection: AsyncConnection) -> bool:
     return not busy
 
 
-async def erasure_of_postgres(connection: AsyncConnection) -> Erasure:
-    can = (await connection.execute(text(_SWITCHES_WAL))).scalar_one()
-    return Erasure.FILES if can else Erasure.TABLES
+async def erasure_of_postgres(connection: AsyncConnection, tables: Sequence[str], max_bytes: int) -> Erasure:
+    if await _size_bytes(connection, tables) > max_bytes:
+        return Erasure.ROWS
+    return Erasure.FILES if await _may_clean_wal(connection) else Erasure.TABLES
+
+
+async def _may_clean_wal(connection: AsyncConnection) -> bool:
+    return bool((await connection.execute(text(_SWITCHES_WAL))).scalar_one())
+
+
+async def _size_bytes(connection: AsyncConnection, tables: Sequence[str]) -> int:
+    size = " + ".join(f"pg_total_relation_size('{table}')" for table in tables)
+    return int((await connection.execute(text(f"SELECT {size}"))).scalar_one())
 
 
 async def scrub_postgres(connection: AsyncConnection, tables: Sequence[str], max_bytes: int, timeout_s: float) -> bool:
@@ -52,8 +62,7 @@ async def scrub_postgres(connection: AsyncConnection, tables: Sequence[str], max
     if (await connection.execute(text(f"SELECT {counted}"))).scalar_one():
         # A rewrite would carry along what an older transaction still sees.
         return False
-    size = " + ".join(f"pg_total_relation_size('{table}')" for table in tables)
-    size_bytes = (await connection.execute(text(f"SELECT {size}"))).scalar_one()
+    size_bytes = await _size_bytes(connection, tables)
     if size_bytes > max_bytes:
         _log.warning("what was removed stays in the files of PostgreSQL: %d bytes are too many to rewrite", size_bytes)
     else:
@@ -64,7 +73,7 @@ async def scrub_postgres(connection: AsyncConnection, tables: Sequence[str], max
             return False
         finally:
             await _run(connection, "RESET lock_timeout", timeout_s)
-    if await erasure_of_postgres(connection) is Erasure.FILES:
+    if await _may_clean_wal(connection):
         await _run(connection, "SELECT pg_switch_wal()", timeout_s)
         await _run(connection, "CHECKPOINT", timeout_s)
     return True

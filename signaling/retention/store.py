@@ -16,6 +16,8 @@ class Erasure(StrEnum):
     """In all files of the database."""
     TABLES = "tables"
     """In those of its tables; its write-ahead log, its archive or a replica may have it for longer."""
+    ROWS = "rows"
+    """In its rows: the tables are too large to be rewritten, and their files may have it for longer, too."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,6 +119,12 @@ async def test_without_rights_it_goes_from_the_tables_and_the_room_says_so(clust
         await until(lambda: not places_of(canary, cluster.data), "it is still in the write-ahead log")
 
 
+async def test_a_room_says_so_where_the_tables_are_too_large_to_rewrite(cluster: Postgres) -> None:
+    url = cluster.url(new_database(cluster))
+    async with running(database_url=url, max_rewrite_bytes=1) as server:
+        assert (await (await founder(server)).good("GET", "state"))["erasure"] == Erasure.ROWS.value
+
+
 async def test_a_reader_in_the_way_is_told_of_and_waited_for(cluster: Postgres) -> None:
     database = Database(cluster.url(new_database(cluster)))
     await database.open()

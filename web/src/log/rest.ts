@@ -216,7 +216,7 @@ function toRoomState(answer: Record<string, unknown>): RoomState {
     policy: toPolicy(answer.policy),
     hasPassword: answer.has_password === true,
     createdAtMs: number(answer.created_at_ms),
-    erasesFiles: answer.erasure !== "tables",
+    erasesFiles: answer.erasure === "files",
   };
 }
 
