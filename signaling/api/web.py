@@ -21,6 +21,11 @@ _PAGES = ("/", "/r/{room}", "/account", "/account/openid", "/admin")
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
+_MLS_WORKER = re.compile(r"assets/mlsWorker-[\w-]+\.js")
+MLS_WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+"""A worker has the policy of its own answer (CSP 3, 4.2.2): only the one with the keys of sealed rooms may compile
+WebAssembly."""
+
 PERMISSIONS_POLICY = (
     "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), autoplay=(self), "
     "fullscreen=(self), screen-wake-lock=(self), geolocation=(), payment=(), usb=()"
@@ -64,8 +69,10 @@ class WebApp:
                 # A person with a mistyped address: the app says so, and shows ways on.
                 return web.FileResponse(self._index, status=404, headers={hdrs.CACHE_CONTROL: "no-cache"})
             raise web.HTTPNotFound
-        caching = _IMMUTABLE if name.startswith("assets/") else "no-cache"
-        return web.FileResponse(path, headers={hdrs.CACHE_CONTROL: caching})
+        headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE if name.startswith("assets/") else "no-cache"}
+        if _MLS_WORKER.fullmatch(name):
+            headers["Content-Security-Policy"] = MLS_WORKER_POLICY
+        return web.FileResponse(path, headers=headers)
 
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """For on_response_prepare: also errors and upgrades pass here."""
@@ -92,8 +99,7 @@ def content_security_policy(public_url: str, host: str) -> str:
     return "; ".join(
         (
             "default-src 'none'",
-            # WebAssembly from our own files: the keys of sealed rooms. It lets no text become script.
-            "script-src 'self' 'wasm-unsafe-eval'",
+            "script-src 'self'",
             "style-src 'self'",
             "img-src 'self' data: blob:",
             "media-src 'self' blob: mediastream:",

@@ -11,7 +11,7 @@ from signaling.rooms.policy import Kind
 class LastingRoomSettings:
     guest_rooms: bool = True
     """Whether anybody may make a room that lasts; its owner is whoever has the key."""
-    default_kind: str = Kind.OPEN.value
+    default_kind: str = Kind.SEALED.value
     """Of rooms that the web app makes: sealed or open. Applications say it in the room's policy, or make open ones."""
     rooms_per_hour: float = 30.0
     """That one address may make."""

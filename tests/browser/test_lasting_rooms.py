@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_server() -> AsyncIterator[ServerProcess]:
     """A server for one test, which may stop and start it."""
-    server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}")
+    server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}", environment={"TING_DEFAULT_KIND": "open"})
     await server.start()
     yield server
     await server.kill()

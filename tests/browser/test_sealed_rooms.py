@@ -1,22 +1,31 @@
-"""Sealed rooms, as the start page makes them: people see, hear, write and send without touching a setting, and whoever
-runs the server cannot."""
+"""Sealed rooms, as the start page makes them without a setting: people with several browsers and a program see, hear,
+write and send, and whoever runs the server cannot."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
+import aiohttp
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, expect
 
-from tests.harness.browser import Tab
+from sealed.media import MediaKeys
+from sealed.member import SealedMember
+from tests.harness import tone
+from tests.harness.browser import INBOUND, Tab
+from tests.harness.caller import Caller
+from tests.harness.firefox import FIREFOX, own_address
 from tests.harness.server import ServerProcess
+from tests.harness.window import FirefoxWindow, element
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
+TIMEOUT_S = 30.0
 PHONE = {"width": 390, "height": 844}
 CANARY = "canary-7f3a9c"
 CONTENT = f"the {CANARY} sings in the file\n".encode() * 4000
@@ -24,8 +33,7 @@ CONTENT = f"the {CANARY} sings in the file\n".encode() * 4000
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def sealed_server() -> AsyncIterator[ServerProcess]:
-    """Whose page makes sealed rooms."""
-    server = ServerProcess(environment={"TING_DEFAULT_KIND": "sealed"})
+    server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}")
     await server.start()
     yield server
     await server.kill()
@@ -116,36 +124,143 @@ def raw(server: ServerProcess) -> bytes:
     return b"\0".join([*files, *memory, "\n".join(server.log).encode()])
 
 
+class Program:
+    """A client with the `livekit` SDK, which has its keys from `sealed`."""
+
+    def __init__(self, http: aiohttp.ClientSession, link: str, name: str) -> None:
+        self.member = SealedMember(http, link, name, self._give_keys)
+        self._caller = Caller(link.split("/r/")[0], "", "")
+        self._keys = MediaKeys(self._caller.room)
+
+    async def _give_keys(self, member: SealedMember) -> None:
+        if self._caller.room.isconnected():
+            await self._keys.set_epoch(member.epoch, member.media_key, member.identities())
+
+    async def join(self) -> None:
+        await self.member.come()
+        async with asyncio.timeout(TIMEOUT_S):
+            await self.member.inside()
+        await self._caller.join(token=self.member.token, encryption=self._keys.options)
+        await self._give_keys(self.member)
+        await self._caller.publish_pattern(5)
+        await self._caller.publish_tone(700)
+
+    async def expect_moving_and_sounding(self, others: int) -> None:
+        identities = list(self._caller.room.remote_participants)
+        assert len(identities) == others
+        for identity in identities:
+            eye, ear = await self._caller.watch(identity, TIMEOUT_S), await self._caller.listen(identity, TIMEOUT_S)
+            seen = len(eye.frames)
+            await eye.until(lambda eye=eye, seen=seen: len(eye.frames) >= seen + 10, "moving pictures", TIMEOUT_S)
+            await ear.until(lambda ear=ear: tone.rms(ear.since(0)) > tone.SILENCE_RMS, "sound", TIMEOUT_S)
+        await self._caller.close_readers()
+
+    async def heard(self, verb: str) -> dict[str, Any]:
+        """The body of the next entry of that kind."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while (entry := await self.member.entries.get())["verb"] != verb:
+                pass
+        body: dict[str, Any] = entry["body"]
+        return body
+
+    async def close(self) -> None:
+        self._keys.close()
+        await self._caller.leave()
+        await self.member.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def fox(tmp_path: Path) -> AsyncIterator[FirefoxWindow]:
+    window = FirefoxWindow(tmp_path / "fox", "en-US", (1280, 800))
+    await window.start()
+    yield window
+    await window.close()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def programs() -> AsyncIterator[Callable[[str, str], Awaitable[Program]]]:
+    """`await programs(link, name)`: in the room and in its call."""
+    found: list[Program] = []
+    async with aiohttp.ClientSession() as http:
+
+        async def join(link: str, name: str) -> Program:
+            found.append(Program(http, link, name))
+            await found[-1].join()
+            return found[-1]
+
+        yield join
+        for program in found:
+            await program.close()
+
+
+async def fox_comes(fox: FirefoxWindow, link: str, name: str) -> None:
+    await fox.open(link)
+    await fox.fill("name-input", name)
+    await fox.click("join-call")
+    await fox.until(f"{element('call')} !== null && {element('seal-badge')}?.dataset.kind === 'sealed'")
+
+
+async def fox_sees_and_hears(fox: FirefoxWindow, others: int) -> None:
+    for what in ("s.kind === 'video' && s.frames > 10", "s.kind === 'audio' && s.energy > 1e-4"):
+        await fox.until(f"(await ({INBOUND})()).filter(s => {what}).length >= {others}")
+    assert await fox.evaluate(f"{element('media-seal-banner')} === null")
+
+
+async def fox_code(fox: FirefoxWindow) -> str:
+    await fox.click("seal-badge")
+    await fox.until(f"{element('seal-code')} !== null")
+    code: str = await fox.evaluate(f"{element('seal-code')}.innerText + {element('seal-pictures')}.innerText")
+    await fox.evaluate(f"{element('seal-dialog')}.dispatchEvent(new Event('cancel', {{cancelable: true}}))")
+    return "".join(code.split())
+
+
+@pytest.mark.skipif(not Path(FIREFOX).exists(), reason="needs Firefox")
+@pytest.mark.timeout(240)
 async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
-    people: list[Tab], sealed_server: ServerProcess, tmp_path: Path
+    people: list[Tab],
+    fox: FirefoxWindow,
+    programs: Callable[[str, str], Awaitable[Program]],
+    sealed_server: ServerProcess,
+    tmp_path: Path,
 ) -> None:
-    ada, bob, cleo = people
+    ada, _, cleo = people
     link = await make_room(ada)
     assert "#s=" in link
     await ada.pass_lobby("Ada")
-    await come(bob, link, "Bob")
+    await fox_comes(fox, link, "Bob")
     await come(cleo, link, "Cleo")
-    for tab in people:
-        for name in ("Ada", "Bob", "Cleo"):
+    dan = await programs(link, "Dan")
+    for tab, own in ((ada, "Ada"), (cleo, "Cleo")):
+        for name in {"Ada", "Bob", "Cleo", "Dan"} - {own}:
             await tab.expect_moving(name)
-        await tab.expect_sound(2)
+        await tab.expect_sound(3)
         await expect(tab.get("media-seal-banner")).to_have_count(0)
-    with_three = await one_code(*people)
+    await fox_sees_and_hears(fox, 3)
+    await dan.expect_moving_and_sounding(3)
+    with_four = await one_code(ada, cleo)
+    assert await fox_code(fox) == with_four
+    assert with_four.startswith("".join(dan.member.code))
 
     await say(ada, f"hello {CANARY}")
-    for tab in (bob, cleo):
-        await heard(tab, CANARY)
+    await heard(cleo, CANARY)
+    await fox.click("toggle-chat")
+    await fox.until(f"{element('timeline')}?.innerText.includes('{CANARY}')")
+    assert await dan.heard("message") == {"text": f"hello {CANARY}"}
+    await dan.member.write("message", {"text": f"{CANARY} from a program"})
+    await heard(ada, f"{CANARY} from a program")
     source = tmp_path / f"{CANARY}.txt"
     await asyncio.to_thread(source.write_bytes, CONTENT)
-    await ada.page.locator('input[type="file"]').set_input_files(source)
-    for tab in (bob, cleo):
-        file = tab.page.locator(f'[data-testid="file"][data-name="{CANARY}.txt"]')
-        await expect(file).to_be_visible()
-    async with bob.page.expect_download() as started:
-        await bob.get("file").get_by_test_id("download").click()
+    await fox.give("files-input", source)
+    file = f'[data-testid="file"][data-name="{CANARY}.txt"]'
+    for tab in (ada, cleo):
+        await expect(tab.page.locator(file)).to_be_visible()
+    async with ada.page.expect_download() as started:
+        await ada.get("file").get_by_test_id("download").click()
     fetched = tmp_path / "fetched"
     await (await started.value).save_as(fetched)
     assert await asyncio.to_thread(fetched.read_bytes) == CONTENT
+    assert await fox.download("download") == CONTENT
+    assert await dan.member.fetch(await dan.heard("file")) == CONTENT
 
     everything = await asyncio.to_thread(raw, sealed_server)
     # What the server does know shows that the search finds what is there.
@@ -155,10 +270,10 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
 
     await cleo.page.goto("about:blank")
     async with asyncio.timeout(15):
-        while await code_of(ada) == with_three:  # noqa: ASYNC110 - pages have no event for it
+        while await code_of(ada) == with_four:  # noqa: ASYNC110 - pages have no event for it
             await asyncio.sleep(0.2)
-    await one_code(ada, bob)
     await ada.expect_moving("Bob")
+    await ada.expect_moving("Dan")
 
 
 async def test_who_comes_back_reads_what_was_said_and_half_a_link_opens_nothing(people: list[Tab]) -> None:

@@ -56,6 +56,7 @@ def shown(text: str) -> str:
 
 @asynccontextmanager
 async def ting(**environment: str) -> AsyncIterator[ServerProcess]:
+    environment = {"TING_DEFAULT_KIND": "open", **environment}  # What is kept is looked for on the disk.
     server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}", environment=environment)
     await server.start()
     try:

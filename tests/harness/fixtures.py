@@ -16,8 +16,9 @@ Join = Callable[..., Awaitable[Caller]]
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def server() -> AsyncIterator[ServerProcess]:
-    """`ting serve --dev` for the tests of a module; must end well and have written no complaint."""
-    process = ServerProcess()
+    """`ting serve --dev` for the tests of a module; must end well and have written no complaint. Its page
+    makes open rooms: what tests are to see of them, the server sees too."""
+    process = ServerProcess(environment={"TING_DEFAULT_KIND": "open"})
     await process.start()
     yield process
     assert await process.stop() == 0, "\n".join(process.log[-40:])

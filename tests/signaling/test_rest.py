@@ -270,6 +270,7 @@ def built(tmp_path: Path) -> Path:
     (root / "assets").mkdir(parents=True)
     (root / "index.html").write_text("<!doctype html><title>Ting</title>", "utf-8")
     (root / "assets" / "app-1a2b.js").write_text("export {}", "utf-8")
+    (root / "assets" / "mlsWorker-1a2B_c-3.js").write_text("postMessage(0)", "utf-8")
     (root / "icon.svg").write_text("<svg/>", "utf-8")
     (root / ".stamp").write_text("x", "utf-8")
     (tmp_path / "secret.txt").write_text("outside", "utf-8")
@@ -286,6 +287,22 @@ async def test_pages_and_assets(built: Path) -> None:
         assert "immutable" in headers["Cache-Control"]
         assert "javascript" in headers["Content-Type"]
         assert (await get(server, "/icon.svg"))[2]["Cache-Control"] == "no-cache"
+
+
+async def test_only_the_worker_of_sealed_rooms_may_compile_webassembly(built: Path) -> None:
+    async with running(web_root=built) as server:
+        policies = {
+            path: (await get(server, path))[2]["Content-Security-Policy"]
+            for path in (
+                "/r/lobby",
+                "/assets/app-1a2b.js",
+                "/assets/mlsWorker-1a2B_c-3.js",
+                "/assets/mlsWorker-1.js.map",
+            )
+        }
+    assert [path for path, policy in policies.items() if "unsafe" in policy] == ["/assets/mlsWorker-1a2B_c-3.js"]
+    worker = policies["/assets/mlsWorker-1a2B_c-3.js"]
+    assert worker == "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 
 
 @pytest.mark.parametrize(
@@ -317,9 +334,9 @@ async def test_security_headers_are_on_every_answer(server: Server, path: str) -
     policy = headers["Content-Security-Policy"]
     host = server.url.removeprefix("http://")
     assert "default-src 'none'" in policy
-    assert "script-src 'self' 'wasm-unsafe-eval';" in policy
+    assert "script-src 'self';" in policy
     assert f"connect-src 'self' ws://{host} wss://{host};" in policy
-    assert policy.count("unsafe") == 1
+    assert "unsafe" not in policy
     assert headers["X-Content-Type-Options"] == "nosniff"
     assert headers["Referrer-Policy"] == "no-referrer"
     assert "camera=(self)" in headers["Permissions-Policy"]
