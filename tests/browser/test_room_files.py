@@ -90,9 +90,11 @@ async def test_a_picture_and_a_text_are_sent_seen_and_fetched(open_tab: OpenTab,
     await expect(bob.page.locator('[data-testid="chat-message"][data-removed="true"]')).to_have_count(1)
 
 
-async def test_what_is_cancelled_never_arrives_and_a_lost_connection_is_gone_on_with(open_tab: OpenTab) -> None:
+async def test_what_is_cancelled_never_arrives_and_what_was_cut_is_gone_on_with(
+    open_tab: OpenTab, tmp_path: Path
+) -> None:
     ada = await open_tab()
-    await make_room(ada, "Ada")
+    room = await make_room(ada, "Ada")
 
     async def hold(route: Route) -> None:
         """Bytes of a file go nowhere until the test ends it; all else goes through."""
@@ -128,6 +130,34 @@ async def test_what_is_cancelled_never_arrives_and_a_lost_connection_is_gone_on_
     await expect(file(ada, "wrong.txt")).to_have_count(0)
     assert len(lost) == 1
     assert await download(ada, "right.txt") == TEXT
+    await ada.page.unroute("**/files/*", lose)
+
+    # A reload cuts two: the small one goes on by itself, the large one when it is chosen again.
+    small, large = tmp_path / "small.txt", tmp_path / "large.bin"
+    small.write_bytes(TEXT)
+    with large.open("wb") as sparse:
+        sparse.truncate(65 * 2**20)
+    await ada.page.route("**/files/*", hold)
+    for path in (large, small):
+        await ada.get("files-input").set_input_files(path)
+    async with ada.page.expect_request(lambda request: request.method == "PATCH"):
+        await expect(ada.get("upload")).to_have_count(2)
+    await ada.page.reload()
+    await open_chat(ada, room, "Ada")
+    await expect(ada.get("upload-again")).to_have_count(1)
+    await expect(ada.page.locator('[data-testid="upload"][data-state="sending"]')).to_have_count(1)
+    await ada.get("upload-again-input").set_input_files(small)
+    await expect(ada.get("upload-problem")).to_be_visible()
+    await ada.get("upload-again-input").set_input_files(large)
+    await expect(ada.get("upload-again")).to_have_count(0)
+    async with ada.page.expect_request(lambda request: request.method == "DELETE"):
+        await ada.get("upload").filter(has_text="large.bin").get_by_test_id("cancel-upload").click()
+    await ada.page.unroute("**/files/*", hold)
+    await ada.page.reload()
+    await open_chat(ada, room, "Ada")
+    await expect(file(ada, "small.txt")).to_have_count(1)
+    await expect(ada.get("upload")).to_have_count(0)
+    assert await download(ada, "small.txt") == TEXT
     ada.errors[:] = [error for error in ada.errors if "ERR_CONNECTION_RESET" not in error]
 
 

@@ -1,5 +1,5 @@
-import { RotateCw, X } from "lucide-react";
-import { useSyncExternalStore } from "react";
+import { FolderOpen, RotateCw, X } from "lucide-react";
+import { useRef, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import type { OnItsWay, UploadQueue } from "../files/queue";
 import { sizeText } from "../files/size";
@@ -20,13 +20,14 @@ export function UploadList({ uploads }: { uploads: UploadQueue }) {
 
 function UploadItem({ item, uploads }: { item: OnItsWay; uploads: UploadQueue }) {
   const { t, i18n } = useTranslation();
-  const { id, name, sizeBytes, sentBytes, state, problem } = item;
+  const { id, name, sizeBytes, state } = item;
   return (
     <li className="upload" data-testid="upload" data-state={state}>
       <span className="upload-name">
         <bdi>{name}</bdi>
         <small>{sizeText(sizeBytes, i18n.language)}</small>
       </span>
+      {state === "interrupted" && <ChooseAgain id={id} name={name} uploads={uploads} />}
       {state === "failed" && (
         <button
           type="button"
@@ -51,13 +52,51 @@ function UploadItem({ item, uploads }: { item: OnItsWay; uploads: UploadQueue })
       >
         <X size={16} aria-hidden />
       </button>
-      {problem === null ? (
-        <progress aria-label={t("files.progress", { name })} max={Math.max(1, sizeBytes)} value={sentBytes} />
-      ) : (
-        <p className="problem" role="alert" data-testid="upload-problem">
-          {t(`files.problem.${problem}`)}
-        </p>
-      )}
+      <HowFar item={item} />
     </li>
+  );
+}
+
+function HowFar({ item: { name, sizeBytes, sentBytes, state, problem } }: { item: OnItsWay }) {
+  const { t } = useTranslation();
+  if (problem !== null) {
+    return (
+      <p className="problem" role="alert" data-testid="upload-problem">
+        {t(`files.problem.${problem}`)}
+      </p>
+    );
+  }
+  if (state === "interrupted") return <p className="upload-note">{t("files.interrupted")}</p>;
+  return <progress aria-label={t("files.progress", { name })} max={Math.max(1, sizeBytes)} value={sentBytes} />;
+}
+
+/** A page may not open a file again by itself. */
+function ChooseAgain({ id, name, uploads }: { id: number; name: string; uploads: UploadQueue }) {
+  const { t } = useTranslation();
+  const input = useRef<HTMLInputElement>(null);
+  return (
+    <>
+      <input
+        ref={input}
+        type="file"
+        hidden
+        data-testid="upload-again-input"
+        onChange={(event) => {
+          const file = event.target.files?.[0];
+          event.target.value = "";
+          if (file !== undefined) uploads.choose(id, file);
+        }}
+      />
+      <button
+        type="button"
+        className="icon-button"
+        data-testid="upload-again"
+        aria-label={t("files.choose", { name })}
+        title={t("files.choose", { name })}
+        onClick={() => input.current?.click()}
+      >
+        <FolderOpen size={16} aria-hidden />
+      </button>
+    </>
   );
 }

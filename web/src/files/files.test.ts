@@ -4,6 +4,7 @@ import type { Draft } from "../log/outbox";
 import { hasFiles, pastedFiles } from "./given";
 import { MAX_PICTURE_BYTES, mayBePicture, pictureType, placeFor } from "./picture";
 import { codeOf, fileProblem, isWorthTrying } from "./problem";
+import { type KeptUpload, keptUploads, MAX_KEPT_BYTES, type UploadStore } from "./keptUploads";
 import { type Send, UploadQueue } from "./queue";
 import { sizeText } from "./size";
 
@@ -101,7 +102,7 @@ it.each([
 });
 
 /** A queue whose files arrive, or fail, when the test says so. */
-function makeQueue() {
+function makeQueue(store: UploadStore | null = null) {
   const tries: { name: string; url: string | null; sent: (bytes: number) => void; done: (id: string) => void; fail: (error: unknown) => void }[] = [];
   const cancelled: string[] = [];
   const written: Draft[] = [];
@@ -113,7 +114,8 @@ function makeQueue() {
   };
   const write = (draft: Draft) => void written.push(draft);
   const measure = (file: File) => Promise.resolve(file.type === "image/png" ? { width: 3, height: 2 } : null);
-  return { queue: new UploadQueue({ send, write, measure }), tries, cancelled, written };
+  const discard = (url: string) => void cancelled.push(url);
+  return { queue: new UploadQueue({ send, write, measure, store, discard }), tries, cancelled, written };
 }
 
 const settled = (check: () => void) => vi.waitFor(check);
@@ -181,5 +183,105 @@ describe("the queue", () => {
     queue.stop();
     expect(cancelled).toEqual(["a.png"]);
     expect(queue.snapshot()).toEqual([]);
+  });
+});
+
+/** What a browser keeps, without the browser. */
+function makeStore(kept = new Map<string, KeptUpload>()) {
+  const store: UploadStore = {
+    take: () => Promise.resolve([...kept.values()]),
+    keep: (upload) => Promise.resolve(void kept.set(upload.id, upload)),
+    forget: (id) => Promise.resolve(void kept.delete(id)),
+  };
+  return { store, kept };
+}
+
+/** As a browser gives it, without all its bytes. */
+function fileOf(name: string, size: number, lastModified = 5): File {
+  const file = new File([], name, { lastModified });
+  return Object.defineProperty(file, "size", { value: size });
+}
+
+describe("a reload", () => {
+  it("goes on by itself with what the browser keeps, and says it once", async () => {
+    const { store, kept } = makeStore();
+    const before = makeQueue(store);
+    before.queue.add([txt], "bob");
+    before.tries[0]?.sent(1);
+    expect([...kept.values()]).toMatchObject([{ url: "/files/b.txt", name: "b.txt", to: "bob", file: txt }]);
+
+    const after = makeQueue(store);
+    await after.queue.restore();
+    expect(after.tries).toMatchObject([{ name: "b.txt", url: "/files/b.txt" }]);
+    after.tries[0]?.done("two");
+    await settled(() => {
+      expect(after.written).toMatchObject([{ body: { file_id: "two" }, to: "bob" }]);
+    });
+    expect(kept.size).toBe(0);
+  });
+
+  it("asks for a large file again, and takes no other one for it", async () => {
+    const { store, kept } = makeStore();
+    const film = fileOf("film.mp4", MAX_KEPT_BYTES + 1);
+    const before = makeQueue(store);
+    before.queue.add([film]);
+    before.tries[0]?.sent(1);
+
+    const { queue, tries } = makeQueue(store);
+    await queue.restore();
+    expect(queue.snapshot()).toMatchObject([{ name: "film.mp4", state: "interrupted" }]);
+    expect(tries).toEqual([]);
+    const id = queue.snapshot()[0]?.id ?? 0;
+    for (const other of [fileOf("other.mp4", film.size), fileOf("film.mp4", film.size + 1), fileOf("film.mp4", film.size, 6)]) {
+      queue.choose(id, other);
+      expect(queue.snapshot()).toMatchObject([{ state: "interrupted", problem: "other_file" }]);
+    }
+    queue.choose(id, film);
+    expect(tries).toMatchObject([{ name: "film.mp4", url: "/files/film.mp4" }]);
+    expect([...kept.values()]).toMatchObject([{ file: null }]);
+  });
+
+  it("goes on when the same file is sent again to the same people", async () => {
+    const { store } = makeStore();
+    const film = fileOf("film.mp4", MAX_KEPT_BYTES + 1);
+    const before = makeQueue(store);
+    before.queue.add([film], "bob");
+    before.tries[0]?.sent(1);
+
+    const { queue, tries } = makeQueue(store);
+    await queue.restore();
+    queue.add([film]);
+    expect(tries.map(({ url }) => url)).toEqual([null]);
+    queue.add([film], "bob");
+    tries[0]?.done("one");
+    await settled(() => {
+      expect(tries.map(({ url }) => url)).toEqual([null, "/files/film.mp4"]);
+    });
+  });
+
+  it("leaves nothing of what is cancelled, or of a room that one leaves", async () => {
+    const { store, kept } = makeStore();
+    const large = ["a", "b"].map((name) => fileOf(name, MAX_KEPT_BYTES + 1));
+    for (const file of large) {
+      const before = makeQueue(store);
+      before.queue.add([file]);
+      before.tries[0]?.sent(1);
+    }
+    const { queue, cancelled } = makeQueue(store);
+    await queue.restore();
+    queue.cancel(queue.snapshot()[0]?.id ?? 0);
+    expect(cancelled).toEqual(["/files/a"]);
+    queue.stop();
+    expect(cancelled).toEqual(["/files/a", "/files/b"]);
+    expect(kept.size).toBe(0);
+  });
+
+  it("brings nothing into a room that was left meanwhile, or where the browser keeps nothing", async () => {
+    const { queue, tries } = makeQueue(makeStore(new Map([["x", { id: "x", url: "", name: "b.txt", sizeBytes: 2, changedMs: 0, to: "", file: txt }]])).store);
+    const restoring = queue.restore();
+    queue.stop();
+    await restoring;
+    expect([queue.snapshot(), tries]).toEqual([[], []]);
+    expect(keptUploads("room", "me")).toBeNull();
   });
 });

@@ -9,6 +9,7 @@ export const FILE_PROBLEMS = [
   "file_refused",
   "file_not_found",
   "seal_broken",
+  "other_file",
   "forbidden",
   "rate_limited",
   "unavailable",

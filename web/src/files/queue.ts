@@ -1,6 +1,7 @@
 /** Files on their way into a room: one after the other, each until it is there, cancelled, or refused. */
 
 import type { Draft } from "../log/outbox";
+import { type KeptUpload, MAX_KEPT_BYTES, newUploadId, type UploadStore } from "./keptUploads";
 import type { Size } from "./picture";
 import { type FileProblem, fileProblem } from "./problem";
 
@@ -9,7 +10,8 @@ export interface OnItsWay {
   name: string;
   sizeBytes: number;
   sentBytes: number;
-  state: "waiting" | "sending" | "failed";
+  /** Interrupted: its page went away, and the file has to be chosen again. */
+  state: "waiting" | "sending" | "failed" | "interrupted";
   problem: FileProblem | null;
 }
 
@@ -31,12 +33,15 @@ export interface QueueOptions {
   /** What a message about this file says beside its name and size. */
   describe?: (fileId: string) => Record<string, unknown>;
   measure: (file: File) => Promise<Size | null>;
+  /** Null: what is on its way ends with the page. */
+  store?: UploadStore | null;
+  /** Takes away what the server has of an upload that nothing sends to any more. */
+  discard?: (url: string) => void;
 }
 
 interface Item extends OnItsWay {
-  file: File;
-  /** A member id: the only other one who is to see it; empty: everybody. */
-  to: string;
+  file: File | null;
+  kept: Omit<KeptUpload, "file">;
   sending: Sending | null;
 }
 
@@ -45,6 +50,7 @@ const MAX_NAME_LENGTH = 255;
 export class UploadQueue {
   private items: readonly Item[] = [];
   private count = 0;
+  private visit = 0;
   private readonly listeners = new Set<() => void>();
 
   constructor(private readonly options: QueueOptions) {}
@@ -57,25 +63,38 @@ export class UploadQueue {
   readonly snapshot = (): readonly OnItsWay[] => this.items;
 
   readonly add = (files: readonly File[], to = ""): void => {
-    const items = files.map(
-      (file): Item => ({
-        id: ++this.count,
-        name: shortName(file.name),
-        sizeBytes: file.size,
-        sentBytes: 0,
-        state: "waiting",
-        problem: null,
-        file,
-        to,
-        sending: null,
-      }),
-    );
-    this.set([...this.items, ...items]);
+    for (const file of files) {
+      // Whoever sends a file again that was interrupted wants the rest of it to be sent, if the same people see it.
+      const before = this.items.find(({ state, kept }) => state === "interrupted" && kept.to === to && isSame(kept, file));
+      if (before === undefined) this.addItem(file, keptOf(file, to));
+      else this.choose(before.id, file);
+    }
+    this.next();
+  };
+
+  /** What an earlier page left goes on, as far as its file was kept. */
+  async restore(): Promise<void> {
+    const { store } = this.options;
+    if (store == null) return;
+    const visit = (this.visit += 1);
+    const kept = await store.take();
+    if (visit !== this.visit) return;
+    for (const { file, ...rest } of kept) this.addItem(file, rest);
+    this.next();
+  }
+
+  /** The file of an interrupted upload. */
+  readonly choose = (id: number, file: File): void => {
+    const item = this.find(id);
+    if (item?.state !== "interrupted") return;
+    if (isSame(item.kept, file)) this.change(id, { state: "waiting", problem: null, file });
+    else this.change(id, { problem: "other_file" });
     this.next();
   };
 
   readonly cancel = (id: number): void => {
-    this.find(id)?.sending?.cancel();
+    const item = this.find(id);
+    if (item !== undefined) this.giveUp(item);
     this.remove(id);
     this.next();
   };
@@ -93,8 +112,26 @@ export class UploadQueue {
 
   /** One leaves the room. */
   stop(): void {
-    for (const { sending } of this.items) sending?.cancel();
+    this.visit += 1;
+    for (const item of this.items) this.giveUp(item);
     this.set([]);
+  }
+
+  private addItem(file: File | null, kept: Item["kept"]): void {
+    const { name, sizeBytes } = kept;
+    const state = file === null ? "interrupted" : "waiting";
+    this.set([...this.items, { id: ++this.count, name, sizeBytes, sentBytes: 0, state, problem: null, file, kept, sending: null }]);
+    if (file !== null) this.keep(file, kept);
+  }
+
+  private keep(file: File, kept: Item["kept"]): void {
+    void this.options.store?.keep({ ...kept, file: file.size > MAX_KEPT_BYTES ? null : file });
+  }
+
+  private giveUp({ sending, kept }: Item): void {
+    if (sending !== null) sending.cancel();
+    else if (kept.url !== "") this.options.discard?.(kept.url);
+    void this.options.store?.forget(kept.id);
   }
 
   private next(): void {
@@ -103,9 +140,11 @@ export class UploadQueue {
     if (item !== undefined) void this.send(item);
   }
 
-  private async send({ id, file, to, sending: before }: Item): Promise<void> {
-    const sending = this.options.send(file, before?.url() ?? null, (sentBytes) => {
+  private async send({ id, file, kept: { to, url }, sending: before }: Item): Promise<void> {
+    if (file === null) return;
+    const sending = this.options.send(file, before?.url() ?? (url || null), (sentBytes) => {
       this.change(id, { sentBytes });
+      this.keepUrl(id, sending.url() ?? "");
     });
     this.change(id, { state: "sending", sending });
     try {
@@ -115,10 +154,19 @@ export class UploadQueue {
       this.remove(id);
       const body = { file_id: fileId, name: item.name, size: file.size, type: file.type.slice(0, MAX_NAME_LENGTH), ...size, ...this.options.describe?.(fileId) };
       this.options.write({ verb: "file", body, ...(to === "" ? {} : { to }) });
+      void this.options.store?.forget(item.kept.id);
     } catch (error) {
       this.change(id, { state: "failed", problem: fileProblem(error) });
     }
     this.next();
+  }
+
+  private keepUrl(id: number, url: string): void {
+    const item = this.find(id);
+    if (item?.file == null || item.kept.url === url) return;
+    const kept = { ...item.kept, url };
+    this.change(id, { kept });
+    this.keep(item.file, kept);
   }
 
   private find(id: number): Item | undefined {
@@ -137,6 +185,15 @@ export class UploadQueue {
     this.items = items;
     for (const listener of this.listeners) listener();
   }
+}
+
+function keptOf(file: File, to: string): Item["kept"] {
+  return { id: newUploadId(), url: "", name: shortName(file.name), sizeBytes: file.size, changedMs: file.lastModified, to };
+}
+
+/** As far as a browser can tell without reading all of it. */
+function isSame(kept: Item["kept"], file: File): boolean {
+  return kept.name === shortName(file.name) && kept.sizeBytes === file.size && kept.changedMs === file.lastModified;
 }
 
 /** As many letters as an entry may have of a name; the ending says what the file is. */

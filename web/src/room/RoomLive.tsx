@@ -1,6 +1,7 @@
 import { createContext, type ReactNode, useContext, useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { type Admission, fetchToken, keptToken } from "../lib/api";
 import { archiveTransport, RoomArchives, saveArchive } from "../files/archives";
+import { keptUploads } from "../files/keptUploads";
 import { measure } from "../files/picture";
 import { UploadQueue } from "../files/queue";
 import { RoomFiles } from "../files/roomFiles";
@@ -75,9 +76,18 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, sealed = 
     const api = sealed?.api(kept) ?? new RoomApi(roomName, kept);
     const log = new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api, connect: sealed?.connect });
     const send = sealed?.files.send ?? tusSend(roomName, token);
-    const uploads = new UploadQueue({ send, write: log.write, measure, describe: sealed?.files.describe });
+    const files = new RoomFiles(roomName, token);
+    const uploads = new UploadQueue({
+      send,
+      write: log.write,
+      measure,
+      describe: sealed?.files.describe,
+      // Nothing readable of a sealed room's files stays in the browser; the rest of one cannot be sealed without it.
+      store: sealed === null ? keptUploads(roomName, memberOf(admission.identity)) : null,
+      discard: (url) => void files.remove(url.split("/").at(-1) ?? "").catch(() => undefined),
+    });
     const archives = new RoomArchives(archiveTransport(roomName, token), saveArchive(roomName));
-    return { roomName, api, log, files: new RoomFiles(roomName, token), uploads, archives, sealed };
+    return { roomName, api, log, files, uploads, archives, sealed };
   });
 
   useRoomNews(live, useMemo(() => ({ onOver }), [onOver]));
@@ -87,6 +97,7 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, sealed = 
       if (document.visibilityState === "visible") log.tryNow();
     };
     log.open();
+    void uploads.restore();
     window.addEventListener("online", log.tryNow);
     window.addEventListener("online", uploads.tryNow);
     document.addEventListener("visibilitychange", onVisible);
