@@ -9,7 +9,7 @@ import msgspec
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
 from signaling.rooms.roles import Actor
-from signaling.sealed.delivery import Delivery, Welcome
+from signaling.sealed.delivery import Delivery, Welcome, require_sealed
 from signaling.sealed.presence import Presence
 from signaling.sealed.records import NO_EPOCH, Commit, Wrapped
 from signaling.sealed.settings import SealedSettings
@@ -46,6 +46,18 @@ class SealView(Struct):
     """Devices that wait to be added, oldest first."""
     present: list[PresentView]
     """Devices that have the room open; whoever came first is the first."""
+
+
+class JoinList(Struct):
+    joins: list[JoinView]
+    """Oldest first."""
+
+
+class EpochOfGroup(Struct):
+    group: str
+    """Empty: there is no group yet."""
+    epoch: int
+    """-1: none yet."""
 
 
 class HistoryKeys(Input):
@@ -154,17 +166,38 @@ class SealedEndpoint:
         With `group_info` a device comes in by an external commit where nobody is there to add it.
         """
         group = await self._delivery.group(actor)
-        joins = [
-            JoinView(device=j.device, sender=j.member_id, name=j.name, key_package=j.key_package, proof=j.proof)
-            for j in self._presence.joins(actor.room_key)
-        ]
         present = [
             PresentView(device=one.device, member_id=one.member_id, name=one.name)
             for one in self._presence.present(actor.room_key)
         ]
         return SealView(
-            group=group.group_id, epoch=group.epoch, group_info=group.group_info, joins=joins, present=present
+            group=group.group_id,
+            epoch=group.epoch,
+            group_info=group.group_info,
+            joins=self._joins(actor),
+            present=present,
         )
+
+    def _joins(self, actor: Actor) -> list[JoinView]:
+        return [
+            JoinView(device=j.device, sender=j.member_id, name=j.name, key_package=j.key_package, proof=j.proof)
+            for j in self._presence.joins(actor.room_key)
+        ]
+
+    @route("GET", "/api/v1/rooms/{room}/seal/epoch", access=Access.GUEST, errors=_NOT_HERE)
+    async def get_epoch(self, actor: Actor) -> EpochOfGroup:
+        """Which group a sealed room has, and its epoch.
+
+        For whoever comes where others are: the whole of `seal` has some hundred bytes for each of them.
+        """
+        group, epoch = await self._delivery.epoch(actor)
+        return EpochOfGroup(group=group, epoch=epoch)
+
+    @route("GET", "/api/v1/rooms/{room}/seal/joins", access=Access.GUEST, errors=_NOT_HERE)
+    async def get_joins(self, actor: Actor) -> JoinList:
+        """The devices that wait to be added, for whoever adds them."""
+        require_sealed(actor)
+        return JoinList(joins=self._joins(actor))
 
     @route(
         "POST", "/api/v1/rooms/{room}/seal/commits", access=Access.GUEST, status=201,

@@ -17,7 +17,7 @@ The client sends JSON objects with a `type`:
 
 and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong`,
 `error`, `history` (entries of a member, with `from_member`) and `history_wanted` {question, max_entries, max_bytes};
-with a `device` also `seal_present`, `seal_changed`, `seal_join`, `seal_commit`, `seal_welcome`, `seal_ask` and
+with a `device` also `seal_present`, `seal_changed`, `seal_commit`, `seal_welcome`, `seal_ask` and
 `seal_give`. `opened` and `read` say how far others have read, where the room's policy has it so. `gone` has the `seqs`
 of entries whose time is over. `reset` means: too much has happened since; forget what you have and begin with the
 newest page. The token travels in a message and never in the address.
@@ -233,7 +233,6 @@ class _Connection:
             self._leave(name)
             if len(self._rooms) >= _MAX_ROOMS:
                 raise ApiError("limit_reached", "A connection follows no more rooms.")
-            await self._parts.rooms.require(actor)
             device = message.device or "" if actor.sealed else ""
             self._parts.presence.require_own(actor, device)
             listener = subscribe(self._parts.live, self._parts.settings, actor, device)
@@ -255,7 +254,8 @@ class _Connection:
             await self.send(opened)
             if device:
                 present = [as_news(one) for one in self._parts.presence.present(actor.room_key)]
-                await self.send({"type": "seal_present", "room": name, "present": present})
+                waiting = sorted(self._parts.presence.waiting(actor.room_key))
+                await self.send({"type": "seal_present", "room": name, "present": present, "waiting": waiting})
             if message.since is None or page.more:
                 reached = page.newest
                 await self.send({"type": "reset", "room": name, "newest": page.newest})

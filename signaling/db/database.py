@@ -28,6 +28,8 @@ from signaling.retention.store import Erasure
 
 _log = logging.getLogger("ting.database")
 _POOL_SIZE = 5
+_DIRECT_POOL_SIZE = 3
+"""Threads that work for requests take turns with the event loop; one of them may wait for the disk."""
 _START = {"sqlite_begin": "BEGIN"}
 _START_SNAPSHOT = {"isolation_level": "REPEATABLE READ"}
 _START_WRITING = {"sqlite_begin": "BEGIN IMMEDIATE"}
@@ -36,11 +38,16 @@ _T = TypeVar("_T")
 
 
 class Database:
-    """`timeout_s` bounds every wait: for a connection, for another writer, for one statement of PostgreSQL."""
+    """`timeout_s` bounds every wait: for another writer, for one statement of PostgreSQL. For a connection transactions
+    queue up, in the order in which they came, up to `queue_s`."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 5.0, queue_s: float = 30.0) -> None:
         self._url = parse_url(url)
         self._timeout_s = timeout_s
+        self._queue_s = queue_s
+        # In front of the pools: they would refuse whoever waits longer than `timeout_s`, and in no order.
+        self._free = asyncio.Semaphore(_POOL_SIZE)
+        self._free_directly = asyncio.Semaphore(_DIRECT_POOL_SIZE)
         self._engine: AsyncEngine | None = None
         self._direct: Engine | None = None
         """SQLite without the thread of each connection, for `read` and `write`."""
@@ -127,7 +134,8 @@ class Database:
         if self._direct is None:
             raise DatabaseError("the database is not open")
         try:
-            return await asyncio.to_thread(_transact, self._direct.execution_options(**options), work)
+            async with self._turn(self._free_directly):
+                return await asyncio.to_thread(_transact, self._direct.execution_options(**options), work)
         except (SQLAlchemyError, OSError) as error:
             raise DatabaseError(f"the database failed: {_reason(error)}") from None
 
@@ -149,7 +157,7 @@ class Database:
         if self._engine is None:
             raise DatabaseError("the database is not open")
         try:
-            async with self._engine.connect() as connection:
+            async with self._turn(self._free), self._engine.connect() as connection:
                 yield await connection.execution_options(isolation_level="AUTOCOMMIT", **_START_NOTHING)
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise DatabaseError(f"the database failed: {_reason(error)}") from None
@@ -159,10 +167,23 @@ class Database:
         if self._engine is None:
             raise DatabaseError("the database is not open")
         try:
-            async with self._engine.execution_options(**options).begin() as connection:
+            async with self._turn(self._free), self._engine.execution_options(**options).begin() as connection:
                 yield connection
         except (SQLAlchemyError, OSError, TimeoutError) as error:
             raise DatabaseError(f"the database failed: {_reason(error)}") from None
+
+    @asynccontextmanager
+    async def _turn(self, free: asyncio.Semaphore) -> AsyncIterator[None]:
+        """Raises `DatabaseError` for whoever has queued too long."""
+        try:
+            async with asyncio.timeout(self._queue_s):
+                await free.acquire()
+        except TimeoutError:
+            raise DatabaseError("too many transactions queue up") from None
+        try:
+            yield
+        finally:
+            free.release()
 
     async def _bring_up_to_date(self, engine: AsyncEngine) -> None:
         """SQLite refuses at once, whatever its busy timeout, while another process turns a new file to WAL: try again
@@ -199,7 +220,10 @@ class Database:
         path.touch(mode=0o600)
         engine = create_async_engine(self._url, pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=self._timeout_s)
         self._direct = create_engine(
-            self._url.set(drivername="sqlite"), pool_size=_POOL_SIZE, max_overflow=0, pool_timeout=self._timeout_s
+            self._url.set(drivername="sqlite"),
+            pool_size=_DIRECT_POOL_SIZE,
+            max_overflow=0,
+            pool_timeout=self._timeout_s,
         )
         self._configure(engine.sync_engine)
         self._configure(self._direct)

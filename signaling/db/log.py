@@ -95,8 +95,7 @@ class LogRepository:
             .where(EntryRow.verb.in_(_COUNTED), EntryRow.sender != member_id, EntryRow.body.is_not(None))
             .limit(MAX_UNREAD)
         )
-        async with self._database.reading() as connection:
-            return len((await connection.execute(query)).all())
+        return await self._database.read(lambda connection: len(connection.execute(query).all()))
 
     async def search(
         self, room_key: int, words: Sequence[str], before: int | None, limit: int, member_id: str, floor: int

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import msgspec
-from sqlalchemy import Connection, and_, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -29,6 +29,24 @@ _INVITATION = (
     InvitationRow.invitation_id, InvitationRow.secret_hash, InvitationRow.role, InvitationRow.uses_left,
     InvitationRow.created_at_ms, InvitationRow.expires_at_ms,
 )  # fmt: skip
+# Asked with nearly every request: put together once, and one statement.
+_FIND_ROOM = select(*_ROOM).where(RoomRow.name == bindparam("name"))
+_STANDING = (
+    select(*_ROOM, *_MEMBER, *_BAN)
+    .select_from(RoomRow)
+    .outerjoin(MemberRow, and_(MemberRow.room_key == RoomRow.room_key, MemberRow.member_id == bindparam("member_id")))
+    .outerjoin(
+        BanRow,
+        and_(
+            BanRow.room_key == RoomRow.room_key,
+            BanRow.subject.in_(bindparam("subjects", expanding=True)),
+            or_(BanRow.until_ms.is_(None), BanRow.until_ms > bindparam("now_ms")),
+        ),
+    )
+    .where(RoomRow.name == bindparam("name"))
+    .order_by(BanRow.kind)  # "ban" comes before "kick".
+    .limit(1)
+)
 
 
 class RoomRepository:
@@ -61,30 +79,22 @@ class RoomRepository:
         return _room(found)
 
     async def find_room(self, name: str) -> Room | None:
-        async with self._database.reading() as connection:
-            found = (await connection.execute(select(*_ROOM).where(RoomRow.name == name))).one_or_none()
-        return None if found is None else _room(found)
+        def look(connection: Connection) -> Room | None:
+            found = connection.execute(_FIND_ROOM, {"name": name}).one_or_none()
+            return None if found is None else _room(found)
+
+        return await self._database.read(look)
 
     async def standing(self, name: str, member_id: str, subjects: Sequence[str], now_ms: int) -> Standing | None:
-        query = (
-            select(*_ROOM, *_MEMBER)
-            .select_from(RoomRow)
-            .outerjoin(MemberRow, and_(MemberRow.room_key == RoomRow.room_key, MemberRow.member_id == member_id))
-            .where(RoomRow.name == name)
-        )
-
         def look(connection: Connection) -> Standing | None:
-            found = connection.execute(query).one_or_none()
+            about = {"name": name, "member_id": member_id, "subjects": list(subjects), "now_ms": now_ms}
+            found = connection.execute(_STANDING, about).one_or_none()
             if found is None:
                 return None
-            room = _room(found[: len(_ROOM)])
-            bans = select(*_BAN).where(
-                BanRow.room_key == room.room_key, BanRow.subject.in_(subjects), _in_force(now_ms)
-            )
-            # "ban" comes before "kick".
-            ban = connection.execute(bans.order_by(BanRow.kind).limit(1)).one_or_none()
-            member = None if found[len(_ROOM)] is None else _member(found[len(_ROOM) :])
-            return Standing(room, member, None if ban is None else Ban(*ban))
+            row: tuple[Any, ...] = tuple(found)
+            room, rest = _room(row[: len(_ROOM)]), row[len(_ROOM) :]
+            member, ban = rest[: len(_MEMBER)], rest[len(_MEMBER) :]
+            return Standing(room, None if member[0] is None else _member(member), None if ban[0] is None else Ban(*ban))
 
         return await self._database.read(look)
 
@@ -158,9 +168,8 @@ class RoomRepository:
 
     async def readers(self, room_key: int, limit: int) -> list[Member]:
         query = select(*_MEMBER).where(MemberRow.room_key == room_key, MemberRow.read_seq > 0)
-        async with self._database.reading() as connection:
-            newest = query.order_by(MemberRow.read_seq.desc(), MemberRow.member_id).limit(limit)
-            return [_member(row) for row in (await connection.execute(newest)).all()]
+        newest = query.order_by(MemberRow.read_seq.desc(), MemberRow.member_id).limit(limit)
+        return await self._database.read(lambda one: [_member(row) for row in one.execute(newest).all()])
 
     # --- bans -------------------------------------------------------------------------------------------
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from sqlalchemy import Connection, delete, func, insert, or_, select, update
+from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signaling.db.database import Database
@@ -17,6 +17,9 @@ _COMMIT = (SealedCommitRow.epoch, SealedCommitRow.member_id, SealedCommitRow.dev
 _EPOCH = (
     SealedEpochRow.n, SealedEpochRow.group_id, SealedEpochRow.epoch, SealedEpochRow.wrap, SealedEpochRow.secrets,
 )  # fmt: skip
+_FIND_EPOCH = select(SealedGroupRow.group_id, SealedGroupRow.epoch).where(
+    SealedGroupRow.room_key == bindparam("room_key")
+)
 
 
 class SealedRepository:
@@ -24,10 +27,14 @@ class SealedRepository:
         self._database = database
 
     async def group(self, room_key: int) -> Group:
-        async with self._database.reading() as connection:
-            query = select(*_GROUP).where(SealedGroupRow.room_key == room_key)
-            row = (await connection.execute(query)).one_or_none()
-        return NO_GROUP if row is None else Group(*row)
+        return await self._database.read(lambda connection: _group(connection, room_key))
+
+    async def epoch(self, room_key: int) -> tuple[str, int]:
+        def look(connection: Connection) -> tuple[str, int]:
+            row = connection.execute(_FIND_EPOCH, {"room_key": room_key}).one_or_none()
+            return (NO_GROUP.group_id, NO_GROUP.epoch) if row is None else (row.group_id, row.epoch)
+
+        return await self._database.read(look)
 
     async def commit(self, room_key: int, commit: Commit, now_ms: int, *, keep: int, keep_epochs: int) -> Outcome:
         def work(connection: Connection) -> Outcome:
@@ -50,20 +57,23 @@ class SealedRepository:
     async def commits(self, room_key: int, group_id: str, since: int, limit: int) -> list[KeptCommit] | None:
         kept = (SealedCommitRow.room_key == room_key, SealedCommitRow.group_id == group_id)
         query = select(*_COMMIT).where(*kept, SealedCommitRow.epoch > since).order_by(SealedCommitRow.epoch)
-        async with self._database.snapshot() as connection:
-            group = (await connection.execute(select(*_GROUP).where(SealedGroupRow.room_key == room_key))).one_or_none()
+
+        def look(connection: Connection) -> list[KeptCommit] | None:
+            # The commits after the epoch: of what others write in between they have more, and never less.
+            group = connection.execute(_FIND_EPOCH, {"room_key": room_key}).one_or_none()
             if group is None or group.group_id != group_id:
                 return None
-            found = [KeptCommit(*row) for row in (await connection.execute(query.limit(limit))).all()]
-        if since < group.epoch and (not found or found[0].epoch != since + 1):
-            return None
-        return found
+            if since >= group.epoch:
+                return []
+            found = [KeptCommit(*row) for row in connection.execute(query.limit(limit)).all()]
+            return found if found and found[0].epoch == since + 1 else None
+
+        return await self._database.read(look)
 
     async def history(self, room_key: int, since: int, limit: int) -> list[KeptEpoch]:
         query = select(*_EPOCH).where(SealedEpochRow.room_key == room_key, SealedEpochRow.n > since)
-        async with self._database.reading() as connection:
-            rows = (await connection.execute(query.order_by(SealedEpochRow.n).limit(limit))).all()
-        return [KeptEpoch(*row) for row in rows]
+        query = query.order_by(SealedEpochRow.n).limit(limit)
+        return await self._database.read(lambda one: [KeptEpoch(*row) for row in one.execute(query).all()])
 
     async def fill_history(self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, now_ms: int) -> bool:
         def work(connection: Connection) -> bool:

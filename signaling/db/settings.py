@@ -15,7 +15,9 @@ class DatabaseSettings:
     database_url: str = field(default="", repr=False)
     """sqlite:///path or postgresql://user:password@host/name. Empty: SQLite in the file ting.db in data_dir."""
     database_timeout_s: float = 5.0
-    """How long the database may take: for a connection, for another writer to finish, for a statement."""
+    """How long the database may take: to connect, for another writer to finish, for a statement."""
+    database_queue_s: float = 30.0
+    """How long a transaction may queue up for its turn, behind those that came before it."""
     max_rewrite_bytes: int = 100_000_000
     """PostgreSQL: tables and indexes up to this size together are rewritten, so that nothing is left of what was
     removed; writers wait meanwhile."""

@@ -37,6 +37,7 @@ class Storage:
         self._url = settings.database_url
         self._path = folder / FILE
         self._timeout_s = settings.database_timeout_s
+        self._queue_s = settings.database_queue_s
         self._settings = settings
         self._opening = asyncio.Lock()
         self._database: Database | None = None
@@ -50,7 +51,9 @@ class Storage:
             from signaling.db.database import Database
             from signaling.db.url import sqlite_url
 
-            self._database = Database(self._url or sqlite_url(self._path), timeout_s=self._timeout_s)
+            self._database = Database(
+                self._url or sqlite_url(self._path), timeout_s=self._timeout_s, queue_s=self._queue_s
+            )
         return self._database
 
     async def start(self) -> bool:

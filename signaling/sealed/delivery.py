@@ -61,6 +61,10 @@ class Delivery:
     async def group(self, actor: Actor) -> Group:
         return await (await self._store(actor)).group(actor.room_key)
 
+    async def epoch(self, actor: Actor) -> tuple[str, int]:
+        """Id and epoch of the group. Raises `ApiError` not_sealed."""
+        return await (await self._store(actor)).epoch(actor.room_key)
+
     async def commit(self, actor: Actor, commit: Commit, welcome: Welcome) -> int:
         """The epoch that it has made, once it is on disk. Raises `ApiError` not_sealed, taken, epoch_conflict,
         rate_limited, room_not_found."""
@@ -85,10 +89,12 @@ class Delivery:
         return commit.epoch
 
     def _tell(self, room_key: int, commit: Commit, welcome: Welcome) -> None:
-        self._presence.welcome(room_key, welcome.devices)
+        self._presence.welcome(room_key, welcome.devices | {commit.device})
         about: dict[str, Any] = {"group": commit.group_id, "epoch": commit.epoch, "from": commit.member_id}
         step = {"type": "seal_commit", **about, "device": commit.device, "commit": commit.message}
-        self._live.tell(room_key, step, to=lambda one: bool(one.device) and one.device not in welcome.devices)
+        # Who waits to be let in can do nothing with it; a commit that lets in many is large.
+        others = welcome.devices | self._presence.waiting(room_key)
+        self._live.tell(room_key, step, to=lambda one: bool(one.device) and one.device not in others)
         if welcome.message:
             news = {"type": "seal_welcome", **about, "welcome": welcome.message}
             self._live.tell(room_key, news, to=lambda one: one.device in welcome.devices)

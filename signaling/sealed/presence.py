@@ -33,7 +33,8 @@ class _Room:
     """With the time at which each is over; in the order in which they came."""
     came: dict[str, Present] = field(default_factory=dict)
     left: dict[str, Present] = field(default_factory=dict)
-    untold: list[Join] = field(default_factory=list)
+    untold: dict[str, None] = field(default_factory=dict)
+    """Devices that wait since the others were told."""
     timer: asyncio.TimerHandle | None = None
     tell_at_s: float = 0.0
     """The loop's time before which nothing more is told."""
@@ -123,20 +124,14 @@ class Presence:
         came, left = [as_news(one) for one in room.came.values()], [as_news(one) for one in room.left.values()]
         room.came.clear()
         room.left.clear()
-        untold = [join for join in room.untold if room.joins.get(join.device, (0.0, None))[1] is join]
+        waiting = [device for device in room.untold if device in room.joins]
         room.untold.clear()
         if not room.devices:
             del self._rooms[room_key]
             return
-        if came or left:
-            self._live.tell(room_key, {"type": "seal_changed", "came": came, "left": left}, to=_has_device)
-        waiting = room.joins.keys()
-        for join in untold:
-            news = {
-                "type": "seal_join", "device": join.device, "from": join.member_id, "name": join.name,
-                "key_package": join.key_package, "proof": join.proof,
-            }  # fmt: skip
-            self._live.tell(room_key, news, to=lambda one: bool(one.device) and one.device not in waiting)
+        if came or left or waiting:
+            news = {"type": "seal_changed", "came": came, "left": left, "waiting": waiting}
+            self._live.tell(room_key, news, to=_has_device)
 
     # --- devices that wait ----------------------------------------------------------------------------------
 
@@ -150,6 +145,10 @@ class Presence:
             del room.joins[device]
         return [join for _, join in room.joins.values()]
 
+    def waiting(self, room_key: int) -> frozenset[str]:
+        """The devices of `joins`. Their key packages are large: whoever adds them fetches those once."""
+        return frozenset(join.device for join in self.joins(room_key))
+
     def wait(self, actor: Actor, device: str, key_package: str, proof: str) -> None:
         """Those who are in the group hear of it soon. Raises `ApiError` not_present, taken, limit_reached."""
         self.require_there(actor, device)
@@ -160,7 +159,7 @@ class Presence:
         join = Join(device, actor.member_id, actor.name, key_package, proof)
         room.joins.pop(device, None)
         room.joins[device] = self._clock() + self._settings.waiting_join_s, join
-        room.untold.append(join)
+        room.untold[device] = None
         self._tell_soon(actor.room_key, room)
 
     def welcome(self, room_key: int, devices: frozenset[str]) -> None:

@@ -81,6 +81,10 @@ class SealedStore(Protocol):
         """`NO_GROUP` when there is none yet."""
         ...
 
+    async def epoch(self, room_key: int) -> tuple[str, int]:
+        """Of `group` only its id and epoch, which most ask for."""
+        ...
+
     async def commit(self, room_key: int, commit: Commit, now_ms: int, *, keep: int, keep_epochs: int) -> Outcome:
         """Compare and set, in one transaction that is durable when this returns. `keep` commits are kept, and the keys
         of `keep_epochs` epochs."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -360,3 +362,55 @@ async def test_storage_opens_the_database_when_somebody_needs_it(tmp_path: Path)
     (tmp_path / "broken" / "ting.db").write_text("nonsense " * 100)
     with pytest.raises(DatabaseError, match="not a database"):
         await Storage(DatabaseSettings(), tmp_path / "broken").start()
+
+
+async def test_transactions_queue_up_for_a_connection_and_none_is_refused(url: str) -> None:
+    """More at once than there are connections, for longer than any other wait may take."""
+    database = Database(url, timeout_s=1.0)
+    await database.open()
+    go_on = asyncio.Event()
+
+    async def read(number: int) -> int:
+        async with database.reading() as connection:
+            await go_on.wait()
+            return int((await connection.execute(text(f"SELECT {number}"))).scalar_one())
+
+    reading = [asyncio.create_task(read(number)) for number in range(30)]
+    over, waiting = await asyncio.wait(reading, timeout=2.0)
+    assert not over
+    assert len(waiting) == 30
+    go_on.set()
+    assert await asyncio.gather(*reading) == list(range(30))
+    await database.close()
+
+
+async def test_work_of_one_piece_queues_up_too(url: str) -> None:
+    database = Database(url, timeout_s=1.0)
+    await database.open()
+    go_on = threading.Event()
+
+    def work(connection: Connection) -> int:
+        if database.is_sqlite:  # In a thread of its own; with PostgreSQL this would stop the event loop.
+            go_on.wait(10)
+        return int(connection.execute(text("SELECT 7")).scalar_one())
+
+    reading = [asyncio.create_task(database.read(work)) for _ in range(30)]
+    over, _ = await asyncio.wait(reading, timeout=2.0)
+    assert bool(over) is not database.is_sqlite
+    go_on.set()
+    assert await asyncio.gather(*reading) == [7] * 30
+    await database.close()
+
+
+async def test_a_transaction_queues_up_only_so_long(url: str) -> None:
+    database = Database(url, queue_s=0.05)
+    await database.open()
+    async with contextlib.AsyncExitStack() as all_connections:
+        for _ in range(5):
+            await all_connections.enter_async_context(database.reading())
+        with pytest.raises(DatabaseError, match="queue up"):
+            async with database.reading():
+                pass
+    async with database.reading() as connection:
+        assert (await connection.execute(text("SELECT 1"))).scalar_one() == 1
+    await database.close()

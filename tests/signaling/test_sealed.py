@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import json
 import secrets
 import time
 from collections.abc import AsyncIterator
@@ -97,6 +98,8 @@ async def test_an_open_room_has_no_keys(server: Server) -> None:
     device = opaque(16)
     for method, path, body in (
         ("GET", "seal", None),
+        ("GET", "seal/epoch", None),
+        ("GET", "seal/joins", None),
         ("POST", "seal/commits", {"device": device, "group": "", "epoch": -1, "group_info": "", "commit": ""}
          | {"new_group": True, "group_id": "g"}),
         ("GET", "seal/commits?group=g&since=0", None),
@@ -304,40 +307,53 @@ async def test_a_device_that_waits_is_shown_to_the_group_until_it_is_welcomed(se
     for one in (bob, eve):
         body = {"device": one.device, "key_package": opaque(), "proof": opaque(32)}
         assert await one.person.call("POST", "seal/joins", body) == (202, {"ttl_s": 60.0})
-        heard = await ada.sync.wait_for("seal_join")
-        assert heard.pop("room") == ada.person.room
-        assert heard == {"type": "seal_join", "from": one.person.member_id, "name": one.person.name, **body}
+        while one.device not in (await ada.sync.wait_for("seal_changed"))["waiting"]:
+            pass
+        asked = (await ada.person.good("GET", "seal/joins"))["joins"][-1]
+        assert asked == {"from": one.person.member_id, "name": one.person.name, **body}
     assert [j["device"] for j in (await ada.person.good("GET", "seal"))["joins"]] == [bob.device, eve.device]
+    late = await visitor(server, ada.person.room, "Late")
+    told = await (await late.sync(device=opaque(16))).wait_for("seal_present")
+    assert told["waiting"] == sorted([bob.device, eve.device])
     welcome = opaque(500)
     assert (await ada.commit(group, 0, welcome=welcome, welcomed=[bob.device]))[0] == 201
     news = await bob.sync.wait_for("seal_welcome")
     assert (news["group"], news["epoch"], news["welcome"]) == (group, 1, welcome)
     assert news["from"] == ada.person.member_id
-    while (heard := await eve.sync.receive())["type"] != "seal_commit" or heard["epoch"] != 1:
-        assert heard["type"] != "seal_welcome"
+    assert not {"seal_welcome", "seal_commit"} & set(await eve.sync.settle()), "nothing that it could use"
+    assert (await ada.sync.wait_for("seal_commit"))["epoch"] == 1
     assert [j["device"] for j in (await ada.person.good("GET", "seal"))["joins"]] == [eve.device]
+    assert (await eve.commit(group, 1))[0] == 201, "it goes in alone, and waits no more"
+    assert (await ada.person.good("GET", "seal/joins"))["joins"] == []
+    assert await ada.person.good("GET", "seal/epoch") == {"group": group, "epoch": 2}
+    body = {"device": eve.device, "key_package": opaque(), "proof": opaque(32)}
+    assert (await eve.person.call("POST", "seal/joins", body))[0] == 202
     await eve.sync.ws.close()
     await ada.sync.wait_for("seal_changed")
     while (await ada.person.good("GET", "seal"))["joins"]:
         pass
 
 
-async def test_many_who_come_at_once_are_told_together() -> None:
+async def test_many_who_come_at_once_are_told_together_and_their_keys_are_fetched_once() -> None:
     async with running(presence_interval_s=1.0) as server:
         ada = await sealed(server)
         await ada.sync.wait_for("seal_changed")
         others = [await member(await visitor(server, ada.person.room, f"V{n}")) for n in range(8)]
         for one in others:
-            body = {"device": one.device, "key_package": opaque(), "proof": opaque(32)}
+            body = {"device": one.device, "key_package": opaque(3000), "proof": opaque(32)}
             await one.person.call("POST", "seal/joins", body)
-        told: list[str] = []
-        rounds = 0
-        while len(told) < len(others):
-            told += [one["device"] for one in (await ada.sync.wait_for("seal_changed"))["came"]]
-            rounds += 1
+        came: list[str] = []
+        waiting: list[str] = []
+        rounds = size = 0
+        while len(waiting) < len(others):
+            heard = await ada.sync.wait_for("seal_changed")
+            came += [one["device"] for one in heard["came"]]
+            waiting += heard["waiting"]
+            rounds, size = rounds + 1, size + len(json.dumps(heard))
         assert rounds < len(others)
-        asked = {(await ada.sync.wait_for("seal_join"))["device"] for _ in others}
-        assert asked == {one.device for one in others}
+        assert set(came) == set(waiting) == {one.device for one in others}
+        assert size < 400 * len(others), "each of many hears of each: what is large is not in it"
+        assert len((await ada.person.good("GET", "seal/joins"))["joins"]) == len(others)
 
 
 async def test_whoever_waits_must_be_there_and_only_so_many_do() -> None:

@@ -1,10 +1,11 @@
 /** Who of a room's group is there, who is not any more, and who wants to be in it. */
 
 import type { Leaf, View } from "./engine";
-import type { JoinWish, Present } from "./sealApi";
+import type { Present } from "./sealApi";
 
 export class Attendance {
-  private readonly wishes = new Map<string, JoinWish>();
+  /** Devices that wait to be added. */
+  private readonly wishes = new Set<string>();
   private present: readonly Present[] = [];
   /** Devices in the group that are not there, and since when. */
   private readonly absent = new Map<string, number>();
@@ -26,8 +27,8 @@ export class Attendance {
     return this.wishes.size > 0;
   }
 
-  wanted(): JoinWish[] {
-    return [...this.wishes.values()];
+  isWished(device: string): boolean {
+    return this.wishes.has(device);
   }
 
   /** How the server says that somebody here is called. */
@@ -40,8 +41,13 @@ export class Attendance {
     this.quietUntilMs = atMs;
   }
 
-  wish(wish: JoinWish): void {
-    if (wish.device !== this.device) this.wishes.set(wish.device, wish);
+  wish(devices: readonly string[]): void {
+    for (const device of devices) if (device !== this.device) this.wishes.add(device);
+  }
+
+  /** Those that waited and are not in this list do so no more. */
+  keepWishes(devices: readonly string[]): void {
+    this.drop([...this.wishes].filter((device) => !devices.includes(device)));
   }
 
   drop(devices: Iterable<string>): void {
@@ -51,7 +57,7 @@ export class Attendance {
   set(present: readonly Present[]): void {
     this.present = present;
     const devices = new Set(present.map(({ device }) => device));
-    this.drop([...this.wishes.keys()].filter((device) => !devices.has(device)));
+    this.drop([...this.wishes].filter((device) => !devices.has(device)));
   }
 
   change(came: readonly Present[], left: readonly Present[]): void {

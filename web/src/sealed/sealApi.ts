@@ -19,13 +19,14 @@ export interface JoinWish {
   proof: Bytes;
 }
 
-export interface SealState {
+export interface GroupEpoch {
   group: string;
   /** -1: there is no group yet. */
   epoch: number;
+}
+
+export interface SealState extends GroupEpoch {
   groupInfo: Bytes;
-  joins: JoinWish[];
-  present: Present[];
 }
 
 export interface Committed {
@@ -64,7 +65,9 @@ export function toPresent(value: unknown): Present[] {
   return list(value).map((one) => ({ device: text(one.device), member: text(one.member_id), name: text(one.name) }));
 }
 
-export function toJoinWish(value: unknown): JoinWish {
+export const toDevices = (value: unknown): string[] => (Array.isArray(value) ? value.map(text) : []);
+
+function toJoinWish(value: unknown): JoinWish {
   const one = asRecord(value);
   return { device: text(one.device), from: text(one.from), keyPackage: bytes(one.key_package), proof: bytes(one.proof) };
 }
@@ -86,13 +89,17 @@ export class SealApi {
 
   async state(): Promise<SealState> {
     const answer = await this.ask("");
-    return {
-      group: text(answer.group),
-      epoch: whole(answer.epoch),
-      groupInfo: bytes(answer.group_info),
-      joins: list(answer.joins).map(toJoinWish),
-      present: toPresent(answer.present),
-    };
+    return { group: text(answer.group), epoch: whole(answer.epoch), groupInfo: bytes(answer.group_info) };
+  }
+
+  async epoch(): Promise<GroupEpoch> {
+    const answer = await this.ask("/epoch");
+    return { group: text(answer.group), epoch: whole(answer.epoch) };
+  }
+
+  /** The devices that wait to be added, oldest first. */
+  async joins(): Promise<JoinWish[]> {
+    return list((await this.ask("/joins")).joins).map(toJoinWish);
   }
 
   async commit(one: NewCommit): Promise<void> {

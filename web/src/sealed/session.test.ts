@@ -49,16 +49,16 @@ class Server {
 
   come(page: Page): void {
     this.pages.add(page);
-    page.session.hear({ type: "seal_present", present: this.wire(this.present()) });
+    page.session.hear({ type: "seal_present", present: this.wire(this.present()), waiting: [...this.joins.keys()] });
     page.session.handleOnline(true);
-    this.tell({ type: "seal_changed", came: this.wire([page.present]), left: [] }, (other) => other !== page);
+    this.tell({ type: "seal_changed", came: this.wire([page.present]), left: [], waiting: [] }, (other) => other !== page);
   }
 
   go(page: Page): void {
     this.pages.delete(page);
     this.joins.delete(page.device);
     page.session.handleOnline(false);
-    this.tell({ type: "seal_changed", came: [], left: this.wire([page.present]) });
+    this.tell({ type: "seal_changed", came: [], left: this.wire([page.present]), waiting: [] });
   }
 
   private wire(present: readonly Present[]) {
@@ -67,7 +67,7 @@ class Server {
 
   state(): SealState {
     const { group, epoch, groupInfo } = this;
-    return { group, epoch, groupInfo, joins: [...this.joins.values()], present: this.present() };
+    return { group, epoch, groupInfo };
   }
 
   commit(one: NewCommit): void {
@@ -88,9 +88,7 @@ class Server {
 
   join(page: Page, wish: JoinWish): void {
     this.joins.set(wish.device, wish);
-    const { device, from, keyPackage, proof } = wish;
-    const news = { type: "seal_join", device, from, key_package: toBase64url(keyPackage), proof: toBase64url(proof) };
-    this.tell(news, (other) => other !== page);
+    this.tell({ type: "seal_changed", came: [], left: [], waiting: [wish.device] }, (other) => other !== page);
   }
 }
 
@@ -112,6 +110,8 @@ class Page {
     this.own = own;
     const api = {
       state: () => Promise.resolve(server.state()),
+      epoch: () => Promise.resolve(server.state()),
+      joins: () => Promise.resolve([...server.joins.values()]),
       commit: async (one: NewCommit) => {
         await Promise.resolve();
         server.commit(one);

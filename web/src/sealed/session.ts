@@ -11,7 +11,7 @@ import type { Engine, Leaf, Proposed, View } from "./engine";
 import { newHistorySecret, readEpochs, readSecrets, wrapEpoch } from "./history";
 import type { KeyRing } from "./keyRing";
 import type { LinkKeys } from "./linkSecret";
-import { type Committed, type SealApi, toCommitted, toJoinWish, toPresent } from "./sealApi";
+import { type Committed, type JoinWish, type SealApi, toCommitted, toDevices, toPresent } from "./sealApi";
 
 export interface SealedSnapshot {
   /** The group of now; null: this device is not in it (yet). */
@@ -27,7 +27,7 @@ export interface SealedOptions {
   /** A member id. */
   me: string;
   engine: Engine;
-  api: Pick<SealApi, "state" | "commit" | "commits" | "join" | "history">;
+  api: Pick<SealApi, "state" | "epoch" | "joins" | "commit" | "commits" | "join" | "history">;
   link: LinkKeys;
   ring: KeyRing;
   /** Whether the room shows those who come later what was said before. */
@@ -105,16 +105,14 @@ export class SealedSession {
         this.then(() => this.takeWelcome(group, epoch, welcome));
         break;
       }
-      case "seal_join":
-        this.attendance.wish(toJoinWish(message));
-        this.plan();
-        break;
       case "seal_present":
         this.attendance.set(toPresent(message.present));
+        this.attendance.wish(toDevices(message.waiting));
         this.plan();
         break;
       case "seal_changed":
         this.attendance.change(toPresent(message.came), toPresent(message.left));
+        this.attendance.wish(toDevices(message.waiting));
         this.plan();
         break;
       default:
@@ -140,15 +138,13 @@ export class SealedSession {
   private async comeIn(): Promise<void> {
     clearTimeout(this.patience);
     if (!this.isOnline || this.state.view !== null) return;
-    const { attendance } = this;
-    const state = await this.options.api.state();
-    attendance.set(state.present);
-    for (const wish of state.joins) attendance.wish(wish);
-    if (state.epoch < 0) {
-      await this.found(state.group, state.epoch);
+    // Who is there came with the connection. All else of the state is large where many are, and only for who goes in alone.
+    const { group, epoch } = await this.options.api.epoch();
+    if (epoch < 0) {
+      await this.found(group, epoch);
       return;
     }
-    if (!attendance.hasOthers || this.tries >= MAX_TRIES / 2) {
+    if (!this.attendance.hasOthers || this.tries >= MAX_TRIES / 2) {
       await this.enterAlone();
       return;
     }
@@ -254,13 +250,15 @@ export class SealedSession {
 
   private enterEpoch(view: View): void {
     const { ring, link, sharesHistory } = this.options;
+    const isNew = this.state.view === null;
     this.tries = 0;
     this.attendance.drop(view.members.map(({ device }) => device));
     if (sharesHistory()) ring.addSecrets([link.history]);
     ring.add([{ group: view.group, epoch: view.epoch, key: view.chatKey }]);
     this.set({ view, problem: null });
     this.plan();
-    if (sharesHistory()) this.then(() => this.readHistory());
+    // Who follows has the keys as they come; what others added to the history is read by whoever commits next.
+    if (sharesHistory() && isNew) this.then(() => this.readHistory());
   }
 
   /** Keys of the epochs before, as far as the room hands them on. */
@@ -299,7 +297,7 @@ export class SealedSession {
   private async commitDue(): Promise<void> {
     const { view } = this.state;
     if (view === null) return;
-    const { good: wishes, bad: strangers } = await sortWishes(this.attendance.wanted(), this.options.link.join);
+    const { good: wishes, bad: strangers } = await sortWishes(await this.wanted(), this.options.link.join);
     this.attendance.drop(strangers.map(({ device }) => device));
     const now = Date.now();
     // Whoever comes anew has lost the place that it had.
@@ -320,11 +318,19 @@ export class SealedSession {
     await this.commit(proposed, { replaced: view.group, epoch: view.epoch, welcomed, newGroup: null });
   }
 
+  private async wanted(): Promise<JoinWish[]> {
+    if (!this.attendance.hasWishes) return [];
+    const joins = await this.options.api.joins();
+    this.attendance.keepWishes(joins.map(({ device }) => device));
+    return joins.filter(({ device }) => this.attendance.isWished(device));
+  }
+
   private async commit(
     { commit, welcome, groupInfo, next }: Proposed,
     { replaced, epoch, welcomed, newGroup }: { replaced: string; epoch: number; welcomed: string[]; newGroup: string | null },
   ): Promise<void> {
-    const { api, device, engine } = this.options;
+    const { api, device, engine, sharesHistory } = this.options;
+    if (this.state.view !== null && sharesHistory()) await this.readHistory();
     const history = await this.historyOf(next);
     try {
       await api.commit({ device, group: replaced, epoch, commit, groupInfo, welcome, welcomed, history, newGroup });
