@@ -39,7 +39,7 @@ _LIMITS = {  # That are for one address: here all have the same.
     "TING_MAX_PENDING_CONNECTIONS_PER_IP": "5000",
 }  # fmt: skip
 _FOLLOWERS = 3
-_PATIENCE_S = 90.0
+_PATIENCE_S = 240.0
 
 
 @dataclass

@@ -5,8 +5,6 @@ in everything and only do not decrypt, since each of them would have a processor
 from __future__ import annotations
 
 import asyncio
-import base64
-import hashlib
 import hmac
 import secrets
 import time
@@ -16,19 +14,14 @@ from typing import Any
 import aiohttp
 import msgspec
 
+from sealed.content import derive, proof_of, to_bytes, to_text
 from sealed.mls import Changes, Device, Group, KeyPackage, Library, new_device, new_key_package
 
 GATHER_S = 0.2
 """As the page has it: who comes and goes within this time is one commit."""
-_LINK = b"the secret of the link, 32 bytes"
-
-
-def text_of(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def bytes_of(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
+ABSENT_S = 1.5
+"""As the page has it: who is away for so long is gone, and not only loading anew."""
+LINK = b"the secret of the link, 32 bytes"
 
 
 @dataclass
@@ -64,7 +57,7 @@ class Member:
         self.key = secrets.token_urlsafe(32)
         self.token = ""
         self.member_id = ""
-        self.device_id = text_of(secrets.token_bytes(16))
+        self.device_id = to_text(secrets.token_bytes(16))
         self.epoch = -1
         self.in_group = asyncio.Event()
         self.moved = asyncio.Condition()
@@ -111,8 +104,8 @@ class Member:
         await self.enter()
         await self.call("GET", f"/api/v1/rooms/{self.room}/seal/epoch")
         assert self.package is not None
-        proof = hmac.digest(_hkdf(_LINK, b"ting join"), self.package.message, "sha256")
-        wish = {"device": self.device_id, "key_package": text_of(self.package.message), "proof": text_of(proof)}
+        proof = proof_of(LINK, self.package.message)
+        wish = {"device": self.device_id, "key_package": to_text(self.package.message), "proof": to_text(proof)}
         await self.call("POST", f"/api/v1/rooms/{self.room}/seal/joins", wish)
         await self.in_group.wait()
         await self.call("GET", f"/api/v1/rooms/{self.room}/seal/commits?group={self.group}&since={self.epoch}")
@@ -146,7 +139,7 @@ class Member:
         elif kind == "seal_welcome" and not self.in_group.is_set():
             news = msgspec.json.decode(text)
             self.group = news["group"]
-            await self.welcomed(bytes_of(news["welcome"]))
+            await self.welcomed(to_bytes(news["welcome"]))
             self.in_group.set()
             await self.reach(news["epoch"])
         elif kind == "seal_commit" and self.in_group.is_set():
@@ -181,7 +174,7 @@ class Follower(Member):
 
     async def committed(self, text: bytes) -> None:
         began = time.perf_counter()
-        self.mls.process(bytes_of(msgspec.json.decode(text)["commit"]))
+        self.mls.process(to_bytes(msgspec.json.decode(text)["commit"]))
         self.crypto_s.append(time.perf_counter() - began)
 
 
@@ -199,8 +192,8 @@ class Committer(Follower):
     async def found(self) -> None:
         await self.enter()
         assert self.device is not None
-        self.mls = Group.create(self.library, self.device, secrets.token_bytes(16), _LINK, b"")
-        self.group = text_of(self.mls.state().id)
+        self.mls = Group.create(self.library, self.device, secrets.token_bytes(16), derive(LINK, "ting psk"), b"")
+        self.group = to_text(self.mls.state().id)
         await self._post({"group": "", "epoch": -1, "new_group": True, "group_id": self.group, "commit": ""}, b"")
         self.in_group.set()
         self._work = asyncio.create_task(self._commit_what_is_due())
@@ -210,21 +203,26 @@ class Committer(Follower):
         self._work.cancel()
 
     async def _post(self, step: dict[str, Any], welcome: bytes, welcomed: tuple[str, ...] = ()) -> None:
-        keys = {part: text_of(secrets.token_bytes(60)) for part in ("wrap", "secrets")}
+        keys = {part: to_text(secrets.token_bytes(60)) for part in ("wrap", "secrets")}
         body = {
-            **step, "device": self.device_id, "group_info": text_of(self.mls.group_info()), "history": keys,
-            "welcome": text_of(welcome), "welcomed": list(welcomed),
+            **step, "device": self.device_id, "group_info": to_text(self.mls.group_info()), "history": keys,
+            "welcome": to_text(welcome), "welcomed": list(welcomed),
         }  # fmt: skip
         self.epoch = (await self.call("POST", f"/api/v1/rooms/{self.room}/seal/commits", body))["epoch"]
 
     async def hear(self, kind: str, text: bytes) -> None:
         if kind == "seal_changed":
             news = msgspec.json.decode(text)
-            self._gone |= {one["device"] for one in news["left"]}
-            if self._gone or news["waiting"]:
+            if news["left"]:
+                asyncio.get_running_loop().call_later(ABSENT_S, self._miss, {one["device"] for one in news["left"]})
+            if news["waiting"]:
                 self._due.set()
         elif kind != "seal_commit":  # The others follow; its own are its own.
             await super().hear(kind, text)
+
+    def _miss(self, devices: set[str]) -> None:
+        self._gone |= devices
+        self._due.set()
 
     async def _commit_what_is_due(self) -> None:
         while True:
@@ -236,18 +234,12 @@ class Committer(Follower):
             leaves = [one.leaf for one in self.mls.members() if one.device in gone]
             if not (wishes or leaves):
                 continue
-            proving = _hkdf(_LINK, b"ting join")
-            packages = [bytes_of(wish["key_package"]) for wish in wishes]
+            packages = [to_bytes(wish["key_package"]) for wish in wishes]
             for wish, package in zip(wishes, packages, strict=True):
-                assert hmac.compare_digest(hmac.digest(proving, package, "sha256"), bytes_of(wish["proof"]))
+                assert hmac.compare_digest(proof_of(LINK, package), to_bytes(wish["proof"]))
             began = time.perf_counter()
             made = await asyncio.to_thread(self.mls.commit, Changes(adds=packages, removes=leaves))
             self.mls.apply()
             self.commits.append((len(packages), len(leaves), time.perf_counter() - began))
-            step = {"group": self.group, "epoch": self.epoch, "commit": text_of(made.message)}
+            step = {"group": self.group, "epoch": self.epoch, "commit": to_text(made.message)}
             await self._post(step, made.welcome, tuple(wish["device"] for wish in wishes))
-
-
-def _hkdf(secret: bytes, info: bytes) -> bytes:
-    """RFC 5869 with SHA-256 and no salt, one block."""
-    return hmac.digest(hmac.digest(bytes(32), secret, hashlib.sha256), info + b"\1", hashlib.sha256)

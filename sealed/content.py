@@ -103,6 +103,22 @@ def padded_size(size: int) -> int:
     return -(-least // step) * step
 
 
+def seal_file(content: bytes, key: bytes) -> bytes:
+    """What the server stores of a file, under the file's own key of 32 bytes, which is for this file alone."""
+    padded = content.ljust(padded_size(len(content)), b"\0")
+    pieces = -(-len(padded) // _PIECE_BYTES)
+    cipher = AESGCM(key)
+    return b"".join(
+        cipher.encrypt(_piece_nonce(piece, pieces), padded[piece * _PIECE_BYTES : (piece + 1) * _PIECE_BYTES], b"")
+        for piece in range(pieces)
+    )
+
+
+def _piece_nonce(piece: int, pieces: int) -> bytes:
+    """With its number and whether it is the last, so that none can be left out, moved or added."""
+    return bytes([piece == pieces - 1, 0, 0, 0]) + piece.to_bytes(8, "big")
+
+
 def open_file(stored: bytes, key: bytes, size: int) -> bytes:
     """A file of `size` bytes from what the server stores. Raises `SealBroken`."""
     pieces = -(-padded_size(size) // _PIECE_BYTES)
@@ -112,8 +128,8 @@ def open_file(stored: bytes, key: bytes, size: int) -> bytes:
     cipher = AESGCM(key)
     opened = []
     for piece in range(pieces):
-        nonce = bytes([piece == pieces - 1, 0, 0, 0]) + piece.to_bytes(8, "big")
         try:
+            nonce = _piece_nonce(piece, pieces)
             opened.append(cipher.decrypt(nonce, stored[piece * step : (piece + 1) * step], b""))
         except InvalidTag as error:
             raise SealBroken("a piece of the file is not what was sealed") from error

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any
@@ -29,6 +30,7 @@ from sealed.content import (
     open_file,
     proof_of,
     seal_body,
+    seal_file,
     to_bytes,
     to_text,
 )
@@ -105,11 +107,32 @@ class SealedMember:
         """Of all members."""
         return {one.identity for one in self._inside.members()}
 
-    async def write(self, verb: str, body: dict[str, Any]) -> None:
-        group, client_id = self._inside, to_text(secrets.token_bytes(16))
-        place = Place(to_text(group.state().id), group.state().epoch, verb, self.identity)
+    async def write(self, verb: str, body: dict[str, Any], *, target: int = 0, to: str = "") -> None:
+        """`target` is the `seq` of the entry that it is about, `to` a member: for nobody else."""
+        await self._write(verb, body, {}, target, to)
+
+    async def send_file(self, name: str, content: bytes, kind: str = "application/octet-stream", to: str = "") -> None:
+        """The server learns neither name nor `kind` (a media type), and of the size only about how much it is. Raises
+        `aiohttp.ClientResponseError`."""
+        key = secrets.token_bytes(SECRET_BYTES)
+        stored = seal_file(content, key)
+        headers = {
+            **self._headers, "Tus-Resumable": "1.0.0", "Content-Type": "application/offset+octet-stream",
+            "Upload-Length": str(len(stored)), "Upload-Metadata": f"name {b64encode(b'sealed').decode()}",
+        }  # fmt: skip
+        url = f"{self._base}/rooms/{self._room}/files"
+        async with self._http.post(url, data=stored, headers=headers, raise_for_status=True) as answer:
+            file_id = answer.headers["Location"].rpartition("/")[2]
+        body = {"file_id": file_id, "name": name, "size": len(content), "type": kind, "key": to_text(key)}
+        await self._write("file", body, {"file_id": file_id, "size": len(stored)}, 0, to)
+
+    async def _write(self, verb: str, body: dict[str, Any], known: dict[str, Any], target: int, to: str) -> None:
+        """`known` is for the server, too."""
+        state, client_id = self._inside.state(), to_text(secrets.token_bytes(16))
+        place = Place(to_text(state.id), state.epoch, verb, self.identity, target, to)
         sealed = seal_body(self._exported("ting chat"), place, client_id, body)
-        await self._send("write", verb=verb, client_id=client_id, body={"sealed": sealed})
+        about = {"target": target} if target else {}
+        await self._send("write", verb=verb, client_id=client_id, body={**known, "sealed": sealed}, to=to, **about)
 
     async def fetch(self, body: dict[str, Any]) -> bytes:
         """The file of an entry. Raises `SealBroken`, `aiohttp.ClientResponseError`."""

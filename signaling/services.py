@@ -379,6 +379,7 @@ def _create_log_api(
             parts.delivery,
             Handing(settings.room_log),
             settings.room_log,
+            settings.sealed,
         ),
         SealedEndpoint(parts.delivery, parts.presence, settings.sealed),
     ]

@@ -40,6 +40,7 @@ from signaling import strict_json
 from signaling.api.authority import RequestAuthority
 from signaling.api.followed import FollowedRoom
 from signaling.api.log import subscribe
+from signaling.api.silence import SilenceWatch
 from signaling.api.sync_messages import (
     Ask,
     AskHistory,
@@ -67,7 +68,8 @@ from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.roles import Actor, Role
 from signaling.sealed.delivery import Delivery
-from signaling.sealed.presence import Presence, as_news
+from signaling.sealed.presence import Presence
+from signaling.sealed.settings import SealedSettings
 
 _log = logging.getLogger("ting.sync")
 MAX_MESSAGE_BYTES = 65_536
@@ -93,6 +95,7 @@ class SyncEndpoint:
         delivery: Delivery,
         handing: Handing,
         settings: RoomLogSettings,
+        sealed: SealedSettings,
     ) -> None:
         self.authority = authority
         self.log = log
@@ -104,6 +107,7 @@ class SyncEndpoint:
         self.delivery = delivery
         self.handing = handing
         self.settings = settings
+        self.sealed = sealed
         self._open: set[_Connection] = set()
         log.add_observer(self._handle_entry)
         knocks.add_listener(self._handle_knocks)
@@ -112,7 +116,7 @@ class SyncEndpoint:
     async def connect(self, request: web.Request) -> web.StreamResponse:
         """Follow rooms over one WebSocket, and write to them."""
         ws = web.WebSocketResponse(
-            heartbeat=_HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False, timeout=5.0
+            heartbeat=_HEARTBEAT_S, max_msg_size=MAX_MESSAGE_BYTES + 1, compress=False, timeout=5.0, autoping=False
         )
         await ws.prepare(request)
         if request.transport is None:
@@ -160,11 +164,14 @@ class _Connection:
         self._changes = 0  # How often roles may have changed in any room.
         self._bucket = TokenBucket(parts.settings.sync_messages_per_second, parts.settings.sync_message_burst)
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._silence = SilenceWatch(ws, transport, parts.sealed.seal_ask_silent_s, parts.sealed.seal_silent_s)
 
     async def run(self) -> None:
         opening = asyncio.get_running_loop().call_later(_OPENING_S, self._close_if_idle)
         try:
             async for message in self.ws:
+                if await self._silence.heard(message):
+                    continue
                 if message.type is not WSMsgType.TEXT or len(message.data) > MAX_MESSAGE_BYTES:
                     await self.ws.close(code=WSCloseCode.MESSAGE_TOO_BIG)
                 elif not self._bucket.take(time.monotonic()):
@@ -173,6 +180,7 @@ class _Connection:
                     await self._handle(message.data)
         finally:
             opening.cancel()
+            self._silence.stop()
             for room in list(self._rooms):
                 self._leave(room)
             for task in self._tasks:
@@ -253,9 +261,8 @@ class _Connection:
             }  # fmt: skip
             await self.send(opened)
             if device:
-                present = [as_news(one) for one in self._parts.presence.present(actor.room_key)]
-                waiting = sorted(self._parts.presence.waiting(actor.room_key))
-                await self.send({"type": "seal_present", "room": name, "present": present, "waiting": waiting})
+                self._silence.start()
+                await self.send({"type": "seal_present", "room": name, **self._parts.presence.news(actor.room_key)})
             if message.since is None or page.more:
                 reached = page.newest
                 await self.send({"type": "reset", "room": name, "newest": page.newest})

@@ -1,7 +1,7 @@
 """Which devices are in a sealed room now, and which wait to be let into its group. In memory: it is about connections.
 
 A device is there as long as it has the room open (`/api/v1/sync`). Whoever leaves is to be removed from the group by
-those who stay, so nothing here waits for a slow or dead connection longer than its heartbeat.
+those who stay, so nothing here waits for a slow or dead connection longer than `seal_silent_s` says.
 """
 
 from __future__ import annotations
@@ -56,6 +56,11 @@ class Presence:
         """Whoever came first is the first."""
         room = self._rooms.get(room_key)
         return [] if room is None else [one.present for one in room.devices.values()]
+
+    def news(self, room_key: int) -> dict[str, Any]:
+        """For whoever comes: who is there and who waits."""
+        present = [_as_news(one) for one in self.present(room_key)]
+        return {"present": present, "waiting": sorted(self.waiting(room_key))}
 
     def is_there(self, room_key: int, member_id: str, device: str) -> bool:
         room = self._rooms.get(room_key)
@@ -121,7 +126,7 @@ class Presence:
         settings = self._settings
         wait_s = settings.presence_interval_s + len(room.devices) * settings.presence_device_interval_s
         room.timer, room.tell_at_s = None, asyncio.get_running_loop().time() + wait_s
-        came, left = [as_news(one) for one in room.came.values()], [as_news(one) for one in room.left.values()]
+        came, left = [_as_news(one) for one in room.came.values()], [_as_news(one) for one in room.left.values()]
         room.came.clear()
         room.left.clear()
         waiting = [device for device in room.untold if device in room.joins]
@@ -169,7 +174,7 @@ class Presence:
                 room.joins.pop(device, None)
 
 
-def as_news(present: Present) -> dict[str, Any]:
+def _as_news(present: Present) -> dict[str, Any]:
     return {"device": present.device, "member_id": present.member_id, "name": present.name}
 
 

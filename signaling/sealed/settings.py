@@ -28,6 +28,10 @@ class SealedSettings:
     """Devices of one room that wait to be let into its group."""
     waiting_join_s: float = 60.0
     """For so long."""
+    seal_ask_silent_s: float = 3.0
+    """A device that has said nothing for so long is asked whether it is there."""
+    seal_silent_s: float = 3.0
+    """And is gone when it does not answer within this time."""
     presence_interval_s: float = 0.1
     """Comings, goings and wishes to be let in within this time are told together, after the first of them."""
     presence_device_interval_s: float = 0.001

@@ -33,6 +33,8 @@ relaxed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.H
 
 
 def make_settings(**changes: Any) -> Settings:
+    # A client of these tests that does not read for a while sends no pongs either.
+    changes = {"seal_silent_s": 60.0, **changes}
     flags = {name: value if isinstance(value, bool) else str(value) for name, value in changes.items()}
     return load_settings({"port": "0", "rtc_tcp_port": "0", **flags}, {"TING_KEYS": f"{KEY}: {SECRET}"})
 

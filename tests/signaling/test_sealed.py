@@ -10,9 +10,10 @@ import time
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import pytest
 
-from tests.signaling.harness import Server, running
+from tests.signaling.harness import DEADLINE_S, Server, running
 from tests.signaling.rooms import Clock, Person, Sync, founder, visitor
 
 SEALED = {"kind": "sealed"}
@@ -270,6 +271,43 @@ async def test_a_device_with_two_connections_leaves_with_the_last(server: Server
     assert first.device in [p["device"] for p in (await ada.person.good("GET", "seal"))["present"]]
     await second.sync.ws.close()
     assert [p["device"] for p in (await ada.sync.wait_for("seal_changed"))["left"]] == [first.device]
+
+
+async def test_whoever_falls_silent_is_soon_no_longer_there() -> None:
+    async with running(seal_ask_silent_s=0.05, seal_silent_s=1.0) as server:
+        ada = await sealed(server)
+
+        async def hear() -> set[str]:
+            """Whoever reads nothing sends no pong either."""
+            while not (left := (await ada.sync.wait_for("seal_changed"))["left"]):
+                pass
+            return {one["device"] for one in left}
+
+        hearing = asyncio.create_task(hear())
+        bob = await visitor(server, ada.person.room)
+        ws = await server.http.ws_connect(f"{server.url}/api/v1/sync", autoping=False)
+        device = opaque(16)
+        await ws.send_json({"type": "open", "room": bob.room, "token": bob.token, "device": device})
+        for _ in range(2):
+            while (asked := await ws.receive(timeout=DEADLINE_S)).type is not aiohttp.WSMsgType.PING:
+                pass
+            await ws.pong(asked.data)
+        assert device in [one["device"] for one in (await ada.person.good("GET", "seal"))["present"]]
+        # From here on it neither answers nor closes.
+        assert await hearing == {device}
+        assert [one["device"] for one in (await ada.person.good("GET", "seal"))["present"]] == [ada.device]
+
+
+async def test_a_ping_is_answered_and_nobody_is_asked_who_has_no_keys() -> None:
+    async with running(seal_ask_silent_s=0.01, seal_silent_s=0.01) as server:
+        ada = await founder(server)
+        ws = await server.http.ws_connect(f"{server.url}/api/v1/sync", autoping=False)
+        await ws.send_json({"type": "open", "room": ada.room, "token": ada.token, "device": opaque(16)})
+        await ws.ping(b"there?")
+        kinds = [(await ws.receive(timeout=DEADLINE_S)).type]
+        while kinds[-1] is not aiohttp.WSMsgType.PONG:
+            kinds.append((await ws.receive(timeout=DEADLINE_S)).type)
+        assert set(kinds) == {aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.PONG}
 
 
 @pytest.mark.parametrize("act", ["kick", "ban", "close"])
