@@ -55,7 +55,7 @@ from signaling.api.sync_messages import (
     Write,
 )
 from signaling.api.typed import Access, convert, route
-from signaling.api.websocket import text_frame
+from signaling.api.websocket import send_texts
 from signaling.errors import ApiError, DatabaseError
 from signaling.log.entries import Entry, Verb, wire
 from signaling.log.handing import Handing
@@ -235,44 +235,24 @@ class _Connection:
     # --- following ------------------------------------------------------------------------------------------
 
     async def _follow(self, message: Open) -> None:
-        name, changes = clean_room_name(message.room), self._changes
+        name = clean_room_name(message.room)
         try:
-            actor = await self._parts.authority.actor_of_token(message.token, name, Role.GUEST)
-            self._leave(name)
-            if len(self._rooms) >= _MAX_ROOMS:
-                raise ApiError("limit_reached", "A connection follows no more rooms.")
-            device = message.device or "" if actor.sealed else ""
-            self._parts.presence.require_own(actor, device)
-            listener = subscribe(self._parts.live, self._parts.settings, actor, device)
+            await self._open_room(name, message)
         except ApiError as error:
             await self.send({"type": "closed", "room": name, "code": error.code, "message": str(error)})
-            return
+
+    async def _open_room(self, name: str, message: Open) -> None:
+        """Raises `ApiError`, also where the room ends or the actor is put out while it is being opened."""
+        changes = self._changes
+        actor = await self._parts.authority.actor_of_token(message.token, name, Role.GUEST)
+        self._leave(name)
+        if len(self._rooms) >= _MAX_ROOMS:
+            raise ApiError("limit_reached", "A connection follows no more rooms.")
+        device = message.device or "" if actor.sealed else ""
+        self._parts.presence.require_own(actor, device)
+        listener = subscribe(self._parts.live, self._parts.settings, actor, device)
         try:
-            read_seq, unread = await self._parts.reader.unread(actor)
-            page = await self._parts.reader.page(actor, since=message.since or 0, limit=_CATCH_UP)
-            # After the page: a change of the policy is in one of the two, or comes behind them.
-            room = await self._parts.rooms.require(actor)
-            readers = await self._parts.reader.readers(actor, room.policy)
-            opened = {
-                "type": "opened", "room": name, "title": room.title, "role": actor.role.value, "from": actor.member_id,
-                "newest": page.newest, "read_seq": read_seq, "unread": unread,
-                "policy": msgspec.to_builtins(room.policy),
-                "reads": [{"from": one.member_id, "name": one.name, "seq": one.read_seq} for one in readers],
-            }  # fmt: skip
-            await self.send(opened)
-            if device:
-                self._silence.start()
-                await self.send({"type": "seal_present", "room": name, **self._parts.presence.news(actor.room_key)})
-            if message.since is None or page.more:
-                reached = page.newest
-                await self.send({"type": "reset", "room": name, "newest": page.newest})
-            else:
-                for entry in page.entries:
-                    own = entry.sender == actor.member_id
-                    await self.send({"type": "entry", "room": name, **wire(entry, own=own)})
-                reached = max([message.since, *(entry.seq for entry in page.entries)])
-            if actor.role.reaches(Role.MODERATOR):
-                await self.send({"type": "knocks", "room": name, "knocks": self._parts.waiting(actor.room_key)})
+            reached = await self._send_state(name, actor, message.since, device)
         except BaseException:
             self._parts.live.remove(listener)
             raise
@@ -280,6 +260,33 @@ class _Connection:
         self._rooms[name] = FollowedRoom(
             self.send, actor, message.token, listener, task, stale=changes != self._changes
         )
+
+    async def _send_state(self, name: str, actor: Actor, since: int | None, device: str) -> int:
+        """Tell where the room stands and what came after `since`; gives the newest entry that went out."""
+        read_seq, unread = await self._parts.reader.unread(actor)
+        page = await self._parts.reader.page(actor, since=since or 0, limit=_CATCH_UP)
+        # After the page: a change of the policy is in one of the two, or comes behind them.
+        room = await self._parts.rooms.require(actor)
+        readers = await self._parts.reader.readers(actor, room.policy)
+        await self.send({
+            "type": "opened", "room": name, "title": room.title, "role": actor.role.value, "from": actor.member_id,
+            "newest": page.newest, "read_seq": read_seq, "unread": unread,
+            "policy": msgspec.to_builtins(room.policy),
+            "reads": [{"from": one.member_id, "name": one.name, "seq": one.read_seq} for one in readers],
+        })  # fmt: skip
+        if device:
+            self._silence.start()
+            await self.send({"type": "seal_present", "room": name, **self._parts.presence.news(actor.room_key)})
+        reached = page.newest
+        if since is None or page.more:
+            await self.send({"type": "reset", "room": name, "newest": page.newest})
+        else:
+            for entry in page.entries:
+                await self.send({"type": "entry", "room": name, **wire(entry, own=entry.sender == actor.member_id)})
+            reached = max([since, *(entry.seq for entry in page.entries)])
+        if actor.role.reaches(Role.MODERATOR):
+            await self.send({"type": "knocks", "room": name, "knocks": self._parts.waiting(actor.room_key)})
+        return reached
 
     async def _forward(self, room: str, listener: Listener, reached: int) -> None:
         """What comes after `reached`; what came before went out with the page."""
@@ -389,12 +396,4 @@ class _Connection:
         await self._send_all([msgspec.json.encode(message)])
 
     async def _send_all(self, texts: list[bytes]) -> None:
-        transport = self._transport
-        if not self.ws.closed and not transport.is_closing() and not transport.get_write_buffer_size():
-            # As long as the client keeps up, what waits for it goes out in one system call.
-            transport.write(b"".join(map(text_frame, texts)))
-            return
-        with contextlib.suppress(ConnectionError, TimeoutError):
-            async with asyncio.timeout(_SEND_S):
-                for text in texts:
-                    await self.ws.send_frame(text, WSMsgType.TEXT)
+        await send_texts(self.ws, self._transport, texts, _SEND_S)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 from aiohttp import WSMsgType
@@ -45,3 +46,25 @@ async def test_who_reads_nothing_is_cut_off_and_waits_for_nobody() -> None:
         while (await sync.ws.receive(5)).type is WSMsgType.TEXT:
             pass
         assert sync.ws.close_code == 1013
+
+
+async def test_a_room_that_ends_while_it_is_being_opened_is_closed_with_its_reason(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async with running() as server:
+        ada = await founder(server)
+        reading, deleted = asyncio.Event(), asyncio.Event()
+        page = server.services.lasting.reader.page
+
+        async def page_that_takes_long(*arguments: Any, **options: Any) -> Any:
+            reading.set()
+            await deleted.wait()
+            return await page(*arguments, **options)
+
+        monkeypatch.setattr(server.services.lasting.reader, "page", page_that_takes_long)
+        sync = await ada.sync(since=1)
+        await reading.wait()
+        await ada.good("DELETE", "")
+        deleted.set()
+        closed = await sync.wait_for("closed")
+        assert (closed["room"], closed["code"]) == (ada.room, "room_not_found")
