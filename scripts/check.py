@@ -6,14 +6,18 @@ steps run, also after a failure. The last line counts the tests; the exit code i
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import sysconfig
+import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +29,10 @@ ROOT = Path(__file__).resolve().parent.parent
 KEYS = ROOT / "sealed" / "core"
 ORACLE = ROOT / "sealed" / "oracle"
 RECORDS = ROOT / ".run" / "check"
+CORES = max(2, min(os.cpu_count() or 2, 4))
+MEMORY = Path("/dev/shm")
+MEMORY_BYTES = 4 << 30
+"""What must be free there: databases and folders of tests are half as slow again on a disk, and worse on a busy one."""
 BIN = ROOT / ".venv" / "bin"
 CLIPPY = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]
 WITHOUT_MEDIA = tuple(f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "tus_clients"))
@@ -72,16 +80,11 @@ def lint_steps() -> list[Step]:
 
 
 def test_phases() -> list[list[Step]]:
-    """One phase after the other. The steps of a phase run at the same time: none of them measures media."""
+    """One phase after the other. The steps of a phase run at the same time; `cores` spreads the tests of one step."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
-    apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser", "engine", "load", "signaling")]
-    signalling = [pytest_step("signalling", list(SIGNALLING))]
+    apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser")]
     media = ["tests/integration", *(f"--ignore={path}" for path in (*WITHOUT_MEDIA, *SIGNALLING))]
-    others: list[Step] = []
-    if has_rust_engine():
-        other = "TING_ENGINE=reference"
-        signalling.append(pytest_step("other signalling", list(SIGNALLING), other))
-        others.append(pytest_step("other media", media, other))
+    engines = {"": []} if not has_rust_engine() else {"": [], "other ": ["TING_ENGINE=reference"]}
     return [
         [
             *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
@@ -89,16 +92,11 @@ def test_phases() -> list[list[Step]]:
             *cargo_steps(("cargo test beside OpenMLS", ["test", "--locked", "--release"]), folder=ORACLE),
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
-        # The longest first: the others fit beside it.
-        [
-            pytest_step("server", ["tests/signaling"]),
-            pytest_step("engine", ["tests/engine", "tests/load", *WITHOUT_MEDIA]),
-            pytest_step("unit", ["tests", *apart]),
-        ],
-        signalling,
-        *([step] for step in (pytest_step("media", media), *others)),
-        [pytest_step("security", ["tests/security"])],
-        *([[pytest_step("browser", ["tests/browser"])]] if has_chromium() else []),
+        [pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1)],
+        [pytest_step("security", ["tests/security"], cores=CORES)],
+        [pytest_step(f"{name}signalling", list(SIGNALLING), *which, cores=CORES) for name, which in engines.items()],
+        [pytest_step(f"{name}media", media, *which) for name, which in engines.items()],
+        *([[pytest_step("browser", ["tests/browser"], limit_s=1800)]] if has_chromium() else []),
     ]
 
 
@@ -123,11 +121,12 @@ def has_rust_engine() -> bool:
     return subprocess.run([str(BIN / "python"), "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def pytest_step(name: str, arguments: list[str], *environment: str) -> Step:
-    """`environment` are assignments as `env` takes them."""
+def pytest_step(name: str, arguments: list[str], *environment: str, cores: int = 1, limit_s: int = 900) -> Step:
+    """`environment` are assignments as `env` takes them. The files of a suite keep together: many share a server."""
     pytest = [str(BIN / "python"), "-m", "pytest", "-q", "--color=no", f"--junitxml={record(name)}"]
-    command = ["env", *environment, *pytest, *arguments]
-    return Step(name, command, suite=True)
+    spread = [f"--numprocesses={cores}", "--dist=loadfile"] if cores > 1 else []
+    command = ["env", *environment, *pytest, *spread, *arguments]
+    return Step(name, command, suite=True, limit_s=limit_s)
 
 
 def record(name: str, suffix: str = ".xml") -> Path:
@@ -193,9 +192,10 @@ def main(words: list[str]) -> int:
     begin = time.monotonic()
     phases = [lint_steps()] if "lint" in words else []
     phases += test_phases() if "test" in words else []
-    for phase in phases:
-        with ThreadPoolExecutor(max_workers=2) as pool:
-            list(pool.map(run, phase))
+    with temporary_files():
+        for phase in phases:
+            with ThreadPoolExecutor(max_workers=2) as pool:
+                list(pool.map(run, phase))
     done = [step for phase in phases for step in phase]
     failed = [step.name for step in done if step.failed]
     print(f"\n{len(done) - len(failed)} of {len(done)} steps are good in {time.monotonic() - begin:.0f} s.")
@@ -208,6 +208,18 @@ def main(words: list[str]) -> int:
         totals = {word: sum(step.counts.get(word, 0) for step in done) for word in ("passed", "failed", "skipped")}
         print(", ".join(f"{number} {word}" for word, number in totals.items()))
     return exit_code(failed, left_out, in_ci=bool(os.environ.get("CI")))
+
+
+@contextlib.contextmanager
+def temporary_files() -> Iterator[None]:
+    """What the tests write is in memory where there is enough of it, and gone afterwards."""
+    room = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free >= MEMORY_BYTES
+    with tempfile.TemporaryDirectory(
+        prefix="ting-", dir=MEMORY if room else None, ignore_cleanup_errors=True
+    ) as folder:
+        Path(folder).chmod(0o755)  # PostgreSQL runs as another user.
+        os.environ["TMPDIR"] = folder
+        yield
 
 
 def exit_code(failed: list[str], left_out: list[str], *, in_ci: bool) -> int:

@@ -19,12 +19,12 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
-    "--use-fake-device-for-media-stream",
+    "--use-fake-device-for-media-stream=fps=10",
     "--autoplay-policy=no-user-gesture-required",
 ]
 ACCEPT_PROMPTS = "--use-fake-ui-for-media-stream"
 DENY_PROMPTS = "--deny-permission-prompts"
-TIMEOUT_MS = 20_000
+TIMEOUT_MS = 30_000
 POLL_S = 0.05
 
 expect.set_options(timeout=TIMEOUT_MS)

@@ -22,14 +22,16 @@ def postgres() -> Iterator[Postgres]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """An empty database."""
     if request.param == "sqlite":
-        return sqlite_url(tmp_path / "folder" / "ting.db")
+        yield sqlite_url(tmp_path / "folder" / "ting.db")
+        return
     server: Postgres = request.getfixturevalue("postgres")
     name = f"db_{secrets.token_hex(4)}"
     server.run(f"CREATE DATABASE {name}")
-    return server.url(name)
+    yield server.url(name)
+    server.run(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
 
 @pytest_asyncio.fixture

@@ -26,7 +26,7 @@ from tests.signaling.fake_sfu import FakeSfu
 
 KEY = "testkey"
 SECRET = "a-secret-for-tests-of-more-than-32-bytes"
-DEADLINE_S = 5.0
+DEADLINE_S = 20.0
 
 relaxed = hypothesis.settings(deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 """For machines that are busy with other things."""
