@@ -45,6 +45,14 @@ SIGNALLING = tuple(
     )
 )  # fmt: skip
 """Integration tests that mostly wait for messages; the others measure media and have the machine to themselves."""
+BESIDE_A_CALL = tuple(
+    f"tests/security/test_{name}.py"
+    for name in (
+        "accounts_bad_input", "any_order", "bystander_call", "dtls_bad_input", "jwt_bad_input", "stun_bad_input",
+        "websocket_bad_input",
+    )
+)  # fmt: skip
+"""Tests of bad input that listen for gaps in somebody else's call."""
 
 
 @dataclass
@@ -80,9 +88,9 @@ def lint_steps() -> list[Step]:
 
 
 def test_phases() -> list[list[Step]]:
-    """One phase after the other. The steps of a phase run at the same time; `cores` spreads the tests of one step."""
+    """One phase after the other, the steps of a phase at the same time."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
-    apart = [f"--ignore=tests/{name}" for name in ("integration", "security", "browser")]
+    apart = [f"--ignore={path}" for path in ("tests/integration", "tests/browser", *BESIDE_A_CALL)]
     media = ["tests/integration", *(f"--ignore={path}" for path in (*WITHOUT_MEDIA, *SIGNALLING))]
     engines = {"": []} if not has_rust_engine() else {"": [], "other ": ["TING_ENGINE=reference"]}
     return [
@@ -93,9 +101,9 @@ def test_phases() -> list[list[Step]]:
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
         [pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1)],
-        [pytest_step("security", ["tests/security"], cores=CORES)],
-        [pytest_step(f"{name}signalling", list(SIGNALLING), *which, cores=CORES) for name, which in engines.items()],
-        [pytest_step(f"{name}media", media, *which) for name, which in engines.items()],
+        [pytest_step("beside a call", list(BESIDE_A_CALL))],
+        [pytest_step(f"{name}signalling", list(SIGNALLING), *which) for name, which in engines.items()],
+        *([pytest_step(f"{name}media", media, *which)] for name, which in engines.items()),
         *([[pytest_step("browser", ["tests/browser"], limit_s=1800)]] if has_chromium() else []),
     ]
 
