@@ -5,7 +5,7 @@ import { hasFiles, pastedFiles } from "./given";
 import { MAX_PICTURE_BYTES, mayBePicture, pictureType, placeFor } from "./picture";
 import { codeOf, fileProblem, isWorthTrying } from "./problem";
 import { type KeptUpload, keptUploads, MAX_KEPT_BYTES, type UploadStore } from "./keptUploads";
-import { type Send, UploadQueue } from "./queue";
+import { type FileKeys, type Send, UploadQueue } from "./queue";
 import { sizeText } from "./size";
 
 const bytes = (text: string) => Uint8Array.from(text, (letter) => letter.charCodeAt(0));
@@ -102,7 +102,7 @@ it.each([
 });
 
 /** A queue whose files arrive, or fail, when the test says so. */
-function makeQueue(store: UploadStore | null = null) {
+function makeQueue(store: UploadStore | null = null, keys?: FileKeys) {
   const tries: { name: string; url: string | null; sent: (bytes: number) => void; done: (id: string) => void; fail: (error: unknown) => void }[] = [];
   const cancelled: string[] = [];
   const written: Draft[] = [];
@@ -115,7 +115,7 @@ function makeQueue(store: UploadStore | null = null) {
   const write = (draft: Draft) => void written.push(draft);
   const measure = (file: File) => Promise.resolve(file.type === "image/png" ? { width: 3, height: 2 } : null);
   const discard = (url: string) => void cancelled.push(url);
-  return { queue: new UploadQueue({ send, write, measure, store, discard }), tries, cancelled, written };
+  return { queue: new UploadQueue({ send, write, measure, store, keys, discard }), tries, cancelled, written };
 }
 
 const settled = (check: () => void) => vi.waitFor(check);
@@ -276,8 +276,21 @@ describe("a reload", () => {
     expect(kept.size).toBe(0);
   });
 
+  it("goes on with the same bytes under the same key where the room is sealed, and with no others", async () => {
+    const { store, kept } = makeStore();
+    const before = makeQueue(store, { keyOf: (file) => `key of ${file.name}`, useKey: () => undefined });
+    before.queue.add([txt, fileOf("film.mp4", MAX_KEPT_BYTES + 1)]);
+    expect([...kept.values()]).toMatchObject([{ name: "b.txt", key: "key of b.txt", file: txt }]);
+
+    const used: [File, string][] = [];
+    const after = makeQueue(store, { keyOf: () => "a new key", useKey: (file, key) => used.push([file, key]) });
+    await after.queue.restore();
+    expect(used).toEqual([[txt, "key of b.txt"]]);
+    expect(after.tries.map(({ name }) => name)).toEqual(["b.txt"]);
+  });
+
   it("brings nothing into a room that was left meanwhile, or where the browser keeps nothing", async () => {
-    const { queue, tries } = makeQueue(makeStore(new Map([["x", { id: "x", url: "", name: "b.txt", sizeBytes: 2, changedMs: 0, to: "", file: txt }]])).store);
+    const { queue, tries } = makeQueue(makeStore(new Map([["x", { id: "x", url: "", name: "b.txt", sizeBytes: 2, changedMs: 0, to: "", key: "", file: txt }]])).store);
     const restoring = queue.restore();
     queue.stop();
     await restoring;

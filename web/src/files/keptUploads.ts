@@ -16,6 +16,8 @@ export interface KeptUpload {
   changedMs: number;
   /** A member id: the only other one who is to see it; empty: everybody. */
   to: string;
+  /** What its bytes are sealed with; empty in an open room. */
+  key: string;
   /** Null: too large to be kept, it has to be chosen again. */
   file: File | null;
 }
@@ -114,6 +116,7 @@ function toRow(value: unknown): Row | null {
       sizeBytes: raw.sizeBytes,
       changedMs: raw.changedMs,
       to: text(raw.to),
+      key: text(raw.key),
       file: raw.file instanceof File ? raw.file : null,
     },
   };

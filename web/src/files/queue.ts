@@ -27,6 +27,12 @@ export interface Sending {
 
 export type Send = (file: File, url: string | null, onSent: (bytes: number) => void) => Sending;
 
+export interface FileKeys {
+  keyOf: (file: File) => string;
+  /** For bytes that this key sealed before, and for no others. */
+  useKey: (file: File, key: string) => void;
+}
+
 export interface QueueOptions {
   send: Send;
   write: (draft: Draft) => void;
@@ -35,6 +41,8 @@ export interface QueueOptions {
   measure: (file: File) => Promise<Size | null>;
   /** Null: what is on its way ends with the page. */
   store?: UploadStore | null;
+  /** In a sealed room. */
+  keys?: FileKeys;
   /** Takes away what the server has of an upload that nothing sends to any more. */
   discard?: (url: string) => void;
 }
@@ -66,7 +74,7 @@ export class UploadQueue {
     for (const file of files) {
       // Whoever sends a file again that was interrupted wants the rest of it to be sent, if the same people see it.
       const before = this.items.find(({ state, kept }) => state === "interrupted" && kept.to === to && isSame(kept, file));
-      if (before === undefined) this.addItem(file, keptOf(file, to));
+      if (before === undefined) this.addItem(file, keptOf(file, to, this.options.keys?.keyOf(file) ?? ""));
       else this.choose(before.id, file);
     }
     this.next();
@@ -79,7 +87,10 @@ export class UploadQueue {
     const visit = (this.visit += 1);
     const kept = await store.take();
     if (visit !== this.visit) return;
-    for (const { file, ...rest } of kept) this.addItem(file, rest);
+    for (const { file, ...rest } of kept) {
+      if (file !== null && rest.key !== "") this.options.keys?.useKey(file, rest.key);
+      this.addItem(file, rest);
+    }
     this.next();
   }
 
@@ -125,7 +136,9 @@ export class UploadQueue {
   }
 
   private keep(file: File, kept: Item["kept"]): void {
-    void this.options.store?.keep({ ...kept, file: file.size > MAX_KEPT_BYTES ? null : file });
+    const isSmall = file.size <= MAX_KEPT_BYTES;
+    // A file that is chosen again may have other bytes, and two must never be sealed with one key.
+    if (isSmall || kept.key === "") void this.options.store?.keep({ ...kept, file: isSmall ? file : null });
   }
 
   private giveUp({ sending, kept }: Item): void {
@@ -187,8 +200,8 @@ export class UploadQueue {
   }
 }
 
-function keptOf(file: File, to: string): Item["kept"] {
-  return { id: newUploadId(), url: "", name: shortName(file.name), sizeBytes: file.size, changedMs: file.lastModified, to };
+function keptOf(file: File, to: string, key: string): Item["kept"] {
+  return { id: newUploadId(), url: "", name: shortName(file.name), sizeBytes: file.size, changedMs: file.lastModified, to, key };
 }
 
 /** As far as a browser can tell without reading all of it. */

@@ -82,8 +82,8 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, sealed = 
       write: log.write,
       measure,
       describe: sealed?.files.describe,
-      // Nothing readable of a sealed room's files stays in the browser; the rest of one cannot be sealed without it.
-      store: sealed === null ? keptUploads(roomName, memberOf(admission.identity)) : null,
+      store: keptUploads(roomName, memberOf(admission.identity)),
+      keys: sealed?.files,
       discard: (url) => void files.remove(url.split("/").at(-1) ?? "").catch(() => undefined),
     });
     const archives = new RoomArchives(archiveTransport(roomName, token), saveArchive(roomName));

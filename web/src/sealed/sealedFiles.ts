@@ -33,11 +33,16 @@ export class SealedFiles {
   /** What the message says, for those who are to open the file. */
   readonly describe = (fileId: string): Body => this.sent.get(fileId) ?? {};
 
-  private keyOf(file: File): string {
+  readonly keyOf = (file: File): string => {
     const key = this.keys.get(file) ?? newFileKey();
     this.keys.set(file, key);
     return key;
-  }
+  };
+
+  /** The key of an upload that goes on. `file` must have the same bytes: no two may be sealed with one key. */
+  readonly useKey = (file: File, key: string): void => {
+    this.keys.set(file, key);
+  };
 }
 
 /** Throws `ApiError`, or `SealBroken` when what came is not what was sealed. */
