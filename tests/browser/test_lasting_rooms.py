@@ -20,7 +20,10 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 @pytest_asyncio.fixture(loop_scope="session")
 async def own_server() -> AsyncIterator[ServerProcess]:
     """A server for one test, which may stop and start it."""
-    server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}", environment={"TING_DEFAULT_KIND": "open"})
+    many = {"TING_ENTRIES_PER_SECOND": "1e6", "TING_ENTRY_BURST": "1000000"}
+    server = ServerProcess(
+        rtc_addresses=f"127.0.0.1,{own_address()}", environment={"TING_DEFAULT_KIND": "open", **many}
+    )
     await server.start()
     yield server
     await server.kill()
@@ -230,8 +233,61 @@ async def test_what_is_said_stays_over_reload_and_restart(browser: Browser, own_
     await expect(said(bob, "Tea at five")).to_have_count(1)
     await expect(said(bob, "茶馆").get_by_test_id("reaction")).to_contain_text("1")
     await expect(ada.get("event").first).to_be_visible()
+
+    # Of a long history a part is in the page, and what one reads in it stays where it is.
+    await ada.page.evaluate(WRITE_MANY, 250)
+    await expect(said(bob, "number 250")).to_be_in_viewport()
+    await expect(said(bob, "Tea at five")).to_have_count(0)
+    climbed = await bob.get("timeline").evaluate(CLIMB, "Tea at five")
+    assert climbed["most"] <= MAX_SHOWN
+    assert climbed["moved"] <= 2
+    await say(ada, "meanwhile at the end")
+    await expect(ada.get("timeline").get_by_test_id("chat-message").last).to_contain_text("meanwhile")
+    await expect(said(bob, "Tea at five")).to_be_in_viewport()
+    await bob.get("jump").click()
+    await expect(said(bob, "meanwhile at the end")).to_be_in_viewport()
+    await expect(said(bob, "Tea at five")).to_have_count(0)
+    await expect(ada.get("read-by")).to_have_text("Read by Bob")
+    await expect(bob.get("jump")).to_have_count(0)
     for tab in (ada, bob):
         await tab.close()
+
+
+MAX_SHOWN = 200
+"""Rows of the history that the page has at a time."""
+
+WRITE_MANY = """async (count) => {
+    const room = location.pathname.split('/')[2];
+    const headers = {'Content-Type': 'application/json',
+                     Authorization: 'Bearer ' + sessionStorage.getItem('ting.token.' + room)};
+    const write = async (number) => {
+        const text = number % 7 ? 'number ' + number : 'a long one: ' + 'la '.repeat(number);
+        const body = JSON.stringify({verb: 'message', client_id: 'many-' + number, body: {text}});
+        const answer = await fetch(`/api/v1/rooms/${room}/entries`, {method: 'POST', headers, body});
+        if (!answer.ok) throw new Error(answer.status);
+    };
+    await Promise.all([...Array(count).keys()].map(write));
+    await write(count);
+}"""
+
+CLIMB = """async (list, text) => {
+    const rows = () => [...list.querySelectorAll('[data-row]')];
+    const topOf = (row) => row.firstElementChild.getBoundingClientRect().top;
+    let [most, moved] = [0, 0];
+    while (!list.textContent.includes(text)) {
+        list.scrollTop = 40;
+        const [first, read] = [rows()[0], rows().find((row) => topOf(row) >= list.getBoundingClientRect().top)];
+        const top = topOf(read);
+        while (rows()[0] === first) await new Promise(requestAnimationFrame);
+        moved = Math.max(moved, Math.abs(topOf(read) - top));
+        most = Math.max(most, rows().length);
+        await new Promise(requestAnimationFrame);
+    }
+    list.scrollTop = 0;
+    await new Promise(requestAnimationFrame);
+    return {most, moved};
+}"""
+"""Scrolls up until `text` is there: how many rows there were at most, and how far the one that was read has moved."""
 
 
 def person(tab: Tab, name: str) -> Locator:

@@ -5,7 +5,7 @@ import type { Entry } from "../log/entries";
 import { EMPTY, fold, linesOf, type LogState, without } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";
 import { type RoomLive, useRoomNews } from "../room/RoomLive";
-import type { People } from "./draft";
+import { type People, rowsOf } from "./draft";
 import { Lines } from "./Timeline";
 import type { LineActions } from "./useLineActions";
 
@@ -49,7 +49,7 @@ export function Around({ live, seq, state, people, actions, onBack }: Props) {
             {t("log.loading")}
           </p>
         )}
-        <Lines lines={lines} state={state} people={people} actions={actions} />
+        <Lines rows={rowsOf(lines)} lines={lines} state={state} people={people} actions={actions} />
         {around.newer && <MoreButton testId="around-newer" label={t("log.newer")} onClick={around.loadNewer} />}
       </div>
       <button type="button" className="button small jump" data-testid="around-back" onClick={onBack}>

@@ -1,13 +1,14 @@
 import { ArrowDown, CheckCheck, LoaderCircle, MessageSquare } from "lucide-react";
-import { Fragment, type RefObject, useLayoutEffect, useRef, useState } from "react";
+import { useRef } from "react";
 import { useTranslation } from "react-i18next";
 import type { ShownLine } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";
 import type { RoomLive } from "../room/RoomLive";
-import { continuesLine, isSaid, nameOf, type People, readersOf, rowsOf } from "./draft";
+import { continuesLine, isSaid, nameOf, type People, readersOf, type Row } from "./draft";
 import { MessageLine, PendingLine } from "./MessageLine";
 import { sentenceOf } from "./sentences";
 import type { LineActions } from "./useLineActions";
+import { useScrolling } from "./useScrolling";
 
 interface Props {
   live: RoomLive;
@@ -16,10 +17,7 @@ interface Props {
   actions: LineActions;
 }
 
-/** So near to an end, the list counts as being there. */
-const NEAR_PX = 80;
-
-/** The history of the room; older pages come when one scrolls up to them. */
+/** The history of the room; older pages come when one scrolls up to them, and newer ones go meanwhile. */
 export function Timeline({ live, state, people, actions }: Props) {
   const { t } = useTranslation();
   const { lines, pending, ready, more } = state;
@@ -38,7 +36,7 @@ export function Timeline({ live, state, people, actions }: Props) {
         tabIndex={0}
         onScroll={scroll.onScroll}
       >
-        {more && (
+        {more && scroll.isFirst && (
           <button type="button" className="button quiet small load-older" data-testid="load-older" onClick={scroll.loadOlder}>
             {t("log.older")}
           </button>
@@ -55,10 +53,8 @@ export function Timeline({ live, state, people, actions }: Props) {
             <p>{t(state.policy.keeps === "nothing" ? "log.emptyNothing" : "log.empty")}</p>
           </div>
         )}
-        <Lines lines={lines} state={state} people={people} actions={actions} />
-        {waiting.map((one) => (
-          <PendingLine key={one.clientId} pending={one} actions={actions} />
-        ))}
+        <Lines rows={scroll.shown} lines={lines} state={state} people={people} actions={actions} />
+        {scroll.isNewest && waiting.map((one) => <PendingLine key={one.clientId} pending={one} actions={actions} />)}
       </div>
       {scroll.away && (
         <button type="button" className="button small jump" data-testid="jump" onClick={scroll.jump}>
@@ -70,15 +66,15 @@ export function Timeline({ live, state, people, actions }: Props) {
   );
 }
 
-type LinesProps = Omit<Props, "live"> & { lines: readonly ShownLine[] };
+type LinesProps = Omit<Props, "live"> & { rows: readonly Row[]; lines: readonly ShownLine[] };
 
-/** Lines that follow each other, with what separates them and who has read so far. */
-export function Lines({ lines, ...shared }: LinesProps) {
+/** Rows of `lines` that follow each other, with what separates them and who has read so far. */
+export function Lines({ rows, lines, ...shared }: LinesProps) {
   const { t } = useTranslation();
   const { state } = shared;
   const readers = readersOf(lines, state.policy.read_markers ? state.reads : [], state.me);
-  return rowsOf(lines).map(({ line, before, gone }) => (
-    <Fragment key={line.key}>
+  return rows.map(({ line, before, gone }) => (
+    <div key={line.key} className="row" data-row={line.key}>
       <Separators line={line} before={before} newFrom={state.newFrom} me={state.me} />
       {gone > 0 ? (
         <p className="event" data-testid="gone">
@@ -88,7 +84,7 @@ export function Lines({ lines, ...shared }: LinesProps) {
         <Line line={line} before={before} {...shared} />
       )}
       <ReadBy names={readers.get(line.key) ?? []} />
-    </Fragment>
+    </div>
   ));
 }
 
@@ -106,35 +102,6 @@ function ReadBy({ names }: { names: readonly string[] }) {
       {count > 0 ? t("log.readByMore", { names: named, count }) : t("log.readBy", { names: named })}
     </p>
   );
-}
-
-/** Stays at the end while one is there, and where one reads while older pages come in above. */
-function useScrolling(list: RefObject<HTMLDivElement | null>, live: RoomLive, { lines, pending }: RoomSnapshot) {
-  const [away, setAway] = useState(false);
-  const isAtEnd = useRef(true);
-  const seen = useRef({ first: "", height: 0 });
-  const first = lines[0]?.key ?? "";
-
-  useLayoutEffect(() => {
-    const element = list.current;
-    if (element === null) return;
-    if (isAtEnd.current) element.scrollTo({ top: element.scrollHeight });
-    else if (seen.current.first !== first) element.scrollBy({ top: element.scrollHeight - seen.current.height });
-    seen.current = { first, height: element.scrollHeight };
-  }, [list, lines, pending, first]);
-
-  const loadOlder = () => void live.log.loadOlder();
-  const onScroll = () => {
-    const element = list.current;
-    if (element === null) return;
-    isAtEnd.current = element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_PX;
-    setAway(!isAtEnd.current);
-    if (element.scrollTop < NEAR_PX) loadOlder();
-  };
-  const jump = () => {
-    list.current?.scrollTo({ top: list.current.scrollHeight });
-  };
-  return { away, onScroll, loadOlder, jump };
 }
 
 interface SeparatorProps {

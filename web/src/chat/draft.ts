@@ -64,9 +64,16 @@ export function nameOf(entry: Entry, people: People, otherwise: string): string 
   return entry.name === "" ? (people.get(entry.from) ?? otherwise) : entry.name;
 }
 
+export interface Row {
+  line: ShownLine;
+  before: ShownLine | undefined;
+  /** How many lines it stands for whose time is over; 0: it is a line of its own. */
+  gone: number;
+}
+
 /** What is shown of the lines, each with the one before it: those whose time is over are one line together. */
-export function rowsOf(lines: readonly ShownLine[]): { line: ShownLine; before: ShownLine | undefined; gone: number }[] {
-  const rows: ReturnType<typeof rowsOf> = [];
+export function rowsOf(lines: readonly ShownLine[]): Row[] {
+  const rows: Row[] = [];
   for (const [index, line] of lines.entries()) {
     const last = rows.at(-1);
     if (!isSaid(line) || !line.over) rows.push({ line, before: lines[index - 1], gone: 0 });
