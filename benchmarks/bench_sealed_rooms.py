@@ -51,6 +51,7 @@ class Figures:
     commits: int = 0
     rss_mib: float = 0.0
     refused: str = "0"
+    lost: int = 0
     leave_s: tuple[float, ...] = ()
     vanish_s: tuple[float, ...] = ()
     cpu_ms_per_leave: float = 0.0
@@ -139,14 +140,15 @@ async def _leave(crowd: list[Member], first: Committer, figures: Figures, cpu: C
         else:
             figures.leave_s = tuple(took)
             figures.cpu_ms_per_leave = 1000 * (cpu.read() - before_s) / max(1, leaves)
-    states = {one.mls.authenticator() for one in (first, *crowd) if isinstance(one, Follower)}
+    figures.lost = sum(one.is_lost for one in crowd)
+    states = {one.mls.authenticator() for one in (first, *crowd) if isinstance(one, Follower) and not one.is_lost}
     if len(states) != 1:
         raise RuntimeError("the members do not agree")
 
 
 async def _reached(member: Member, epoch: int) -> None:
     async with member.moved:
-        await member.moved.wait_for(lambda: member.epoch >= epoch)
+        await member.moved.wait_for(lambda: member.epoch >= epoch or member.is_lost)
 
 
 def _seconds(times: tuple[float, ...]) -> str:
@@ -165,6 +167,7 @@ def show(found: list[Figures], load: str) -> None:
         ("refused and tried again", [one.refused for one in found]),
         ("leave: all have the next epoch after, s", [_seconds(one.leave_s) for one in found]),
         ("fell silent: the same, s", [_seconds(one.vanish_s) for one in found]),
+        ("connections lost meanwhile", [str(one.lost) for one in found]),
         ("server CPU per leave, ms", [f"{one.cpu_ms_per_leave:.0f}" for one in found]),
     ]
     print(f"Load before: {load}\n")
@@ -185,7 +188,7 @@ def main() -> None:
     found = [
         asyncio.run(measure(members, options.database_url, options.leaves, library)) for members in options.members
     ]
-    show(found, load)
+    show(found, f"{load}; after: {' '.join(f'{one:.1f}' for one in os.getloadavg())}")
 
 
 if __name__ == "__main__":

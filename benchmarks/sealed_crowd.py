@@ -61,6 +61,8 @@ class Member:
         self.epoch = -1
         self.in_group = asyncio.Event()
         self.moved = asyncio.Condition()
+        self.is_lost = False
+        """The server has closed its connection."""
         self.package: KeyPackage | None = None
         self.device: Device | None = None
         self._present = asyncio.Event()
@@ -132,6 +134,9 @@ class Member:
             kind = msgspec.json.decode(text, type=_Kind).type
             self.traffic.note(kind, len(text))
             await self.hear(kind, text)
+        async with self.moved:
+            self.is_lost = True
+            self.moved.notify_all()
 
     async def hear(self, kind: str, text: bytes) -> None:
         if kind == "seal_present":

@@ -69,6 +69,20 @@ class Place:
         return json.dumps(bound, ensure_ascii=False, separators=(",", ":")).encode()
 
 
+def seal_bytes(key: bytes, plain: bytes, aad: bytes) -> bytes:
+    """AES-256-GCM behind its random nonce. `aad` has to be the same when it is opened."""
+    nonce = secrets.token_bytes(_NONCE_BYTES)
+    return nonce + AESGCM(key).encrypt(nonce, plain, aad)
+
+
+def open_bytes(key: bytes, sealed: bytes, aad: bytes) -> bytes:
+    """Raises `SealBroken`."""
+    try:
+        return AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], aad)
+    except (InvalidTag, ValueError) as error:
+        raise SealBroken("it was not sealed with this key for this place") from error
+
+
 def seal_body(key: bytes, place: Place, client_id: str, body: dict[str, Any]) -> dict[str, Any]:
     """The `sealed` of an entry's body; `key` is the chat key of the epoch."""
     plain = json.dumps({"id": client_id, "body": body}, ensure_ascii=False).encode()
@@ -76,19 +90,16 @@ def seal_body(key: bytes, place: Place, client_id: str, body: dict[str, Any]) ->
     while size < len(plain) + _LENGTH_BYTES:
         size *= 2
     padded = (len(plain).to_bytes(_LENGTH_BYTES, "big") + plain).ljust(size, b"\0")
-    nonce = secrets.token_bytes(_NONCE_BYTES)
-    data = nonce + AESGCM(key).encrypt(nonce, padded, place.as_bytes())
-    return {"group": place.group, "epoch": place.epoch, "data": to_text(data)}
+    return {"group": place.group, "epoch": place.epoch, "data": to_text(seal_bytes(key, padded, place.as_bytes()))}
 
 
 def open_body(key: bytes, place: Place, data: str) -> dict[str, Any]:
     """Raises `SealBroken`."""
     try:
-        sealed = to_bytes(data)
-        padded = AESGCM(key).decrypt(sealed[:_NONCE_BYTES], sealed[_NONCE_BYTES:], place.as_bytes())
+        padded = open_bytes(key, to_bytes(data), place.as_bytes())
         length = int.from_bytes(padded[:_LENGTH_BYTES], "big")
         body = json.loads(padded[_LENGTH_BYTES : _LENGTH_BYTES + length])["body"]
-    except (InvalidTag, ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError) as error:
         raise SealBroken("the body does not open") from error
     if not isinstance(body, dict):
         raise SealBroken("the body is none")

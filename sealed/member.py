@@ -5,8 +5,8 @@
     await member.inside()
     await member.write("message", {"text": "hello"})
 
-It is let in by the pages that are there, and follows their group. It adds and removes nobody, and has no keys of before
-it came.
+It is let in by those who are there, and follows their group. It adds and removes nobody, and has no keys of before it
+came: that is `sealed.keeper`.
 """
 
 from __future__ import annotations
@@ -45,8 +45,16 @@ OnEpoch = Callable[["SealedMember"], Awaitable[None]]
 class SealedMember:
     """`on_epoch` is awaited after each change of the group: the place to give media their keys."""
 
-    def __init__(self, http: aiohttp.ClientSession, link: str, name: str, on_epoch: OnEpoch | None = None) -> None:
-        """Raises `ValueError` for a link without its secret."""
+    def __init__(
+        self,
+        http: aiohttp.ClientSession,
+        link: str,
+        name: str,
+        on_epoch: OnEpoch | None = None,
+        library: Library | None = None,
+    ) -> None:
+        """`library` can be one for many members of a thread; it takes a second to load. Raises `ValueError` for a link
+        without its secret."""
         parts = urlsplit(link)
         self._http = http
         self._room = parts.path.removeprefix("/r/")
@@ -56,7 +64,7 @@ class SealedMember:
             raise ValueError("the link has no secret")
         self._name = name
         self._on_epoch = on_epoch
-        self._library = Library()
+        self._library = library or Library()
         self._chat_keys: dict[tuple[str, int], bytes] = {}
         self._is_inside = asyncio.Event()
         self.entries: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
@@ -66,6 +74,8 @@ class SealedMember:
         self.identity = ""
         self._group: Group | None = None
         self._packages: list[KeyPackage] = []
+        self._step = asyncio.Lock()
+        """One change of the group after the other."""
 
     async def come(self) -> None:
         """Through the door, and to the others; `inside` waits until they have let it in. Raises
@@ -86,6 +96,10 @@ class SealedMember:
     async def inside(self) -> None:
         """Until it is in the group."""
         await self._is_inside.wait()
+
+    @property
+    def is_inside(self) -> bool:
+        return self._group is not None
 
     # --- of the epoch of now; `RuntimeError` while it is not inside ---------------------------------------------
 
@@ -134,6 +148,10 @@ class SealedMember:
         about = {"target": target} if target else {}
         await self._send("write", verb=verb, client_id=client_id, body={**known, "sealed": sealed}, to=to, **about)
 
+    async def entries_before(self) -> list[dict[str, Any]]:
+        """The newest page of the room's log, oldest first, opened as far as the keys for it are here."""
+        return [self._opened(entry) for entry in (await self._call("GET", "entries"))["entries"]]
+
     async def fetch(self, body: dict[str, Any]) -> bytes:
         """The file of an entry. Raises `SealBroken`, `aiohttp.ClientResponseError`."""
         url = f"{self._base}/rooms/{self._room}/files/{body['file_id']}"
@@ -177,15 +195,18 @@ class SealedMember:
 
     async def _read(self) -> None:
         async for message in self._ws:
-            news = message.json()
-            if news["type"] == "seal_present":  # The server knows this device from here on.
-                self._come_anew()
-            elif news["type"] == "seal_welcome":
-                await self._take_welcome(to_bytes(news["welcome"]))
-            elif news["type"] == "seal_commit":
-                await self._take_commit(news["group"], news["epoch"], to_bytes(news["commit"]))
-            elif news["type"] == "entry":
-                self.entries.put_nowait(self._opened(news))
+            async with self._step:
+                await self._hear(message.json())
+
+    async def _hear(self, news: dict[str, Any]) -> None:
+        if news["type"] == "seal_present":  # The server knows this device from here on.
+            self._come_anew()
+        elif news["type"] == "seal_welcome":
+            await self._take_welcome(to_bytes(news["welcome"]))
+        elif news["type"] == "seal_commit":
+            await self._take_commit(news["group"], news["epoch"], to_bytes(news["commit"]))
+        elif news["type"] == "entry":
+            self.entries.put_nowait(self._opened(news))
 
     async def _take_welcome(self, message: bytes) -> None:
         if self._group is not None:

@@ -8,6 +8,8 @@ import contextlib
 
 from aiohttp import WSMessage, WSMsgType, web
 
+_STEPS = 4
+
 
 class SilenceWatch:
     """Asks after `ask_s` without a word, and gives the connection up when no answer comes within `answer_s`. It has
@@ -46,8 +48,17 @@ class SilenceWatch:
             with contextlib.suppress(ConnectionError, TimeoutError):
                 async with asyncio.timeout(self._answer_s):
                     await self._ws.ping()  # Also this can hang, behind what the client does not read.
-            await asyncio.sleep(self._answer_s)
+            await self._wait()
             if heard == self._heard:
                 # Not a close that would wait for the other end's.
                 self._transport.abort()
                 return
+
+    async def _wait(self) -> None:
+        """For `answer_s` in which answers were read: a server that was held up itself misses nobody for that."""
+        step_s, left, loop = self._answer_s / _STEPS, _STEPS, asyncio.get_running_loop()
+        while left:
+            due_s = loop.time() + step_s
+            await asyncio.sleep(step_s)
+            if loop.time() - due_s < step_s:
+                left -= 1

@@ -30,7 +30,7 @@ class SealedSettings:
     """For so long."""
     seal_ask_silent_s: float = 3.0
     """A device that has said nothing for so long is asked whether it is there."""
-    seal_silent_s: float = 3.0
+    seal_silent_s: float = 5.0
     """And is gone when it does not answer within this time."""
     presence_interval_s: float = 0.1
     """Comings, goings and wishes to be let in within this time are told together, after the first of them."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import hashlib
 import json
 import secrets
 import sqlite3
@@ -19,12 +20,14 @@ import pytest
 from aiohttp import web
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from sealed.media import MediaKeys
+from tests.harness.caller import Caller
 from tests.harness.canaries import found_in, found_in_files, found_in_memory
 from tests.harness.files import PIECE, TUS
 from tests.harness.server import ServerProcess
 from tests.harness.waiting import eventually
 
-_WHAT = ("chat", "edit", "reaction", "poll", "option", "vote", "hand", "file_name", "file", "private", "ask")
+_WHAT = ("chat", "edit", "reaction", "poll", "option", "vote", "hand", "file_name", "file", "private", "ask", "speech")
 
 
 def b64(data: bytes) -> str:
@@ -114,6 +117,36 @@ class Room:
         await self.write("message", {"text": said["private"]}, to="guest-somebody")
         await self.write("delete", {}, slip)
 
+    async def talk(self) -> None:
+        """Two in the call: a caption, as what was said goes in text, comes from one to the other."""
+        callers = [Caller(self.url, self.name, "") for _ in range(2)]
+        keys = [MediaKeys(caller.room) for caller in callers] if self.sealed else []
+        try:
+            for number, caller in enumerate(callers):
+                token = self.token if number == 0 else await self._visit()
+                await caller.join(token=token, encryption=keys[number].options if keys else None)
+            identities = [caller.room.local_participant.identity for caller in callers]
+            for key in keys:
+                await key.set_epoch(0, self._media_key, identities)
+            said = self.canaries["speech"].encode()
+            await callers[0].wait_for("participant_connected")
+            await callers[0].room.local_participant.publish_data(said, topic="captions")
+            await callers[1].wait_for("data_received", lambda packet: packet.data == said)
+        finally:
+            for key in keys:
+                key.close()
+            for caller in callers:
+                await caller.leave()
+
+    async def _visit(self) -> str:
+        body = {"name": "Bob", "key": secrets.token_urlsafe(32), "sealed": True}
+        async with self.http.post(f"{self.url}/api/v1/rooms/{self.name}/tokens", json=body) as answer:
+            token: str = (await answer.json())["token"]
+            return token
+
+    async def _media_key(self, identity: str) -> bytes:
+        return hashlib.sha256(self._key + identity.encode()).digest()
+
     def _beside(self, what: str) -> dict[str, str]:
         return {"note": self.canaries[what]} if self.sealed else {}
 
@@ -173,6 +206,7 @@ async def test_nothing_that_is_said_in_a_sealed_room_is_anywhere_on_the_server(t
                 await room.make(hook)
                 await room.say_everything()
                 await room.follow()
+                await room.talk()
             async with http.get(f"{server.url}/metrics") as answer:
                 metrics = await answer.read()
             both = sealed | {f"open {name}": canary for name, canary in plain.items()}
@@ -186,7 +220,7 @@ async def test_nothing_that_is_said_in_a_sealed_room_is_anywhere_on_the_server(t
     found["hooks"] = found_in(b"".join(told), both)
     assert {place: names & sealed.keys() for place, names in found.items() if names & sealed.keys()} == {}
     # The search finds what the server does have.
-    said = {f"open {name}" for name in _WHAT} - {"open vote", "open hand", "open ask"}
+    said = {f"open {name}" for name in _WHAT} - {"open vote", "open hand", "open ask", "open speech"}
     assert found["memory"] >= said - {"open file"}, said - found["memory"]
     stored = {name for place, names in found.items() if place not in ("memory", "hooks") for name in names}
     assert stored >= said, stored
