@@ -21,6 +21,7 @@ import contextlib
 import os
 import secrets
 import statistics
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -275,8 +276,7 @@ def spread(values: list[float], digits: int) -> str:
     return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}–{max(values):.{digits}f})"
 
 
-async def run(options: argparse.Namespace) -> list[str]:
-    rows = []
+async def run(options: argparse.Namespace) -> None:
     async with (
         serving("") as (url, _),
         aiohttp.ClientSession(url, connector=aiohttp.TCPConnector(limit=0)) as http,
@@ -296,12 +296,12 @@ async def run(options: argparse.Namespace) -> list[str]:
         for name in options.only:
             before = " ".join(f"{one:.0f}" for one in os.getloadavg())
             try:
-                rows += await measures[name]()
+                print("\n".join(await measures[name]()))
             except (AssertionError, TimeoutError, OSError) as error:  # the others' figures are still worth having
-                rows.append(f"| {name} | failed: {type(error).__name__} | | |")
-            print(f"# {name}: load before {before}, after {' '.join(f'{one:.0f}' for one in os.getloadavg())}")
+                print(f"| {name} | failed: {type(error).__name__} | | |")
+            after = " ".join(f"{one:.0f}" for one in os.getloadavg())
+            print(f"# {name}: load before {before}, after {after}", file=sys.stderr, flush=True)
         await browser.close()
-    return rows
 
 
 def main() -> None:
@@ -311,8 +311,9 @@ def main() -> None:
     parser.add_argument("--parties", type=int, default=4)
     parser.add_argument("--members", type=int, default=50)
     parser.add_argument("--rounds", type=int, default=5)
-    rows = asyncio.run(run(parser.parse_args()))
-    print("\n| what | median (lowest–highest) | sealed to open | aim |\n|---|---|---|---|\n" + "\n".join(rows))
+    options = parser.parse_args()
+    print("| what | median (lowest–highest) | sealed to open | aim |\n|---|---|---|---|")
+    asyncio.run(run(options))
 
 
 if __name__ == "__main__":

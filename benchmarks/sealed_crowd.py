@@ -139,7 +139,7 @@ class Member:
             self.moved.notify_all()
 
     async def hear(self, kind: str, text: bytes) -> None:
-        if kind == "seal_present":
+        if kind == "opened":
             self._present.set()
         elif kind == "seal_welcome" and not self.in_group.is_set():
             news = msgspec.json.decode(text)
