@@ -74,7 +74,8 @@ async def come(tab: Tab, link: str, name: str) -> None:
 async def code_of(tab: Tab) -> str:
     await tab.get("seal-badge").click()
     await expect(tab.get("seal-code")).to_be_visible()
-    code = await tab.get("seal-code").inner_text() + await tab.get("seal-pictures").inner_text()
+    pictures = await tab.get("seal-pictures").get_attribute("data-pictures")
+    code = f"{await tab.get('seal-code').inner_text()} {pictures}"
     await tab.page.keyboard.press("Escape")
     await expect(tab.get("seal-dialog")).to_have_count(0)
     return "".join(code.split())
@@ -209,7 +210,7 @@ async def fox_sees_and_hears(fox: FirefoxWindow, others: int) -> None:
 async def fox_code(fox: FirefoxWindow) -> str:
     await fox.click("seal-badge")
     await fox.until(f"{element('seal-code')} !== null")
-    code: str = await fox.evaluate(f"{element('seal-code')}.innerText + {element('seal-pictures')}.innerText")
+    code: str = await fox.evaluate(f"{element('seal-code')}.innerText + {element('seal-pictures')}.dataset.pictures")
     await fox.evaluate(f"{element('seal-dialog')}.dispatchEvent(new Event('cancel', {{cancelable: true}}))")
     return "".join(code.split())
 

@@ -1,3 +1,4 @@
+import type { TFunction } from "i18next";
 import { Track } from "livekit-client";
 import { X } from "lucide-react";
 import { useState } from "react";
@@ -5,10 +6,8 @@ import { useTranslation } from "react-i18next";
 import type { Toast } from "../hooks/useToasts";
 import type { DeviceProblem, OwnDeviceProblem } from "../lib/devices";
 
-type Translate = ReturnType<typeof useTranslation>["t"];
-
 /** The sentence for a device of one's own that does not work. */
-export function problemText(t: Translate, source: Track.Source, problem: DeviceProblem): string {
+export function problemText(t: TFunction, source: Track.Source, problem: DeviceProblem): string {
   if (source === Track.Source.ScreenShare) {
     return t(problem === "denied" ? "deviceProblem.screen.denied" : "deviceProblem.screen.unknown");
   }

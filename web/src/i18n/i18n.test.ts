@@ -6,13 +6,15 @@ import { isAwayReason } from "../lib/comeback";
 import { JOIN_PROBLEMS } from "../lib/joinProblem";
 import en from "./en.json";
 import { LANGUAGES, pickLanguage } from "./index";
+import enPictures from "./pictures/en.json";
+import zhCNPictures from "./pictures/zh-CN.json";
 import zhCN from "./zh-CN.json";
 
 interface Tree {
   [key: string]: string | Tree;
 }
 
-const FILES: Record<string, Tree> = { en, "zh-CN": zhCN };
+const FILES: Record<string, Tree> = { en: { ...en, pictures: enPictures }, "zh-CN": { ...zhCN, pictures: zhCNPictures } };
 const PLURAL = /_(zero|one|two|few|many|other)$/;
 
 function flatten(tree: Tree, prefix = ""): Map<string, string> {
@@ -29,7 +31,7 @@ const bare = (keys: Iterable<string>) => [...new Set([...keys].map((key) => key.
 
 describe.each(LANGUAGES)("%s", (language) => {
   const texts = flatten(FILES[language] ?? {});
-  const source = flatten(en);
+  const source = flatten(FILES.en ?? {});
 
   it("has the same keys as English", () => {
     expect(bare(texts.keys())).toEqual(bare(source.keys()));

@@ -4,6 +4,8 @@ import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 import { readText, writeText } from "../lib/storage";
 import en from "./en.json";
+import enPictures from "./pictures/en.json";
+import zhCNPictures from "./pictures/zh-CN.json";
 import zhCN from "./zh-CN.json";
 
 export const LANGUAGES = ["en", "zh-CN"] as const;
@@ -14,7 +16,7 @@ const KEY = "ting.lang";
 declare module "i18next" {
   interface CustomTypeOptions {
     defaultNS: "translation";
-    resources: { translation: typeof en };
+    resources: { translation: typeof en; pictures: typeof enPictures };
   }
 }
 
@@ -43,7 +45,10 @@ export async function initI18n(): Promise<void> {
     document.documentElement.lang = language;
   });
   await i18next.use(initReactI18next).init({
-    resources: { en: { translation: en }, "zh-CN": { translation: zhCN } },
+    resources: {
+      en: { translation: en, pictures: enPictures },
+      "zh-CN": { translation: zhCN, pictures: zhCNPictures },
+    },
     lng: pickLanguage(readText("local", KEY), navigator.languages),
     fallbackLng: "en",
     // React escapes what it renders.

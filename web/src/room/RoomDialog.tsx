@@ -1,3 +1,4 @@
+import type { TFunction } from "i18next";
 import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches } from "../lib/api";
@@ -100,7 +101,7 @@ function Kept({ live, policy }: { live: RoomLive; policy: Policy }) {
   );
 }
 
-function keptText(t: ReturnType<typeof useTranslation>["t"], { keeps, retention_s, retention_from }: Policy): string {
+function keptText(t: TFunction, { keeps, retention_s, retention_from }: Policy): string {
   if (keeps === "nothing") return t("room.keptNothing");
   if (retention_s === null) return t("room.keptLog");
   const time = durationText(t, retention_s);

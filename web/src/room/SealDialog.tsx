@@ -3,10 +3,11 @@ import { type SubmitEvent, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { CopyButton } from "../components/CopyButton";
 import { Dialog } from "../components/Dialog";
-import { digitsOf, picturesOf } from "../sealed/code";
+import { digitsOf } from "../sealed/code";
 import type { RecoveryResult } from "../sealed/recovery";
 import type { SealedRoom } from "../sealed/sealedRoom";
 import type { View } from "../sealed/engine";
+import { CodePictures } from "./CodePictures";
 import { Section } from "./RoomDialog";
 import { type RoomLive, useRoomState } from "./RoomLive";
 
@@ -44,9 +45,7 @@ function Code({ sealed, view }: { sealed: SealedRoom; view: View }) {
           <span key={place}>{digits}</span>
         ))}
       </p>
-      <p className="seal-pictures" aria-hidden data-testid="seal-pictures">
-        {picturesOf(view.code).join(" ")}
-      </p>
+      <CodePictures code={view.code} />
       <p className="hint">{t("seal.codeHint")}</p>
       <button
         type="button"

@@ -1,3 +1,4 @@
+import type { TFunction } from "i18next";
 import { ArrowLeft, LoaderCircle, MessageSquare, TriangleAlert, Users } from "lucide-react";
 import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
@@ -209,9 +210,7 @@ function NameField({ value, missing, onChange }: { value: string; missing: boole
   );
 }
 
-type Translate = ReturnType<typeof useTranslation>["t"];
-
-function joinLabel(joining: boolean, elsewhere: boolean, media: PreviewState, t: Translate): string {
+function joinLabel(joining: boolean, elsewhere: boolean, media: PreviewState, t: TFunction): string {
   if (joining) return t("lobby.joining");
   if (elsewhere) return t("elsewhere.move");
   return media.cameraProblem !== null && media.micProblem !== null ? t("lobby.joinWithout") : t("lobby.join");
