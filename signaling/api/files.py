@@ -14,6 +14,7 @@ from aiohttp import hdrs, web
 from signaling.addresses import ClientAddresses
 from signaling.api.downloads import send_file
 from signaling.api.tus import (
+    PIECE,
     RESUMABLE,
     RequestBody,
     abilities,
@@ -146,7 +147,7 @@ class FilesEndpoint:
             headers["Upload-Metadata"] = upload.row.metadata
         return web.Response(headers=headers)
 
-    @route("PATCH", _ROOM_FILE, access=Access.GUEST, status=204, errors=(*_PIECE_ERRORS, "forbidden"))
+    @route("PATCH", _ROOM_FILE, access=Access.GUEST, status=204, errors=(*_PIECE_ERRORS, "forbidden"), takes=(PIECE,))
     @speaking_tus
     async def add_to_file(self, request: web.Request, actor: Actor, file: str) -> web.StreamResponse:
         """Send the next bytes of a file, from `Upload-Offset` on (tus).
@@ -182,7 +183,13 @@ class FilesEndpoint:
 
     # --- fetching ---------------------------------------------------------------------------------------
 
-    @route("GET", _ROOM_FILE, access=Access.GUEST, errors=("file_not_found", "range_not_satisfiable", "unavailable"))
+    @route(
+        "GET",
+        _ROOM_FILE,
+        access=Access.GUEST,
+        errors=("file_not_found", "range_not_satisfiable", "unavailable"),
+        gives="application/octet-stream",
+    )
     async def get_file(self, request: web.Request, actor: Actor, file: str) -> web.StreamResponse:
         """Fetch a complete file, or a `Range` of it.
 
@@ -206,6 +213,7 @@ class FilesEndpoint:
         _LINKED_FILE,
         access=Access.ANYONE,
         errors=("link_invalid", "file_not_found", "range_not_satisfiable", "unavailable"),
+        gives="application/octet-stream",
     )
     async def get_linked_file(self, request: web.Request, file: str, query: LinkQuery) -> web.StreamResponse:
         """Fetch a file by a link."""

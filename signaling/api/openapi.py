@@ -85,6 +85,10 @@ def _is_schema(kind: Any) -> bool:
     return kind is not None and not (inspect.isclass(kind) and issubclass(kind, web.StreamResponse))
 
 
+_BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
+"""Clients are made from this form; in OpenAPI 3.1 `format` is a note and binds nobody."""
+
+
 def _operation(one: Route, by_kind: Mapping[int, Any], components: Mapping[str, Any]) -> dict[str, Any]:
     operation: dict[str, Any] = {
         "operationId": one.handler.__name__ if one.method != "HEAD" else f"head_{one.handler.__name__}",
@@ -100,6 +104,8 @@ def _operation(one: Route, by_kind: Mapping[int, Any], components: Mapping[str, 
     if one.body is not None:
         content = {"application/json": {"schema": by_kind[id(one.body)]}}
         operation["requestBody"] = {"required": True, "content": content}
+    elif one.takes:
+        operation["requestBody"] = {"required": True, "content": dict.fromkeys(one.takes, _BYTES)}
     if one.access in _IN_ROOM:
         operation["security"] = [{"token": []}]
     elif one.access is not Access.ANYONE:
@@ -124,6 +130,8 @@ def _responses(one: Route, by_kind: Mapping[int, Any]) -> dict[str, Any]:
     good: dict[str, Any] = {"description": "Done."}
     if one.answer is not None and _is_schema(one.answer):
         good["content"] = {"application/json": {"schema": by_kind[id(one.answer)]}}
+    elif one.gives:
+        good["content"] = {one.gives: _BYTES}
     responses: dict[str, Any] = {str(one.status): good}
     codes = {*one.errors, *_ALWAYS}
     if one.body is not None or one.query is not None:

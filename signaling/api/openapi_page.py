@@ -49,6 +49,8 @@ def _operation(method: str, path: str, operation: dict[str, Any]) -> list[str]:
 
 
 def _type(content: dict[str, Any]) -> str:
+    if "application/json" not in content:
+        return " or ".join(f"<code>{escape(media_type)}</code>" for media_type in content)
     reference = content["application/json"]["schema"].get("$ref", "")
     name = reference.rpartition("/")[2]
     return f'<a href="#{escape(name)}">{escape(name)}</a>'

@@ -20,6 +20,8 @@ from signaling.rooms.roles import Actor
 
 _log = logging.getLogger("ting.archives")
 
+_ARCHIVE = "application/x-tar"
+_BODIES = (_ARCHIVE, "application/octet-stream")
 EXPECTED_BYTES = "Ting-Expected-Bytes"
 
 
@@ -41,7 +43,7 @@ class PortabilityEndpoint:
         self._rooms = rooms
         self._stall_timeout_s = stall_timeout_s
 
-    @route("GET", "/api/v1/rooms/{room}/export", access=Access.OWNER)
+    @route("GET", "/api/v1/rooms/{room}/export", access=Access.OWNER, gives=_ARCHIVE)
     async def export_room(self, request: web.Request, actor: Actor) -> web.StreamResponse:
         """Take a room along: a tar file with its log and its files, signed by the server.
 
@@ -58,7 +60,7 @@ class PortabilityEndpoint:
                     _log.error("a room could not be exported: %s", error)
                     raise ApiError("unavailable", "The room could not be read.", retry_after_s=10) from None
                 response = web.StreamResponse(headers={"X-Content-Type-Options": "nosniff"})
-                response.content_type = "application/x-tar"
+                response.content_type = _ARCHIVE
                 response.headers[hdrs.CONTENT_DISPOSITION] = content_disposition(f"{actor.room}.tar")
                 response.headers[hdrs.CACHE_CONTROL] = "no-store"
                 response.headers[EXPECTED_BYTES] = str(sum(expected))
@@ -81,7 +83,7 @@ class PortabilityEndpoint:
 
     @route(
         "POST", "/api/v1/rooms/{room}/import", access=Access.OWNER,
-        errors=("invalid_archive", "body_too_large", "request_timeout", "storage_full"),
+        errors=("invalid_archive", "body_too_large", "request_timeout", "storage_full"), takes=_BODIES,
     )  # fmt: skip
     async def import_room(self, request: web.Request, actor: Actor) -> Imported:
         """Bring what was said in another room into this one; the body is the tar file that the export gave.
@@ -90,8 +92,8 @@ class PortabilityEndpoint:
         are not taken in. The archive must be signed by this server, or by one that its operator trusts. An import that
         was broken off may be repeated: nothing is doubled.
         """
-        if request.content_type not in ("application/x-tar", "application/octet-stream"):
-            raise ApiError("invalid_archive", "The body must be application/x-tar.")
+        if request.content_type not in _BODIES:
+            raise ApiError("invalid_archive", f"The body must be {_ARCHIVE}.")
         room = await self._rooms.require(actor)
         with self._archives.transfer():
             report = await self._archives.take_in(actor, room, self._body(request), request.content_length)

@@ -74,6 +74,10 @@ class Route:
     answer: Any
     status: int
     errors: tuple[str, ...]
+    takes: tuple[str, ...]
+    """Media types of a body that the function reads by itself."""
+    gives: str
+    """Media type of an answer that is not JSON; empty: none is named."""
     wants: frozenset[str]
     """Of `request`, `actor`: what the function takes."""
     handler: Callable[..., Awaitable[Any]]
@@ -90,13 +94,20 @@ class Endpoint(Protocol):
 
 
 def route(
-    method: str, path: str, *, access: Access, errors: Iterable[str] = (), status: int = 200
+    method: str,
+    path: str,
+    *,
+    access: Access,
+    errors: Iterable[str] = (),
+    status: int = 200,
+    takes: Iterable[str] = (),
+    gives: str = "",
 ) -> Callable[[_F], _F]:
     """See the module's text. `errors` are the codes that the function itself may answer with, beside those that every
-    route has."""
+    route has; `takes` and `gives` name the media types of what is not JSON, and of any size."""
 
     def mark(function: _F) -> _F:
-        setattr(function, _ATTRIBUTE, (method, path, access, tuple(errors), status))
+        setattr(function, _ATTRIBUTE, (method, path, access, tuple(errors), status, tuple(takes), gives))
         return function
 
     return mark
@@ -118,6 +129,8 @@ def _read(
     access: Access,
     errors: tuple[str, ...],
     status: int,
+    takes: tuple[str, ...],
+    gives: str,
 ) -> Route:
     hints = get_type_hints(handler)
     answer = hints.pop("return", None)
@@ -141,6 +154,8 @@ def _read(
         answer=None if answer is type(None) else answer,
         status=204 if answer in (None, type(None)) else status,
         errors=errors,
+        takes=takes,
+        gives=gives,
         wants=frozenset(hints) & {"request", "actor", *parameters},
         handler=handler,
     )
