@@ -304,6 +304,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
     )
     typed = TypedApi(Api(authority, settings.gate.request_timeout_s))
     lasting, tries = settings.lasting_rooms, _limiter(settings, settings.accounts.sign_in_tries_per_minute)
+    archives = _create_archives(settings, services)
     typed.endpoints += [
         RoomsEndpoint(
             services.rooms,
@@ -353,8 +354,10 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             parse_networks(settings.bots.hook_networks),
             settings.gate.request_timeout_s,
         ),
-        PortabilityEndpoint(_create_archives(settings, services), parts.rooms, settings.gate.request_timeout_s),
-        *account_endpoints(services.accounts, services.sessions, services.addresses, tries),
+        PortabilityEndpoint(archives, parts.rooms, settings.gate.request_timeout_s),
+        *account_endpoints(
+            services.accounts, services.sessions, services.addresses, tries, archives, settings.gate.request_timeout_s
+        ),
         *_create_admin(services),
         OpenApiEndpoint(lambda: typed.routes),
     ]

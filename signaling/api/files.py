@@ -14,7 +14,6 @@ from aiohttp import hdrs, web
 from signaling.addresses import ClientAddresses
 from signaling.api.downloads import send_file
 from signaling.api.tus import (
-    PIECE,
     RESUMABLE,
     RequestBody,
     abilities,
@@ -147,7 +146,7 @@ class FilesEndpoint:
             headers["Upload-Metadata"] = upload.row.metadata
         return web.Response(headers=headers)
 
-    @route("PATCH", _ROOM_FILE, access=Access.GUEST, status=204, errors=(*_PIECE_ERRORS, "forbidden"), takes=(PIECE,))
+    @route("PATCH", _ROOM_FILE, access=Access.GUEST, status=204, errors=(*_PIECE_ERRORS, "forbidden"))
     @speaking_tus
     async def add_to_file(self, request: web.Request, actor: Actor, file: str) -> web.StreamResponse:
         """Send the next bytes of a file, from `Upload-Offset` on (tus).

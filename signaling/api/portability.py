@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 
 from aiohttp import ClientError, hdrs, web
 from aiohttp.http_exceptions import HttpProcessingError
 
+from signaling.accounts.devices import AccountSession
+from signaling.accounts.service import Accounts
 from signaling.api.downloads import content_disposition
 from signaling.api.typed import Access, Struct, route
 from signaling.errors import ApiError, ArchiveError, DatabaseError
 from signaling.files.store import StoreError
+from signaling.portability.belongings import profile_of
 from signaling.portability.owners import OwnerArchives
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.roles import Actor
@@ -35,6 +38,58 @@ class Imported(Struct):
     """What was not taken in, and how often."""
 
 
+async def send_archive(
+    request: web.Request, chunks: AsyncGenerator[bytes], name: str, stall_timeout_s: float, expected: list[int]
+) -> web.StreamResponse:
+    """As it comes; `expected` has, with the first bytes, about how many there will be of each room, or nothing. Raises
+    `ApiError` unavailable as long as nothing was sent."""
+    async with aclosing(chunks):
+        try:
+            first = await anext(chunks)
+        except (ArchiveError, StoreError, DatabaseError) as error:
+            _log.error("an archive could not be made: %s", error)
+            raise ApiError("unavailable", "What is asked for could not be read.", retry_after_s=10) from None
+        response = web.StreamResponse(headers={"X-Content-Type-Options": "nosniff"})
+        response.content_type = _ARCHIVE
+        response.headers[hdrs.CONTENT_DISPOSITION] = content_disposition(f"{name}.tar")
+        response.headers[hdrs.CACHE_CONTROL] = "no-store"
+        if expected:
+            response.headers[EXPECTED_BYTES] = str(sum(expected))
+        await response.prepare(request)
+        try:
+            async with asyncio.timeout(stall_timeout_s):
+                await response.write(first)
+            async for chunk in chunks:
+                async with asyncio.timeout(stall_timeout_s):
+                    await response.write(chunk)
+            await response.write_eof()
+        except (ArchiveError, StoreError, DatabaseError, TimeoutError, ConnectionError) as error:
+            _log.warning("an export was broken off: %s", type(error).__name__)
+            # Only a broken connection tells the client that this is not all.
+            if request.transport is not None:
+                request.transport.abort()
+    return response
+
+
+class AccountArchiveEndpoint:
+    def __init__(self, archives: OwnerArchives, accounts: Accounts, stall_timeout_s: float) -> None:
+        self._archives = archives
+        self._accounts = accounts
+        self._stall_timeout_s = stall_timeout_s
+
+    @route("GET", "/api/v1/account/export", access=Access.ACCOUNT, gives=_ARCHIVE)
+    async def export_account(self, request: web.Request, actor: AccountSession) -> web.StreamResponse:
+        """Take along what belongs to the account: a tar file, signed by the server.
+
+        Its profile and devices, and of each room what it wrote and sent, and what was said to it in private. What
+        others said is not in it.
+        """
+        profile = await profile_of(self._accounts, actor.account_id)
+        with self._archives.transfer():
+            chunks = self._archives.export_account(profile)
+            return await send_archive(request, chunks, "account", self._stall_timeout_s, [])
+
+
 class PortabilityEndpoint:
     """`stall_timeout_s` is for each piece of a body."""
 
@@ -52,34 +107,8 @@ class PortabilityEndpoint:
         """
         expected: list[int] = []
         with self._archives.transfer():
-            async with aclosing(self._archives.export(actor, expected.append)) as chunks:
-                try:
-                    # As long as an error can still be said.
-                    first = await anext(chunks)
-                except (ArchiveError, StoreError, DatabaseError) as error:
-                    _log.error("a room could not be exported: %s", error)
-                    raise ApiError("unavailable", "The room could not be read.", retry_after_s=10) from None
-                response = web.StreamResponse(headers={"X-Content-Type-Options": "nosniff"})
-                response.content_type = _ARCHIVE
-                response.headers[hdrs.CONTENT_DISPOSITION] = content_disposition(f"{actor.room}.tar")
-                response.headers[hdrs.CACHE_CONTROL] = "no-store"
-                response.headers[EXPECTED_BYTES] = str(sum(expected))
-                await response.prepare(request)
-                try:
-                    await self._send(response, first)
-                    async for chunk in chunks:
-                        await self._send(response, chunk)
-                    await response.write_eof()
-                except (ArchiveError, StoreError, DatabaseError, TimeoutError, ConnectionError) as error:
-                    _log.warning("an export was broken off: %s", type(error).__name__)
-                    # Only a broken connection tells the client that this is not all.
-                    if request.transport is not None:
-                        request.transport.abort()
-                return response
-
-    async def _send(self, response: web.StreamResponse, chunk: bytes) -> None:
-        async with asyncio.timeout(self._stall_timeout_s):
-            await response.write(chunk)
+            chunks = self._archives.export(actor, expected.append)
+            return await send_archive(request, chunks, str(actor.room), self._stall_timeout_s, expected)
 
     @route(
         "POST", "/api/v1/rooms/{room}/import", access=Access.OWNER,

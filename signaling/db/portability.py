@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
-from sqlalchemy import ColumnElement, bindparam, collate, delete, insert, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, bindparam, collate, delete, exists, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,7 +20,7 @@ from signaling.db.repository import parts, table
 from signaling.errors import ArchiveError
 from signaling.log.entries import Verb
 from signaling.log.words import words_of
-from signaling.portability.lines import BanLine, EntryLine, FileLine, MemberLine, RoomLine, SealLine
+from signaling.portability.lines import BanLine, EntryLine, FileLine, MemberLine, RoomLine, SealBackupLine, SealLine
 from signaling.portability.store import Place
 from signaling.rooms import policy as policies
 from signaling.rooms.roles import Role
@@ -54,9 +54,17 @@ class ArchiveRepository:
 
     # --- out ------------------------------------------------------------------------------------------------
 
-    async def room_names(self) -> list[str]:
+    async def room_names(self, member_id: str | None = None) -> list[str]:
+        query = select(RoomRow.name)
+        if member_id is not None:
+            of_it = (
+                (EntryRow.room_key, or_(EntryRow.sender == member_id, EntryRow.recipient == member_id)),
+                (MemberRow.room_key, MemberRow.member_id == member_id),
+                (FileRow.room_key, FileRow.member_id == member_id),
+            )
+            query = query.where(or_(*(exists().where(key == RoomRow.room_key, whose) for key, whose in of_it)))
         async with self._database.reading() as connection:
-            names = (await connection.execute(select(RoomRow.name))).scalars()
+            names = (await connection.execute(query)).scalars()
             return [name for name in names if not name.startswith(_HIDDEN)]
 
     @asynccontextmanager
@@ -183,9 +191,12 @@ class RoomSnapshot:
             last_seq=last_seq,
         )
 
-    async def members(self, owner: str | None) -> AsyncIterator[Sequence[MemberLine]]:
+    async def members(self, owner: str | None, *, only: bool = False) -> AsyncIterator[Sequence[MemberLine]]:
+        """`only` the owner itself."""
         query = select(*_MEMBER).where(MemberRow.room_key == self._key)
-        if owner is not None:
+        if only:
+            query = query.where(MemberRow.member_id == owner)
+        elif owner is not None:
             query = query.where(MemberRow.role != Role.GUEST)
         async for rows in self._pages(query, MemberRow.member_id):
             yield [
@@ -207,9 +218,14 @@ class RoomSnapshot:
             ]
 
     async def entries(self, owner: str | None) -> AsyncIterator[Sequence[EntryLine]]:
-        query = select(*_ENTRY).where(EntryRow.room_key == self._key, EntryRow.seq <= self.room.last_seq)
+        query = select(*_ENTRY)
         if owner is not None:
             query = query.where(or_(EntryRow.recipient == "", EntryRow.recipient == owner, EntryRow.sender == owner))
+        async for page in self._entries(query):
+            yield page
+
+    async def _entries(self, query: Any) -> AsyncIterator[Sequence[EntryLine]]:
+        query = query.where(EntryRow.room_key == self._key, EntryRow.seq <= self.room.last_seq)
         after = 0
         while rows := (
             await self._connection.execute(query.where(EntryRow.seq > after).order_by(EntryRow.seq).limit(_PAGE))
@@ -217,8 +233,21 @@ class RoomSnapshot:
             after = rows[-1].seq
             yield [_entry(row) for row in rows]
 
-    async def files(self) -> AsyncIterator[Sequence[FileLine]]:
+    async def belongings(self, member_id: str) -> AsyncIterator[Sequence[MemberLine | EntryLine | FileLine | SealLine]]:
+        async for members in self.members(member_id, only=True):
+            yield members
+        theirs = or_(EntryRow.sender == member_id, EntryRow.recipient == member_id)
+        async for entries in self._entries(select(*_ENTRY).where(theirs)):
+            yield entries
+        async for files in self.files(member_id):
+            yield files
+        async for seals in self.seals(member_id):
+            yield [seal for seal in seals if isinstance(seal, SealBackupLine) and seal.member_id == member_id]
+
+    async def files(self, member_id: str | None = None) -> AsyncIterator[Sequence[FileLine]]:
         query = select(*_FILE).where(FileRow.room_key == self._key, FileRow.completed_at_ms > 0)
+        if member_id is not None:
+            query = query.where(FileRow.member_id == member_id)
         async for rows in self._pages(query, FileRow.file_id):
             yield [
                 FileLine(

@@ -33,6 +33,7 @@ NAME = r"^(?:[A-Za-z0-9_-]{1,64}/){0,3}[A-Za-z0-9_-]{1,64}(?:\.json|\.jsonl)?$"
 class Kind(StrEnum):
     ROOMS = "rooms"
     BACKUP = "backup"
+    ACCOUNT = "account"
 
 
 class ManifestPart(msgspec.Struct, frozen=True):

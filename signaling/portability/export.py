@@ -55,11 +55,38 @@ class Exporter:
                     files = await self._write(spool, snapshot, owner)
                 if expect is not None:
                     expect(spool.tell() + sum(file.size_bytes for file in files))
-                yield Part(f"rooms/{number:06}/{ROOM_FILE}", spool.tell(), chunks_of(spool))
-                for file in files:
-                    if await is_there(self._files, file.file_id, file.size_bytes):
-                        content = read_file(self._files, file.file_id, file.size_bytes)
-                        yield Part(f"rooms/{number:06}/files/{file.file_id}", file.size_bytes, content)
+                async for part in self._room_parts(number, spool, files):
+                    yield part
+
+    async def own_parts(self, member_id: str) -> AsyncGenerator[Part]:
+        """What belongs to one member, of every room that has something of it. Raises `DatabaseError`, `StoreError`."""
+        store = await self._stores.archives()
+        for number, name in enumerate(sorted(await store.room_names(member_id)), start=1):
+            with self._spool() as spool:
+                async with store.snapshot(name) as snapshot:
+                    # It may have gone since.
+                    files = [] if snapshot is None else await self._write_own(spool, snapshot, member_id)
+                async for part in self._room_parts(number, spool, files):
+                    yield part
+
+    async def _room_parts(self, number: int, spool: IO[bytes], files: list[FileLine]) -> AsyncGenerator[Part]:
+        yield Part(f"rooms/{number:06}/{ROOM_FILE}", spool.tell(), chunks_of(spool))
+        for file in files:
+            if await is_there(self._files, file.file_id, file.size_bytes):
+                content = read_file(self._files, file.file_id, file.size_bytes)
+                yield Part(f"rooms/{number:06}/files/{file.file_id}", file.size_bytes, content)
+
+    async def _write_own(self, spool: IO[bytes], snapshot: Snapshot, member_id: str) -> list[FileLine]:
+        spool.write(lines.header(Scope.ACCOUNT))
+        spool.write(lines.encode(msgspec.structs.replace(snapshot.room, password_hash="")))
+        now_ms = round(self._clock() * 1000)
+        files: list[FileLine] = []
+        async for page in snapshot.belongings(member_id):
+            await _put(
+                spool, [_without_what_is_over(line, now_ms) if isinstance(line, EntryLine) else line for line in page]
+            )
+            files += [line for line in page if isinstance(line, FileLine)]
+        return files
 
     def _spool(self) -> IO[bytes]:
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)

@@ -65,9 +65,11 @@ class RoomSource(Protocol):
 
 
 class ArchivedRooms:
-    """The rooms of a checked archive. Raises `ArchiveError` for a backup."""
+    """The rooms of a checked archive. Raises `ArchiveError` for one of another kind."""
 
     def __init__(self, archive: Archive) -> None:
+        if archive.manifest.kind is Kind.ACCOUNT:
+            raise ArchiveError("this is what belongs to one account, of which no room can be made")
         if archive.manifest.kind is not Kind.ROOMS:
             raise ArchiveError("this is a backup of a whole server, which `ting restore` takes")
         self._archive = archive

@@ -41,6 +41,8 @@ class Scope(StrEnum):
     """Without what is only the operator's or other people's business: their private messages, what they have read,
     hashes of passwords and addresses."""
     OPERATOR = "operator"
+    ACCOUNT = "account"
+    """What one account said and sent, what was said to it in private, and what is kept of it."""
 
 
 class Header(msgspec.Struct, frozen=True):

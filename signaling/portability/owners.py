@@ -16,6 +16,7 @@ from signaling.files.store import FileStore, StoreError
 from signaling.log.live import Live
 from signaling.portability.appending import Appender
 from signaling.portability.archive import Kind, Seal, as_tar
+from signaling.portability.belongings import Profile, belongings
 from signaling.portability.export import Exporter
 from signaling.portability.importing import ArchivedRooms, Report
 from signaling.portability.reading import Archive
@@ -75,6 +76,11 @@ class OwnerArchives:
         `DatabaseError`, `StoreError`."""
         parts = Exporter(self._stores, self._files, self._folder).parts([actor.room], actor.member_id, expect)
         return as_tar(parts, Seal(self._signer, Kind.ROOMS))
+
+    def export_account(self, profile: Profile) -> AsyncGenerator[bytes]:
+        """A tar file. Raises as `export`."""
+        parts = belongings(Exporter(self._stores, self._files, self._folder), profile)
+        return as_tar(parts, Seal(self._signer, Kind.ACCOUNT))
 
     async def take_in(self, actor: Actor, room: Room, chunks: AsyncIterator[bytes], size: int | None) -> Report:
         """`size` is what the sender says of it, if anything. Nothing is used before all of it is here and checked.

@@ -43,11 +43,17 @@ class Snapshot(Protocol):
         """Of a sealed room."""
         ...
 
+    def belongings(self, member_id: str) -> AsyncIterator[Sequence[MemberLine | EntryLine | FileLine | SealLine]]:
+        """What is kept of one member, wrote it, is for it alone, or was sent by it."""
+        ...
+
 
 class ArchiveStore(Protocol):
     """Every method may raise `DatabaseError`."""
 
-    async def room_names(self) -> list[str]: ...
+    async def room_names(self, member_id: str | None = None) -> list[str]:
+        """All, or those that have something of this member."""
+        ...
 
     def snapshot(self, name: str) -> AbstractAsyncContextManager[Snapshot | None]:
         """None when there is no such room."""

@@ -176,8 +176,6 @@ async def test_the_routes_are_in_the_document(server: Server) -> None:
     room = document["paths"]["/api/v1/rooms/{room}/import"]["post"], document["paths"]["/api/v1/rooms/{room}/export"]
     assert set(room[0]["requestBody"]["content"]) == {"application/x-tar", "application/octet-stream"}
     assert set(room[1]["get"]["responses"]["200"]["content"]) == {"application/x-tar"}
-    patch = document["paths"]["/api/v1/rooms/{room}/files/{file}"]["patch"]
-    assert set(patch["requestBody"]["content"]) == {"application/offset+octet-stream"}
 
 
 async def test_the_log_says_of_a_file_what_the_server_knows_and_takes_it_along(tmp_path: Path) -> None:

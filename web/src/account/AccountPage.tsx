@@ -1,4 +1,4 @@
-import { LogOut, ShieldCheck } from "lucide-react";
+import { Download, LogOut, ShieldCheck } from "lucide-react";
 import { useEffect } from "react";
 import { useTranslation } from "react-i18next";
 import "../styles/account.css";
@@ -9,7 +9,7 @@ import * as api from "./api";
 import { DeleteAccount } from "./DeleteAccount";
 import { Devices } from "./Devices";
 import { OpenidPage } from "./OpenidPage";
-import { Frame, Loading, ProblemBox } from "./parts";
+import { Frame, Loading, ProblemBox, Section } from "./parts";
 import { PasskeyList } from "./PasskeyList";
 import { NameForm, PasswordForm, ProviderLink } from "./Profile";
 import { ProofProvider } from "./Proof";
@@ -62,8 +62,23 @@ function SignedIn({ account, methods }: { account: Account; methods: SignInMetho
       {methods.password && <PasswordForm account={account} />}
       {methods.openid !== null && <ProviderLink account={account} provider={methods.openid} />}
       <NameForm account={account} />
+      <TakeAlong />
       <DeleteAccount />
     </>
+  );
+}
+
+/** A plain link: the browser itself saves what is too large for a page. */
+function TakeAlong() {
+  const { t } = useTranslation();
+  return (
+    <Section title={t("account.export.title")} testId="export-account">
+      <p className="account-text">{t("account.export.text")}</p>
+      <a className="button" href="/api/v1/account/export" download data-testid="export-account-link">
+        <Download size={18} aria-hidden />
+        {t("account.export.go")}
+      </a>
+    </Section>
   );
 }
 
