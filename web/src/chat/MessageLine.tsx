@@ -1,12 +1,13 @@
 import { Ellipsis, Lock, LockKeyhole, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
-import { type ReactNode, useState } from "react";
+import { type ReactNode, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
-import { isLocked, texts } from "../log/entries";
+import { type Body, isLocked, texts } from "../log/entries";
 import type { ShownLine } from "../log/fold";
 import type { Pending } from "../log/outbox";
 import type { RoomSnapshot } from "../log/roomState";
+import { useRoomLive } from "../room/RoomLive";
 import { nameOf, type People } from "./draft";
 import { FileLine } from "./FileLine";
 import { Markdown } from "./Markdown";
@@ -125,14 +126,7 @@ function Content({ line, people, actions }: Pick<Props, "line" | "people" | "act
   const { t } = useTranslation();
   const { entry, body, edited } = line;
   if (body === null) return <p className="message-text removed">{t("log.removed")}</p>;
-  if (isLocked(body)) {
-    return (
-      <p className="message-text removed" data-testid="locked-message">
-        <LockKeyhole size={14} aria-hidden />
-        {t("seal.locked", { name: nameOf(entry, people, t("event.somebody")) })}
-      </p>
-    );
-  }
+  if (isLocked(body)) return <Locked body={body} name={nameOf(entry, people, t("event.somebody"))} />;
   if (entry.verb === "poll") return <Poll line={line} people={people} actions={actions} />;
   if (entry.verb === "file") return <FileLine body={body} files={actions.files} />;
   const names = texts(body.mentions).map((member) => people.get(member) ?? "").filter((name) => name !== "");
@@ -146,6 +140,21 @@ function Content({ line, people, actions }: Pick<Props, "line" | "people" | "act
         </span>
       )}
     </div>
+  );
+}
+
+const NO_LACKS = { subscribe: () => () => undefined, lackOf: () => "asking" as const };
+
+/** What does not open says whose it is and why. */
+function Locked({ body, name }: { body: Body; name: string }) {
+  const { t } = useTranslation();
+  const { subscribe, lackOf } = useRoomLive()?.sealed?.asks ?? NO_LACKS;
+  const lack = useSyncExternalStore(subscribe, () => lackOf(body));
+  return (
+    <p className="message-text removed" data-testid="locked-message" data-lack={lack}>
+      <LockKeyhole size={14} aria-hidden />
+      {t(`seal.locked.${lack}`, { name })}
+    </p>
   );
 }
 

@@ -104,6 +104,11 @@ export class Sync {
     this.send({ type: "history", question, entries });
   }
 
+  /** What devices of a sealed room say to each other: it is not sent later. */
+  tell(message: Message): void {
+    this.send(message);
+  }
+
   private send(message: Record<string, unknown>): boolean {
     if (!this.isOpen || this.socket === null) return false;
     this.socket.send(JSON.stringify({ ...message, room: this.options.room }));

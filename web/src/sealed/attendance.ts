@@ -7,8 +7,10 @@ export class Attendance {
   /** Devices that wait to be added. */
   private readonly wishes = new Set<string>();
   private present: readonly Present[] = [];
-  /** Devices in the group that are not there, and since when. */
+  /** Leaves that do not belong into the group, by signature key, and since when. */
   private readonly absent = new Map<string, number>();
+  /** By device: the signature key that it came with. */
+  private readonly keys = new Map<string, string>();
   private quietUntilMs = 0;
 
   constructor(
@@ -71,17 +73,36 @@ export class Attendance {
     return members.filter(({ index, device }) => index < own && devices.has(device) && !this.wishes.has(device)).length;
   }
 
-  /** When the first of those who are away is gone; null: nobody is away. */
-  goneAtMs({ members }: View, nowMs: number): number | null {
-    const devices = new Set(this.present.map(({ device }) => device));
-    const away = new Set(members.map(({ device }) => device).filter((device) => !devices.has(device) && device !== this.device));
-    for (const device of this.absent.keys()) if (!away.has(device)) this.absent.delete(device);
-    for (const device of away) if (!this.absent.has(device)) this.absent.set(device, nowMs);
-    if (away.size === 0) return null;
-    return Math.max(Math.min(...this.absent.values()) + this.absentMs, this.quietUntilMs);
+  /** When the first of those who do not belong there is to go; null: all do. */
+  goneAtMs({ members, own }: View, nowMs: number): number | null {
+    const others = members.filter(({ index }) => index !== own);
+    const wrong = new Map(others.filter((leaf) => this.isAway(leaf) || this.isFalse(leaf, members)).map((leaf) => [leaf.signatureKey, leaf]));
+    for (const key of this.absent.keys()) if (!wrong.has(key)) this.absent.delete(key);
+    for (const [key, leaf] of wrong) {
+      // Who is away may come back at once; who is not who it says is to go now.
+      const sinceMs = this.isFalse(leaf, members) ? -Infinity : nowMs;
+      this.absent.set(key, Math.min(this.absent.get(key) ?? sinceMs, sinceMs));
+    }
+    for (const { device, signatureKey } of members) if (!this.keys.has(device)) this.keys.set(device, signatureKey);
+    if (wrong.size === 0) return null;
+    const firstMs = Math.min(...this.absent.values());
+    return firstMs === -Infinity ? nowMs : Math.max(firstMs + this.absentMs, this.quietUntilMs);
   }
 
-  isGone({ device }: Leaf, nowMs: number): boolean {
-    return nowMs >= this.quietUntilMs && nowMs - (this.absent.get(device) ?? nowMs) >= this.absentMs;
+  private isAway({ device }: Leaf): boolean {
+    return !this.present.some((one) => one.device === device);
+  }
+
+  /** The server, and what was before, say otherwise who has this device. */
+  private isFalse({ device, member, signatureKey }: Leaf, members: readonly Leaf[]): boolean {
+    const there = this.present.find((one) => one.device === device);
+    const first = this.keys.get(device) ?? signatureKey;
+    const isCopy = first !== signatureKey && members.some((leaf) => leaf.signatureKey === first);
+    return (there !== undefined && there.member !== member) || isCopy;
+  }
+
+  isGone({ signatureKey }: Leaf, nowMs: number): boolean {
+    const sinceMs = this.absent.get(signatureKey) ?? nowMs;
+    return sinceMs === -Infinity || (nowMs >= this.quietUntilMs && nowMs - sinceMs >= this.absentMs);
   }
 }

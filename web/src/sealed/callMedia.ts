@@ -9,6 +9,8 @@ import type { SealedSession } from "./session";
 export type MediaProblems = ReadonlyMap<string, ProblemKind>;
 
 const MEDIA_KEY_BYTES = 32;
+/** Between two tries to mend what does not open, each twice as long as the one before. */
+const MEND_MS = [500, 60_000] as const;
 const calls = new WeakMap<CallRoom, CallMedia>();
 
 /** Null: the call is not sealed. */
@@ -17,9 +19,12 @@ export const callMediaOf = (room: CallRoom): CallMedia | null => calls.get(room)
 export class CallMedia {
   private problems: MediaProblems = new Map();
   private readonly listeners = new Set<() => void>();
+  private session: SealedSession | null = null;
+  private mending: ReturnType<typeof setTimeout> | undefined;
   readonly keys: MediaKeys = createMediaKeys({
     onProblem: ({ identity, kind }) => {
       this.set(new Map(this.problems).set(identity, kind));
+      this.mendIn(MEND_MS[0]);
     },
     onHealed: (identity) => {
       const rest = new Map(this.problems);
@@ -47,7 +52,25 @@ export class CallMedia {
       this.keys.setEpoch(view.epoch, keyOf, [], own).catch(() => undefined);
     };
     update();
-    return session.subscribe(update);
+    this.session = session;
+    const end = session.subscribe(update);
+    return () => {
+      this.session = null;
+      end();
+    };
+  }
+
+  /** A commit that we missed is asked for, and every key given to the SDK once more. */
+  private mendIn(ms: number): void {
+    if (this.mending !== undefined) return;
+    this.mending = setTimeout(() => {
+      this.mending = undefined;
+      if (this.problems.size === 0 || this.session === null) return;
+      this.session.lookAgain();
+      // What is missing still shows in the frames that cannot be opened.
+      this.keys.renew().catch(() => undefined);
+      this.mendIn(Math.min(ms * 2, MEND_MS[1]));
+    }, ms);
   }
 
   private set(problems: MediaProblems): void {

@@ -23,6 +23,7 @@ export interface View {
   chatKey: Bytes;
   mediaSecret: Bytes;
   historySecret: Bytes;
+  askKey: Bytes;
   /** 36 bytes: `digitsOf`, `picturesOf`. */
   code: Bytes;
 }
@@ -53,5 +54,7 @@ export interface Engine {
   accept: () => Promise<View>;
   /** A commit that the server took, one's own perhaps. Null: it removes this device. */
   process: (commit: Bytes) => Promise<View | null>;
+  /** By the device's signature key (Ed25519). */
+  sign: (data: Bytes) => Promise<Bytes>;
   close: () => void;
 }

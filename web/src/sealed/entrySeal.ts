@@ -8,16 +8,19 @@ import { asRecord, text } from "../lib/api";
 import type { Body, Entry } from "../log/entries";
 import { type Bytes, fromBase64url, fromUtf8, open, seal, toBase64url, utf8 } from "./bytes";
 
-/** A key of the chat: of one epoch of one group. */
-export interface EpochKey {
+export interface EpochName {
   group: string;
   epoch: number;
+}
+
+export const nameOf = ({ group, epoch }: EpochName): string => `${group} ${epoch}`;
+
+/** A key of the chat: of one epoch of one group. */
+export interface EpochKey extends EpochName {
   key: Bytes;
 }
 
-export interface SealedBody {
-  group: string;
-  epoch: number;
+export interface SealedBody extends EpochName {
   data: string;
 }
 

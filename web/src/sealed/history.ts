@@ -39,6 +39,12 @@ export async function readSecrets({ group, epoch, secrets }: EpochHistory, epoch
   }
 }
 
+/** Whether the ring has the history secret of this epoch, which is the newest one. */
+export async function knowsNewest(ring: KeyRing, { group, epoch, wrap }: EpochHistory): Promise<boolean> {
+  const opened = await Promise.all(ring.historySecrets.map((secret) => open(secret, wrap, aadOf(group, epoch))));
+  return opened.some((key) => key !== null);
+}
+
 /** The chat keys that the ring's history secrets open. */
 export async function readEpochs(ring: KeyRing, epochs: readonly EpochHistory[]): Promise<EpochKey[]> {
   const found: EpochKey[] = [];

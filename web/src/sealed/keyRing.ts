@@ -2,15 +2,13 @@
 
 import { asRecord, text } from "../lib/api";
 import { type Bytes, fromBase64url, fromUtf8, toBase64url, utf8 } from "./bytes";
-import type { EpochKey } from "./entrySeal";
+import { type EpochKey, nameOf } from "./entrySeal";
 
 /** Where rings outlive the page; tests give their own. */
 export interface RingStore {
   load: (room: string) => Promise<unknown>;
   save: (room: string, ring: unknown) => Promise<void>;
 }
-
-const nameOf = (group: string, epoch: number) => `${group} ${epoch}`;
 
 export class KeyRing {
   private readonly held = new Map<string, Bytes>();
@@ -37,7 +35,7 @@ export class KeyRing {
   };
 
   find(group: string, epoch: number): Bytes | null {
-    return this.held.get(nameOf(group, epoch)) ?? null;
+    return this.held.get(nameOf({ group, epoch })) ?? null;
   }
 
   get size(): number {
@@ -46,8 +44,14 @@ export class KeyRing {
 
   /** What is held already stays. */
   add(keys: readonly EpochKey[]): void {
-    const isNew = keys.map(({ group, epoch, key }) => this.put(nameOf(group, epoch), key));
+    const isNew = keys.map(({ group, epoch, key }) => this.put(nameOf({ group, epoch }), key));
     if (isNew.includes(true)) this.changed();
+  }
+
+  /** The one that is held is not the right one. */
+  replace({ group, epoch, key }: EpochKey): void {
+    this.held.set(nameOf({ group, epoch }), key);
+    this.changed();
   }
 
   private put(name: string, key: Bytes): boolean {

@@ -2,7 +2,7 @@
 
 import type { Body, Entry } from "../log/entries";
 import type { Pending } from "../log/outbox";
-import { bindingFor, bindingOf, type EpochKey, openBody, SEALED_VERBS, sealBody, sealedOf } from "./entrySeal";
+import { bindingFor, bindingOf, type EpochKey, type EpochName, nameOf, openBody, SEALED_VERBS, sealBody, sealedOf } from "./entrySeal";
 import type { KeyRing } from "./keyRing";
 
 /** More are not tried again when keys come; they are when they are looked at the next time. */
@@ -14,6 +14,7 @@ export class LogSeal {
   /** By sender and client id: where a body was first seen. */
   private readonly seen = new Map<string, number>();
   private readonly listeners = new Set<(opened: readonly Entry[]) => void>();
+  private readonly lockListeners = new Set<() => void>();
   private trying: Promise<void> = Promise.resolve();
   private readonly unlisten: () => void;
 
@@ -31,6 +32,7 @@ export class LogSeal {
   close(): void {
     this.unlisten();
     this.listeners.clear();
+    this.lockListeners.clear();
   }
 
   /** Called with entries that can be read now and could not before. */
@@ -38,6 +40,35 @@ export class LogSeal {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
+
+  /** Called when something could not be opened. */
+  readonly onLocked = (listener: () => void): (() => void) => {
+    this.lockListeners.add(listener);
+    return () => this.lockListeners.delete(listener);
+  };
+
+  /** The epochs of what could not be opened. */
+  lacking(): EpochName[] {
+    const found = new Map<string, EpochName>();
+    for (const { body } of this.locked.values()) {
+      const sealed = sealedOf(body);
+      if (sealed !== null) found.set(nameOf(sealed), { group: sealed.group, epoch: sealed.epoch });
+    }
+    return [...found.values()];
+  }
+
+  /** Keys that somebody says are those: kept where they open something that the one that is held does not. */
+  async tryKeys(keys: readonly EpochKey[]): Promise<void> {
+    for (const one of keys) {
+      for (const entry of this.locked.values()) {
+        const sealed = sealedOf(entry.body);
+        if (sealed === null || nameOf(sealed) !== nameOf(one)) continue;
+        if ((await openBody(one.key, sealed, bindingOf(entry))) === null) continue;
+        this.ring.replace(one);
+        break;
+      }
+    }
+  }
 
   /** The body as it goes to the server; null: it has to wait until this device is in the group. */
   async seal({ verb, body, target, to, clientId }: Pick<Pending, "verb" | "body" | "target" | "to" | "clientId">): Promise<Body | null> {
@@ -62,7 +93,9 @@ export class LogSeal {
     const binding = bindingOf(entry);
     const opened = key === null ? null : await openBody(key, sealed, binding);
     if (opened === null) {
+      const isNews = !this.locked.has(place);
       if (this.locked.size < MAX_LOCKED) this.locked.set(place, entry);
+      if (isNews) for (const listener of this.lockListeners) listener();
       return entry;
     }
     this.locked.delete(place);

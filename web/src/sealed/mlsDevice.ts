@@ -92,6 +92,13 @@ export class MlsDevice {
     return null;
   }
 
+  async sign(data: Bytes): Promise<Bytes> {
+    const { publicKey, secretKey } = this.device;
+    const [x, d] = [toBase64url(publicKey), toBase64url(secretKey.subarray(0, SECRET_BYTES))];
+    const key = await crypto.subtle.importKey("jwk", { kty: "OKP", crv: "Ed25519", x, d }, "Ed25519", false, ["sign"]);
+    return new Uint8Array(await crypto.subtle.sign("Ed25519", key, data));
+  }
+
   private require(): Group {
     if (this.group === null) throw new Error("not in a group");
     return this.group;
@@ -131,6 +138,7 @@ function viewOf(group: Group): View {
     chatKey: secret("ting chat"),
     mediaSecret: secret("ting media"),
     historySecret: secret("ting history"),
+    askKey: secret("ting ask"),
     code: secret("ting code", CODE_BYTES),
   };
 }

@@ -53,6 +53,7 @@ class WorkerEngine implements Engine {
   propose = (add: readonly Bytes[], remove: readonly number[]) => this.call<Proposed>("propose", add, remove);
   accept = () => this.call<View>("accept");
   process = (commit: Bytes) => this.call<View | null>("process", commit);
+  sign = (data: Bytes) => this.call<Bytes>("sign", data);
 
   close = (): void => {
     this.worker.terminate();

@@ -2,9 +2,10 @@
 
 import { keptLinkSecret } from "../lib/keys";
 import type { RoomApi } from "../log/rest";
-import type { SyncOptions } from "../log/sync";
+import type { Message, SyncOptions } from "../log/sync";
 import { SealedRoomApi } from "./sealedApi";
 import { SealedFiles } from "./sealedFiles";
+import { KeyAsks } from "./keyAsks";
 import { KeyRing } from "./keyRing";
 import { linkKeys } from "./linkSecret";
 import { LogSeal } from "./logSeal";
@@ -26,6 +27,7 @@ interface Options {
 export class SealedRoom {
   /** Whether those who come later read what was said before; the room's policy says it. */
   sharesHistory = true;
+  private sync: SealedSync | null = null;
 
   private constructor(
     private readonly room: string,
@@ -35,6 +37,7 @@ export class SealedRoom {
     readonly files: SealedFiles,
     readonly verified: Verified,
     readonly recovery: Recovery,
+    readonly asks: KeyAsks,
     private readonly device: string,
   ) {}
 
@@ -53,21 +56,28 @@ export class SealedRoom {
       return view === null ? null : { group: view.group, epoch: view.epoch, key: view.chatKey };
     };
     const seal = new LogSeal(ring, current, () => me);
+    const send = (message: Message) => opened.room?.sync?.tell(message);
+    const asks = new KeyAsks({ device, session, seal, ring, engine, send, sharesHistory });
     const verified = new Verified(room);
     const recovery = new Recovery(room, ring, api);
     await Promise.all([verified.load(), recovery.start()]);
-    opened.room = new SealedRoom(room, session, seal, ring, new SealedFiles(room, token), verified, recovery, device);
+    opened.room = new SealedRoom(room, session, seal, ring, new SealedFiles(room, token), verified, recovery, asks, device);
     return opened.room;
   }
 
   /** For the room's log. */
-  readonly connect = (options: SyncOptions): SealedSync =>
-    new SealedSync(options, {
+  readonly connect = (options: SyncOptions): SealedSync => {
+    this.sync = new SealedSync(options, {
       seal: this.seal,
       device: this.device,
-      onNews: this.session.hear,
+      onNews: (message) => {
+        this.session.hear(message);
+        this.asks.hear(message);
+      },
       onOnline: this.session.handleOnline,
     });
+    return this.sync;
+  };
 
   api(token: () => string | null): RoomApi {
     return new SealedRoomApi(this.room, token, this.seal);
@@ -75,6 +85,7 @@ export class SealedRoom {
 
   close(): void {
     this.recovery.close();
+    this.asks.close();
     this.seal.close();
     this.session.close();
   }

@@ -76,6 +76,11 @@ export class SealedSync {
     this.sync.typing(on);
   };
 
+  /** To the other devices. */
+  readonly tell = (message: Message): void => {
+    this.sync.tell(message);
+  };
+
   /** A sealed room has its history from the group. */
   readonly askHistory = (): void => undefined;
 

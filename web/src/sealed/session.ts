@@ -8,9 +8,9 @@ import { proposeWith, sortWishes } from "./adding";
 import { Attendance } from "./attendance";
 import { type Bytes, hmac, random, toBase64url } from "./bytes";
 import type { Engine, Leaf, Proposed, View } from "./engine";
-import { newHistorySecret, readEpochs, readSecrets, wrapEpoch } from "./history";
 import type { KeyRing } from "./keyRing";
 import type { LinkKeys } from "./linkSecret";
+import { RoomHistory } from "./roomHistory";
 import { type Committed, type JoinWish, type SealApi, toCommitted, toDevices, toPresent } from "./sealApi";
 
 export interface SealedSnapshot {
@@ -61,14 +61,13 @@ export class SealedSession {
   private patience: ReturnType<typeof setTimeout> | undefined;
   private isOnline = false;
   private isClosed = false;
-  /** Somebody was put out: who comes later than that needs more than the link to read on. */
-  private renewsHistory = false;
-  private historyReached = 0;
+  private readonly history: RoomHistory;
   private tries = 0;
 
   constructor(private readonly options: SealedOptions) {
     this.times = { ...TIMES, ...options.times };
     this.attendance = new Attendance(options.device, this.times.absentMs);
+    this.history = new RoomHistory(options);
   }
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -121,8 +120,13 @@ export class SealedSession {
 
   /** Somebody was put out of the room: what comes from now on is not for the old link. */
   readonly handlePutOut = (): void => {
-    this.renewsHistory = true;
+    this.history.isToRenew = true;
     this.plan();
+  };
+
+  /** Something is here that the group of now does not open: did we miss a commit? */
+  readonly lookAgain = (): void => {
+    this.then(() => this.catchUp());
   };
 
   close(): void {
@@ -149,10 +153,23 @@ export class SealedSession {
       return;
     }
     await this.askToBeAdded();
-    // Nobody answers: without anybody's help.
+    this.later(() => this.insist());
+  }
+
+  /** Half of the patience is over. */
+  private async insist(): Promise<void> {
+    if (this.state.view !== null) return;
+    const { device, api } = this.options;
+    const joins = await api.joins();
+    // We wait no more, and are not in: the welcome has not come. Otherwise nobody answers.
+    if (!joins.some((wish) => wish.device === device)) await this.enterAlone();
+    else this.later(() => this.enterAlone());
+  }
+
+  private later(step: () => Promise<void>): void {
     this.patience = setTimeout(() => {
-      this.then(() => this.enterAlone());
-    }, this.times.patienceMs);
+      this.then(step);
+    }, this.times.patienceMs / 2);
   }
 
   private async askToBeAdded(): Promise<void> {
@@ -187,7 +204,12 @@ export class SealedSession {
   }
 
   private async takeWelcome(group: string, epoch: number, welcome: Bytes): Promise<void> {
-    if (this.state.view !== null) return;
+    const { view: current } = this.state;
+    if (current !== null) {
+      // Somebody took an old wish of ours for a new one: where we were, we are no more.
+      if (group !== current.group || epoch > current.epoch) await this.comeInAnew();
+      return;
+    }
     const view = await this.options.engine.join(welcome);
     if (view === null) return;
     if (view.group !== group || view.epoch !== epoch) throw new Error("the welcome is of another epoch than the server says");
@@ -249,31 +271,14 @@ export class SealedSession {
   }
 
   private enterEpoch(view: View): void {
-    const { ring, link, sharesHistory } = this.options;
     const isNew = this.state.view === null;
     this.tries = 0;
     this.attendance.drop(view.members.map(({ device }) => device));
-    if (sharesHistory()) ring.addSecrets([link.history]);
-    ring.add([{ group: view.group, epoch: view.epoch, key: view.chatKey }]);
+    this.options.ring.add([{ group: view.group, epoch: view.epoch, key: view.chatKey }]);
     this.set({ view, problem: null });
     this.plan();
     // Who follows has the keys as they come; what others added to the history is read by whoever commits next.
-    if (sharesHistory() && isNew) this.then(() => this.readHistory());
-  }
-
-  /** Keys of the epochs before, as far as the room hands them on. */
-  private async readHistory(): Promise<void> {
-    const { api, ring } = this.options;
-    for (;;) {
-      const { epochs, reached, more } = await api.history(this.historyReached);
-      const { view } = this.state;
-      const own = epochs.find((one) => view !== null && one.group === view.group && one.epoch === view.epoch);
-      if (view !== null && own !== undefined) ring.addSecrets((await readSecrets(own, view.historySecret)) ?? []);
-      ring.add(await readEpochs(ring, epochs));
-      if (reached <= this.historyReached) return;
-      this.historyReached = reached;
-      if (!more) return;
-    }
+    if (isNew) this.then(() => this.history.read(this.state.view));
   }
 
   // --- adding and removing --------------------------------------------------------------------------------------
@@ -285,7 +290,7 @@ export class SealedSession {
     if (view === null || !this.isOnline || this.isClosed) return;
     const now = Date.now();
     const goneAtMs = this.attendance.goneAtMs(view, now);
-    const dueMs = this.attendance.hasWishes || this.renewsHistory ? now : goneAtMs;
+    const dueMs = this.attendance.hasWishes || this.history.isToRenew ? now : goneAtMs;
     if (dueMs === null) return;
     const { gatherMs, turnMs } = this.times;
     const waitMs = Math.max(0, dueMs - now) + gatherMs + this.attendance.ahead(view) * turnMs;
@@ -304,7 +309,7 @@ export class SealedSession {
     const isAnew = ({ device }: Leaf) => wishes.some((wish) => wish.device === device);
     const isOut = (leaf: Leaf) => leaf.index !== view.own && (this.attendance.isGone(leaf, now) || isAnew(leaf));
     const remove = view.members.filter(isOut);
-    if (wishes.length === 0 && remove.length === 0 && !this.renewsHistory) {
+    if (wishes.length === 0 && remove.length === 0 && !this.history.isToRenew) {
       this.plan();
       return;
     }
@@ -329,9 +334,9 @@ export class SealedSession {
     { commit, welcome, groupInfo, next }: Proposed,
     { replaced, epoch, welcomed, newGroup }: { replaced: string; epoch: number; welcomed: string[]; newGroup: string | null },
   ): Promise<void> {
-    const { api, device, engine, sharesHistory } = this.options;
-    if (this.state.view !== null && sharesHistory()) await this.readHistory();
-    const history = await this.historyOf(next);
+    const { api, device, engine } = this.options;
+    await this.readHistory();
+    const history = await this.history.wrap(next);
     try {
       await api.commit({ device, group: replaced, epoch, commit, groupInfo, welcome, welcomed, history, newGroup });
     } catch (error) {
@@ -341,15 +346,16 @@ export class SealedSession {
       else await this.catchUp();
       return;
     }
-    this.renewsHistory = false;
+    this.history.handleCommitted();
     this.enterEpoch(await engine.accept());
   }
 
-  private async historyOf({ group, epoch, chatKey, historySecret }: View) {
-    const { ring, link, sharesHistory } = this.options;
-    if (!sharesHistory()) return null;
-    ring.addSecrets(this.renewsHistory ? [link.history, newHistorySecret()] : [link.history]);
-    return wrapEpoch(ring, { group, epoch, key: chatKey }, historySecret);
+  private async readHistory(): Promise<void> {
+    const { view } = this.state;
+    // Whoever comes from outside may not be let read it: what it hands on is then under a secret of its own.
+    await this.history.read(view).catch((error: unknown) => {
+      if (view !== null) throw error;
+    });
   }
 
   // --- one after the other --------------------------------------------------------------------------------------
