@@ -136,7 +136,7 @@ async def test_people_panel_and_layouts(open_tab: OpenTab, room: str) -> None:
 
 async def test_a_small_tile_asks_for_a_small_picture(open_tab: OpenTab, room: str) -> None:
     """Adaptive stream: the layer follows the size of the tile, so simulcast and track_setting work end to end."""
-    await (await open_tab(viewport={"width": 1280, "height": 800})).join(room, "Ada")
+    await (await open_tab(viewport={"width": 1280, "height": 800}, small_camera=False)).join(room, "Ada")
     large = await (await open_tab(viewport={"width": 1600, "height": 1000})).join(room, "Large")
     small = await (await open_tab(viewport={"width": 360, "height": 500})).join(room, "Small")
     await large.expect_moving("Ada")

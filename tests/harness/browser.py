@@ -29,6 +29,17 @@ POLL_S = 0.05
 
 expect.set_options(timeout=TIMEOUT_MS)
 
+SMALL_CAMERA = """(() => {
+    const devices = navigator.mediaDevices;
+    if (!devices) return;
+    const ask = devices.getUserMedia.bind(devices);
+    const small = {width: 320, height: 180, frameRate: 10};
+    devices.getUserMedia = ({video, ...wanted}) =>
+        ask(video ? {...wanted, video: {...(video === true ? {} : video), ...small}} : wanted);
+})()"""
+"""A camera of 320 × 180 for tests in which many people come together: 720p from each of them, encoded and decoded in
+software, is more than two cores do."""
+
 EXPECTED_404 = "/api/v1/rooms/"
 """An empty room is not found."""
 
@@ -70,8 +81,12 @@ class Tab:
     foreign: list[str] = field(default_factory=list)
 
     @classmethod
-    async def open(cls, browser: Browser, origin: str, *, locale: str = "en-US", **options: object) -> Tab:
+    async def open(
+        cls, browser: Browser, origin: str, *, locale: str = "en-US", small_camera: bool = True, **options: object
+    ) -> Tab:
         context = await browser.new_context(locale=locale, **options)  # type: ignore[arg-type]
+        if small_camera:
+            await context.add_init_script(SMALL_CAMERA)
         page = await context.new_page()
         page.set_default_timeout(TIMEOUT_MS)
         tab = cls(context, page, origin)

@@ -15,7 +15,7 @@ from typing import Any
 
 from playwright.async_api import BrowserContext, Page, Playwright
 
-from tests.harness.browser import ACCEPT_PROMPTS, CHROMIUM, FLAGS, TIMEOUT_MS, until
+from tests.harness.browser import ACCEPT_PROMPTS, CHROMIUM, FLAGS, SMALL_CAMERA, TIMEOUT_MS, until
 from tests.harness.firefox import POLL_S, TIMEOUT_S, Firefox
 
 Size = tuple[int, int]
@@ -26,7 +26,7 @@ def element(test_id: str) -> str:
 
 
 class Window(ABC):
-    """`folder` keeps the profile, downloads and screenshots."""
+    """`folder` keeps the profile, downloads and screenshots. The camera is a small one."""
 
     def __init__(self, folder: Path, locale: str, size: Size) -> None:
         self.folder = folder
@@ -89,6 +89,7 @@ class ChromiumWindow(Window):
             self.folder / "profile", executable_path=CHROMIUM, args=[*FLAGS, ACCEPT_PROMPTS], locale=self.locale,
             viewport={"width": self.size[0], "height": self.size[1]},
         )  # fmt: skip
+        await self._context.add_init_script(SMALL_CAMERA)
         self._page = self._context.pages[0]
         self._page.set_default_timeout(TIMEOUT_MS)
 
@@ -141,6 +142,7 @@ class FirefoxWindow(Window):
         self._firefox = await Firefox(self.folder / "profile", preferences).__aenter__()
         width, height = self.size
         await self._command("browsingContext.setViewport", viewport={"width": width, "height": height})
+        await self._firefox.command("script.addPreloadScript", functionDeclaration=f"() => {SMALL_CAMERA}")
 
     async def close(self) -> None:
         await self._firefox.__aexit__()
