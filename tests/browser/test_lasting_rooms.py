@@ -120,6 +120,12 @@ async def test_whoever_knocks_waits_is_let_in_denied_or_goes_away(open_tab: Open
     await cem.get("cancel-knock").click()
     await expect(cem.get("join-call")).to_be_enabled()
     assert await ada.page.evaluate(KNOCKS) == []
+
+    # Nor when the call is over and the browser was closed, which empties what the tab knows.
+    await api(ada, "POST", "/end-call")
+    await bob.page.evaluate("() => sessionStorage.clear()")
+    await bob.page.goto(f"{bob.origin}/r/{room}?debug=1")
+    await bob.pass_lobby("Bob")
     eve.errors.clear()
 
 

@@ -1,6 +1,6 @@
 """A server that is killed in the middle of writing: what was acknowledged is there, once, in one order for everybody.
 
-`LOG_KILLS` sets how often it is killed (4 when nothing is set; the figure of the release notes used 200).
+`LOG_KILLS` sets how often it is killed (4 when nothing is set).
 """
 
 from __future__ import annotations

@@ -197,6 +197,15 @@ export function keepToken(room: string, token: string | null): void {
   writeText("session", tokenKey(room), token);
 }
 
+const admissionKey = (room: string) => `ting.admission.${room}`;
+
+/** The tab's token from now on. In a room that lasts the browser keeps it too: whoever was let in, closes the browser and
+ * comes back while the token is good need not knock again. Who somebody is there says the guest key and not the token. */
+export function keepAdmission(room: string, { token, lasts }: Admission): void {
+  keepToken(room, token);
+  writeText("local", admissionKey(room), lasts ? token : null);
+}
+
 export function toAdmission(body: Record<string, unknown>): Admission {
   const admission = {
     token: text(body.token),
@@ -220,13 +229,13 @@ export async function fetchToken(room: string, visitor: Visitor): Promise<Admiss
   const key = keptKey(room) ?? newKey();
   const body = await request(roomUrl(room, "/tokens"), {
     method: "POST",
-    token: keptToken(room),
+    token: keptToken(room) ?? readText("local", admissionKey(room)),
     // This page can encrypt; whoever cannot is not let into a sealed room.
     body: { name, key, password, invitation, note, apart, sealed: true },
   });
   const admission = toAdmission(body);
   if (admission.lasts) keepKey(room, key);
-  if (admission.knock === "") keepToken(room, admission.token);
+  if (admission.knock === "") keepAdmission(room, admission);
   return admission;
 }
 

@@ -1,6 +1,6 @@
 /** The door of a room: let in, refused, or left waiting until somebody answers the knock. */
 
-import { type Admission, ApiError, asRecord, fetchRoom, fetchToken, keepToken, request, roomUrl, toAdmission, type Visitor } from "./api";
+import { type Admission, ApiError, asRecord, fetchRoom, fetchToken, keepAdmission, request, roomUrl, toAdmission, type Visitor } from "./api";
 import { pauseMs } from "./comeback";
 import { keepInvitation, keptLinkSecret } from "./keys";
 
@@ -79,7 +79,7 @@ export async function enter(
         onWaiting();
         const answer: Answer = await outside.fetchAnswer(room, at.door);
         if (answer.answer === "admitted") {
-          keepToken(room, answer.admission.token);
+          keepAdmission(room, answer.admission);
           return answer.admission;
         }
         if (answer.answer === "denied") throw new ApiError("denied", "");
