@@ -40,11 +40,12 @@ WITHOUT_MEDIA = tuple(f"tests/integration/test_{name}.py" for name in ("log_cras
 SIGNALLING = tuple(
     f"tests/integration/test_{name}.py"
     for name in (
-        "commands", "data", "data_resume", "data_tracks", "negotiation", "room", "server_api", "server_sdk_js",
-        "single_connection", "state", "subscription_rights", "two_connections", "webhooks", "whip_http",
+        "commands", "data", "data_resume", "data_tracks", "room", "server_api", "server_sdk_js", "single_connection",
+        "state", "subscription_rights", "two_connections", "webhooks", "whip_http",
     )
 )  # fmt: skip
-"""Integration tests that mostly wait for messages; the others measure media and have the machine to themselves."""
+"""Integration tests that mostly wait for messages, for both engines at the same time; the others measure media, or have
+thirty clients in one test, and have the machine to themselves."""
 BESIDE_A_CALL = tuple(
     f"tests/security/test_{name}.py"
     for name in (
