@@ -116,12 +116,18 @@ async def talk(ada: Window, bob: Window, canary: str, picture: Path) -> None:
         await one.shoot("talk")
 
 
+FORGET_ADMISSIONS = """Object.keys(localStorage).filter(key => key.startsWith('ting.admission.'))
+    .forEach(key => localStorage.removeItem(key))"""
+
+
 async def come_back(ada: Window, bob: Window, url: str, lines: list[str]) -> None:
-    """With browsers that were closed, to everything that was said: an owner at once, a guest through the door."""
+    """With browsers that were closed, to everything that was said: an owner at once, a guest through the door, because
+    the token with which one need not knock is gone, as it is after hours."""
     for one in (ada, bob):
         await one.start()
         await one.open(url)
         await one.until(there("open-chat"))
+        await one.evaluate(FORGET_ADMISSIONS)
         await one.click("open-chat")
     await ada.until(there("knock"))
     await ada.shoot("knock-outside")
