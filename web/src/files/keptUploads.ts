@@ -4,6 +4,7 @@
  */
 
 import { asRecord, text } from "../lib/api";
+import { ask } from "../lib/indexedDb";
 import { newClientId } from "../lib/keys";
 
 export interface KeptUpload {
@@ -36,6 +37,7 @@ export const KEPT_MS = 3_600_000;
 
 const NAME = "ting-uploads";
 const STORE = "uploads";
+const DATABASE = { name: NAME, stores: { [STORE]: { keyPath: "id" } } };
 
 interface Row {
   id: string;
@@ -72,17 +74,17 @@ class BrowserUploads implements UploadStore {
   async keep(upload: KeptUpload): Promise<void> {
     await this.hold(upload.id);
     const row: Row = { id: upload.id, owner: this.owner, atMs: Date.now(), upload };
-    await act("readwrite", (store) => store.put(row)).catch(() => undefined);
+    await ask(DATABASE, STORE, "readwrite", (store) => store.put(row)).catch(() => undefined);
   }
 
   async forget(id: string): Promise<void> {
-    await act("readwrite", (store) => store.delete(id)).catch(() => undefined);
+    await ask(DATABASE, STORE, "readwrite", (store) => store.delete(id)).catch(() => undefined);
     this.held.get(id)?.();
     this.held.delete(id);
   }
 
   private async rows(): Promise<Row[]> {
-    const rows = await act<unknown[]>("readonly", (store) => store.getAll() as IDBRequest<unknown[]>).catch(() => []);
+    const rows = await ask<unknown[]>(DATABASE, STORE, "readonly", (store) => store.getAll() as IDBRequest<unknown[]>).catch(() => []);
     return rows.flatMap((one) => toRow(one) ?? []);
   }
 
@@ -120,37 +122,4 @@ function toRow(value: unknown): Row | null {
       file: raw.file instanceof File ? raw.file : null,
     },
   };
-}
-
-async function act<Result>(mode: IDBTransactionMode, work: (store: IDBObjectStore) => IDBRequest<Result>): Promise<Result> {
-  const database = await openDatabase();
-  try {
-    return await new Promise<Result>((resolve, reject) => {
-      const transaction = database.transaction(STORE, mode);
-      const asked = work(transaction.objectStore(STORE));
-      transaction.oncomplete = () => {
-        resolve(asked.result);
-      };
-      transaction.onabort = () => {
-        reject(transaction.error ?? new Error("not stored"));
-      };
-    });
-  } finally {
-    database.close();
-  }
-}
-
-function openDatabase(): Promise<IDBDatabase> {
-  return new Promise((resolve, reject) => {
-    const asked = indexedDB.open(NAME, 1);
-    asked.onupgradeneeded = () => {
-      asked.result.createObjectStore(STORE, { keyPath: "id" });
-    };
-    asked.onsuccess = () => {
-      resolve(asked.result);
-    };
-    asked.onerror = () => {
-      reject(asked.error ?? new Error("no database"));
-    };
-  });
 }
