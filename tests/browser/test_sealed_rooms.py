@@ -25,7 +25,7 @@ from tests.harness.window import FirefoxWindow, element
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
-TIMEOUT_S = 30.0
+TIMEOUT_S = 60.0
 PHONE = {"width": 390, "height": 844}
 CANARY = "canary-7f3a9c"
 CONTENT = f"the {CANARY} sings in the file\n".encode() * 4000
@@ -83,7 +83,7 @@ async def code_of(tab: Tab) -> str:
 
 async def one_code(*tabs: Tab) -> str:
     """Once all are in the same epoch."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(TIMEOUT_S):
         while len(codes := {await code_of(tab) for tab in tabs}) > 1:  # noqa: ASYNC110 - pages have no event for it
             await asyncio.sleep(0.2)
     return codes.pop()
@@ -270,7 +270,7 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
     assert urlsplit(link).fragment.removeprefix("s=").encode() not in everything
 
     await cleo.page.goto("about:blank")
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(TIMEOUT_S):
         while await code_of(ada) == with_four:  # noqa: ASYNC110 - pages have no event for it
             await asyncio.sleep(0.2)
     await ada.expect_moving("Bob")
