@@ -1,5 +1,5 @@
 import { RoomAudioRenderer } from "@livekit/components-react";
-import type { Track } from "livekit-client";
+import { type Room, Track } from "livekit-client";
 import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
@@ -9,12 +9,14 @@ import { useOwnMedia } from "../hooks/useOwnMedia";
 import { usePresent } from "../hooks/usePresent";
 import { useScreens } from "../hooks/useScreens";
 import { useShortcuts } from "../hooks/useShortcuts";
+import { useTalkKey } from "../hooks/useTalkKey";
 import { useToasts } from "../hooks/useToasts";
 import { useView } from "../hooks/useView";
 import { useWakeLock } from "../hooks/useWakeLock";
 import { reaches } from "../lib/api";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
+import { toggleFullScreen } from "../lib/fullScreen";
 import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
 import type { Visit } from "../lib/visit";
@@ -36,6 +38,8 @@ import { Stage } from "./Stage";
 import { problemText, Toasts } from "./Toasts";
 
 const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
+
+const ShortcutsDialog = lazy(async () => ({ default: (await import("./ShortcutsDialog")).ShortcutsDialog }));
 
 const RoomDialog = lazy(async () => ({ default: (await import("../room/RoomDialog")).RoomDialog }));
 
@@ -74,7 +78,7 @@ export function CallScreen(props: Props) {
         shortcuts={view.shortcuts}
         onHear={session.hear}
         onUnmute={media.toggleMic}
-        onSettings={screen.openSettings}
+        onSettings={screen.settings.open}
       />
       {live !== null && <SealBanner live={live} call={room} />}
       {live !== null && <KnockBar live={live} />}
@@ -108,20 +112,27 @@ export function CallScreen(props: Props) {
         view={view}
         waiting={screen.waiting}
         hand={screen.hand}
-        onSettings={screen.openSettings}
+        onSettings={screen.settings.open}
         onLeave={session.leave}
       />
-      {live !== null && screen.room.isOpen && (
-        <Suspense fallback={null}>
-          <RoomDialog live={live} onClose={screen.room.close} />
-        </Suspense>
-      )}
-      {screen.settingsOpen && (
-        <SettingsDialog room={room} visit={visit} onClose={screen.closeSettings} onProblem={screen.tellProblem} />
-      )}
+      <Dialogs screen={screen} room={room} visit={visit} />
       <Toasts toasts={screen.toasts} dismiss={screen.dismiss} problems={call.problems} />
       <RoomAudioRenderer room={room} muted={call.silent} />
     </div>
+  );
+}
+
+/** What is open over the call. */
+function Dialogs({ screen, room, visit }: { screen: ReturnType<typeof useScreen>; room: Room; visit: Visit }) {
+  const { live, settings, help } = screen;
+  return (
+    <Suspense fallback={null}>
+      {live !== null && screen.room.isOpen && <RoomDialog live={live} onClose={screen.room.close} />}
+      {settings.isOpen && (
+        <SettingsDialog room={room} visit={visit} onClose={settings.close} onProblem={screen.tellProblem} />
+      )}
+      {help.isOpen && <ShortcutsDialog onClose={help.close} />}
+    </Suspense>
   );
 }
 
@@ -129,7 +140,9 @@ export function CallScreen(props: Props) {
 function useScreen({ call, visit, roomName }: Props) {
   const { room, pending, away } = call;
   const { t } = useTranslation();
-  const [settingsOpen, setSettingsOpen] = useState(false);
+  const settings = useOpen();
+  const roomDialog = useOpen();
+  const help = useOpen();
   const { toasts, show, dismiss } = useToasts();
   const participants = usePresent(room);
   const live = useRoomLive();
@@ -146,16 +159,6 @@ function useScreen({ call, visit, roomName }: Props) {
   const writeTo = (member: string, name: string) => {
     setPrivateTo({ member, name });
     visit.note({ panel: "chat" });
-  };
-  const [roomOpen, setRoomOpen] = useState(false);
-  const roomDialog = {
-    isOpen: roomOpen,
-    open: () => {
-      setRoomOpen(true);
-    },
-    close: () => {
-      setRoomOpen(false);
-    },
   };
   const hand = handOf(live, logState);
   const waiting = logState !== null && reaches(logState.role, "moderator") ? logState.knocks.length : 0;
@@ -181,7 +184,11 @@ function useScreen({ call, visit, roomName }: Props) {
     chat: view.toggleChat,
     people: view.togglePeople,
     layout: view.toggleLayout,
+    hand: hand?.toggle ?? (() => undefined),
+    fullScreen: toggleFullScreen,
+    help: help.open,
   });
+  useTalkKey(view.shortcuts && away === null && !pending.has(Track.Source.Microphone), room, visit, tellProblem);
 
   const invite = () => {
     const link = roomLink(window.location.origin, roomName);
@@ -189,13 +196,21 @@ function useScreen({ call, visit, roomName }: Props) {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });
   };
-  const openSettings = () => {
-    setSettingsOpen(true);
+  return { live, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settings, help };
+}
+
+/** Whether a dialog is open, and its ways. */
+function useOpen() {
+  const [isOpen, setOpen] = useState(false);
+  return {
+    isOpen,
+    open: () => {
+      setOpen(true);
+    },
+    close: () => {
+      setOpen(false);
+    },
   };
-  const closeSettings = () => {
-    setSettingsOpen(false);
-  };
-  return { live, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settingsOpen, openSettings, closeSettings };
 }
 
 function handOf(live: RoomLive | null, state: RoomSnapshot | null) {

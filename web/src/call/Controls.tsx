@@ -131,6 +131,7 @@ function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" |
           icon={Hand}
           label={t("hand.raise")}
           tip={hand.up ? t("hand.lower") : t("hand.raise")}
+          shortcut={keys ? "hand" : undefined}
           pressed={hand.up}
           look={hand.up ? "on" : ""}
           onClick={hand.toggle}

@@ -10,10 +10,9 @@ import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
 import { useMicTrack } from "../hooks/useMicHint";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
-import { keyOf, type Shortcut } from "../lib/shortcuts";
 import type { Visit } from "../lib/visit";
+import { ShortcutList } from "./ShortcutList";
 
-const SHORTCUTS: readonly Shortcut[] = ["mic", "camera", "screen", "chat", "people", "layout"];
 const PREF_OF = { videoinput: "cameraId", audioinput: "micId", audiooutput: "speakerId" } as const;
 const SOURCE_OF = {
   videoinput: Track.Source.Camera,
@@ -61,18 +60,7 @@ function Shortcuts({ visit }: { visit: Visit }) {
           }}
         />
       </label>
-      {shortcuts && (
-        <dl>
-          {SHORTCUTS.map((shortcut) => (
-            <div key={shortcut}>
-              <dt>{t(`settings.${shortcut}`)}</dt>
-              <dd>
-                <kbd>{keyOf(shortcut)}</kbd>
-              </dd>
-            </div>
-          ))}
-        </dl>
-      )}
+      {shortcuts && <ShortcutList />}
     </section>
   );
 }

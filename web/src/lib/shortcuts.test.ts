@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
-import { keyOf, shortcutOf } from "./shortcuts";
+import { isTalkKey, keyOf, shortcutOf } from "./shortcuts";
 
-const press = { key: "m", code: "KeyM", altKey: false, ctrlKey: false, metaKey: false, repeat: false, isComposing: false };
+const press = { key: "m", code: "KeyM", shiftKey: false, altKey: false, ctrlKey: false, metaKey: false, repeat: false, isComposing: false };
 
 describe("shortcutOf", () => {
   it("knows its keys in both cases", () => {
@@ -26,6 +26,10 @@ describe("shortcutOf", () => {
     ["German Ö in the place of the semicolon", "ö", "Semicolon", null],
     ["a Cyrillic letter in the place of a bracket", "х", "BracketLeft", null],
     ["a key without a letter", "Escape", "Escape", null],
+    ["a question mark", "?", "Slash", "help"],
+    ["AZERTY's question mark", "?", "KeyM", "help"],
+    ["the Arabic question mark", "؟", "Slash", "help"],
+    ["a slash", "/", "Slash", null],
   ])("%s", (_layout, key, code, shortcut) => {
     expect(shortcutOf({ ...press, key, code }, false)).toBe(shortcut);
   });
@@ -39,5 +43,18 @@ describe("shortcutOf", () => {
 
   it("names its key", () => {
     expect(keyOf("layout")).toBe("L");
+    expect(keyOf("help")).toBe("?");
+  });
+});
+
+describe("isTalkKey", () => {
+  const space = { ...press, key: " ", code: "Space" };
+
+  it("is the space bar and nothing with it", () => {
+    expect(isTalkKey(space)).toBe(true);
+    expect(isTalkKey(press)).toBe(false);
+    for (const flag of ["shiftKey", "altKey", "ctrlKey", "metaKey", "repeat", "isComposing"] as const) {
+      expect(isTalkKey({ ...space, [flag]: true })).toBe(false);
+    }
   });
 });

@@ -1,0 +1,13 @@
+import { useTranslation } from "react-i18next";
+import { Dialog } from "../components/Dialog";
+import { ShortcutList } from "./ShortcutList";
+
+/** What keys do in the call. */
+export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
+  const { t } = useTranslation();
+  return (
+    <Dialog title={t("settings.shortcuts")} testId="shortcuts" onClose={onClose}>
+      <ShortcutList />
+    </Dialog>
+  );
+}
