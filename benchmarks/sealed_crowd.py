@@ -210,7 +210,8 @@ class Committer(Follower):
     async def _post(self, step: dict[str, Any], welcome: bytes, welcomed: tuple[str, ...] = ()) -> None:
         keys = {part: to_text(secrets.token_bytes(60)) for part in ("wrap", "secrets")}
         body = {
-            **step, "device": self.device_id, "group_info": to_text(self.mls.group_info()), "history": keys,
+            **step, "device": self.device_id, "gate": "g" * 43, "history": keys,
+            "group_info": to_text(self.mls.group_info()),
             "welcome": to_text(welcome), "welcomed": list(welcomed),
         }  # fmt: skip
         self.epoch = (await self.call("POST", f"/api/v1/rooms/{self.room}/seal/commits", body))["epoch"]

@@ -158,7 +158,8 @@ class SealedKeeper(SealedMember):
             wrap = seal_bytes(self._history_secrets[-1], following.exporter("ting chat", b"", 32), aad)
             kept = seal_bytes(following.exporter("ting history", b"", 32), listed, aad)
             history = {"wrap": to_text(wrap), "secrets": to_text(kept)}
-        body = {"device": self._device.device, "group_info": to_text(following.group_info()), "history": history}
+        about = {"device": self._device.device, "gate": self._gate}
+        body = {**about, "group_info": to_text(following.group_info()), "history": history}
         try:
             await self._call("POST", "seal/commits", {**body, **step})
         except aiohttp.ClientResponseError as error:

@@ -62,6 +62,7 @@ class SealedMember:
         self._link = to_bytes(parts.fragment.removeprefix("s="))
         if len(self._link) != SECRET_BYTES:
             raise ValueError("the link has no secret")
+        self._gate = to_text(derive(self._link, "ting gate"))
         self._name = name
         self._on_epoch = on_epoch
         self._library = library or Library()

@@ -26,6 +26,7 @@ HTTP_STATUS: Mapping[str, int] = {
     "banned": 403,
     "denied": 403,
     "forbidden": 403,
+    "link_required": 403,
     "link_invalid": 403,
     "guests_disabled": 403,
     "invitation_over": 403,

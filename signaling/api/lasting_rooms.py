@@ -10,6 +10,7 @@ from aiohttp import web
 from sfu.ids import RoomName
 from signaling.addresses import ClientAddresses
 from signaling.api.authority import RequestAuthority
+from signaling.api.gate import Gate, hash_of_gate
 from signaling.api.sessions import Sessions
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
@@ -38,6 +39,8 @@ class NewRoom(Input):
     """With a token that has `roomCreate`: the identity that owns it."""
     policy: Policy = msgspec.field(default_factory=Policy)
     password: Annotated[str, msgspec.Meta(max_length=1024)] = ""
+    gate: Gate | None = None
+    """Of a sealed room: what its link proves itself with. None: that of its first commit."""
 
 
 class PolicyChange(Input):
@@ -202,8 +205,9 @@ class LastingRoomsEndpoint:
             return Founder(body.owner, owner_name) if body.owner else None
 
         room = await self._rooms.create(
-            name, clean_title(body.title) if body.title else "", body.policy, body.password, founder
-        )
+            name, clean_title(body.title) if body.title else "", body.policy, body.password, founder,
+            None if body.gate is None else hash_of_gate(body.gate),
+        )  # fmt: skip
         owner = founder(room.name)
         return CreatedRoom(
             name=room.name,

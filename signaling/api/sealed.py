@@ -6,6 +6,7 @@ from typing import Annotated
 
 import msgspec
 
+from signaling.api.gate import Gate, hash_of_gate
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
 from signaling.rooms.roles import Actor
@@ -67,6 +68,8 @@ class HistoryKeys(Input):
 
 class NewCommit(Input):
     device: Device
+    gate: Gate
+    """That of the room's first commit."""
     group: GroupId
     """That it was built on; empty: none."""
     epoch: Annotated[int, msgspec.Meta(ge=NO_EPOCH, lt=2**53)]
@@ -140,6 +143,7 @@ class EpochList(Struct):
 class EpochKeys(Input):
     group: GroupId
     epoch: Epoch
+    gate: Gate
     wrap: Opaque
     secrets: Opaque
 
@@ -201,7 +205,7 @@ class SealedEndpoint:
 
     @route(
         "POST", "/api/v1/rooms/{room}/seal/commits", access=Access.GUEST, status=201,
-        errors=(*_NOT_HERE, "epoch_conflict", "taken"),
+        errors=(*_NOT_HERE, "epoch_conflict", "link_required", "taken"),
     )  # fmt: skip
     async def commit(self, actor: Actor, body: NewCommit) -> CommitAnswer:
         """Make the next epoch of the group, or a new group.
@@ -219,6 +223,7 @@ class SealedEndpoint:
             message=body.commit,
             group_info=body.group_info,
             history=None if body.history is None else Wrapped(body.history.wrap, body.history.secrets),
+            gate_hash=hash_of_gate(body.gate),
         )
         welcome = Welcome(body.welcome, frozenset(body.welcomed))
         return CommitAnswer(epoch=await self._delivery.commit(actor, commit, welcome))
@@ -266,11 +271,23 @@ class SealedEndpoint:
         epochs = [EpochView(n=e.n, group=e.group_id, epoch=e.epoch, wrap=e.wrap, secrets=e.secrets) for e in found]
         return EpochList(epochs=epochs, more=more)
 
-    @route("PUT", "/api/v1/rooms/{room}/seal/history", access=Access.GUEST, errors=(*_NOT_HERE, "epoch_conflict"))
+    @route(
+        "PUT", "/api/v1/rooms/{room}/seal/history", access=Access.GUEST,
+        errors=(*_NOT_HERE, "epoch_conflict", "link_required"),
+    )  # fmt: skip
     async def fill_history(self, actor: Actor, body: EpochKeys) -> None:
         """Add what is missing of an epoch's wrapped keys; what is there stays as it is."""
         self._check_keys(body.wrap, body.secrets)
-        await self._delivery.fill_history(actor, body.group, body.epoch, Wrapped(body.wrap, body.secrets))
+        wrapped = Wrapped(body.wrap, body.secrets)
+        await self._delivery.fill_history(actor, body.group, body.epoch, wrapped, hash_of_gate(body.gate))
+
+    @route("DELETE", "/api/v1/rooms/{room}/seal/gate", access=Access.OWNER, errors=_NOT_HERE)
+    async def forget_gate(self, actor: Actor) -> None:
+        """Forget which link is the room's.
+
+        For a room whose first commit came from somebody without it: whoever commits next decides.
+        """
+        await self._delivery.forget_gate(actor)
 
     @route("GET", "/api/v1/rooms/{room}/seal/backup", access=Access.GUEST, errors=(*_NOT_HERE, "not_found"))
     async def get_backup(self, actor: Actor) -> Backup:

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from sfu.ids import RoomName
 from signaling.db.database import Database
-from signaling.db.models import BanRow, InvitationRow, MemberRow, RoomRow
+from signaling.db.models import BanRow, InvitationRow, MemberRow, RoomRow, SealedGateRow
 from signaling.db.repository import table
 from signaling.rooms import policy as policies
 from signaling.rooms.policy import Entry
@@ -58,7 +58,7 @@ class RoomRepository:
 
     # --- rooms ------------------------------------------------------------------------------------------
 
-    async def create_room(self, room: Room, members: Sequence[Member]) -> Room | None:
+    async def create_room(self, room: Room, members: Sequence[Member], gate_hash: str | None) -> Room | None:
         statement = self._insert(RoomRow).values(
             name=room.name,
             title=room.title,
@@ -75,6 +75,8 @@ class RoomRepository:
                 return None
             if members:
                 await connection.execute(insert(MemberRow), [_member_values(key, member) for member in members])
+            if gate_hash is not None:
+                await connection.execute(insert(SealedGateRow).values(room_key=key, gate_hash=gate_hash))
             found = (await connection.execute(select(*_ROOM).where(RoomRow.room_key == key))).one()
         return _room(found)
 

@@ -8,7 +8,14 @@ from sqlalchemy import Connection, bindparam, delete, func, insert, or_, select,
 from sqlalchemy.dialects import postgresql, sqlite
 
 from signaling.db.database import Database
-from signaling.db.models import RoomRow, SealedBackupRow, SealedCommitRow, SealedEpochRow, SealedGroupRow
+from signaling.db.models import (
+    RoomRow,
+    SealedBackupRow,
+    SealedCommitRow,
+    SealedEpochRow,
+    SealedGateRow,
+    SealedGroupRow,
+)
 from signaling.db.repository import table
 from signaling.sealed.records import NO_GROUP, Commit, Group, KeptCommit, KeptEpoch, Outcome, Wrapped
 
@@ -40,6 +47,8 @@ class SealedRepository:
         def work(connection: Connection) -> Outcome:
             if not _lock(connection, room_key):
                 return Outcome.NO_ROOM
+            if not _passes(connection, room_key, commit.gate_hash):
+                return Outcome.NO_LINK
             group = _group(connection, room_key)
             if (group.group_id, group.epoch) != (commit.after_group, commit.after_epoch):
                 return Outcome.REPEATED if _is_there(connection, room_key, commit) else Outcome.CONFLICT
@@ -75,15 +84,25 @@ class SealedRepository:
         query = query.order_by(SealedEpochRow.n).limit(limit)
         return await self._database.read(lambda one: [KeptEpoch(*row) for row in one.execute(query).all()])
 
-    async def fill_history(self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, now_ms: int) -> bool:
-        def work(connection: Connection) -> bool:
-            group = _group(connection, room_key) if _lock(connection, room_key) else NO_GROUP
+    async def fill_history(
+        self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, gate_hash: str, now_ms: int
+    ) -> Outcome:
+        def work(connection: Connection) -> Outcome:
+            if not _lock(connection, room_key):
+                return Outcome.NO_ROOM
+            if not _passes(connection, room_key, gate_hash):
+                return Outcome.NO_LINK
+            group = _group(connection, room_key)
             if group.group_id != group_id or epoch > group.epoch:
-                return False
+                return Outcome.CONFLICT
             _fill(connection, room_key, group_id, epoch, wrapped, now_ms)
-            return True
+            return Outcome.DONE
 
         return await self._database.write(work)
+
+    async def forget_gate(self, room_key: int) -> None:
+        async with self._database.writing() as connection:
+            await connection.execute(delete(SealedGateRow).where(SealedGateRow.room_key == room_key))
 
     async def backup(self, room_key: int, member_id: str) -> str | None:
         query = select(SealedBackupRow.blob).where(*_own(room_key, member_id))
@@ -125,6 +144,15 @@ def _lock(connection: Connection, room_key: int) -> bool:
     """Whether the room is there. Nobody else moves its group until the transaction ends."""
     query = select(RoomRow.room_key).where(RoomRow.room_key == room_key).with_for_update()
     return connection.execute(query).one_or_none() is not None
+
+
+def _passes(connection: Connection, room_key: int, gate_hash: str) -> bool:
+    """Whoever is the first where nothing is known decides."""
+    query = select(SealedGateRow.gate_hash).where(SealedGateRow.room_key == room_key)
+    known = connection.execute(query).scalar_one_or_none()
+    if known is None:
+        connection.execute(insert(SealedGateRow).values(room_key=room_key, gate_hash=gate_hash))
+    return known in (None, gate_hash)
 
 
 def _group(connection: Connection, room_key: int) -> Group:

@@ -7,7 +7,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-HEAD = "0008"
+HEAD = "0009"
 """The newest migration."""
 
 

@@ -65,9 +65,16 @@ class LastingRooms:
         self._policy_listeners.append(listener)
 
     async def create(
-        self, name: str, title: str, policy: Policy, password: str, founder: Callable[[RoomName], Founder | None]
+        self,
+        name: str,
+        title: str,
+        policy: Policy,
+        password: str,
+        founder: Callable[[RoomName], Founder | None],
+        gate_hash: str | None = None,
     ) -> Room:
-        """With an empty name, one that cannot be guessed. Raises `ApiError` name_taken."""
+        """With an empty name, one that cannot be guessed. `gate_hash` is of what a sealed room's link proves itself
+        with. Raises `ApiError` name_taken."""
         password_hash = await self._hash(policy, password, "")
         store = await self._stores.rooms()
         for _ in range(_NAME_TRIES):
@@ -76,7 +83,7 @@ class LastingRooms:
             now_ms = self._now_ms()
             members = [] if owner is None else [Member(owner.member_id, Role.OWNER, owner.name, now_ms)]
             wanted = Room(0, chosen, title or chosen, now_ms, policy, password_hash, 0)
-            room = await store.create_room(wanted, members)
+            room = await store.create_room(wanted, members, gate_hash)
             if room is not None:
                 by, by_name = ("", "") if owner is None else (owner.member_id, owner.name)
                 await self._chronicle.note_act(room.room_key, by, by_name, "create", {"title": room.title})

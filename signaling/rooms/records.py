@@ -80,7 +80,7 @@ class Standing:
 class RoomStore(Protocol):
     """Every method may raise `DatabaseError`. Times are Unix time in milliseconds."""
 
-    async def create_room(self, room: Room, members: Sequence[Member]) -> Room | None:
+    async def create_room(self, room: Room, members: Sequence[Member], gate_hash: str | None) -> Room | None:
         """The room with its key; None when the name is taken. `room.room_key` is not looked at."""
         ...
 

@@ -67,7 +67,7 @@ class Delivery:
 
     async def commit(self, actor: Actor, commit: Commit, welcome: Welcome) -> int:
         """The epoch that it has made, once it is on disk. Raises `ApiError` not_sealed, taken, epoch_conflict,
-        rate_limited, room_not_found."""
+        link_required, rate_limited, room_not_found."""
         store = await self._store(actor)
         self._presence.require_own(actor, commit.device)
         _limit(self._commits, actor)
@@ -82,10 +82,7 @@ class Delivery:
             )  # fmt: skip
             if outcome is Outcome.DONE:
                 self._tell(actor.room_key, commit, welcome)
-        if outcome is Outcome.NO_ROOM:
-            raise ApiError("room_not_found", "There is no such room now.")
-        if outcome is Outcome.CONFLICT:
-            raise ApiError("epoch_conflict", "Another commit was first.")
+        _require_done(outcome, "Another commit was first.")
         return commit.epoch
 
     def _tell(self, room_key: int, commit: Commit, welcome: Welcome) -> None:
@@ -122,12 +119,17 @@ class Delivery:
         found = await store.history(actor.room_key, since, limit + 1)
         return found[:limit], len(found) > limit
 
-    async def fill_history(self, actor: Actor, group_id: str, epoch: int, wrapped: Wrapped) -> None:
-        """What is missing; what is there stays. Raises `ApiError` not_sealed, epoch_conflict, rate_limited."""
+    async def fill_history(self, actor: Actor, group_id: str, epoch: int, wrapped: Wrapped, gate_hash: str) -> None:
+        """What is missing; what is there stays. Raises `ApiError` not_sealed, epoch_conflict, link_required,
+        rate_limited, room_not_found."""
         store = await self._store(actor)
         _limit(self._gives, actor)
-        if not await store.fill_history(actor.room_key, group_id, epoch, wrapped, self._now_ms()):
-            raise ApiError("epoch_conflict", "The group is another, or has not come so far.")
+        outcome = await store.fill_history(actor.room_key, group_id, epoch, wrapped, gate_hash, self._now_ms())
+        _require_done(outcome, "The group is another, or has not come so far.")
+
+    async def forget_gate(self, actor: Actor) -> None:
+        """Whoever commits next decides which link is the room's. Raises `ApiError` not_sealed."""
+        await (await self._store(actor)).forget_gate(actor.room_key)
 
     # --- what a member keeps for its other devices ----------------------------------------------------------
 
@@ -185,6 +187,16 @@ def require_sealed(actor: Actor) -> None:
     """Raises `ApiError` not_sealed."""
     if not actor.sealed:
         raise ApiError("not_sealed", "This room is open: it has no keys.")
+
+
+def _require_done(outcome: Outcome, conflict: str) -> None:
+    """Raises `ApiError` room_not_found, link_required, epoch_conflict."""
+    if outcome is Outcome.NO_ROOM:
+        raise ApiError("room_not_found", "There is no such room now.")
+    if outcome is Outcome.NO_LINK:
+        raise ApiError("link_required", "That is not this room's link: nothing was changed.")
+    if outcome is Outcome.CONFLICT:
+        raise ApiError("epoch_conflict", conflict)
 
 
 def _limit(limiter: AddressLimiter, actor: Actor) -> None:

@@ -44,6 +44,8 @@ class Commit:
     message: str
     group_info: str
     history: Wrapped | None
+    gate_hash: str
+    """SHA-256 of what proves that its device holds the room's link, in hex."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,8 @@ class Outcome(Enum):
     CONFLICT = auto()
     """Another commit was first."""
     NO_ROOM = auto()
+    NO_LINK = auto()
+    """The gate is another one."""
 
 
 class SealedStore(Protocol):
@@ -98,8 +102,14 @@ class SealedStore(Protocol):
         """The first `limit` with `n` > `since`."""
         ...
 
-    async def fill_history(self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, now_ms: int) -> bool:
-        """What is there already stays. False: it is not the present group, or it has not come so far."""
+    async def fill_history(
+        self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, gate_hash: str, now_ms: int
+    ) -> Outcome:
+        """What is there already stays. CONFLICT: it is not the present group, or it has not come so far."""
+        ...
+
+    async def forget_gate(self, room_key: int) -> None:
+        """The next commit brings another one."""
         ...
 
     async def backup(self, room_key: int, member_id: str) -> str | None: ...

@@ -29,6 +29,7 @@ PREFERENCES: dict[str, bool | int | str] = {
     "app.update.enabled": False,
     "browser.shell.checkDefaultBrowser": False,
     "datareporting.policy.dataSubmissionEnabled": False,
+    "layout.frame_rate": 10,
     "media.autoplay.default": 0,
     "media.gmp-manager.url": "",
     "media.navigator.permission.disabled": True,
@@ -37,7 +38,8 @@ PREFERENCES: dict[str, bool | int | str] = {
     "network.connectivity-service.enabled": False,
     "toolkit.telemetry.reportingpolicy.firstRun": False,
 }
-"""Fake devices without a question, and no request of the browser's own."""
+"""Fake devices without a question, no request of the browser's own, and the page drawn ten times a second: all of it is
+done in software."""
 
 
 def own_address() -> str:

@@ -69,7 +69,8 @@ class Committer:
             assert await self.insist("POST", "seal/commits", draft) == (201, {"epoch": 0})
 
     def _draft(self, group: str, epoch: int) -> dict[str, Any]:
-        return {"device": self._device, "group": group, "epoch": epoch, "commit": opaque(), "group_info": opaque()}
+        made = {"device": self._device, "gate": "g" * 43, "group": group, "epoch": epoch}
+        return {**made, "commit": opaque(), "group_info": opaque()}
 
     async def run(self, group: str) -> None:
         while not self.done.is_set():

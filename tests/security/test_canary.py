@@ -163,8 +163,8 @@ class Room:
         if self.sealed:
             keys = {part: b64(self.encrypt(self.canaries["ask"].encode())) for part in ("wrap", "secrets")}
             commit = {
-                "device": device, "group": "", "epoch": -1, "new_group": True, "group_id": self._group,
-                "group_info": keys["wrap"], "commit": keys["secrets"], "history": keys,
+                "device": device, "gate": "g" * 43, "group": "", "epoch": -1, "new_group": True,
+                "group_id": self._group, "group_info": keys["wrap"], "commit": keys["secrets"], "history": keys,
             }  # fmt: skip
             await self.call("POST", f"/{self.name}/seal/commits", commit)
             await self.call("PUT", f"/{self.name}/seal/backup", {"blob": keys["wrap"]})

@@ -49,7 +49,7 @@ class Ting:
             Member("Guest_Z", Role.MEMBER, "", NOW_MS + 2),
         ]
         store = await self.storage.rooms()
-        made = await store.create_room(room, members)
+        made = await store.create_room(room, members, None)
         assert made is not None
         bans = [
             Ban("guest_eve", "ban", "guest_eve", "Eve", NOW_MS, None),

@@ -17,6 +17,7 @@ from tests.signaling.harness import DEADLINE_S, Server, running
 from tests.signaling.rooms import Clock, Person, Sync, founder, visitor
 
 SEALED = {"kind": "sealed"}
+GATE = "g" * 43
 
 
 @pytest.fixture
@@ -42,8 +43,8 @@ class Member:
         return await self.person.call("POST", "seal/commits", self.draft(group, epoch, **fields))
 
     def draft(self, group: str, epoch: int, **fields: Any) -> dict[str, Any]:
-        made = {"device": self.device, "group": group, "epoch": epoch, "commit": opaque(), "group_info": opaque()}
-        return {**made, **fields}
+        made = {"device": self.device, "gate": GATE, "group": group, "epoch": epoch}
+        return {**made, "commit": opaque(), "group_info": opaque(), **fields}
 
     async def begin(self, group: str = "", epoch: int = -1, **fields: Any) -> str:
         """A new group; its id."""
@@ -62,6 +63,40 @@ async def member(person: Person, device: str = "") -> Member:
 
 async def sealed(server: Server, **policy: Any) -> Member:
     return await member(await founder(server, policy={**SEALED, **policy}))
+
+
+# --- the link ---
+
+
+async def test_who_does_not_hold_the_link_changes_nothing(server: Server) -> None:
+    ada = await sealed(server)
+    mallory = await member(await visitor(server, ada.person.room))
+    group = await ada.begin(history={"wrap": opaque(), "secrets": ""})
+    other = {"gate": "o" * 43}
+    for draft in (mallory.draft(group, 0, **other), mallory.draft(group, 0, new_group=True, group_id="n", **other)):
+        assert await mallory.person.refused("POST", "seal/commits", draft) == "link_required"
+    wrap = {"group": group, "epoch": 0, "wrap": "", "secrets": opaque(), **other}
+    assert await mallory.person.refused("PUT", "seal/history", wrap) == "link_required"
+    assert await mallory.person.refused("DELETE", "seal/gate") == "forbidden"
+    state = await ada.person.good("GET", "seal")
+    assert (state["group"], state["epoch"]) == (group, 0)
+    assert (await ada.person.good("GET", "seal/history"))["epochs"][0]["secrets"] == ""
+    assert (await mallory.commit(group, 0))[0] == 201, "somebody with the link may be anybody"
+    for gate in (None, "", "o" * 42, "o" * 44, "ö" * 43):
+        assert await ada.person.refused("POST", "seal/commits", ada.draft(group, 1, gate=gate)) == "invalid_body"
+
+
+async def test_the_link_of_a_room_is_that_of_its_making_or_of_its_first_commit_until_an_owner_says_otherwise(
+    server: Server,
+) -> None:
+    ada = await member(await founder(server, policy=SEALED, gate=GATE))
+    mallory = await member(await visitor(server, ada.person.room))
+    begin = mallory.draft("", -1, new_group=True, group_id=opaque(16), commit="", gate="o" * 43)
+    assert await mallory.person.refused("POST", "seal/commits", begin) == "link_required"
+    group = await ada.begin()
+    await ada.person.good("DELETE", "seal/gate")
+    assert (await ada.commit(group, 0, gate="n" * 43))[0] == 201
+    assert await ada.person.refused("POST", "seal/commits", ada.draft(group, 1)) == "link_required"
 
 
 # --- kinds ----------------------------------------------------------------------------------------------------
@@ -101,12 +136,12 @@ async def test_an_open_room_has_no_keys(server: Server) -> None:
         ("GET", "seal", None),
         ("GET", "seal/epoch", None),
         ("GET", "seal/joins", None),
-        ("POST", "seal/commits", {"device": device, "group": "", "epoch": -1, "group_info": "", "commit": ""}
-         | {"new_group": True, "group_id": "g"}),
+        ("POST", "seal/commits", {"device": device, "gate": GATE, "group": "", "epoch": -1, "group_info": ""}
+         | {"new_group": True, "group_id": "g", "commit": ""}),
         ("GET", "seal/commits?group=g&since=0", None),
         ("POST", "seal/joins", {"device": device, "key_package": "a", "proof": "b"}),
         ("GET", "seal/history", None),
-        ("PUT", "seal/history", {"group": "g", "epoch": 0, "wrap": "", "secrets": ""}),
+        ("PUT", "seal/history", {"group": "g", "epoch": 0, "gate": GATE, "wrap": "", "secrets": ""}),
         ("GET", "seal/backup", None),
         ("PUT", "seal/backup", {"blob": "b"}),
         ("DELETE", "seal/backup", None),
@@ -433,13 +468,13 @@ async def test_keys_of_epochs_are_kept_and_never_overwritten(server: Server) -> 
     assert page["epochs"][0] == {"n": 1, "group": group, "epoch": 0, **keys}
     evil = {"group": group, "wrap": opaque(), "secrets": opaque()}
     for epoch in (0, 1, 2):
-        await ada.person.good("PUT", "seal/history", {**evil, "epoch": epoch})
+        await ada.person.good("PUT", "seal/history", {**evil, "gate": GATE, "epoch": epoch})
     after = (await ada.person.good("GET", "seal/history"))["epochs"]
     assert after[0] == page["epochs"][0]
     assert after[1] == {**page["epochs"][1], "secrets": evil["secrets"]}
     assert after[2] == {"n": 3, "epoch": 1, **evil}
     for wrong in ({"epoch": 3}, {"epoch": 0, "group": opaque(16)}):
-        assert await ada.person.refused("PUT", "seal/history", {**evil, **wrong}) == "epoch_conflict"
+        assert await ada.person.refused("PUT", "seal/history", {**evil, "gate": GATE, **wrong}) == "epoch_conflict"
     page = await ada.person.good("GET", "seal/history?since=1&limit=1")
     assert ([e["n"] for e in page["epochs"]], page["more"]) == ([2], True)
 

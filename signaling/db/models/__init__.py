@@ -6,10 +6,10 @@ from signaling.db.models.bots import BotRow, HookRow
 from signaling.db.models.calls import Delivery, ReceiverGone, Revocation
 from signaling.db.models.files import FileRow
 from signaling.db.models.rooms import BanRow, EntryRow, InvitationRow, MemberRow, RoomRow, WordRow
-from signaling.db.models.sealed import SealedBackupRow, SealedCommitRow, SealedEpochRow, SealedGroupRow
+from signaling.db.models.sealed import SealedBackupRow, SealedCommitRow, SealedEpochRow, SealedGateRow, SealedGroupRow
 
 __all__ = [
     "Account", "Audit", "BanRow", "Base", "BotRow", "Delivery", "Device", "EntryRow", "FileRow", "HookRow",
     "Invitation", "InvitationRow", "MemberRow", "OpenidLink", "Passkey", "ReceiverGone", "Revocation", "RoomRow",
-    "SealedBackupRow", "SealedCommitRow", "SealedEpochRow", "SealedGroupRow", "WordRow",
+    "SealedBackupRow", "SealedCommitRow", "SealedEpochRow", "SealedGateRow", "SealedGroupRow", "WordRow",
 ]  # fmt: skip

@@ -22,6 +22,16 @@ class SealedGroupRow(Base):
     at_ms: Mapped[int] = mapped_column(BigInteger)
 
 
+class SealedGateRow(Base):
+    """What proves to the server that somebody holds the link."""
+
+    __tablename__ = "sealed_gates"
+
+    room_key: Mapped[int] = _room_key()
+    gate_hash: Mapped[str] = mapped_column(String(64))
+    """SHA-256 in hex."""
+
+
 class SealedCommitRow(Base):
     __tablename__ = "sealed_commits"
 

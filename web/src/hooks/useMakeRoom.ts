@@ -6,6 +6,7 @@ import { keepKey, keepLinkSecret, newKey, newLinkSecret, setRecoveryDue } from "
 import { loadPrefs } from "../lib/prefs";
 import { newRoomName, roomPath } from "../lib/rooms";
 import { navigate } from "../lib/router";
+import { gateOf } from "../sealed/linkSecret";
 
 /** A new room in one step: one that lasts and is owned by whoever is signed in or by this browser, or, where the server makes none, a name. */
 export function useMakeRoom(config: ServerConfig) {
@@ -32,8 +33,9 @@ async function nameOfNewRoom(config: ServerConfig): Promise<string> {
   const isAccount = accounts && (await accountSession.load());
   if (!isAccount && !guestRooms) return newRoomName();
   const key = isAccount ? "" : newKey();
-  const name = await createLastingRoom(key, ownerName, defaultKind);
-  if (defaultKind === "sealed") keepLinkSecret(name, newLinkSecret());
+  const secret = defaultKind === "sealed" ? newLinkSecret() : null;
+  const name = await createLastingRoom(key, ownerName, defaultKind, secret === null ? null : await gateOf(secret));
+  if (secret !== null) keepLinkSecret(name, secret);
   if (!isAccount) {
     keepKey(name, key);
     setRecoveryDue(name, true);

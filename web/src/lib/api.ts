@@ -174,10 +174,11 @@ export async function fetchRoom(room: string): Promise<RoomSummary | null> {
 }
 
 /** Makes a room that lasts; its name, which cannot be guessed. Whoever has `key` owns it, or, when it is empty, whoever is signed in. */
-export async function createLastingRoom(key: string, ownerName: string, kind: RoomKind): Promise<string> {
+/** `gate` is of the link of a sealed room. */
+export async function createLastingRoom(key: string, ownerName: string, kind: RoomKind, gate: string | null): Promise<string> {
   const body = await request("/api/v1/rooms", {
     method: "POST",
-    body: { key, owner_name: ownerName, policy: { kind } },
+    body: { key, owner_name: ownerName, policy: { kind }, ...(gate === null ? {} : { gate }) },
     timeoutMs: MAKING_TIMEOUT_MS,
   });
   const name = text(body.name);

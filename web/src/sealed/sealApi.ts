@@ -81,6 +81,8 @@ export class SealApi {
   constructor(
     private readonly room: string,
     private readonly token: (fresh: boolean) => Promise<string>,
+    /** Of the room's link, in base64url. */
+    private readonly gate: string,
   ) {}
 
   private async ask(rest: string, ask: Ask = {}) {
@@ -108,6 +110,7 @@ export class SealApi {
       method: "POST",
       body: {
         device,
+        gate: this.gate,
         group,
         epoch,
         commit: toBase64url(one.commit),

@@ -3,6 +3,7 @@
 import { keptLinkSecret } from "../lib/keys";
 import type { RoomApi } from "../log/rest";
 import type { Message, SyncOptions } from "../log/sync";
+import { toBase64url } from "./bytes";
 import { SealedRoomApi } from "./sealedApi";
 import { SealedFiles } from "./sealedFiles";
 import { KeyAsks } from "./keyAsks";
@@ -47,7 +48,7 @@ export class SealedRoom {
     const ring = new KeyRing(room, RINGS);
     await ring.load();
     const { engine, device } = await createEngine({ room, member: me, psk: link.psk });
-    const api = new SealApi(room, token);
+    const api = new SealApi(room, token, toBase64url(link.gate));
     const opened: { room: SealedRoom | null } = { room: null };
     const sharesHistory = () => opened.room?.sharesHistory ?? true;
     const session = new SealedSession({ device, me, engine, api, link, ring, sharesHistory });

@@ -95,7 +95,8 @@ describe("the group of a sealed room", () => {
     await agree(...pages);
     const stranger = new Page(server, "mallory", await linkKeys(toBase64url(random(32))));
     server.come(stranger);
-    await until(() => stranger.session.state.problem !== null || server.epoch > 6, () => "the stranger gives up");
+    await until(() => stranger.session.state.problem !== null, () => "the stranger is told");
+    expect(stranger.session.state.problem).toBe("link");
     server.go(stranger);
     await agree(...pages);
     const { group, epoch } = pages[0]?.session.state.view ?? { group: "", epoch: -1 };

@@ -20,7 +20,7 @@ export interface SealedSnapshot {
   problem: SealedProblem | null;
 }
 
-export type SealedProblem = "unreachable" | "engine";
+export type SealedProblem = "unreachable" | "engine" | "link"; // The last: it is not the one that the room is sealed with.
 
 export interface SealedOptions {
   device: string;
@@ -374,9 +374,10 @@ export class SealedSession {
   private failed(error: unknown): void {
     if (this.isClosed) return;
     this.tries += 1;
-    const isNetwork = error instanceof ApiError;
-    if (this.tries >= MAX_TRIES) this.set({ problem: isNetwork ? "unreachable" : "engine" });
-    this.soon(() => (this.state.view === null ? this.comeIn() : this.catchUp()));
+    const code = error instanceof ApiError ? error.code : null;
+    const isRefused = code === "link_required";
+    if (isRefused || this.tries >= MAX_TRIES) this.set({ problem: isRefused ? "link" : code === null ? "engine" : "unreachable" });
+    if (!isRefused) this.soon(() => (this.state.view === null ? this.comeIn() : this.catchUp()));
   }
 
   private soon(step: () => Promise<void>): void {

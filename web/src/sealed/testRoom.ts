@@ -36,6 +36,7 @@ export class Server {
   group = "";
   epoch = -1;
   groupInfo: Bytes = new Uint8Array(0);
+  private gate: Bytes | null = null;
   readonly commits: { group: string; epoch: number; commit: Bytes }[] = [];
   readonly history: EpochHistory[] = [];
   readonly pages = new Set<Page>();
@@ -80,7 +81,9 @@ export class Server {
     return { group, epoch, groupInfo };
   }
 
-  commit(one: NewCommit): void {
+  commit(one: NewCommit, gate: Bytes): void {
+    this.gate ??= gate;
+    if (toBase64url(this.gate) !== toBase64url(gate)) throw new ApiError("link_required", "");
     if (one.group !== this.group || one.epoch !== this.epoch) throw new ApiError("epoch_conflict", "");
     this.group = one.newGroup ?? this.group;
     this.epoch = one.newGroup === null ? this.epoch + 1 : 0;
@@ -144,7 +147,7 @@ export class Page {
       joins: () => Promise.resolve([...server.joins.values()]),
       commit: async (one: NewCommit) => {
         await Promise.resolve();
-        server.commit(one);
+        server.commit(one, keys.gate);
       },
       commits: (group: string, since: number) =>
         Promise.resolve({ commits: server.commits.filter((one) => one.group === group && one.epoch > since), more: false }),
