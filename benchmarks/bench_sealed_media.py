@@ -2,7 +2,7 @@
 
     python -m benchmarks.bench_sealed_media [--only cpu gap load leave] [--parties 4] [--members 50] [--rounds 5]
 
-- cpu: a call of so many pages with pictures; CPU time of all of Chromium for each decoded frame, open and sealed in
+- cpu: a call of so many pages with pictures of 720p; CPU time of all of Chromium for each decoded frame, open and sealed in
   turns.
 - gap: the longest time between two pictures of another while somebody comes to the keys and goes (each is an epoch),
   and in as much time without.
@@ -95,8 +95,8 @@ class Room:
         return f"{self.url}/r/{self.name}?debug=1" + (f"#s={to_text(LINK)}" if self.kind == "sealed" else "")
 
 
-async def come(browser: Browser, room: Room, name: str) -> Tab:
-    tab = await Tab.open(browser, room.url)
+async def come(browser: Browser, room: Room, name: str, *, small_camera: bool = True) -> Tab:
+    tab = await Tab.open(browser, room.url, small_camera=small_camera)
     tab.page.set_default_timeout(_TIMEOUT_MS)
     await tab.page.goto(room.link)
     await tab.get("name-input").fill(name)
@@ -112,10 +112,10 @@ async def see(tab: Tab, name: str, frames: int = 10) -> None:
 
 
 @asynccontextmanager
-async def call(browser: Browser, room: Room, parties: int) -> AsyncIterator[list[Tab]]:
+async def call(browser: Browser, room: Room, parties: int, *, small_camera: bool = True) -> AsyncIterator[list[Tab]]:
     """All see all."""
     names = [f"p{number}" for number in range(parties)]
-    tabs = [await come(browser, room, name) for name in names]
+    tabs = [await come(browser, room, name, small_camera=small_camera) for name in names]
     try:
         for tab, own in zip(tabs, names, strict=True):
             for name in names:
@@ -145,7 +145,7 @@ async def measure_cpu(browser: Browser, make: Callable[[str], Any], parties: int
     for number in range(2 * rounds):
         # Open, sealed, sealed, open, …: what drifts on the machine is in both.
         kind = KINDS[(number + number // 2) % 2]
-        async with call(browser, await make(kind), parties) as tabs:
+        async with call(browser, await make(kind), parties, small_camera=False) as tabs:
             meter = CpuMeter(chromium_pids())
             cpu_s, frames, began = meter.read(), await _decoded(tabs), time.monotonic()
             await asyncio.sleep(_CPU_S)

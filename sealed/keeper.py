@@ -21,8 +21,8 @@ from sealed.content import SealBroken, derive, open_bytes, proof_of, seal_bytes,
 from sealed.member import SealedMember
 from sealed.mls import Changes, Group, MlsError
 
-GATHER_S = 0.2
-"""Who comes and goes within this time is one commit."""
+GATHER_S = 0.05
+"""Who comes and goes within this time is one commit; the server's news have gathered for as long as many take."""
 TURN_S = 1.5
 """So much later than the one before it takes each present member's turn."""
 ABSENT_S = 1.5

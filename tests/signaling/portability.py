@@ -98,7 +98,7 @@ class Ting:
         keys = Wrapped("d3JhcA", "c2VjcmV0cw")
         for epoch in (0, 1):
             after = ("", -1) if epoch == 0 else ("group", 0)
-            commit = Commit(*after, "group", epoch, "guest_ada", "d" * 16, "Y29tbWl0", f"aW5mbw{epoch}", keys)
+            commit = Commit(*after, "group", epoch, "guest_ada", "d" * 16, "Y29tbWl0", f"aW5mbw{epoch}", keys, "")
             made = await store.commit(room_key, commit, NOW_MS + epoch, keep=10, keep_epochs=10)
             assert made is Outcome.DONE
         for member_id in ("guest_bob", "guest_ada"):

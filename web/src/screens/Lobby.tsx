@@ -8,6 +8,7 @@ import { ElsewhereNote } from "../components/ElsewhereNote";
 import { LangSwitch } from "../components/LangSwitch";
 import { SealBadge } from "../components/SealBadge";
 import { useDoor } from "../hooks/useDoor";
+import { usePreparedSeal } from "../hooks/usePreparedSeal";
 import type { RoomSummary, ServerConfig } from "../lib/api";
 import type { JoinProblem } from "../lib/joinProblem";
 import { Preview, type PreviewState } from "../lib/preview";
@@ -36,6 +37,7 @@ interface Props {
 export function Lobby(props: Props) {
   const { config, visit, roomName, waiting, onCancel } = props;
   const door = useDoor(roomName);
+  usePreparedSeal(door?.kind);
   const chosen = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [preview] = useState(() => new Preview(visit.state));
   const media = useSyncExternalStore(preview.subscribe, preview.snapshot);

@@ -10,8 +10,23 @@ import { asRecord, text } from "../lib/api";
 /** Pages of one browser that are in a room at once. */
 const MAX_PAGES = 16;
 
+let warm: Worker | null = null;
+
+const newWorker = () => new Worker(new URL("./mlsWorker.ts", import.meta.url), { type: "module" });
+
+/** The next engine of this page has its library by the time that it is asked for. */
+export function warmUp(): void {
+  warm ??= newWorker();
+}
+
+function takeWorker(): Worker {
+  const worker = warm ?? newWorker();
+  warm = null;
+  return worker;
+}
+
 class WorkerEngine implements Engine {
-  private readonly worker = new Worker(new URL("./mlsWorker.ts", import.meta.url), { type: "module" });
+  private readonly worker = takeWorker();
   private readonly waiting = new Map<number, { resolve: (result: unknown) => void; reject: (error: Error) => void }>();
   private count = 0;
 

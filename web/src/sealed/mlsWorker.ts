@@ -10,9 +10,17 @@ import { MlsDevice } from "./mlsDevice";
 const DEVICE_BYTES = 16;
 let started: MlsDevice | null = null;
 
-async function start({ member, device, psk }: Start) {
+async function load(): Promise<Core> {
   const response = await fetch(wasmUrl, { credentials: "omit" });
-  const core = await Core.start(await response.arrayBuffer());
+  return Core.start(await response.arrayBuffer());
+}
+
+// The page may have this worker long before it needs it.
+const loading = load();
+loading.catch(() => undefined);
+
+async function start({ member, device, psk }: Start) {
+  const core = await loading;
   const own = device ?? newDevice(core, member, toBase64url(random(DEVICE_BYTES)));
   started = new MlsDevice(core, own, psk);
   return own;

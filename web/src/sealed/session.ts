@@ -36,8 +36,8 @@ export interface SealedOptions {
 }
 
 export const TIMES = {
-  /** Who comes and goes within this time is one commit. */
-  gatherMs: 200,
+  /** Who comes and goes within this time is one commit; the server's news have gathered for as long as many take. */
+  gatherMs: 50,
   /** So much later than the one before it takes each present member's turn. */
   turnMs: 1500,
   /** Away for so long is gone: a page that is loaded anew is another device. */

@@ -6,7 +6,7 @@ import { importKey, keyIndex, type KeyRing } from "./keyRing";
 export type KeyOf = (identity: string) => Promise<Uint8Array>;
 
 /** Between the news of an epoch and the first frame that we encrypt with it: the others have it by then. */
-export const SWITCH_MS = 500;
+export const SWITCH_MS = 300;
 /** From our first frame of an epoch on, frames of older ones can still come so long. */
 export const OLD_KEYS_MS = 10_000;
 

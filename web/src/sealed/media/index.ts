@@ -57,7 +57,7 @@ export class MediaKeys {
   }
 
   /**
-   * The keys of a new epoch. Others are understood with them at once; we speak with ours half a second later, when the
+   * The keys of a new epoch. Others are understood with them at once; we speak with ours 0.3 s later, when the
    * others have theirs (at once where it is our first). Older keys live on for ten seconds. Rejects when a key could not
    * be had; all others are in place then.
    */
