@@ -2,8 +2,8 @@
 
     python -m benchmarks.bench_sealed_media [--only cpu gap load leave] [--parties 4] [--members 50] [--rounds 5]
 
-- cpu: a call of so many pages with pictures of 720p; CPU time of all of Chromium for each decoded frame, open and sealed in
-  turns.
+- cpu: a call of so many pages with pictures of 720p; CPU time of all of Chromium for each decoded frame, open and
+  sealed in turns.
 - gap: the longest time between two pictures of another while somebody comes to the keys and goes (each is an epoch),
   and in as much time without.
 - load: from the navigation to the first picture of the one who has a camera, in a room of many; all others are members
