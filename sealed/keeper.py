@@ -200,12 +200,13 @@ class SealedKeeper(SealedMember):
             group.forget()
 
     async def _enter_epoch(self) -> None:
-        is_new = not self._is_inside.is_set()
         await super()._enter_epoch()
         self._wishes -= {one.device for one in self._inside.members()}
-        if is_new and self._shares_history:
-            await self._read_history()
         self._plan()
+
+    async def _learn(self) -> None:
+        if self._shares_history and not self._is_inside.is_set():
+            await self._read_history()
 
     async def _read_history(self) -> None:
         """The keys of epochs that we were not there in."""

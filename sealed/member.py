@@ -263,9 +263,13 @@ class SealedMember:
     async def _enter_epoch(self) -> None:
         state = self._inside.state()
         self._chat_keys[to_text(state.id), state.epoch] = self._exported("ting chat")
+        await self._learn()
         self._is_inside.set()
         if self._on_epoch is not None:
             await self._on_epoch(self)
+
+    async def _learn(self) -> None:
+        """What it must know before it counts as inside."""
 
     def _opened(self, entry: dict[str, Any]) -> dict[str, Any]:
         body: dict[str, Any] = entry.get("body") or {}
