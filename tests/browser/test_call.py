@@ -128,7 +128,7 @@ async def test_people_panel_and_layouts(open_tab: OpenTab, room: str) -> None:
     await expect(bob.get("people-item")).to_have_count(2)
     await expect(bob.get("call")).to_have_attribute("data-layout", "grid")
     await bob.get("toggle-layout").click()
-    await expect(bob.get("call")).to_have_attribute("data-layout", "speaker")
+    await expect(bob.get("call")).to_have_attribute("data-layout", "sidebar")
     await bob.expect_moving("Ada")
     await ada.get("leave").click()
     await expect(bob.get("people-item")).to_have_count(1)

@@ -31,15 +31,15 @@ async def test_two_screens_a_pin_and_the_layout(open_tab: OpenTab, room: str) ->
 
     # A pinned person has the main place; both screens stay.
     await cleo.tile("Bob").hover()
-    await cleo.tile("Bob").get_by_role("button").click()
+    await cleo.tile("Bob").get_by_test_id("pin").click()
     for screen in (ada_screen, bob_screen):
         await expect(screen).to_have_attribute("data-large", "false")
         await expect(screen).to_be_visible()
-    await cleo.tile("Bob").get_by_role("button").click()
+    await cleo.tile("Bob").get_by_test_id("pin").click()
     await expect(bob_screen).to_have_attribute("data-large", "true")
 
     # The layout works during a share, and what is remembered stays.
-    await expect(cleo.get("call")).to_have_attribute("data-layout", "speaker")
+    await expect(cleo.get("call")).to_have_attribute("data-layout", "sidebar")
     await cleo.get("toggle-layout").click()
     await expect(cleo.get("call")).to_have_attribute("data-layout", "grid")
     boxes = [await tile.bounding_box() for tile in (ada_screen, bob_screen, cleo.tile("Ada"))]
@@ -59,3 +59,31 @@ async def test_who_speaks_beside_a_share_is_named(open_tab: OpenTab, room: str) 
     await ada.get("toggle-screen").click()
     await expect(bob.get("screen-tile")).to_be_visible()
     await expect(bob.get("speaking-now")).to_contain_text("Ada")
+
+
+async def test_pictures_as_one_wants_them(open_tab: OpenTab, room: str) -> None:
+    """Pinned by a double click, oneself in a corner or hidden, and without the cameras of others."""
+    ada, bob = await (await open_tab()).join(room, "Ada"), await (await open_tab()).join(room, "Bob")
+    await ada.expect_moving("Bob")
+    await ada.tile("Bob").dblclick()
+    await expect(ada.tile("Bob").get_by_test_id("pin")).to_have_attribute("aria-pressed", "true")
+    await ada.tile("Bob").dblclick()
+    await expect(ada.tile("Bob").get_by_test_id("pin")).to_have_attribute("aria-pressed", "false")
+
+    await ada.get("open-settings").click()
+    await ada.get("choose-own-view").select_option("hidden")
+    await expect(ada.tile("Ada")).to_have_count(0)
+    await ada.get("choose-own-view").select_option("float")
+    await expect(ada.get("own-float").locator("video")).to_be_visible()
+    await ada.get("choose-layout").select_option("speaker")
+    await expect(ada.get("call")).to_have_attribute("data-layout", "speaker")
+
+    # What is not shown is not sent either.
+    await ada.get("audio-only").check()
+    await expect(ada.tile("Bob").locator("video")).to_have_count(0)
+    off = "on => [...window.__tingRoom.remoteParticipants.values()][0].getTrackPublication('camera').isEnabled === on"
+    await ada.page.wait_for_function(off, arg=False)
+    await ada.get("audio-only").uncheck()
+    await ada.page.wait_for_function(off, arg=True)
+    await ada.expect_moving("Bob")
+    await bob.expect_moving("Ada")

@@ -43,7 +43,7 @@ async def test_rejoin_and_reload_keep_what_was_switched_off_and_what_was_open(op
     await ada.get("rejoin").click()
     await expect_quiet(ada, bob, "Ada")
     await expect(ada.get("chat-input")).to_have_value("half a sentence")
-    await expect(ada.get("call")).to_have_attribute("data-layout", "speaker")
+    await expect(ada.get("call")).to_have_attribute("data-layout", "sidebar")
 
     await ada.page.reload()
     for source in ("mic", "camera"):
@@ -51,7 +51,7 @@ async def test_rejoin_and_reload_keep_what_was_switched_off_and_what_was_open(op
     await ada.pass_lobby("Ada")
     await expect_quiet(ada, bob, "Ada")
     await expect(ada.get("chat-input")).to_have_value("half a sentence")
-    await expect(ada.get("call")).to_have_attribute("data-layout", "speaker")
+    await expect(ada.get("call")).to_have_attribute("data-layout", "sidebar")
 
 
 async def test_another_room_s_choice_does_not_unmute_a_reload(open_tab: OpenTab, room: str) -> None:

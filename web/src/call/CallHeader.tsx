@@ -1,7 +1,8 @@
-import { LayoutGrid, Link2, NotebookText, PictureInPicture2, Users } from "lucide-react";
+import { LayoutGrid, Link2, Maximize, Minimize, NotebookText, PictureInPicture2, Users } from "lucide-react";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
+import { canFillScreen, toggleFullScreen, useFullScreen } from "../lib/fullScreen";
 import type { Layout } from "../lib/prefs";
 import { keyOf } from "../lib/shortcuts";
 
@@ -22,7 +23,7 @@ interface Props {
 
 export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, seal, onRoom }: Props) {
   const { t } = useTranslation();
-  const layoutLabel = layout === "grid" ? t("call.toSpeaker") : t("call.toGrid");
+  const layoutLabel = layout === "grid" ? t("call.toSidebar") : t("call.toGrid");
   return (
     <header className="call-header">
       <Brand name={appName} link={false} />
@@ -54,6 +55,7 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
             <NotebookText size={18} aria-hidden />
           </button>
         )}
+        {canFillScreen() && <FullScreenButton shortcuts={shortcuts} />}
         <button
           type="button"
           className="icon-button boxed"
@@ -69,5 +71,25 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
         </button>
       </div>
     </header>
+  );
+}
+
+function FullScreenButton({ shortcuts }: { shortcuts: boolean }) {
+  const { t } = useTranslation();
+  const full = useFullScreen();
+  const label = full ? t("call.leaveFullScreen") : t("call.fullScreen");
+  return (
+    <button
+      type="button"
+      className="icon-button boxed full-screen"
+      data-testid="toggle-full-screen"
+      aria-label={label}
+      aria-keyshortcuts={shortcuts ? keyOf("fullScreen") : undefined}
+      data-tip={shortcuts ? `${label} (${keyOf("fullScreen")})` : label}
+      data-tip-side="below"
+      onClick={toggleFullScreen}
+    >
+      {full ? <Minimize size={18} aria-hidden /> : <Maximize size={18} aria-hidden />}
+    </button>
   );
 }

@@ -4,6 +4,7 @@ import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
+import { useLater } from "../hooks/useLater";
 import { useMicHint } from "../hooks/useMicHint";
 import { useOwnMedia } from "../hooks/useOwnMedia";
 import { usePresent } from "../hooks/usePresent";
@@ -14,6 +15,7 @@ import { useToasts } from "../hooks/useToasts";
 import { useView } from "../hooks/useView";
 import { useWakeLock } from "../hooks/useWakeLock";
 import { reaches } from "../lib/api";
+import { AudioOnly } from "../lib/audioOnly";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
 import { toggleFullScreen } from "../lib/fullScreen";
@@ -34,12 +36,13 @@ import { Controls } from "./Controls";
 import { Panel } from "./Panel";
 import { PeoplePanel } from "./PeoplePanel";
 import { SettingsDialog } from "./SettingsDialog";
+import { ShortcutsDialog } from "./ShortcutsDialog";
 import { Stage } from "./Stage";
 import { problemText, Toasts } from "./Toasts";
 
 const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
 
-const ShortcutsDialog = lazy(async () => ({ default: (await import("./ShortcutsDialog")).ShortcutsDialog }));
+const loadInvite = () => import("./InviteDialog");
 
 const RoomDialog = lazy(async () => ({ default: (await import("../room/RoomDialog")).RoomDialog }));
 
@@ -85,15 +88,18 @@ export function CallScreen(props: Props) {
       {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
-          <Stage
-            room={room}
-            participants={participants}
-            screens={screen.screens}
-            sharing={media.screenOn}
-            layout={layout}
-            onInvite={invite}
-            onStopSharing={media.toggleScreen}
-          />
+          <AudioOnly value={view.audioOnly}>
+            <Stage
+              room={room}
+              participants={participants}
+              screens={screen.screens}
+              sharing={media.screenOn}
+              layout={layout}
+              ownView={view.ownView}
+              onInvite={invite}
+              onStopSharing={media.toggleScreen}
+            />
+          </AudioOnly>
           {away !== null && <Away reason={away} shared={screen.shared} onTryNow={session.tryNow} />}
         </main>
         {panel === "chat" && live === null && <ChatPanel chat={chat} visit={visit} onClose={view.closePanel} />}
@@ -104,7 +110,7 @@ export function CallScreen(props: Props) {
             </Suspense>
           </Panel>
         )}
-        {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onClose={view.closePanel} onWriteTo={screen.writeTo} />}
+        {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onShow={screen.inviting.open} onClose={view.closePanel} onWriteTo={screen.writeTo} />}
       </div>
       <Controls
         media={media}
@@ -124,13 +130,14 @@ export function CallScreen(props: Props) {
 
 /** What is open over the call. */
 function Dialogs({ screen, room, visit }: { screen: ReturnType<typeof useScreen>; room: Room; visit: Visit }) {
-  const { live, settings, help } = screen;
+  const { live, settings, help, inviting } = screen;
   return (
     <Suspense fallback={null}>
       {live !== null && screen.room.isOpen && <RoomDialog live={live} onClose={screen.room.close} />}
       {settings.isOpen && (
         <SettingsDialog room={room} visit={visit} onClose={settings.close} onProblem={screen.tellProblem} />
       )}
+      {inviting.Part !== null && <inviting.Part link={screen.link} roomName={screen.title} onClose={inviting.close} />}
       {help.isOpen && <ShortcutsDialog onClose={help.close} />}
     </Suspense>
   );
@@ -190,13 +197,16 @@ function useScreen({ call, visit, roomName }: Props) {
   });
   useTalkKey(view.shortcuts && away === null && !pending.has(Track.Source.Microphone), room, visit, tellProblem);
 
+  const link = roomLink(window.location.origin, roomName);
+  const inviting = useLater(loadInvite, () => {
+    show(t("call.notLoaded"), "problem");
+  });
   const invite = () => {
-    const link = roomLink(window.location.origin, roomName);
     void copyText(link).then((copied) => {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });
   };
-  return { live, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settings, help };
+  return { live, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settings, help, link, inviting };
 }
 
 /** Whether a dialog is open, and its ways. */

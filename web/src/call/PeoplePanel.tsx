@@ -1,5 +1,5 @@
 import type { Participant } from "livekit-client";
-import { Hand, Link2, Mic, MicOff, MonitorUp, Video, VideoOff } from "lucide-react";
+import { Hand, Link2, Mic, MicOff, MonitorUp, QrCode, Video, VideoOff } from "lucide-react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
@@ -11,12 +11,14 @@ import { Panel } from "./Panel";
 interface Props {
   participants: readonly Participant[];
   onInvite: () => void;
+  /** The link to be seen, not only copied. */
+  onShow: () => void;
   onClose: () => void;
   /** A private message to somebody. */
   onWriteTo: (member: string, name: string) => void;
 }
 
-export function PeoplePanel({ participants, onInvite, onClose, onWriteTo }: Props) {
+export function PeoplePanel({ participants, onInvite, onShow, onClose, onWriteTo }: Props) {
   const { t } = useTranslation();
   const live = useRoomLive();
   return (
@@ -32,6 +34,9 @@ export function PeoplePanel({ participants, onInvite, onClose, onWriteTo }: Prop
         <button type="button" className="button wide" onClick={onInvite}>
           <Link2 size={17} aria-hidden />
           {t("call.invite")}
+        </button>
+        <button type="button" className="button" data-testid="show-invite" aria-label={t("invite.show")} onClick={onShow}>
+          <QrCode size={18} aria-hidden />
         </button>
       </div>
     </Panel>

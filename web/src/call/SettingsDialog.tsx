@@ -12,6 +12,7 @@ import { useMicTrack } from "../hooks/useMicHint";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
 import type { Visit } from "../lib/visit";
 import { ShortcutList } from "./ShortcutList";
+import { ViewSettings } from "./ViewSettings";
 
 const PREF_OF = { videoinput: "cameraId", audioinput: "micId", audiooutput: "speakerId" } as const;
 const SOURCE_OF = {
@@ -33,6 +34,7 @@ export function SettingsDialog({ room, visit, onClose, onProblem }: Props) {
   return (
     <Dialog title={t("settings.title")} testId="settings" onClose={onClose}>
       <CallDevices room={room} visit={visit} onProblem={onProblem} />
+      <ViewSettings visit={visit} />
       <div className="settings-line">
         <span>{t("settings.language")}</span>
         <LangSwitch />

@@ -5,8 +5,8 @@ import { useTranslation } from "react-i18next";
 import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
 import { displayName } from "../lib/people";
-import type { Layout } from "../lib/prefs";
-import { arrange, isSame, type Item, orderStrip } from "../lib/stage";
+import type { Layout, OwnView } from "../lib/prefs";
+import { arrange, isSame, type Item, orderStrip, ownViewOf } from "../lib/stage";
 import { Grid } from "./Grid";
 import { ScreenTile, Tile } from "./Tile";
 
@@ -18,22 +18,25 @@ interface Props {
   /** Whether one's own screen is shared. */
   sharing: boolean;
   layout: Layout;
+  ownView: OwnView;
   onInvite: () => void;
   onStopSharing: () => void;
 }
 
 /** Everybody's pictures: a shared screen or a person large with the rest beside it, or all in a grid. */
-export function Stage({ room, participants, screens, sharing, layout, onInvite, onStopSharing }: Props) {
+export function Stage({ room, participants, screens, sharing, layout, ownView, onInvite, onStopSharing }: Props) {
   const { speaking, lastOther } = useSpeakers(room);
   const [pinned, setPinned] = useState<Item | null>(null);
-  const people = useStripOrder(participants, speaking);
   const alone = participants.length === 1 && screens.length === 0;
+  const own = ownViewOf(ownView, layout, alone);
+  const tiles = own === "tile" ? participants : participants.filter((participant) => !participant.isLocal);
+  const people = useStripOrder(tiles, speaking);
   const { main, rest } = arrange({
     screens: screens.map((screen) => screen.participant.identity),
     people,
     pinned: alone ? null : pinned,
     layout: alone ? "grid" : layout,
-    speaker: mainPerson(participants, lastOther),
+    speaker: mainPerson(tiles, lastOther),
   });
   const draw = (item: Item, place: "main" | "rest") => (
     <Place
@@ -51,7 +54,7 @@ export function Stage({ room, participants, screens, sharing, layout, onInvite, 
       {sharing && <SharingBar onStop={onStopSharing} />}
       {main === null ? (
         <Grid
-          participants={participants}
+          participants={tiles}
           speaking={speaking}
           screens={screens}
           alone={alone}
@@ -64,7 +67,12 @@ export function Stage({ room, participants, screens, sharing, layout, onInvite, 
             {draw(main, "main")}
             <SpeakingNow participants={participants} speaking={speaking} main={main} />
           </div>
-          <div className="focus-strip">{rest.map((item) => draw(item, "rest"))}</div>
+          {layout !== "speaker" && <div className="focus-strip">{rest.map((item) => draw(item, "rest"))}</div>}
+        </div>
+      )}
+      {own === "float" && (
+        <div className="own-float" data-testid="own-float">
+          <Tile participant={room.localParticipant} />
         </div>
       )}
     </>

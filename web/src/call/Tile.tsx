@@ -1,12 +1,15 @@
 import { VideoTrack } from "@livekit/components-react";
 import { ConnectionQuality, type Participant, Track, type TrackPublication } from "livekit-client";
 import { LoaderCircle, Maximize2, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
-import { type CSSProperties, useState } from "react";
+import { type CSSProperties, type MouseEvent, useContext, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { type Person, usePerson } from "../hooks/usePerson";
 import type { SharedScreen } from "../hooks/useScreens";
+import { facesAway } from "../lib/devices";
+import { AudioOnly } from "../lib/audioOnly";
 import type { Item } from "../lib/stage";
+import { FlipButton } from "./FlipButton";
 
 interface TileProps {
   participant: Participant;
@@ -20,6 +23,10 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
   const { t } = useTranslation();
   const person = usePerson(participant);
   const { name, local, camera, cameraOn, cameraReady } = person;
+  const pictures = !useContext(AudioOnly) || local;
+  const pin = onPin && (() => {
+    onPin(pinned ? null : { kind: "person", identity: person.identity });
+  });
   const pinLabel = pinned ? t("call.unpin", { name }) : t("call.pin", { name });
   return (
     <article
@@ -33,23 +40,23 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
       data-camera={cameraOn}
       data-speaking={person.speaking}
       aria-label={local ? t("call.nameYou", { name }) : name}
+      onDoubleClick={pin && outsideOfButtons(pin)}
     >
-      {cameraOn && cameraReady && camera !== undefined ? (
+      {pictures && cameraOn && cameraReady && camera !== undefined ? (
         <Picture key={camera.trackSid} person={person} camera={camera} />
       ) : (
-        <Blank person={person} waiting={cameraOn} />
+        <Blank person={person} waiting={cameraOn && pictures} />
       )}
       <TileCaption person={person} />
       <Quality quality={person.quality} />
-      {onPin !== undefined && (
+      {pin !== undefined && (
         <button
           type="button"
           className="icon-button tile-pin"
+          data-testid="pin"
           aria-label={pinLabel}
           aria-pressed={pinned}
-          onClick={() => {
-            onPin(pinned ? null : { kind: "person", identity: person.identity });
-          }}
+          onClick={pin}
         >
           {pinned ? <PinOff size={16} aria-hidden /> : <Pin size={16} aria-hidden />}
         </button>
@@ -58,19 +65,36 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
   );
 }
 
+/** Two fast clicks on a button are not meant for what is under it. */
+function outsideOfButtons(action: () => void) {
+  return ({ target }: MouseEvent) => {
+    if (target instanceof Element && target.closest("button") === null) action();
+  };
+}
+
 function Picture({ person, camera }: { person: Person; camera: TrackPublication }) {
   const [playing, setPlaying] = useState(false);
+  const [, setFlips] = useState(0);
+  const track = camera.track?.mediaStreamTrack;
   const { participant, local } = person;
   return (
     <>
       {!playing && <Blank person={person} waiting />}
       <VideoTrack
-        className={local && !facesAway(camera) ? "tile-video mirrored" : "tile-video"}
+        className={local && track !== undefined && !facesAway(track) ? "tile-video mirrored" : "tile-video"}
         trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
         onPlaying={() => {
           setPlaying(true);
         }}
       />
+      {local && (
+        <FlipButton
+          camera={camera}
+          onFlipped={() => {
+            setFlips((count) => count + 1);
+          }}
+        />
+      )}
     </>
   );
 }
@@ -83,11 +107,6 @@ function Blank({ person, waiting }: { person: Person; waiting: boolean }) {
       {waiting && <LoaderCircle className="tile-wait spin" size={20} aria-label={t("call.connecting")} />}
     </div>
   );
-}
-
-// A phone's back camera films the world, which is not a mirror image.
-function facesAway(camera: TrackPublication): boolean {
-  return camera.track?.mediaStreamTrack.getSettings().facingMode === "environment";
 }
 
 function TileCaption({ person }: { person: Person }) {
@@ -135,6 +154,9 @@ export function ScreenTile({ participant, publication, style, large = false, pin
       data-name={name}
       data-large={large}
       aria-label={label}
+      onDoubleClick={outsideOfButtons(() => {
+        onPin(pinned ? null : { kind: "screen", identity });
+      })}
     >
       {publication.track === undefined ? (
         <div className="tile-blank">

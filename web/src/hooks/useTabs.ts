@@ -37,12 +37,12 @@ export function useTabs(roomName: string, visit: Visit, session: Session, inCall
   const takeOver = async () => {
     const handover = await tabs.takeOver();
     if (handover === null) return;
-    const { micOn, cameraOn, panel, layout, draft } = handover.visit;
+    const { micOn, cameraOn, panel, stage, draft } = handover.visit;
     visit.note({
       micOn: micOn && visit.state.micOn,
       cameraOn: cameraOn && visit.state.cameraOn,
       panel,
-      layout,
+      stage,
       draft,
     });
     keepToken(roomName, handover.token);

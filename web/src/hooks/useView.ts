@@ -1,11 +1,15 @@
 import { useCallback, useState, useSyncExternalStore } from "react";
 import type { PanelName } from "../call/Panel";
-import type { Layout } from "../lib/prefs";
+import type { Layout, OwnView } from "../lib/prefs";
+import { layoutOf } from "../lib/stage";
 import type { Visit } from "../lib/visit";
 
 export interface View {
   panel: PanelName | null;
   layout: Layout;
+  ownView: OwnView;
+  /** Whether the cameras of others are left away. */
+  audioOnly: boolean;
   /** Whether single keys are shortcuts. */
   shortcuts: boolean;
   /** Chat messages that have arrived and were not seen. */
@@ -18,14 +22,14 @@ export interface View {
 
 /**
  * What is open and how the pictures are laid out. `received` counts the chat messages that have arrived. While somebody
- * shares a screen (`watching`) it is large; the grid can be chosen for as long, and what is remembered stays.
+ * shares a screen (`watching`) the button changes the layout for as long, and what is remembered stays.
  */
 export function useView(visit: Visit, received: number, watching: boolean): View {
-  const { panel, shortcuts, layout: remembered } = useSyncExternalStore(visit.subscribe, visit.snapshot);
+  const { panel, shortcuts, stage, ownView, audioOnly } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [seen, setSeen] = useState(0);
-  const [share, setShare] = useState<{ watching: boolean; layout: Layout }>({ watching, layout: "speaker" });
-  if (share.watching !== watching) setShare({ watching, layout: "speaker" });
-  const layout = watching ? share.layout : remembered;
+  const [share, setShare] = useState<{ watching: boolean; layout: Layout | null }>({ watching, layout: null });
+  if (share.watching !== watching) setShare({ watching, layout: null });
+  const layout = share.layout ?? layoutOf(stage, watching);
 
   // Messages that arrive while the chat is open are seen at once.
   if (panel === "chat" && seen !== received) setSeen(received);
@@ -37,13 +41,15 @@ export function useView(visit: Visit, received: number, watching: boolean): View
     visit.note({ panel: null });
   }, [visit]);
   const toggleLayout = () => {
-    const next = layout === "grid" ? "speaker" : "grid";
+    const next = layout === "grid" ? "sidebar" : "grid";
     if (watching) setShare({ watching, layout: next });
-    else visit.choose({ layout: next });
+    else visit.choose({ stage: next === "grid" ? "auto" : next });
   };
   return {
     panel,
     layout,
+    ownView,
+    audioOnly,
     shortcuts,
     unread: received - seen,
     toggleChat: toggle("chat"),

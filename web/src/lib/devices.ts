@@ -61,3 +61,8 @@ export function groupDevices(devices: readonly MediaDeviceInfo[]): DeviceLists {
     audiooutput: usable.filter((device) => device.kind === "audiooutput"),
   };
 }
+
+/** Whether a camera is the one on a phone's back: it films the world, which is not a mirror image. */
+export function facesAway(camera: MediaStreamTrack): boolean {
+  return camera.getSettings().facingMode === "environment";
+}

@@ -1,5 +1,7 @@
 /** The whole screen for the page. Phones of Apple have none. */
 
+import { useSyncExternalStore } from "react";
+
 export function canFillScreen(): boolean {
   return document.fullscreenEnabled;
 }
@@ -9,4 +11,16 @@ export function toggleFullScreen(): void {
   if (!canFillScreen()) return;
   const change = document.fullscreenElement === null ? document.documentElement.requestFullscreen() : document.exitFullscreen();
   change.catch(() => undefined);
+}
+
+export function useFullScreen(): boolean {
+  return useSyncExternalStore(
+    (listener) => {
+      document.addEventListener("fullscreenchange", listener);
+      return () => {
+        document.removeEventListener("fullscreenchange", listener);
+      };
+    },
+    () => document.fullscreenElement !== null,
+  );
 }

@@ -2,7 +2,15 @@
 
 import { readJson, writeJson } from "./storage";
 
-export type Layout = "grid" | "speaker";
+export const LAYOUTS = ["auto", "grid", "sidebar", "speaker"] as const;
+/** How the pictures are laid out; auto is the grid, and beside a shared screen the sidebar. */
+export type ChosenLayout = (typeof LAYOUTS)[number];
+/** In the sidebar one is large and the others stand beside it; with the speaker there is nobody beside. */
+export type Layout = Exclude<ChosenLayout, "auto">;
+
+export const OWN_VIEWS = ["tile", "float", "hidden"] as const;
+/** One's own picture: a tile as everybody's, small in a corner, or nowhere. */
+export type OwnView = (typeof OWN_VIEWS)[number];
 
 export interface Prefs {
   name: string;
@@ -11,7 +19,10 @@ export interface Prefs {
   cameraId: string;
   micId: string;
   speakerId: string;
-  layout: Layout;
+  stage: ChosenLayout;
+  ownView: OwnView;
+  /** Whether the cameras of others are left away, to save data; shared screens are not. */
+  audioOnly: boolean;
   /** Whether single keys are shortcuts in the call. */
   shortcuts: boolean;
 }
@@ -27,11 +38,14 @@ export const DEFAULT_PREFS: Prefs = {
   cameraId: "",
   micId: "",
   speakerId: "",
-  layout: "grid",
+  stage: "auto",
+  ownView: "tile",
+  audioOnly: false,
   shortcuts: true,
 };
 
-export function parsePrefs(value: unknown): Prefs {
+/** `saveData`: whether the browser was told to, which holds until the person chooses here. */
+export function parsePrefs(value: unknown, saveData = false): Prefs {
   const raw = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const text = (key: string) => (typeof raw[key] === "string" ? raw[key] : "");
   return {
@@ -41,17 +55,25 @@ export function parsePrefs(value: unknown): Prefs {
     cameraId: text("cameraId"),
     micId: text("micId"),
     speakerId: text("speakerId"),
-    layout: raw.layout === "speaker" ? "speaker" : "grid",
+    stage: LAYOUTS.find((layout) => layout === raw.stage) ?? DEFAULT_PREFS.stage,
+    ownView: OWN_VIEWS.find((view) => view === raw.ownView) ?? DEFAULT_PREFS.ownView,
+    audioOnly: typeof raw.audioOnly === "boolean" ? raw.audioOnly : saveData,
     shortcuts: raw.shortcuts !== false,
   };
 }
 
 export function loadPrefs(): Prefs {
-  return parsePrefs(readJson("local", KEY));
+  return parsePrefs(readJson("local", KEY), savesData());
 }
 
 export function savePrefs(change: Partial<Prefs>): void {
   writeJson("local", KEY, { ...loadPrefs(), ...change });
+}
+
+// Browsers other than Chromium's do not tell.
+function savesData(): boolean {
+  const { navigator } = globalThis as { navigator?: { connection?: { saveData?: boolean } } };
+  return navigator?.connection?.saveData === true;
 }
 
 export interface RecentRoom {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { arrange, type Cast, orderStrip } from "./stage";
+import { arrange, type Cast, layoutOf, orderStrip, ownViewOf } from "./stage";
 
 const screen = (identity: string) => ({ kind: "screen" as const, identity });
 const person = (identity: string) => ({ kind: "person" as const, identity });
@@ -21,17 +21,17 @@ describe("arrange", () => {
   });
 
   it("has the speaker large when nobody shares", () => {
-    expect(arrange(cast({ layout: "speaker" })).main).toEqual(person("ada"));
-    expect(arrange(cast({ layout: "speaker", speaker: null })).main).toBeNull();
+    expect(arrange(cast({ layout: "sidebar" })).main).toEqual(person("ada"));
+    expect(arrange(cast({ layout: "sidebar", speaker: null })).main).toBeNull();
   });
 
   it("has the first screen large and the others first in the strip", () => {
-    const scene = arrange(cast({ layout: "speaker", screens: ["bob", "ada"] }));
+    const scene = arrange(cast({ layout: "sidebar", screens: ["bob", "ada"] }));
     expect(scene.main).toEqual(screen("bob"));
     expect(scene.rest.slice(0, 2)).toEqual([screen("ada"), person("me")]);
   });
 
-  it.each(["grid", "speaker"] as const)("never loses anything, whatever is pinned (%s)", (layout) => {
+  it.each(["grid", "sidebar", "speaker"] as const)("never loses anything, whatever is pinned (%s)", (layout) => {
     const everything = [screen("ada"), screen("bob"), person("me"), person("ada"), person("bob")];
     for (const pinned of [null, ...everything, person("gone")]) {
       const { main, rest } = arrange(cast({ layout, screens: ["ada", "bob"], pinned }));
@@ -40,6 +40,33 @@ describe("arrange", () => {
       expect(shown).toEqual(expect.arrayContaining(everything));
       if (pinned !== null && pinned.identity !== "gone") expect(main).toEqual(pinned);
     }
+  });
+});
+
+describe("layoutOf", () => {
+  it("is what was chosen", () => {
+    for (const layout of ["grid", "sidebar", "speaker"] as const) {
+      expect([layoutOf(layout, false), layoutOf(layout, true)]).toEqual([layout, layout]);
+    }
+  });
+
+  it("goes by itself from the grid to the sidebar while a screen is shared", () => {
+    expect([layoutOf("auto", false), layoutOf("auto", true)]).toEqual(["grid", "sidebar"]);
+  });
+});
+
+describe("ownViewOf", () => {
+  it("is what was chosen, where there is room beside the others", () => {
+    for (const view of ["tile", "float", "hidden"] as const) expect(ownViewOf(view, "grid", false)).toBe(view);
+  });
+
+  it("floats over a speaker who has the stage alone", () => {
+    expect(ownViewOf("tile", "speaker", false)).toBe("float");
+    expect(ownViewOf("hidden", "speaker", false)).toBe("hidden");
+  });
+
+  it("is all there is for who is alone", () => {
+    for (const view of ["tile", "float", "hidden"] as const) expect(ownViewOf(view, "speaker", true)).toBe("tile");
   });
 });
 

@@ -1,6 +1,6 @@
 /** What stands where on the stage: shared screens and people, one of them large or all alike. */
 
-import type { Layout } from "./prefs";
+import type { ChosenLayout, Layout, OwnView } from "./prefs";
 
 /** One place on the stage. Whoever shares a screen has two: themselves, and the screen. */
 export interface Item {
@@ -21,12 +21,24 @@ export interface Cast {
   people: readonly string[];
   pinned: Item | null;
   layout: Layout;
-  /** Who is large in the speaker view when nobody shares a screen. */
+  /** Who is large, outside of the grid, when nobody shares a screen. */
   speaker: string | null;
 }
 
 export function isSame(one: Item | null, other: Item | null): boolean {
   return one !== null && other !== null && one.kind === other.kind && one.identity === other.identity;
+}
+
+/** What a choice comes to, while somebody shares a screen (`watching`) or not. */
+export function layoutOf(chosen: ChosenLayout, watching: boolean): Layout {
+  if (chosen !== "auto") return chosen;
+  return watching ? "sidebar" : "grid";
+}
+
+/** Where one's own picture is: where nothing is beside the speaker, it cannot be a tile, and alone it is all there is. */
+export function ownViewOf(chosen: OwnView, layout: Layout, alone: boolean): OwnView {
+  if (alone) return "tile";
+  return chosen === "tile" && layout === "speaker" ? "float" : chosen;
 }
 
 /** Nothing ever leaves the stage: a screen that is not large stands first among the rest. */
@@ -37,7 +49,7 @@ export function arrange({ screens, people, pinned, layout, speaker }: Cast): Sce
   ];
   const wanted = [
     pinned,
-    ...(layout === "speaker" ? [all.find((item) => item.kind === "screen"), personOf(speaker)] : []),
+    ...(layout !== "grid" ? [all.find((item) => item.kind === "screen"), personOf(speaker)] : []),
   ];
   const main = wanted.map((item) => all.find((entry) => isSame(entry, item ?? null))).find((item) => item !== undefined);
   return { main: main ?? null, rest: all.filter((item) => item !== main) };

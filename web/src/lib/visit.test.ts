@@ -21,10 +21,11 @@ beforeEach(() => {
 describe("Visit", () => {
   it("comes back from a reload as it was", () => {
     const visit = new Visit("den");
-    visit.choose({ name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", layout: "speaker" });
+    visit.choose({ name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", stage: "speaker" });
     visit.note({ panel: "chat", draft: "half a sent" });
     expect(new Visit("den").state).toEqual({
-      name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", layout: "speaker",
+      name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", stage: "speaker",
+      ownView: "tile", audioOnly: false,
       shortcuts: true, panel: "chat", draft: "half a sent",
     });
   });
@@ -61,7 +62,7 @@ describe("Visit", () => {
 });
 
 describe("parseVisit", () => {
-  it.each([null, "x", [], { micOn: "yes", panel: "attic", layout: 7, draft: {}, name: null }])(
+  it.each([null, "x", [], { micOn: "yes", panel: "attic", stage: 7, draft: {}, name: null }])(
     "%j falls back to the preferences",
     (value) => {
       const prefs = { ...DEFAULT_PREFS, name: "Ada", micOn: false };

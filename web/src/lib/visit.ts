@@ -2,11 +2,13 @@
 
 import type { PanelName } from "../call/Panel";
 import type { JoinChoices } from "./call";
-import { type Layout, loadPrefs, type Prefs, savePrefs } from "./prefs";
+import { type ChosenLayout, LAYOUTS, loadPrefs, type OwnView, type Prefs, savePrefs } from "./prefs";
 import { readJson, writeJson } from "./storage";
 
 export interface VisitState extends JoinChoices {
-  layout: Layout;
+  stage: ChosenLayout;
+  ownView: OwnView;
+  audioOnly: boolean;
   shortcuts: boolean;
   panel: PanelName | null;
   /** The chat message that was not sent yet. */
@@ -30,8 +32,10 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     cameraId: text("cameraId"),
     micId: text("micId"),
     speakerId: text("speakerId"),
-    layout: raw.layout === "grid" || raw.layout === "speaker" ? raw.layout : prefs.layout,
-    // A setting of the browser, not of the stay: always the newest.
+    stage: LAYOUTS.find((layout) => layout === raw.stage) ?? prefs.stage,
+    // Settings of the browser, not of the stay: always the newest.
+    ownView: prefs.ownView,
+    audioOnly: prefs.audioOnly,
     shortcuts: prefs.shortcuts,
     panel: PANELS.find((panel) => panel === raw.panel) ?? null,
     draft: typeof raw.draft === "string" ? raw.draft : "",
