@@ -70,6 +70,11 @@ async def test_pictures_as_one_wants_them(open_tab: OpenTab, room: str) -> None:
     await ada.tile("Bob").dblclick()
     await expect(ada.tile("Bob").get_by_test_id("pin")).to_have_attribute("aria-pressed", "false")
 
+    await ada.tile("Bob").get_by_test_id("tile-info").click()
+    for figure in ("size", "rate", "codec", "path"):
+        await expect(ada.tile("Bob").locator(f'[data-figure="{figure}"]')).to_be_visible()
+    await ada.tile("Bob").get_by_test_id("tile-info").click()
+
     await ada.get("open-settings").click()
     await ada.get("choose-own-view").select_option("hidden")
     await expect(ada.tile("Ada")).to_have_count(0)

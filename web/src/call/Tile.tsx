@@ -10,6 +10,7 @@ import { facesAway } from "../lib/devices";
 import { AudioOnly } from "../lib/audioOnly";
 import type { Item } from "../lib/stage";
 import { FlipButton } from "./FlipButton";
+import { TileFigures } from "./TileFigures";
 
 interface TileProps {
   participant: Participant;
@@ -49,6 +50,7 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
       )}
       <TileCaption person={person} />
       <Quality quality={person.quality} />
+      <TileFigures name={name} publication={cameraOn && pictures ? camera : participant.getTrackPublication(Track.Source.Microphone)} />
       {pin !== undefined && (
         <button
           type="button"
