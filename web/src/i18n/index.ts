@@ -1,22 +1,24 @@
-/** Languages: which there are, which one is in use, and how to change it. */
+/** Languages: which there are, which one is in use, and how to change it. A browser fetches the one that it shows. */
 
 import i18next from "i18next";
 import { initReactI18next } from "react-i18next";
 import { readText, writeText } from "../lib/storage";
-import en from "./en.json";
-import enPictures from "./pictures/en.json";
-import zhCNPictures from "./pictures/zh-CN.json";
-import zhCN from "./zh-CN.json";
+import type en from "./languages/en";
 
 export const LANGUAGES = ["en", "zh-CN"] as const;
 export type Language = (typeof LANGUAGES)[number];
 
 const KEY = "ting.lang";
 
+const TEXTS: Record<Language, () => Promise<{ default: Record<keyof typeof en, object> }>> = {
+  en: () => import("./languages/en"),
+  "zh-CN": () => import("./languages/zh-CN"),
+};
+
 declare module "i18next" {
   interface CustomTypeOptions {
     defaultNS: "translation";
-    resources: { translation: typeof en; pictures: typeof enPictures };
+    resources: typeof en;
   }
 }
 
@@ -35,7 +37,13 @@ export function currentLanguage(): Language {
   return i18next.language === "zh-CN" ? "zh-CN" : "en";
 }
 
+/** When its texts cannot be fetched, the language stays as it is. */
 export async function setLanguage(language: Language): Promise<void> {
+  const texts = await TEXTS[language]().catch(() => null);
+  if (texts === null) return;
+  for (const [namespace, resources] of Object.entries(texts.default)) {
+    i18next.addResourceBundle(language, namespace, resources);
+  }
   writeText("local", KEY, language);
   await i18next.changeLanguage(language);
 }
@@ -44,13 +52,13 @@ export async function initI18n(): Promise<void> {
   i18next.on("languageChanged", (language) => {
     document.documentElement.lang = language;
   });
+  const language = pickLanguage(readText("local", KEY), navigator.languages);
+  const texts = await TEXTS[language]();
   await i18next.use(initReactI18next).init({
-    resources: {
-      en: { translation: en, pictures: enPictures },
-      "zh-CN": { translation: zhCN, pictures: zhCNPictures },
-    },
-    lng: pickLanguage(readText("local", KEY), navigator.languages),
-    fallbackLng: "en",
+    resources: { [language]: { ...texts.default } },
+    lng: language,
+    // Every language has every text; a test sees to it.
+    fallbackLng: false,
     // React escapes what it renders.
     interpolation: { escapeValue: false },
     react: { useSuspense: false },

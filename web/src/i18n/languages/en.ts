@@ -1,0 +1,4 @@
+import translation from "../en.json";
+import pictures from "../pictures/en.json";
+
+export default { translation, pictures };
