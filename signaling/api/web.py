@@ -16,7 +16,7 @@ from signaling.api.rooms import signal_url
 _PACKAGED = Path(__file__).resolve().parent.parent / "webapp"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent / "web" / "dist"
 _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:[0-9]{1,5})?")
-_PAGES = ("/", "/r/{room}", "/account", "/account/openid", "/admin")
+_PAGES = ("/", "/r/{room}", "/account", "/account/openid", "/admin", "/check")
 """Addresses of the app, as web/src/App.tsx knows them."""
 _IMMUTABLE = "public, max-age=31536000, immutable"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"

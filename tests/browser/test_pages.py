@@ -106,3 +106,16 @@ async def test_pages_carry_a_strict_policy(open_tab: OpenTab) -> None:
         assert "unsafe" not in policy
         assert "*" not in policy
         assert response.headers["x-content-type-options"] == "nosniff"
+
+
+async def test_the_check_says_whether_a_call_would_work(open_tab: OpenTab) -> None:
+    tab = await open_tab()
+    await tab.page.goto(tab.origin)
+    await tab.get("to-check").click()
+    await tab.get("run-check").click()
+    await expect(tab.get("copy-report")).to_be_visible()
+    states = await tab.get("check-step").evaluate_all("all => all.map(step => [step.dataset.step, step.dataset.state])")
+    assert states == [[step, "good"] for step in ("browser", "server", "camera", "mic", "call", "media")]
+    report = await tab.get("copy-report").get_attribute("data-text")
+    assert report is not None
+    assert "media: good" in report

@@ -279,7 +279,8 @@ def built(tmp_path: Path) -> Path:
 
 async def test_pages_and_assets(built: Path) -> None:
     async with running(web_root=built) as server:
-        for path in ("/", "/r/lobby", "/r/%E4%BC%9A%E8%AE%AE", "/account", "/account/openid?state=x", "/admin"):
+        pages = ("/", "/r/lobby", "/r/%E4%BC%9A%E8%AE%AE", "/account", "/account/openid?state=x", "/admin", "/check")
+        for path in pages:
             status, text, headers = await get(server, path)
             assert (status, "<title>Ting" in text, headers["Cache-Control"]) == (200, True, "no-cache")
         status, text, headers = await get(server, "/assets/app-1a2b.js")

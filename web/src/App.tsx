@@ -8,6 +8,7 @@ import { NotFound } from "./screens/NotFound";
 const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
 const AccountPages = lazy(async () => ({ default: (await import("./account/AccountPage")).AccountPages }));
 const AdminPage = lazy(async () => ({ default: (await import("./admin/AdminPage")).AdminPage }));
+const CheckPage = lazy(async () => ({ default: (await import("./check/CheckPage")).CheckPage }));
 
 const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null, accounts: false, defaultKind: "open" };
 
@@ -40,6 +41,7 @@ export function App() {
   if (room === null) {
     if (path === "/") return <Landing config={config} />;
     if (path === "/account" || path === "/account/openid") return later(<AccountPages config={config} path={path} />);
+    if (path === "/check") return later(<CheckPage config={config} />);
     if (path === "/admin") return later(<AdminPage config={config} />);
     return <NotFound config={config} path={path} />;
   }

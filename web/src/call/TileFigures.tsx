@@ -2,7 +2,7 @@ import type { TrackPublication } from "livekit-client";
 import { Info } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
-import { type Figures, figuresOf, type Sample } from "../lib/figures";
+import { type Figures, figuresOf, type Sample, toReport } from "../lib/figures";
 
 const INTERVAL_MS = 1000;
 
@@ -87,7 +87,7 @@ function useFigures(publication: TrackPublication | undefined): Figures | null {
     const measure = async () => {
       const report = await track.getRTCStatsReport().catch(() => undefined);
       if (!current || report === undefined) return;
-      const answer = figuresOf(new Map(report.entries() as Iterable<[string, Record<string, unknown>]>), before);
+      const answer = figuresOf(toReport(report), before);
       before = answer?.sample ?? null;
       setFigures(answer?.figures ?? null);
     };

@@ -25,7 +25,7 @@ export interface Sample {
 }
 
 type Stat = Readonly<Record<string, unknown>>;
-type Report = ReadonlyMap<string, Stat>;
+export type Report = ReadonlyMap<string, Stat>;
 
 const number = (stat: Stat | undefined, key: string): number | null => {
   const value = stat?.[key];
@@ -118,9 +118,19 @@ function selectedPair(report: Report): Stat | undefined {
   return stats.find((stat) => stat.type === "candidate-pair" && (stat.selected === true || (stat.nominated === true && stat.state === "succeeded")));
 }
 
+/** How packets go to the server; null while there is no way yet. */
+export function pathOfReport(report: Report): Figures["path"] {
+  return pathOf(report, selectedPair(report));
+}
+
 function pathOf(report: Report, pair: Stat | undefined): Figures["path"] {
   const own = report.get(text(pair, "localCandidateId"));
   if (own === undefined) return null;
   if (own.candidateType === "relay") return "relay";
   return text(own, "protocol").toLowerCase() === "tcp" ? "tcp" : "udp";
+}
+
+/** A browser's report as plain data. */
+export function toReport(report: RTCStatsReport): Report {
+  return new Map(report.entries() as Iterable<[string, Stat]>);
 }

@@ -37,6 +37,9 @@ export function Landing({ config }: { config: ServerConfig }) {
       </main>
       <footer className="landing-foot">
         <span>{config.name}</span>
+        <a href="/check" data-testid="to-check">
+          {t("check.link")}
+        </a>
         {config.version !== "" && <span>{t("landing.version", { version: config.version })}</span>}
       </footer>
     </div>

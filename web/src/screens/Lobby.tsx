@@ -164,7 +164,15 @@ function JoinProblemBox({ problem }: { problem: JoinProblem }) {
   return (
     <p className="problem boxed" role="alert" data-testid="join-problem">
       <TriangleAlert size={18} aria-hidden />
-      {t(`joinProblem.${problem}`)}
+      <span>
+        {t(`joinProblem.${problem}`)}
+        {problem === "media_blocked" && (
+          <>
+            {" "}
+            <a href="/check">{t("check.link")}</a>
+          </>
+        )}
+      </span>
     </p>
   );
 }
