@@ -17,7 +17,7 @@ from typing import Any
 
 import aiohttp
 
-from sealed.content import SealBroken, derive, open_bytes, proof_of, seal_bytes, to_bytes, to_text
+from sealed.content import SECRET_BYTES, SealBroken, derive, open_bytes, proof_of, seal_bytes, to_bytes, to_text
 from sealed.member import SealedMember
 from sealed.mls import Changes, Group, MlsError
 
@@ -44,6 +44,10 @@ class SealedKeeper(SealedMember):
         self._shares_history = False
         self._history_secrets = [derive(self._link, "ting history")]
         """Newest last."""
+        self._is_to_renew = False
+        """Somebody was put out: from the next epoch on the link is not enough to read."""
+        self._is_behind = False
+        """Others have a newer history secret than we, who have it from the link alone."""
 
     async def close(self) -> None:
         if self._planned is not None:
@@ -64,6 +68,8 @@ class SealedKeeper(SealedMember):
             self._present -= {one["device"] for one in news["left"]}
             self._present |= {one["device"] for one in news["came"]}
             self._wishes = (self._wishes | set(news["waiting"])) & self._present
+        elif news["type"] == "entry" and news["verb"] == "moderation":
+            self._is_to_renew |= (news.get("body") or {}).get("act") in ("kick", "ban")
         self._wishes.discard(self._device.device)
         await super()._hear(news)
         self._plan()
@@ -78,6 +84,7 @@ class SealedKeeper(SealedMember):
         away = {one.device for one in members} - self._present - {self._device.device}
         self._absent = {device: self._absent.get(device, loop.time()) for device in away}
         due = [since + ABSENT_S for since in self._absent.values()] + [loop.time() for _ in self._wishes]
+        due += [loop.time()] if self._is_to_renew else []
         if due:
             own = self._group.state().leaf
             ahead = sum(one.leaf < own and one.device in self._present - self._wishes for one in members)
@@ -133,7 +140,7 @@ class SealedKeeper(SealedMember):
             adds=[to_bytes(wish["key_package"]) for wish in wishes],
             removes=[one.leaf for one in self._inside.members() if one.device in gone],
         )
-        if not (changes.adds or changes.removes):
+        if not (changes.adds or changes.removes or self._is_to_renew):
             return changes, None
         following = Group.restore(self._library, self._inside.save())
         try:
@@ -152,6 +159,9 @@ class SealedKeeper(SealedMember):
         """False: another commit was first."""
         history = None
         if self._shares_history:
+            if self._is_to_renew or self._is_behind:
+                # Under the link's secret whoever was put out would read it.
+                self._history_secrets.append(secrets.token_bytes(SECRET_BYTES))
             state = following.state()
             aad = _history_aad(to_text(state.id), state.epoch)
             listed = json.dumps([to_text(one) for one in self._history_secrets]).encode()
@@ -166,6 +176,7 @@ class SealedKeeper(SealedMember):
             if error.status == HTTPStatus.CONFLICT:
                 return False
             raise
+        self._is_to_renew = self._is_behind = False
         return True
 
     # --- coming in ----------------------------------------------------------------------------------------------
@@ -184,6 +195,8 @@ class SealedKeeper(SealedMember):
                 asking.cancel()
 
     async def _go_in_alone(self) -> None:
+        if self._shares_history:
+            await self._read_history(None)
         link, state = derive(self._link, "ting psk"), await self._call("GET", "seal")
         at = {"group": state["group"], "epoch": state["epoch"]}
         if state["epoch"] < 0:
@@ -206,26 +219,29 @@ class SealedKeeper(SealedMember):
 
     async def _learn(self) -> None:
         if self._shares_history and not self._is_inside.is_set():
-            await self._read_history()
+            await self._read_history(self._group)
 
-    async def _read_history(self) -> None:
-        """The keys of epochs that we were not there in."""
-        state, since, more = self._inside.state(), 0, True
+    async def _read_history(self, group: Group | None) -> None:
+        """The keys of epochs that we were not there in; of `group` also what its members hand on."""
+        state = None if group is None else group.state()
+        since, more = 0, True
         kept: list[dict[str, Any]] = []
         while more:
             page = await self._call("GET", f"seal/history?since={since}&limit=500")
             kept += page["epochs"]
             more, since = page["more"], max([since, *(one["n"] for one in page["epochs"])])
         for one in kept:
-            if (one["group"], one["epoch"]) == (to_text(state.id), state.epoch):
+            if state is not None and (one["group"], one["epoch"]) == (to_text(state.id), state.epoch):
                 self._take_secrets(one)
         for one in kept:
+            self._is_behind = True
             for secret in reversed(self._history_secrets):
                 try:
                     key = open_bytes(secret, to_bytes(one["wrap"]), _history_aad(one["group"], one["epoch"]))
                 except SealBroken:
                     continue
                 self._chat_keys.setdefault((one["group"], one["epoch"]), key)
+                self._is_behind = False
                 break
 
     def _take_secrets(self, one: dict[str, Any]) -> None:

@@ -27,10 +27,10 @@ async def server() -> AsyncIterator[Server]:
 
 
 @asynccontextmanager
-async def gathering(server: Server, library: Library, **policy: Any) -> AsyncIterator[Come]:
-    """`await come(name)`: inside a new room."""
+async def gathering(server: Server, library: Library, key: str = "") -> AsyncIterator[Come]:
+    """`await come(name)`: inside a new room, of which `key` is the owner's."""
     secret, people = to_text(secrets.token_bytes(32)), list[SealedMember]()
-    body = {"key": secrets.token_urlsafe(32), "policy": {"kind": "sealed", **policy}}
+    body = {"key": key or secrets.token_urlsafe(32), "policy": {"kind": "sealed"}}
     async with server.http.post(f"{server.url}/api/v1/rooms", json=body) as answer:
         name = (await answer.json())["name"]
 
@@ -106,6 +106,42 @@ async def test_a_keeper_finds_what_was_said_before_it_came(server: Server, libra
         await late.close()
         alone = await come("Alone", SealedKeeper)
         assert {"text": "early"} in [one["body"] for one in await alone.entries_before()]
+
+
+async def test_whoever_was_put_out_reads_with_the_link_nothing_of_what_comes(server: Server, library: Library) -> None:
+    key = secrets.token_urlsafe(32)
+    async with gathering(server, library, key=key) as come:
+        first, bob = await come("First", SealedKeeper), await come("Bob")
+        assert isinstance(first, SealedKeeper)
+        await first.write("message", {"text": "before"})
+        await next_entry(bob, "message")
+        rooms = f"{server.url}/api/v1/rooms/{first._room}"
+        async with server.http.post(f"{rooms}/tokens", json={"key": key, "name": "Ada", "sealed": True}) as answer:
+            owner = {"Authorization": f"Bearer {(await answer.json())['token']}"}
+        async with server.http.post(f"{rooms}/bans", json={"member_id": bob.identity}, headers=owner) as answer:
+            assert answer.status == 204
+        await next_entry(first, "moderation")
+        await agree(first)
+        await eventually(lambda: not first._is_to_renew, "a new history secret")
+        await first.write("message", {"text": "after"})
+        await next_entry(first, "message")
+        await first.close()
+        second = await come("Second", SealedKeeper)
+        assert await said(second) == [{"text": "before"}, None]
+        await second.write("message", {"text": "alone"})
+        await next_entry(second, "message")
+        late = await come("Late", SealedKeeper)
+        assert await said(late) == [{"text": "before"}, None, {"text": "alone"}], "handed on inside"
+        await second.close()
+        await late.close()
+        third = await come("Third", SealedKeeper)
+        assert await said(third) == [{"text": "before"}, None, None]
+
+
+async def said(keeper: SealedMember) -> list[dict[str, Any] | None]:
+    """Oldest first; None for what does not open."""
+    bodies = [one["body"] for one in await keeper.entries_before() if one["verb"] == "message"]
+    return [None if "sealed" in body else body for body in bodies]
 
 
 async def test_whoever_has_another_link_stays_outside(server: Server, library: Library) -> None:
