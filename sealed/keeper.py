@@ -44,8 +44,8 @@ class SealedKeeper(SealedMember):
         self._shares_history = False
         self._history_secrets = [derive(self._link, "ting history")]
         """Newest last."""
-        self._is_to_renew = False
-        """Somebody was put out: from the next epoch on the link is not enough to read."""
+        self._put_out: set[str] = set()
+        """Members that were put out since the last history secret: from the next epoch on the link is not enough."""
         self._is_behind = False
         """Others have a newer history secret than we, who have it from the link alone."""
 
@@ -69,7 +69,9 @@ class SealedKeeper(SealedMember):
             self._present |= {one["device"] for one in news["came"]}
             self._wishes = (self._wishes | set(news["waiting"])) & self._present
         elif news["type"] == "entry" and news["verb"] == "moderation":
-            self._is_to_renew |= (news.get("body") or {}).get("act") in ("kick", "ban")
+            body = news.get("body") or {}
+            if body.get("act") in ("kick", "ban"):
+                self._put_out.add(body["who"])
         self._wishes.discard(self._device.device)
         await super()._hear(news)
         self._plan()
@@ -84,7 +86,7 @@ class SealedKeeper(SealedMember):
         away = {one.device for one in members} - self._present - {self._device.device}
         self._absent = {device: self._absent.get(device, loop.time()) for device in away}
         due = [since + ABSENT_S for since in self._absent.values()] + [loop.time() for _ in self._wishes]
-        due += [loop.time()] if self._is_to_renew else []
+        due += [loop.time()] if self._put_out else []
         if due:
             own = self._group.state().leaf
             ahead = sum(one.leaf < own and one.device in self._present - self._wishes for one in members)
@@ -136,11 +138,13 @@ class SealedKeeper(SealedMember):
         left out from now on was in the way."""
         now_s, names = asyncio.get_running_loop().time(), {wish["device"] for wish in wishes}
         gone = {device for device, since in self._absent.items() if now_s - since >= ABSENT_S} | names
+        own = self._inside.state().leaf
+        is_out = [one for one in self._inside.members() if one.device in gone or one.identity in self._put_out]
         changes = Changes(
             adds=[to_bytes(wish["key_package"]) for wish in wishes],
-            removes=[one.leaf for one in self._inside.members() if one.device in gone],
+            removes=[one.leaf for one in is_out if one.leaf != own],
         )
-        if not (changes.adds or changes.removes or self._is_to_renew):
+        if not (changes.adds or changes.removes or self._put_out):
             return changes, None
         following = Group.restore(self._library, self._inside.save())
         try:
@@ -157,9 +161,9 @@ class SealedKeeper(SealedMember):
 
     async def _post(self, following: Group, step: dict[str, Any]) -> bool:
         """False: another commit was first."""
-        history = None
+        history, put_out = None, set(self._put_out)
         if self._shares_history:
-            if self._is_to_renew or self._is_behind:
+            if put_out or self._is_behind:
                 # Under the link's secret whoever was put out would read it.
                 self._history_secrets.append(secrets.token_bytes(SECRET_BYTES))
             state = following.state()
@@ -176,8 +180,17 @@ class SealedKeeper(SealedMember):
             if error.status == HTTPStatus.CONFLICT:
                 return False
             raise
-        self._is_to_renew = self._is_behind = False
+        self._put_out -= put_out
+        self._is_behind = False
         return True
+
+    async def _follow(self, message: bytes) -> None:
+        before = {one.device: one.identity for one in self._inside.members()}
+        await super()._follow(message)
+        after = set() if self._group is None else {one.device for one in self._group.members()}
+        # Another's commit without a member, or that changed nothing but keys, has renewed the secret: all do not again.
+        was_there = self._put_out if after == set(before) else self._put_out & set(before.values())
+        self._put_out -= was_there - {before[device] for device in after & set(before)}
 
     # --- coming in ----------------------------------------------------------------------------------------------
 

@@ -111,8 +111,9 @@ async def test_a_keeper_finds_what_was_said_before_it_came(server: Server, libra
 async def test_whoever_was_put_out_reads_with_the_link_nothing_of_what_comes(server: Server, library: Library) -> None:
     key = secrets.token_urlsafe(32)
     async with gathering(server, library, key=key) as come:
-        first, bob = await come("First", SealedKeeper), await come("Bob")
+        first, other, bob = await come("First", SealedKeeper), await come("Other", SealedKeeper), await come("Bob")
         assert isinstance(first, SealedKeeper)
+        assert isinstance(other, SealedKeeper)
         await first.write("message", {"text": "before"})
         await next_entry(bob, "message")
         rooms = f"{server.url}/api/v1/rooms/{first._room}"
@@ -120,9 +121,12 @@ async def test_whoever_was_put_out_reads_with_the_link_nothing_of_what_comes(ser
             owner = {"Authorization": f"Bearer {(await answer.json())['token']}"}
         async with server.http.post(f"{rooms}/bans", json={"member_id": bob.identity}, headers=owner) as answer:
             assert answer.status == 204
-        await next_entry(first, "moderation")
-        await agree(first)
-        await eventually(lambda: not first._is_to_renew, "a new history secret")
+        for one in (first, other):
+            await next_entry(one, "moderation")
+        await agree(first, other)
+        await eventually(lambda: not (first._put_out or other._put_out), "a new history secret")
+        assert len(first._history_secrets) == 2, "and one only"
+        await other.close()
         await first.write("message", {"text": "after"})
         await next_entry(first, "message")
         await first.close()

@@ -1,5 +1,6 @@
 import { useMaybeRoomContext } from "@livekit/components-react";
 import { useEffect, useMemo, useState } from "react";
+import { text } from "../lib/api";
 import { callMediaOf } from "../sealed/callMedia";
 import { SealedRoom } from "../sealed/sealedRoom";
 import { memberOf, RoomLiveProvider, type RoomLiveProps, tokensOf, useRoomLive, useRoomNews } from "./RoomLive";
@@ -68,7 +69,7 @@ function Follow({ identity }: { identity: string }) {
     useMemo(
       () => ({
         onEntry: ({ verb, body }) => {
-          if (verb === "moderation" && (body?.act === "kick" || body?.act === "ban")) sealed?.session.handlePutOut();
+          if (verb === "moderation" && (body?.act === "kick" || body?.act === "ban")) sealed?.session.handlePutOut(text(body.who));
         },
       }),
       [sealed],

@@ -1,6 +1,6 @@
 /** A room's history, as one device reads it and hands it on. */
 
-import type { View } from "./engine";
+import type { Leaf, View } from "./engine";
 import { knowsNewest, newHistorySecret, readEpochs, readSecrets, wrapEpoch } from "./history";
 import type { KeyRing } from "./keyRing";
 import type { LinkKeys } from "./linkSecret";
@@ -15,8 +15,9 @@ interface Options {
 }
 
 export class RoomHistory {
-  /** Somebody was put out: who comes later than that needs more than the link to read on. */
-  isToRenew = false;
+  /** Members that were put out since the last history secret: who comes later than that needs more than the link to read on. */
+  readonly putOut = new Set<string>();
+  private renewing: string[] = [];
   /** Others may have a newer history secret than this device, which has it from the link alone. */
   private isBehind = true;
   private reached = 0;
@@ -48,13 +49,22 @@ export class RoomHistory {
     if (!sharesHistory()) return null;
     ring.addSecrets([link.history]);
     // Under the link's secret whoever was put out would read it.
-    if (this.isToRenew || this.isBehind) ring.addSecrets([newHistorySecret()]);
+    this.renewing = [...this.putOut];
+    if (this.renewing.length > 0 || this.isBehind) ring.addSecrets([newHistorySecret()]);
     return wrapEpoch(ring, { group, epoch, key: chatKey }, historySecret);
+  }
+
+  /** Another's commit without a member, or that changed nothing but keys, has renewed the secret: all do not do it again. */
+  handleFollowed(before: View, after: View): void {
+    const lacks = ({ members }: View) => (leaf: Leaf) => !members.some(({ device }) => device === leaf.device);
+    const isOnlyKeys = !before.members.some(lacks(after)) && !after.members.some(lacks(before));
+    const has = ({ members }: View, who: string) => members.some(({ member }) => member === who);
+    for (const who of this.putOut) if (!has(after, who) && (isOnlyKeys || has(before, who))) this.putOut.delete(who);
   }
 
   /** The server has taken it. */
   handleCommitted(): void {
-    this.isToRenew = false;
+    for (const who of this.renewing) this.putOut.delete(who);
     this.isBehind = false;
   }
 }

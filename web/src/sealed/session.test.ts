@@ -57,12 +57,32 @@ describe("the group of a sealed room", () => {
     await until(() => late.ring.find(server.group, was) !== null, () => "the key of before");
   });
 
+  it.each([true, false])("renews the history secret once when somebody is put out, who was in the group: %s", { timeout: 60_000 }, async (wasIn) => {
+    const { server, pages } = room("ada", "bob", "cleo", "dan");
+    const stayed = pages.slice(0, 3);
+    const [, , , dan] = pages as [Page, Page, Page, Page];
+    await agree(...pages);
+    if (!wasIn) {
+      server.go(dan);
+      await agree(...stayed);
+    }
+    const was = server.epoch;
+    for (const page of stayed) page.session.handlePutOut("dan");
+    if (wasIn) server.go(dan);
+    await until(() => server.epoch > was, () => "a new epoch");
+    await agree(...stayed);
+    // Longer than all turns of those who would do it again.
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    await agree(...stayed);
+    expect(server.epoch).toBe(was + 1);
+  });
+
   it("keeps from who was put out what somebody says who has nothing but the link", { timeout: 60_000 }, async () => {
     const { server, pages } = room("ada", "bob");
     const [ada, bob] = pages as [Page, Page];
     await agree(ada, bob);
     server.go(bob);
-    ada.session.handlePutOut();
+    ada.session.handlePutOut("bob");
     await agree(ada);
     server.go(ada);
     const late = new Page(server, "cleo");

@@ -118,9 +118,9 @@ export class SealedSession {
     }
   };
 
-  /** Somebody was put out of the room: what comes from now on is not for the old link. */
-  readonly handlePutOut = (): void => {
-    this.history.isToRenew = true;
+  /** That member was put out of the room: what comes from now on is not for the old link. */
+  readonly handlePutOut = (member: string): void => {
+    this.history.putOut.add(member);
     this.plan();
   };
 
@@ -253,16 +253,12 @@ export class SealedSession {
   }
 
   private async follow({ commit }: Committed): Promise<void> {
-    let view: View | null;
-    try {
-      view = await this.options.engine.process(commit);
-    } catch {
-      // It is not valid here, whatever others make of it.
-      await this.comeInAnew();
-      return;
-    }
-    if (view === null) await this.comeInAnew();
-    else this.enterEpoch(view);
+    const before = this.state.view;
+    // One that is not valid here may be so for others.
+    const view = await this.options.engine.process(commit).catch(() => null);
+    if (view === null || before === null) return this.comeInAnew();
+    this.history.handleFollowed(before, view);
+    this.enterEpoch(view);
   }
 
   private async comeInAnew(): Promise<void> {
@@ -290,7 +286,7 @@ export class SealedSession {
     if (view === null || !this.isOnline || this.isClosed) return;
     const now = Date.now();
     const goneAtMs = this.attendance.goneAtMs(view, now);
-    const dueMs = this.attendance.hasWishes || this.history.isToRenew ? now : goneAtMs;
+    const dueMs = this.attendance.hasWishes || this.history.putOut.size > 0 ? now : goneAtMs;
     if (dueMs === null) return;
     const { gatherMs, turnMs } = this.times;
     const waitMs = Math.max(0, dueMs - now) + gatherMs + this.attendance.ahead(view) * turnMs;
@@ -307,9 +303,10 @@ export class SealedSession {
     const now = Date.now();
     // Whoever comes anew has lost the place that it had.
     const isAnew = ({ device }: Leaf) => wishes.some((wish) => wish.device === device);
-    const isOut = (leaf: Leaf) => leaf.index !== view.own && (this.attendance.isGone(leaf, now) || isAnew(leaf));
+    const isPutOut = ({ member }: Leaf) => this.history.putOut.has(member);
+    const isOut = (leaf: Leaf) => leaf.index !== view.own && (this.attendance.isGone(leaf, now) || isAnew(leaf) || isPutOut(leaf));
     const remove = view.members.filter(isOut);
-    if (wishes.length === 0 && remove.length === 0 && !this.history.isToRenew) {
+    if (wishes.length === 0 && remove.length === 0 && this.history.putOut.size === 0) {
       this.plan();
       return;
     }
