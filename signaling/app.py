@@ -27,7 +27,12 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     services = create_services(settings, sfu)
     app = web.Application(middlewares=create_middlewares(services), client_max_size=settings.api.max_body_bytes)
     app[SERVICES] = services
-    web_app = WebApp(settings.api.web_root, public_url=settings.listener.public_url, tls=settings.listener.tls)
+    web_app = WebApp(
+        settings.api.web_root,
+        public_url=settings.listener.public_url,
+        tls=settings.listener.tls,
+        frame_ancestors=settings.api.frame_ancestors,
+    )
     for endpoint in (*create_endpoints(settings, services), web_app):
         endpoint.add_routes(app.router)
     app.on_response_prepare.append(web_app.add_security_headers)

@@ -95,6 +95,7 @@ _CHOICES = {
     "log_format": ("text", "json"),
     "default_kind": ("sealed", "open"),
 }
+_FRAME_ORIGIN = re.compile(r"https?://(\*\.)?[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?(:[0-9]{1,5})?")
 _HOST_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]{0,252}[A-Za-z0-9])?")
 
 
@@ -249,6 +250,9 @@ def _is_address(text: str) -> bool:
 
 def _check_urls(settings: Settings) -> None:
     _check_database_url(settings.database.database_url)
+    for origin in settings.api.frame_ancestors:
+        if not _FRAME_ORIGIN.fullmatch(origin):
+            raise ConfigError(f"frame_ancestors: {one_line(origin)} is no origin such as https://example.org")
     listener = settings.listener
     if listener.public_url:
         try:

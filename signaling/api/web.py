@@ -6,6 +6,7 @@ The files are listed once at the start: a path that is not on the list is not th
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -39,11 +40,12 @@ def find_web_root(web_root: str) -> Path | None:
 
 
 class WebApp:
-    """`tls`: the server itself speaks HTTPS."""
+    """`tls`: the server itself speaks HTTPS. `frame_ancestors`: origins of pages that may show the app in a frame."""
 
-    def __init__(self, web_root: str, *, public_url: str, tls: bool) -> None:
+    def __init__(self, web_root: str, *, public_url: str, tls: bool, frame_ancestors: Sequence[str] = ()) -> None:
         self._public_url = public_url
         self._tls = tls
+        self._frame_ancestors = tuple(frame_ancestors)
         root = find_web_root(web_root)
         files = {} if root is None else {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*"))}
         self._files = {name: path for name, path in files.items() if path.is_file()}
@@ -77,7 +79,7 @@ class WebApp:
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """For on_response_prepare: also errors and upgrades pass here."""
         headers = response.headers
-        policy = content_security_policy(self._public_url, request.headers.get(hdrs.HOST, ""))
+        policy = content_security_policy(self._public_url, request.headers.get(hdrs.HOST, ""), self._frame_ancestors)
         headers.setdefault("Content-Security-Policy", policy)
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Referrer-Policy", "no-referrer")
@@ -89,9 +91,9 @@ class WebApp:
         headers.popall(hdrs.SERVER, None)
 
 
-def content_security_policy(public_url: str, host: str) -> str:
-    """Nothing from elsewhere, nothing inline. WebSocket origins are spelled out, because not every browser takes
-    'self' for them."""
+def content_security_policy(public_url: str, host: str, frame_ancestors: Sequence[str] = ()) -> str:
+    """Nothing from elsewhere, nothing inline, and in no frame but those of `frame_ancestors`. WebSocket origins are
+    spelled out, because not every browser takes 'self' for them."""
     origins = [f"ws://{host}", f"wss://{host}"] if _HOST.fullmatch(host) else []
     public = urlsplit(signal_url(public_url))
     if public.netloc:
@@ -109,6 +111,6 @@ def content_security_policy(public_url: str, host: str) -> str:
             "manifest-src 'self'",
             "base-uri 'none'",
             "form-action 'self'",
-            "frame-ancestors 'none'",
+            " ".join(["frame-ancestors", *(frame_ancestors or ["'none'"])]),
         )
     )

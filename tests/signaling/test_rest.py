@@ -290,6 +290,19 @@ async def test_pages_and_assets(built: Path) -> None:
         assert (await get(server, "/icon.svg"))[2]["Cache-Control"] == "no-cache"
 
 
+@pytest.mark.parametrize(
+    ("allowed", "policy"),
+    [
+        ("", "frame-ancestors 'none'"),
+        ("https://a.example,https://*.b.example", "frame-ancestors https://a.example https://*.b.example"),
+    ],
+)
+async def test_the_app_is_in_no_frame_but_those_of_the_settings(built: Path, allowed: str, policy: str) -> None:
+    async with running(web_root=built, frame_ancestors=allowed) as server:
+        headers = (await get(server, "/r/lobby"))[2]
+        assert headers["Content-Security-Policy"].split("; ")[-1] == policy
+
+
 async def test_only_the_worker_of_sealed_rooms_may_compile_webassembly(built: Path) -> None:
     async with running(web_root=built) as server:
         policies = {

@@ -54,12 +54,16 @@ export function CheckPage({ config }: { config: ServerConfig }) {
             <Stethoscope size={18} aria-hidden />
             {running ? t("check.running") : report === null ? t("check.begin") : t("check.again")}
           </button>
-          <ul className="check-steps" role="status">
-            {STEPS.map((step) => {
-              const outcome = outcomes[step];
-              return outcome && <StepLine key={step} step={step} outcome={outcome} />;
-            })}
-          </ul>
+          <div role="status">
+            {outcomes.browser && (
+              <ul className="check-steps">
+                {STEPS.map((step) => {
+                  const outcome = outcomes[step];
+                  return outcome && <StepLine key={step} step={step} outcome={outcome} />;
+                })}
+              </ul>
+            )}
+          </div>
           {report !== null && (
             <section>
               <p>{t("check.tell")}</p>
