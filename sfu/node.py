@@ -18,6 +18,7 @@ from sfu.directory import Directory
 from sfu.engine import create_runtime
 from sfu.engine.api import (
     DtlsReceived,
+    EstimateChanged,
     Event,
     ListenConfig,
     RembReceived,
@@ -121,6 +122,9 @@ class Node(Rooms):
         elif isinstance(event, RembReceived):
             if self._adaptation is not None:
                 self._adaptation.handle_estimate(event.transport, event.bitrate_bps)
+        elif isinstance(event, EstimateChanged):
+            if self._adaptation is not None:
+                self._adaptation.handle_line(event.transport, event.bitrate_bps)
         elif isinstance(event, TransportFailed):
             self._transports.handle_fault(event.transport)
         elif isinstance(event, StreamStarted):

@@ -66,6 +66,7 @@ class WatchedCommands:
         self.last_check_ns = engine.last_check_ns
         self.has_answered = engine.has_answered
         self.forget_path = engine.forget_path
+        self.set_wanted_bitrate = engine.set_wanted_bitrate
         self.add_track = engine.add_track
         self.set_track_config = engine.set_track_config
         self.set_track_muted = engine.set_track_muted

@@ -20,6 +20,7 @@ from sfu.engine.api import (
     Codec,
     DtlsReceived,
     EngineStats,
+    EstimateChanged,
     Event,
     Extension,
     InboundLayer,
@@ -129,6 +130,8 @@ def event_text(event: Event) -> str:
         return f"started {event.track} {event.layer} {event.ssrc} {event.payload_type}"
     if isinstance(event, LayerChanged):
         return f"layer {event.subscription} {_number(event.spatial)} {_number(event.temporal)}"
+    if isinstance(event, EstimateChanged):
+        return f"estimate {event.transport} {event.bitrate_bps}"
     assert isinstance(event, RembReceived)
     return f"remb {event.transport} {event.bitrate_bps}"
 
@@ -137,6 +140,11 @@ def result_text(result: object) -> str:
     """What a call returned: a handle, a time, levels, or statistics."""
     if isinstance(result, EngineStats):
         lines = [f"total {result.packets_received} {result.packets_sent} {result.bytes_received} {result.bytes_sent}"]
+        lines += [
+            f"estimate {one.transport} {one.estimate_bps} {one.acknowledged_bps} {one.feedback_lost} {one.probes_sent}"
+            for one in result.transports
+            if one.estimate_bps is not None
+        ]
         lines += [f"drop {reason} {count}" for reason, count in result.drops.items()]
         for track in result.tracks:
             lines += [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import random
 
 import pytest
@@ -64,7 +65,7 @@ ACTIONS = (
     *("media",) * 30, *("late",) * 5, *("tick",) * 6, *("nack",) * 5, *("rtcp",) * 4, *("rtx",) * 3, *("report",) * 3,
     "mutate", "mutate", "replay", "lose", "rtcp_noise", "wait", "target", "target", "pause", "pause", "mute",
     "subscribe", "unsubscribe", "publish", "unpublish", "configure", "keyframe", "join", "leave", "rekey", "move",
-    "forget", "levels", "stats", "misuse", "stun",
+    "forget", "levels", "stats", "misuse", "stun", *("feedback",) * 6, "want",
 )  # fmt: skip
 
 
@@ -453,6 +454,26 @@ class Life:
             seqs = [(first + step) & 0xFFFF for step in range(self.chaos.choice((1, 3, 40)))]
             for _ in range(self.chaos.choice((1, 1, 12))):
                 peer.send_rtcp(rtcp.build_nack(1, config.ssrc, seqs))
+
+    def do_feedback(self) -> None:
+        """Of the newest transport-wide numbers of a subscriber, or of any."""
+        handle, chaos = self.subscription(), self.chaos
+        if handle is not None:
+            peer, config = self.subscriptions[handle]
+            number = config.extensions.get(Extension.TRANSPORT_CC, 0)
+            seen = [int.from_bytes(one.extensions[number], "big") for one in peer.rtp[-60:] if number in one.extensions]
+            if not seen or chaos.random() < 0.1:
+                seen = [chaos.getrandbits(16) for _ in range(5)]
+            numbers = sorted({one for one in seen if chaos.random() < 0.8})
+            now_ns = self.net.now_ns + chaos.choice((0, 0, 0, 30, 300, 100_000)) * MS
+            arrivals = [(one, now_ns + index * chaos.choice((0, 1, 5)) * MS) for index, one in enumerate(numbers)]
+            peer.send_rtcp(*rtcp.build_transport_feedback(1, config.ssrc, 0, sorted(arrivals)), rtcp.build_pli(1, 1))
+
+    def do_want(self) -> None:
+        bitrate_bps = self.chaos.choice((0, 100_000, 3_000_000, 1 << 40))
+        peer = self.chaos.choice(self.peers)
+        with contextlib.suppress(EngineError):
+            self.net.engine.set_wanted_bitrate(peer.transport, bitrate_bps)
 
     def do_report(self) -> None:
         sender = self.sender()

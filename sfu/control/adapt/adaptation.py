@@ -5,18 +5,19 @@ The engine's figures are asked for only when a downlink looks congested, and eve
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sfu.api import StreamState, StreamStatesChanged, TrackSource
 from sfu.control.adapt.allocation import Want, allocate, fit
-from sfu.control.adapt.downlink import Downlink, SteadyBitrates
+from sfu.control.adapt.downlink import Downlink, MeasuredLine, SteadyBitrates
 from sfu.control.adapt.figures import Figures
 from sfu.control.adapt.quality_watch import QualityWatch
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
 from sfu.control.context import ControlContext
 from sfu.control.publish.encoding import Encoding
 from sfu.control.subscribe.subscription import Subscription
-from sfu.engine.api import HIGHEST_LAYER, LayerStats
+from sfu.engine.api import HIGHEST_LAYER, MAX_WANTED_BPS, OVERHEAD_BYTES, LayerStats
 from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 from sfu.kind import Kind
 
@@ -26,13 +27,18 @@ UNKNOWN_LOWEST_BPS, UNKNOWN_RATIO = 100_000, 3
 SVC_SHARES = (0.15, 0.4, 1.0)
 """What of an SVC stream its spatial layers take, when that was not announced."""
 LAST_PRIORITY = 1 << 32
+AUDIO_OVERHEAD_BPS = 8 * 50 * OVERHEAD_BYTES
+"""Beside the payload of an audio track: 50 packets a second."""
 
 
 class Adaptation:
     def __init__(self, context: ControlContext, rooms: Callable[[], Iterable[AdaptedRoom]]) -> None:
         self._context = context
         self._rooms = rooms
-        self._downlinks: dict[TransportHandle, Downlink] = {}
+        self._downlinks: dict[TransportHandle, Downlink | MeasuredLine] = {}
+        self._receivers: dict[TransportHandle, tuple[AdaptedRoom, AdaptedParticipant]] = {}
+        self._layers: Mapping[TrackHandle, Sequence[LayerStats]] = {}
+        self._layers_at_s = -math.inf
         self._sent_bps: dict[TransportHandle, float] = {}
         self._bitrates = SteadyBitrates()
         self._figures: Figures | None = None
@@ -43,7 +49,46 @@ class Adaptation:
         """A REMB of a peer."""
         self._open(transport).handle_estimate(self._context.loop.time(), bitrate_bps)
 
-    def _open(self, transport: TransportHandle) -> Downlink:
+    def handle_line(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        """What a peer's line takes has changed. Video that does not fit any more stops at once."""
+        downlink = self._downlinks.get(transport)
+        if not isinstance(downlink, MeasuredLine):
+            # Who sends transport-wide feedback sends no REMB, or none that says more.
+            downlink = self._downlinks[transport] = MeasuredLine()
+        has_fallen = downlink.estimate_bps is None or bitrate_bps < downlink.estimate_bps
+        downlink.handle_estimate(self._context.loop.time(), bitrate_bps)
+        if not has_fallen and not downlink.wanted_bps:
+            return
+        if has_fallen:
+            self._context.counters["downlink_cuts"] += 1
+        if transport not in self._receivers:
+            self._find_receivers(self._rooms())
+        receiver = self._receivers.get(transport)
+        if receiver is not None and receiver[1].downlink == transport:
+            room, participant = receiver
+            now_s = self._context.loop.time()
+            self._look_at_layers(now_s)
+            self._fit(participant, _speakers(room), now_s)
+
+    def _find_receivers(self, rooms: Iterable[AdaptedRoom]) -> None:
+        self._receivers = {
+            participant.downlink: (room, participant)
+            for room in rooms
+            for participant in room.participants()
+            if participant.downlink is not None
+        }
+
+    def _look_at_layers(self, now_s: float) -> None:
+        """What tracks bring, as of a second ago at most: the engine measures that by the second."""
+        if now_s - self._layers_at_s >= INTERVAL_S:
+            stats = self._context.engine.stats()
+            self._take_layers({one.track: one.layers for one in stats.tracks}, now_s)
+
+    def _take_layers(self, layers: Mapping[TrackHandle, Sequence[LayerStats]], now_s: float) -> None:
+        self._layers, self._layers_at_s = layers, now_s
+        self._bitrates.update(now_s, {track: [one.bitrate_bps for one in streams] for track, streams in layers.items()})
+
+    def _open(self, transport: TransportHandle) -> Downlink | MeasuredLine:
         downlink = self._downlinks.get(transport)
         if downlink is None:
             config = self._context.config
@@ -64,30 +109,29 @@ class Adaptation:
         if not quality_due and not suspicious:
             return
         self._figures = figures = Figures(self._context.engine.stats(), now_s, self._figures)
-        self._bitrates.update(
-            now_s, {track: [one.bitrate_bps for one in layers] for track, layers in figures.layers.items()}
-        )
+        self._take_layers(figures.layers, now_s)
         for room in rooms:
-            speakers = {speaker.participant_id for speaker in room.active_speakers()}
+            speakers = _speakers(room)
             for participant in room.participants():
-                self._fit(participant, speakers, figures, now_s)
+                self._judge(participant, figures, now_s)
+                self._fit(participant, speakers, now_s)
         if quality_due:
             self._quality_due_s = now_s + self._context.config.connection_quality_interval_s
             self._quality.run(rooms, figures, now_s)
 
     def _forget_gone(self, rooms: Sequence[AdaptedRoom]) -> None:
         if not self._downlinks:
+            self._receivers.clear()
             return
-        present = {participant.downlink for room in rooms for participant in room.participants()}
-        for transport in self._downlinks.keys() - present:
+        self._find_receivers(rooms)
+        for transport in self._downlinks.keys() - self._receivers.keys():
             del self._downlinks[transport]
             self._sent_bps.pop(transport, None)
 
     # --- one downlink -----------------------------------------------------------------------------------------
 
-    def _fit(
-        self, participant: AdaptedParticipant, speakers: set[ParticipantId], figures: Figures, now_s: float
-    ) -> None:
+    def _judge(self, participant: AdaptedParticipant, figures: Figures, now_s: float) -> None:
+        """Whether too much is sent to it."""
         transport = participant.downlink
         if transport is None:
             return
@@ -97,14 +141,24 @@ class Adaptation:
         if downlink is None:
             return
         videos = [one for one in participant.subscriptions if _takes_bandwidth(one)]
-        videos.sort(key=lambda one: _priority(one, speakers))
         sent_bps, loss = _sent_and_lost(videos, figures)
         self._sent_bps[transport] = sent_bps
         if downlink.update(now_s, sent_bps, loss):
             self._context.counters["downlink_cuts"] += 1
+
+    def _fit(self, participant: AdaptedParticipant, speakers: set[ParticipantId], now_s: float) -> None:
+        """Give its videos what there is room for."""
+        transport = participant.downlink
+        downlink = self._downlinks.get(transport) if transport is not None else None
+        if transport is None or downlink is None:
+            return
+        if isinstance(downlink, MeasuredLine):
+            downlink.set_other(_audio_bps(participant.subscriptions, self._layers))
+        videos = [one for one in participant.subscriptions if _takes_bandwidth(one)]
+        videos.sort(key=lambda one: _priority(one, speakers))
         wants = [
             Want(
-                layer_costs(one, figures.layers, self._bitrates),
+                layer_costs(one, self._layers, self._bitrates),
                 None if one.paused else one.allowed_spatial,
                 participant.allow_pause,
             )
@@ -112,6 +166,8 @@ class Adaptation:
         ]
         if downlink.limit_bps is not None and downlink.may_try(now_s):
             downlink.try_more(now_s, allocate(wants, downlink.limit_bps).next_bps)
+        if isinstance(downlink, MeasuredLine):
+            self._context.engine.set_wanted_bitrate(transport, min(downlink.wanted_bps, MAX_WANTED_BPS))
         states: list[StreamState] = []
         layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
@@ -122,6 +178,20 @@ class Adaptation:
             subscription.apply_settings(self._context.engine)
         if states:
             participant.emit(StreamStatesChanged(states))
+
+
+def _speakers(room: AdaptedRoom) -> set[ParticipantId]:
+    return {speaker.participant_id for speaker in room.active_speakers()}
+
+
+def _audio_bps(subscriptions: Iterable[Subscription], layers: Mapping[TrackHandle, Sequence[LayerStats]]) -> float:
+    """What sound takes on the line."""
+    total = 0.0
+    for one in subscriptions:
+        if one.handle is not None and one.encoding is not None and one.publication.info.kind is Kind.AUDIO:
+            bitrate_bps = sum(stream.bitrate_bps for stream in layers.get(one.encoding.track, ()))
+            total += bitrate_bps + AUDIO_OVERHEAD_BPS if bitrate_bps else 0
+    return total
 
 
 def _takes_bandwidth(subscription: Subscription) -> bool:

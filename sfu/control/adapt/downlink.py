@@ -30,6 +30,12 @@ JUDGED_S = 6.0
 """Congestion within this time after a try is the fault of the try."""
 MARGIN = 0.85
 """Share of what gets through that is used afterwards."""
+VIDEO_OVERHEAD = 1.07
+"""What video takes on the line for each byte of payload, headers included."""
+NEAR_LIMIT = 1.5
+"""Share of the limit that is sent above which figures are looked at."""
+SPARE = 1.05
+"""What is probed for beyond what is needed, so that a measurement that is a little low will do."""
 KEPT = 0.8
 """Share of a layer's bitrate that still counts a second later, whatever it sends then."""
 
@@ -103,6 +109,46 @@ class Downlink:
             self._before_try_bps = self.limit_bps or math.inf
             self.limit_bps = needed_bps
             self._tried_at_s = now_s
+
+
+class MeasuredLine:
+    """A downlink of which the engine knows what the whole line takes, from transport-wide feedback. The engine probes
+    for more by itself, as long as more is wanted."""
+
+    def __init__(self) -> None:
+        self.wanted_bps = 0
+        """What the line is to be probed for; 0: everything that is wanted is sent."""
+        self.estimate_bps: int | None = None
+        self._other_bps = 0.0
+
+    @property
+    def limit_bps(self) -> float | None:
+        """What is left for the payload of video."""
+        if self.estimate_bps is None:
+            return None
+        return max(0.0, (self.estimate_bps - self._other_bps) / VIDEO_OVERHEAD)
+
+    def handle_estimate(self, now_s: float, bitrate_bps: int) -> None:
+        self.estimate_bps = bitrate_bps
+
+    def set_other(self, other_bps: float) -> None:
+        """What everything but video takes on the line."""
+        self._other_bps = other_bps
+
+    def is_suspicious(self, sent_bps: float) -> bool:
+        limit_bps = self.limit_bps
+        return limit_bps is not None and (self.wanted_bps > 0 or limit_bps < NEAR_LIMIT * sent_bps)
+
+    def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
+        """Never lower by itself: `handle_estimate` is."""
+        return False
+
+    def may_try(self, now_s: float) -> bool:
+        return self.limit_bps is not None
+
+    def try_more(self, now_s: float, needed_bps: float | None) -> None:
+        """`needed_bps` of payload would be of use."""
+        self.wanted_bps = 0 if needed_bps is None else int(SPARE * (VIDEO_OVERHEAD * needed_bps + self._other_bps))
 
 
 class SteadyBitrates:

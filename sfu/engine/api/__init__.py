@@ -107,6 +107,21 @@ publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becom
 A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its primary block where
 `OutboundPayload.strip_red` says so.
 
+Congestion
+----------
+Where a subscription's packets carry transport-cc numbers, the peer's transport-wide feedback makes an estimate of what
+its line takes: None until the line has shown a limit, then `EstimateChanged` tells it, within a tick of the feedback.
+Packets are judged in groups of 50 ms by when they were sent. The fastest of each group against the fastest of the last
+ten seconds is the queue; a trend over eight groups, a steep rise, a queue that loses, or one that lingers is overuse.
+Overuse, or more than 40 % lost, cuts the estimate to 85 % of what arrived, at most every 300 ms; without a queue it
+grows by 8 % a second up to 1.5 times what arrives, more slowly where a queue began to grow the last time.
+A packet is lost when one that was sent 100 ms later has arrived. Numbers that were never sent, or were told before, say
+nothing; at most 2,048 packets wait for their feedback.
+As long as the estimate is below `set_wanted_bitrate`, the line is probed: for 50 ms as much padding (RTX packets that
+hold nothing else, on the first subscription that can carry them) as makes 1.1 times the wanted bitrate, at most three
+times the estimate. What arrived, and how fast, raises the estimate; after a probe that did not arrive as it was sent
+the next one waits for 1.5 s, after a cut for 1 s.
+
 Keyframe cache
 --------------
 Each video stream of a track with `keyframe_cache_bytes` keeps its last keyframe and everything after it, in the order
@@ -155,6 +170,7 @@ from sfu.engine.api.engine import (
 )
 from sfu.engine.api.events import (
     DtlsReceived,
+    EstimateChanged,
     Event,
     LayerChanged,
     RembReceived,
@@ -170,6 +186,8 @@ from sfu.engine.api.limits import (
     KEYFRAME_INTERVAL_NS,
     MAX_DATAGRAM_BYTES,
     MAX_PATHS,
+    MAX_WANTED_BPS,
+    OVERHEAD_BYTES,
     REPLAY_ALONE_NS,
     REPLAY_SPEED,
     TICK_NS,
@@ -196,6 +214,8 @@ __all__ = [
     "KEYFRAME_INTERVAL_NS",
     "MAX_DATAGRAM_BYTES",
     "MAX_PATHS",
+    "MAX_WANTED_BPS",
+    "OVERHEAD_BYTES",
     "REPLAY_ALONE_NS",
     "REPLAY_SPEED",
     "TICK_NS",
@@ -206,6 +226,7 @@ __all__ = [
     "EngineCommands",
     "EngineRuntime",
     "EngineStats",
+    "EstimateChanged",
     "Event",
     "Extension",
     "InboundLayer",

@@ -48,6 +48,11 @@ class EngineCommands(Protocol):
         """Forget it with its tracks and subscriptions, and the subscriptions of those tracks."""
         ...
 
+    def set_wanted_bitrate(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        """What there is use for, in the measure of `EstimateChanged`; 0 (as at the beginning): no more than there is. As
+        long as the estimate is below it, the line is probed. `invalid_bitrate` above `MAX_WANTED_BPS`."""
+        ...
+
     def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:
         """These transports, which are of one group, go on in another with their tracks and subscriptions. Media flows
         on, handles stay. Nothing has changed after an error: `still_subscribed` (one of them shares a subscription with

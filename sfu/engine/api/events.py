@@ -55,10 +55,19 @@ class RembReceived:
 
 
 @dataclass(frozen=True, slots=True)
+class EstimateChanged:
+    """What the line to a peer takes, as far as its transport-wide feedback tells: bits per second, with
+    `OVERHEAD_BYTES` for each packet. At most every 50 ms."""
+
+    transport: TransportHandle
+    bitrate_bps: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransportFailed:
     """The engine itself failed while it worked for this transport, whose input and output have ended."""
 
     transport: TransportHandle
 
 
-Event = TransportFailed | StunReceived | DtlsReceived | StreamStarted | LayerChanged | RembReceived
+Event = TransportFailed | StunReceived | DtlsReceived | StreamStarted | LayerChanged | RembReceived | EstimateChanged

@@ -67,6 +67,13 @@ class TransportStats:
     packets_sent: int
     bytes_sent: int
     remb_bps: int | None
+    estimate_bps: int | None
+    """From transport-wide feedback; None: none, or no limit has shown."""
+    acknowledged_bps: int
+    """What of it arrived lately, on the line."""
+    feedback_lost: int
+    """Packets that transport-wide feedback says are lost."""
+    probes_sent: int
 
 
 @dataclass(frozen=True, slots=True)

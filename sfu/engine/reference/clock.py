@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from sfu.engine.api import EstimateChanged
 from sfu.engine.reference import routing
+from sfu.engine.reference.congestion.estimate import Estimator
 from sfu.engine.reference.inbound import send_nack
 from sfu.engine.reference.replay import run_replays
 from sfu.engine.reference.reports import run_reports
@@ -43,4 +45,19 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
     if transport.arrivals.is_due(now_ns):
         for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
             transport.send_rtcp(state.core, feedback)
+    if transport.estimator is not None:
+        _run_estimator(state, now_ns, transport, transport.estimator)
     run_reports(state, now_ns, transport)
+
+
+def _run_estimator(state: State, now_ns: int, transport: Transport, estimator: Estimator) -> None:
+    """Probes, and what the control plane has to know."""
+    packets = estimator.run(now_ns)
+    if packets and transport.is_ready:
+        carriers = (state.forwarders[handle] for handle in transport.forwarders)
+        carrier = next((one for one in carriers if one.rtx_payload_type() is not None), None)
+        if carrier is not None:
+            carrier.send_padding(state.core, transport, now_ns, packets)
+    bitrate_bps = estimator.take_change(now_ns)
+    if bitrate_bps is not None:
+        state.core.events.append(EstimateChanged(transport.handle, bitrate_bps))

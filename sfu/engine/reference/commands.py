@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from sfu.engine.api import Path, SrtpKeys, SubscriptionConfig, TrackConfig, TransportConfig
+from sfu.engine.api import MAX_WANTED_BPS, Path, SrtpKeys, SubscriptionConfig, TrackConfig, TransportConfig
 from sfu.engine.reference import migration, routing
 from sfu.engine.reference.bindings import refresh_declared
 from sfu.engine.reference.consent import Ice
@@ -134,6 +134,14 @@ class Commands:
         self._removed_counters = [before + more for before, more in zip(
             self._removed_counters, state.counters(), strict=True)]  # fmt: skip
         del self._state.transports[transport]
+
+    def set_wanted_bitrate(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        state = self._transport(transport)
+        if not 0 <= bitrate_bps <= MAX_WANTED_BPS:
+            raise EngineError(f"nobody wants {bitrate_bps} bits per second", code="invalid_bitrate")
+        state.wanted_bps = bitrate_bps
+        if state.estimator is not None:
+            state.estimator.probe.wanted_bps = bitrate_bps
 
     # --- groups -----------------------------------------------------------------------------------------------
 

@@ -15,6 +15,7 @@ from sfu.engine.reference.rtcp import (
     ReportBlock,
     RtcpPacket,
     SenderReport,
+    TransportFeedback,
     parse_compound,
 )
 from sfu.engine.reference.state import State
@@ -63,6 +64,8 @@ def _take_packet(state: State, now_ns: int, transport: Transport, packet: RtcpPa
             _want_keyframe(state, transport, ssrc)
     elif isinstance(packet, Remb):
         _take_remb(state, transport, packet)
+    elif isinstance(packet, TransportFeedback) and transport.estimator is not None:
+        transport.estimator.handle_feedback(now_ns, packet.received)
 
 
 def _take_remb(state: State, transport: Transport, remb: Remb) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sfu.engine.api import HIGHEST_LAYER, Codec, OutboundPayload, SubscriptionConfig, Transmit
+from sfu.engine.reference.congestion.probe import PADDING_BYTES
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.header import HeaderWriter
 from sfu.engine.reference.keyframe_cache import Replay
@@ -28,6 +29,7 @@ MAX_NACKED_PER_S = 10_000
 
 _MASK = 0xFFFF_FFFF
 _PADDING_PAYLOAD = b"\x01"
+_PROBE_PAYLOAD = bytes(PADDING_BYTES - 1) + bytes((PADDING_BYTES,))
 _WRAP = 0x1_0000
 _NS_PER_S = 1_000_000_000
 
@@ -171,6 +173,8 @@ class Forwarder:
             second |= 0x80
         ssrc = self.ssrc
         header = self.header.forwarded(transport, now_ns, packet, self.plan, second, ext_seq, timestamp, ssrc, picture)
+        if self.header.has_twcc:
+            transport.number_sent(now_ns, len(payload))
         data = transport.tx.protect_rtp(header, payload, ssrc, ext_seq)  # type: ignore[union-attr]
         self.packets_sent += 1
         self.bytes_sent += len(payload)
@@ -207,6 +211,8 @@ class Forwarder:
             return
         second, timestamp, ssrc = self._last_payload_type, self.timeline.last, self.ssrc
         header = self.header.in_full(transport, now_ns, None, self.plan, second, ext_seq, timestamp, ssrc)
+        if self.header.has_twcc:
+            transport.number_sent(now_ns, len(_PADDING_PAYLOAD))
         transport.send_rtp(core, header, _PADDING_PAYLOAD, ssrc, ext_seq)
 
     def handle_nack(self, core: Core, transport: Transport, now_ns: int, seqs: Sequence[int]) -> None:
@@ -252,8 +258,29 @@ class Forwarder:
         header = self.header.in_full(
             transport, now_ns, packet, self.plan, second, rtx_seq, timestamp, rtx_ssrc, frame_number=frame_number
         )
+        if self.header.has_twcc:
+            transport.number_sent(now_ns, len(payload))
         original_seq = (ext_seq & 0xFFFF).to_bytes(2, "big")
         transport.send_rtp(core, header, original_seq + payload, rtx_ssrc, rtx_seq)
+
+    def rtx_payload_type(self) -> int | None:
+        """Of padding that tells how much the line takes; None when this subscription cannot carry any: padding goes
+        out as RTX, where receivers expect it, and with a transport-wide number."""
+        if self.config.rtx_ssrc is None or not self.header.has_twcc:
+            return None
+        return next((one.rtx_payload_type for one in self.payloads.values() if one.rtx_payload_type is not None), None)
+
+    def send_padding(self, core: Core, transport: Transport, now_ns: int, packets: int) -> None:
+        """RTX packets with nothing but `PADDING_BYTES` of padding."""
+        rtx_ssrc, rtx_type = self.config.rtx_ssrc, self.rtx_payload_type()
+        if rtx_ssrc is None or rtx_type is None:
+            return
+        for _ in range(packets):
+            self.rtx_ext_seq += 1
+            seq, timestamp = self.rtx_ext_seq, self.timeline.last
+            header = self.header.in_full(transport, now_ns, None, self.plan, rtx_type, seq, timestamp, rtx_ssrc)
+            transport.number_sent(now_ns, PADDING_BYTES)
+            transport.send_rtp(core, header, _PROBE_PAYLOAD, rtx_ssrc, seq)
 
     def rekey(self) -> None:
         """New keys: the peer counts rollovers from zero again."""

@@ -24,13 +24,15 @@ class HeaderWriter:
     """Writes the MID of a subscription, transport-cc numbers, and what its packets carry. Every header with a
     transport-cc element takes a number of the transport. `second` is marker and payload type."""
 
-    __slots__ = ("_encoding", "_mid_element", "_struct", "_twcc_byte", "_words")
+    __slots__ = ("_encoding", "_mid_element", "_struct", "_twcc_byte", "_words", "has_twcc")
 
     def __init__(self, config: SubscriptionConfig) -> None:
         mid_id = config.extensions.get(Extension.MID, 0)
         twcc_id = config.extensions.get(Extension.TRANSPORT_CC, 0)
         mid = config.mid.encode()
         self._encoding = (mid_id, mid, twcc_id)
+        self.has_twcc = twcc_id != 0
+        """Whether each packet takes a transport-cc number."""
         fits = mid_id <= 14 and twcc_id <= 14 and len(mid) <= 16
         self._mid_element = bytes((mid_id << 4 | len(mid) - 1,)) + mid if mid_id and mid and fits else b""
         self._twcc_byte = twcc_id << 4 | 1 if fits and twcc_id else 0

@@ -15,6 +15,7 @@ _NS_PER_MS = 1_000_000
 
 
 def transport_stats(transport: Transport) -> TransportStats:
+    estimator = transport.estimator
     return TransportStats(
         transport=transport.handle,
         packets_received=transport.packets_received,
@@ -22,6 +23,10 @@ def transport_stats(transport: Transport) -> TransportStats:
         packets_sent=transport.packets_sent,
         bytes_sent=transport.bytes_sent,
         remb_bps=transport.remb_bps,
+        estimate_bps=None if estimator is None else estimator.bitrate_bps,
+        acknowledged_bps=0 if estimator is None else estimator.acked_bps,
+        feedback_lost=0 if estimator is None else estimator.packets_lost,
+        probes_sent=0 if estimator is None else estimator.probe.clusters,
     )
 
 

@@ -6,6 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
+from sfu.engine.reference.congestion.estimate import Estimator
 from sfu.engine.reference.consent import Ice
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.policing import TokenBucket
@@ -61,6 +62,7 @@ class Transport:
         "config",
         "contexts",
         "declared",
+        "estimator",
         "forwarders",
         "forwarders_by_ssrc",
         "handle",
@@ -84,6 +86,7 @@ class Transport:
         "tracks",
         "twcc_seq",
         "tx",
+        "wanted_bps",
     )
 
     def __init__(self, handle: TransportHandle, config: TransportConfig, local_ssrc: int) -> None:
@@ -114,6 +117,9 @@ class Transport:
         self.bit_bucket = TokenBucket(config.max_bitrate_bps)
         self.arrivals = ArrivalRecorder()
         self.twcc_seq = 0
+        self.estimator: Estimator | None = None
+        """Once something leaves with a transport-wide number."""
+        self.wanted_bps = 0
         self.last_media_ssrc = 0
         self.retired_ssrcs: dict[int, RetiredSsrc] = {}
         self.next_report_at_ns: int | None = None
@@ -177,6 +183,13 @@ class Transport:
         self.retired_ssrcs[ssrc] = last
         if len(self.retired_ssrcs) > MAX_RETIRED_SSRCS:
             del self.retired_ssrcs[next(iter(self.retired_ssrcs))]
+
+    def number_sent(self, now_ns: int, payload_bytes: int) -> None:
+        """The packet with the newest transport-wide number has that much payload."""
+        if self.estimator is None:
+            self.estimator = Estimator(self.twcc_seq)
+            self.estimator.probe.wanted_bps = self.wanted_bps
+        self.estimator.sent(now_ns, payload_bytes)
 
     def send(self, core: Core, data: bytes) -> None:
         """Queue a protected datagram on the current path."""

@@ -1,11 +1,12 @@
 //! What is due by the clock: requests for what is missing, replays, feedback, reports.
 
+use crate::api::Event;
 use crate::handles::Handles;
 use crate::inbound::send_nack;
 use crate::replay::run_replays;
 use crate::reports::run_reports;
 use crate::routing;
-use crate::slots::{TrackSlot, TransportSlot};
+use crate::slots::{ForwarderSlot, TrackSlot, TransportSlot};
 use crate::state::State;
 
 /// Everything that is due, in the order of the handles.
@@ -52,5 +53,25 @@ fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
             transport.send_rtcp(&mut state.core, feedback);
         }
     }
+    run_estimator(state, now_ns, slot);
     run_reports(state, now_ns, slot);
+}
+
+/// Probes, and what the control plane has to know.
+fn run_estimator(state: &mut State, now_ns: i64, slot: TransportSlot) {
+    let State { core, transports, forwarders, .. } = state;
+    let Some(transport) = transports.get_mut(slot) else { return };
+    let Some(packets) = transport.estimator.as_mut().map(|estimator| estimator.run(now_ns)) else { return };
+    if packets > 0 && transport.is_ready() {
+        let can_carry = |slot: &&ForwarderSlot| {
+            forwarders.get(**slot).is_some_and(|forwarder| forwarder.rtx_payload_type().is_some())
+        };
+        let carrier = transport.forwarders.iter().find(can_carry).copied();
+        if let Some(carrier) = carrier.and_then(|slot| forwarders.get_mut(slot)) {
+            carrier.send_padding(core, transport, now_ns, packets);
+        }
+    }
+    if let Some(bitrate_bps) = transport.estimator.as_mut().and_then(|estimator| estimator.take_change(now_ns)) {
+        core.events.push_back(Event::EstimateChanged { transport: transport.handle, bitrate_bps });
+    }
 }

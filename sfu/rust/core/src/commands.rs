@@ -1,8 +1,8 @@
 //! The commands of an engine: what the control plane asks of it.
 
 use crate::api::{
-    Error, Path, SrtpKeys, SubscriptionConfig, SubscriptionHandle, TrackConfig, TrackHandle, TransportConfig,
-    TransportHandle,
+    Error, MAX_WANTED_BPS, Path, SrtpKeys, SubscriptionConfig, SubscriptionHandle, TrackConfig, TrackHandle,
+    TransportConfig, TransportHandle,
 };
 use crate::bindings::refresh_declared;
 use crate::engine::Engine;
@@ -169,6 +169,18 @@ impl Engine {
             self.removed.add(&state);
         }
         self.handles.transports.remove(transport);
+        Ok(())
+    }
+
+    /// What there is use for on the line of a transport, in bits per second.
+    pub fn set_wanted_bitrate(&mut self, transport: TransportHandle, bitrate_bps: u64) -> Result<(), Error> {
+        let slot = self.handles.transport(transport)?;
+        if bitrate_bps > MAX_WANTED_BPS {
+            return Err(Error::InvalidBitrate(bitrate_bps));
+        }
+        if let Some(transport) = self.state.transports.get_mut(slot) {
+            transport.set_wanted_bps(bitrate_bps as i64);
+        }
         Ok(())
     }
 

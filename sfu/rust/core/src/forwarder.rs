@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{DropReason, HIGHEST_LAYER, OutboundPayload, SubscriptionConfig, SubscriptionHandle};
+use crate::congestion::probe::PADDING_BYTES;
 use crate::core::Core;
 use crate::header::{HeaderFields, HeaderWriter};
 use crate::keyframe_cache::Replay;
@@ -196,7 +197,7 @@ impl Forwarder {
         let (payload, picture) = self.payload_for(packet, outbound);
         self.last_payload_type = outbound.payload_type;
         let second = outbound.payload_type | if self.has_marker(packet) { 0x80 } else { 0 };
-        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
+        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq(now_ns, payload.len()) } else { 0 };
         let ssrc = self.config.ssrc;
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
         let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
@@ -258,11 +259,11 @@ impl Forwarder {
     pub(crate) fn withhold_seq(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, in_seq: i64) {
         let Some(ext_seq) = self.sequence.withhold(in_seq) else { return };
         let ssrc = self.config.ssrc;
-        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
+        let payload = Span::new(0, 1);
+        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq(now_ns, payload.len()) } else { 0 };
         let (second, timestamp, seq) = (self.last_payload_type, self.timeline.last, ext_seq as u16);
         let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
         let header = self.header.in_full(&fields, None);
-        let payload = Span::default();
         let padding = RtpOut { ssrc, ext_seq, header, packet: None, payload, picture: None, original_seq: None };
         transport.send_rtp(core, padding);
     }
@@ -309,7 +310,7 @@ impl Forwarder {
             let second = rtx_type | sent.second & 0x80;
             self.rtx_ext_seq += 1;
             let ext_seq = self.rtx_ext_seq;
-            let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq() } else { 0 };
+            let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq(now_ns, payload.len()) } else { 0 };
             let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
             let header = self.header.in_full(&fields, Some((packet, &self.plan)));
             RtpOut { ssrc, ext_seq, header, packet: None, payload, picture, original_seq: Some(seq) }
@@ -322,6 +323,31 @@ impl Forwarder {
             RtpOut { ssrc, ext_seq: sent.ext_seq, header, packet: None, payload, picture, original_seq: None }
         };
         transport.send_rtp(core, RtpOut { packet: Some(sent.packet), ..resent });
+    }
+
+    /// Of padding that tells how much the line takes; None when this subscription cannot carry any: padding goes out as
+    /// RTX, where receivers expect it, and with a transport-wide number.
+    pub(crate) fn rtx_payload_type(&self) -> Option<u8> {
+        if self.config.rtx_ssrc.is_none() || !self.header.has_twcc() {
+            return None;
+        }
+        self.config.payloads.iter().find_map(|(_, outbound)| outbound.rtx_payload_type)
+    }
+
+    /// RTX packets with nothing but `PADDING_BYTES` of padding.
+    pub(crate) fn send_padding(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, packets: usize) {
+        let (Some(ssrc), Some(second)) = (self.config.rtx_ssrc, self.rtx_payload_type()) else { return };
+        for _ in 0..packets {
+            self.rtx_ext_seq += 1;
+            let ext_seq = self.rtx_ext_seq;
+            let twcc_seq = transport.take_twcc_seq(now_ns, PADDING_BYTES);
+            let (timestamp, seq) = (self.timeline.last, ext_seq as u16);
+            let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
+            let header = self.header.in_full(&fields, None);
+            let payload = Span::new(0, PADDING_BYTES);
+            let padding = RtpOut { ssrc, ext_seq, header, packet: None, payload, picture: None, original_seq: None };
+            transport.send_rtp(core, padding);
+        }
     }
 
     /// New keys: the peer counts rollovers from zero again.

@@ -13,6 +13,7 @@ pub mod codecs_h264;
 pub mod codecs_vp8;
 pub mod codecs_vp9;
 mod commands;
+mod congestion;
 mod core;
 mod demux;
 pub mod dependency_descriptor;

@@ -10,6 +10,7 @@ use crate::transport::Transport;
 const NS_PER_MS: f64 = 1_000_000.0;
 
 pub(crate) fn transport_stats(transport: &Transport) -> TransportStats {
+    let estimator = transport.estimator.as_deref();
     TransportStats {
         transport: transport.handle,
         packets_received: transport.packets_received,
@@ -17,6 +18,10 @@ pub(crate) fn transport_stats(transport: &Transport) -> TransportStats {
         packets_sent: transport.packets_sent,
         bytes_sent: transport.bytes_sent,
         remb_bps: transport.remb_bps,
+        estimate_bps: estimator.and_then(|one| one.bitrate_bps()).map(i64::unsigned_abs),
+        acknowledged_bps: estimator.map_or(0, |one| one.acked_bps().unsigned_abs()),
+        feedback_lost: estimator.map_or(0, |one| one.packets_lost()),
+        probes_sent: estimator.map_or(0, |one| one.probe.clusters()),
     }
 }
 

@@ -10,9 +10,6 @@ use crate::pictures::{Picture, write_picture};
 use crate::slots::TransportSlot;
 use crate::srtp::SrtpContext;
 
-/// What stands in for a packet that was withheld after its number had been kept for it: one byte of padding.
-const PADDING_PAYLOAD: &[u8] = &[1];
-
 /// The way out of a transport: its keys and its path.
 #[derive(Debug)]
 pub(crate) struct Outlet {
@@ -30,7 +27,8 @@ pub(crate) struct RtpOut {
     pub(crate) ssrc: u32,
     pub(crate) ext_seq: i64,
     pub(crate) header: Header,
-    /// None: padding.
+    /// None: nothing but padding, as long as `payload`: for a packet that was withheld after its number had been kept for
+    /// it, and to probe the line.
     pub(crate) packet: Option<Arc<MediaPacket>>,
     /// What of the packet is the payload.
     pub(crate) payload: Span,
@@ -94,9 +92,8 @@ impl Transmit {
         match &self.body {
             Body::Sealed(sealed) => sealed.len(),
             Body::Rtp(rtp) => {
-                let payload = if rtp.packet.is_some() { rtp.payload.len() } else { PADDING_PAYLOAD.len() };
                 let original_seq = if rtp.original_seq.is_some() { 2 } else { 0 };
-                rtp.header.len() + original_seq + payload + self.outlet.srtp.rtp_overhead()
+                rtp.header.len() + original_seq + rtp.payload.len() + self.outlet.srtp.rtp_overhead()
             }
         }
     }
@@ -119,7 +116,11 @@ impl Transmit {
         let payload_at = out.len();
         match &rtp.packet {
             Some(packet) => out.extend_from_slice(rtp.payload.of(&packet.data)),
-            None => out.extend_from_slice(PADDING_PAYLOAD),
+            None => {
+                let padding = rtp.payload.len();
+                out.resize(payload_at + padding.saturating_sub(1), 0);
+                out.push(padding as u8);
+            }
         }
         if let (Some(picture), Some(packet)) = (rtp.picture, &rtp.packet)
             && let Some(payload) = out.get_mut(payload_at..)

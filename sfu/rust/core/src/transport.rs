@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::api::{Error, MAX_PATHS, Path, SrtpKeys, TransportConfig, TransportHandle};
+use crate::congestion::estimate::Estimator;
 use crate::core::Core;
 use crate::policing::TokenBucket;
 use crate::seqnum::{ReplayWindow, SeqExtender};
@@ -82,7 +83,10 @@ pub(crate) struct Transport {
     pub(crate) packet_bucket: TokenBucket,
     pub(crate) bit_bucket: TokenBucket,
     pub(crate) arrivals: ArrivalRecorder,
-    pub(crate) twcc_seq: u16,
+    twcc_seq: u16,
+    /// Once something leaves with a transport-wide number.
+    pub(crate) estimator: Option<Box<Estimator>>,
+    wanted_bps: i64,
     pub(crate) last_media_ssrc: u32,
     pub(crate) retired_ssrcs: IndexMap<u32, RetiredSsrc>,
     pub(crate) next_report_at_ns: Option<i64>,
@@ -124,6 +128,8 @@ impl Transport {
             config,
             arrivals: ArrivalRecorder::default(),
             twcc_seq: 0,
+            estimator: None,
+            wanted_bps: 0,
             last_media_ssrc: 0,
             retired_ssrcs: IndexMap::new(),
             next_report_at_ns: None,
@@ -258,10 +264,28 @@ impl Transport {
         self.retired_ssrcs.shift_remove(&ssrc)
     }
 
-    /// The next transport-wide number.
-    pub(crate) fn take_twcc_seq(&mut self) -> u16 {
+    /// The next transport-wide number, for a packet with that much payload.
+    #[inline]
+    pub(crate) fn take_twcc_seq(&mut self, now_ns: i64, payload_bytes: usize) -> u16 {
         self.twcc_seq = self.twcc_seq.wrapping_add(1);
+        self.estimator().sent(now_ns, payload_bytes);
         self.twcc_seq
+    }
+
+    fn estimator(&mut self) -> &mut Estimator {
+        self.estimator.get_or_insert_with(|| {
+            let mut estimator = Box::new(Estimator::new(self.twcc_seq));
+            estimator.probe.wanted_bps = self.wanted_bps;
+            estimator
+        })
+    }
+
+    /// What there is use for.
+    pub(crate) fn set_wanted_bps(&mut self, wanted_bps: i64) {
+        self.wanted_bps = wanted_bps;
+        if let Some(estimator) = &mut self.estimator {
+            estimator.probe.wanted_bps = wanted_bps;
+        }
     }
 
     fn queue(&mut self, core: &mut Core, transmit: Transmit) {

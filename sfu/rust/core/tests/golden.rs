@@ -170,6 +170,7 @@ fn event_text(event: &Event) -> String {
         }
         Event::LayerChanged { subscription, layer } => format!("layer {subscription} {}", layer_text(*layer)),
         Event::TransportFailed { transport } => format!("failed {transport}"),
+        Event::EstimateChanged { transport, bitrate_bps } => format!("estimate {transport} {bitrate_bps}"),
         Event::RembReceived { transport, bitrate_bps } => format!("remb {transport} {bitrate_bps}"),
     }
 }
@@ -181,6 +182,11 @@ fn layer_text(layer: Option<(u32, u32)>) -> String {
 fn stats_text(stats: &EngineStats) -> String {
     let totals = [stats.packets_received, stats.packets_sent, stats.bytes_received, stats.bytes_sent];
     let mut lines = vec![format!("total {}", totals.map(|one| one.to_string()).join(" "))];
+    lines.extend(stats.transports.iter().filter_map(|one| {
+        let estimate_bps = one.estimate_bps?;
+        let figures = format!("{} {} {}", one.acknowledged_bps, one.feedback_lost, one.probes_sent);
+        Some(format!("estimate {} {estimate_bps} {figures}", one.transport))
+    }));
     lines.extend(stats.drops.iter().map(|(reason, count)| format!("drop {reason} {count}")));
     for track in &stats.tracks {
         lines.extend(track.layers.iter().map(|one| {
@@ -251,6 +257,7 @@ fn call(engine: &mut Engine, name: &str, args: &Value) -> String {
             String::new()
         }
         "remove_transport" => nothing(engine.remove_transport(handle(0))),
+        "set_wanted_bitrate" => nothing(engine.set_wanted_bitrate(handle(0), int(&args[1]))),
         "add_track" => outcome(engine.add_track(handle(0), track(&args[1]))),
         "set_track_config" => nothing(engine.set_track_config(handle(0), track(&args[1]))),
         "set_track_muted" => nothing(engine.set_track_muted(handle(0), args[1].as_bool().unwrap())),

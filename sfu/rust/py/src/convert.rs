@@ -264,6 +264,9 @@ pub(crate) fn event_object<'py>(py: Python<'py>, event: &Event) -> PyResult<Boun
             class!(py, "LayerChanged").call1((*subscription, layer.map(|one| one.0), layer.map(|one| one.1)))
         }
         Event::TransportFailed { transport } => class!(py, "TransportFailed").call1((*transport,)),
+        Event::EstimateChanged { transport, bitrate_bps } => {
+            class!(py, "EstimateChanged").call1((*transport, *bitrate_bps))
+        }
         Event::RembReceived { transport, bitrate_bps } => class!(py, "RembReceived").call1((*transport, *bitrate_bps)),
     }
 }
@@ -314,6 +317,10 @@ fn transport_stats<'py>(py: Python<'py>, stats: &TransportStats) -> PyResult<Bou
         stats.packets_sent,
         stats.bytes_sent,
         stats.remb_bps,
+        stats.estimate_bps,
+        stats.acknowledged_bps,
+        stats.feedback_lost,
+        stats.probes_sent,
     ))
 }
 

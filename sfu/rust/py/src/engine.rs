@@ -211,6 +211,14 @@ impl PacketEngine {
         self.command_to_all(transport.py(), |shards| shards.add_subscription(to, source, config))
     }
 
+    fn set_wanted_bitrate(&self, transport: &Bound<'_, PyAny>, bitrate_bps: i64) -> PyResult<()> {
+        let py = transport.py();
+        let handle = convert::handle(transport, "transport")?;
+        // What is negative is more than anybody can want.
+        let bitrate_bps = u64::try_from(bitrate_bps).unwrap_or(u64::MAX);
+        self.command(py, Kind::Transport, handle, |engine| engine.set_wanted_bitrate(handle, bitrate_bps))
+    }
+
     fn set_target_layer(&self, subscription: &Bound<'_, PyAny>, spatial: i64, temporal: i64) -> PyResult<()> {
         let py = subscription.py();
         let handle = convert::handle(subscription, "subscription")?;

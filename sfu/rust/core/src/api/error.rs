@@ -19,6 +19,8 @@ pub enum Error {
     OtherGroup(TransportHandle, TrackHandle),
     /// The transport shares a subscription with one that would stay behind.
     StillSubscribed(TransportHandle),
+    /// Nobody wants so much.
+    InvalidBitrate(u64),
     /// A configuration that cannot be.
     InvalidConfig(&'static str),
     /// Keys or salts of the wrong length for the profile.
@@ -36,6 +38,7 @@ impl Error {
             Self::UnknownLayer(..) => "unknown_layer",
             Self::OtherGroup(..) => "other_group",
             Self::StillSubscribed(_) => "still_subscribed",
+            Self::InvalidBitrate(_) => "invalid_bitrate",
             Self::InvalidConfig(_) => "invalid_config",
             Self::InvalidKeys(_) => "engine_error",
         }
@@ -55,6 +58,7 @@ impl fmt::Display for Error {
             Self::StillSubscribed(handle) => {
                 write!(f, "transport {handle} shares a subscription with one that stays behind")
             }
+            Self::InvalidBitrate(bitrate_bps) => write!(f, "nobody wants {bitrate_bps} bits per second"),
             Self::InvalidConfig(what) => f.write_str(what),
             Self::InvalidKeys(profile) => write!(f, "key or salt of the wrong length for {profile:?}"),
         }

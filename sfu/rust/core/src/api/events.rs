@@ -44,6 +44,13 @@ pub enum Event {
         /// The transport.
         transport: TransportHandle,
     },
+    /// What the line to a peer takes, as far as its transport-wide feedback tells.
+    EstimateChanged {
+        /// The peer's transport.
+        transport: TransportHandle,
+        /// Bits per second, with `OVERHEAD_BYTES` for each packet.
+        bitrate_bps: u64,
+    },
     /// The subscriber's bandwidth estimate (draft-alvestrand-rmcat-remb-03).
     RembReceived {
         /// The subscriber's transport.

@@ -8,6 +8,10 @@ pub const KEYFRAME_INTERVAL_NS: u64 = 500_000_000;
 pub const KEYFRAME_CACHE_PACKETS: usize = 4096;
 /// Time that a keyframe cache spans at most, in ns.
 pub const KEYFRAME_CACHE_NS: u64 = 15_000_000_000;
+/// What a packet takes on a line beside its payload, about: IPv4, UDP, RTP header with extensions, SRTP tag.
+pub const OVERHEAD_BYTES: u32 = 70;
+/// Highest bitrate that can be wanted of a line.
+pub const MAX_WANTED_BPS: u64 = 1_000_000_000;
 /// How many times faster than they came cached packets leave.
 pub const REPLAY_SPEED: u64 = 8;
 /// Up to this span a cache is replayed without asking for a keyframe as well, in ns.

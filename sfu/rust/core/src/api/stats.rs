@@ -66,6 +66,13 @@ pub struct TransportStats {
     pub packets_sent: u64,
     pub bytes_sent: u64,
     pub remb_bps: Option<u64>,
+    /// From transport-wide feedback; None: none, or no limit has shown.
+    pub estimate_bps: Option<u64>,
+    /// What of it arrived lately, on the line.
+    pub acknowledged_bps: u64,
+    /// Packets that transport-wide feedback says are lost.
+    pub feedback_lost: u64,
+    pub probes_sent: u64,
 }
 
 /// Everything that there is to know, in order of the handles.

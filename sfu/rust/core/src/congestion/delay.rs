@@ -1,0 +1,189 @@
+//! Whether packets wait longer and longer on the way: a queue that grows says that more is sent than the line takes.
+//!
+//! Packets are looked at in groups of `GROUP_NS`. Of each group the fastest counts, so that jitter, which delays most but
+//! hardly ever all of them, is no queue. What the fastest of the last while took is the line itself; the rest is queue.
+
+use std::collections::VecDeque;
+
+/// Packets that are judged together were sent within this time.
+pub(crate) const GROUP_NS: i64 = 50_000_000;
+/// The fastest of this long, at least, is the line without a queue.
+const BASE_NS: i64 = 10_000_000_000;
+/// Groups whose trend counts.
+const SAMPLES: usize = 8;
+const MIN_SAMPLES: usize = 4;
+/// A queue shorter than this may be chance.
+const QUEUE_NS: i64 = 20_000_000;
+/// Queue that grows by so many thousandths of the time that passes.
+const RISING: i64 = 50;
+/// A queue that is this long and has grown by `STEEP_NS` since the group before grows steeply.
+const STEEP_QUEUE_NS: i64 = 50_000_000;
+const STEEP_NS: i64 = 20_000_000;
+/// A queue this long that does not shrink, while packets are lost, is full.
+const FULL_NS: i64 = 60_000_000;
+/// A queue longer than this for `LINGERING` groups, and not shrinking, is ours, if it gets shorter when less is sent.
+const LINGERING_NS: i64 = 60_000_000;
+const LINGERING: u32 = 10;
+/// Groups in a row that must say so.
+const CERTAIN: u32 = 2;
+/// A delay that differs by more from the one before, or by `MAX_DRIFT_NS` from the first, is of another clock: what was
+/// known of the line is void.
+pub(crate) const MAX_STEP_NS: i64 = 10_000_000_000;
+pub(crate) const MAX_DRIFT_NS: i64 = 3_600_000_000_000;
+
+/// What the delay says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    Normal,
+    /// There is a queue, and it does not grow.
+    Hold,
+    Overuse,
+}
+
+/// Packets that were sent within `GROUP_NS`, as far as they are known to have arrived.
+#[derive(Clone, Debug)]
+pub(crate) struct Group {
+    pub(crate) first_sent_ns: i64,
+    pub(crate) last_sent_ns: i64,
+    pub(crate) last_arrival_ns: i64,
+    min_delay_ns: i64,
+    pub(crate) size: i64,
+    pub(crate) packets: u64,
+    pub(crate) lost: u64,
+    pub(crate) lost_bytes: i64,
+    /// A probe is in it, or was shortly before.
+    pub(crate) is_tried: bool,
+}
+
+impl Group {
+    pub(crate) fn new(sent_at_ns: i64, arrival_ns: i64, is_tried: bool) -> Self {
+        Self {
+            first_sent_ns: sent_at_ns,
+            last_sent_ns: sent_at_ns,
+            last_arrival_ns: arrival_ns,
+            min_delay_ns: arrival_ns - sent_at_ns,
+            size: 0,
+            packets: 0,
+            lost: 0,
+            lost_bytes: 0,
+            is_tried,
+        }
+    }
+
+    pub(crate) fn add(&mut self, sent_at_ns: i64, arrival_ns: i64, size: u32) {
+        self.size += i64::from(size);
+        self.packets += 1;
+        if sent_at_ns >= self.first_sent_ns {
+            self.last_sent_ns = self.last_sent_ns.max(sent_at_ns);
+            self.last_arrival_ns = self.last_arrival_ns.max(arrival_ns);
+            self.min_delay_ns = self.min_delay_ns.min(arrival_ns - sent_at_ns);
+        }
+    }
+}
+
+/// The fastest of late, and of what comes after it.
+#[derive(Clone, Copy, Debug)]
+struct Base {
+    delay_ns: i64,
+    next_ns: i64,
+    since_ns: i64,
+}
+
+#[derive(Debug, Default)]
+pub(crate) struct DelayTrend {
+    base: Option<Base>,
+    /// (sent at, delay) of the last groups.
+    samples: VecDeque<(i64, i64)>,
+    in_a_row: u32,
+    lingers: u32,
+    /// How long the queue was when less was sent because of it the last time.
+    lingered_ns: Option<i64>,
+    queue_ns: i64,
+}
+
+impl DelayTrend {
+    pub(crate) fn queue_ns(&self) -> i64 {
+        self.queue_ns
+    }
+
+    pub(crate) fn update(&mut self, group: &Group) -> Verdict {
+        let delay_ns = group.min_delay_ns;
+        let queue_ns = delay_ns - self.update_base(group.first_sent_ns, delay_ns);
+        self.queue_ns = queue_ns;
+        if group.is_tried {
+            self.samples.clear();
+            self.in_a_row = 0;
+            return Verdict::Hold;
+        }
+        let before_ns = self.samples.back().map_or(delay_ns, |sample| sample.1);
+        if self.samples.len() == SAMPLES {
+            self.samples.pop_front();
+        }
+        self.samples.push_back((group.first_sent_ns, delay_ns));
+        let slope = self.slope();
+        let is_rising = slope.is_some_and(|slope| slope >= RISING) && queue_ns >= QUEUE_NS;
+        let is_steep = queue_ns >= STEEP_QUEUE_NS && delay_ns - before_ns >= STEEP_NS;
+        let is_full = queue_ns >= FULL_NS && group.lost > 0 && slope.is_none_or(|slope| slope > -RISING);
+        self.in_a_row = if is_rising || is_steep || is_full { self.in_a_row + 1 } else { 0 };
+        if self.in_a_row >= CERTAIN || self.is_lingering(delay_ns, slope) {
+            return Verdict::Overuse;
+        }
+        if queue_ns < QUEUE_NS {
+            self.lingered_ns = None;
+            return Verdict::Normal;
+        }
+        Verdict::Hold
+    }
+
+    /// A queue that neither grows nor shrinks.
+    fn is_lingering(&mut self, delay_ns: i64, slope: Option<i64>) -> bool {
+        if self.queue_ns < LINGERING_NS || slope.is_none_or(|slope| slope <= -RISING / 2) {
+            self.lingers = 0;
+            return false;
+        }
+        self.lingers += 1;
+        if self.lingers < LINGERING {
+            return false;
+        }
+        self.lingers = 0;
+        let before_ns = self.lingered_ns.replace(self.queue_ns);
+        if before_ns.is_some_and(|before_ns| self.queue_ns * 10 >= before_ns * 9) {
+            // Less was sent and it is as long as before: of others, or a longer way.
+            if let Some(base) = &mut self.base {
+                (base.delay_ns, base.next_ns) = (delay_ns, delay_ns);
+            }
+            self.lingered_ns = None;
+            self.queue_ns = 0;
+            return false;
+        }
+        true
+    }
+
+    fn update_base(&mut self, now_ns: i64, delay_ns: i64) -> i64 {
+        let base = self.base.get_or_insert(Base { delay_ns, next_ns: delay_ns, since_ns: now_ns });
+        if now_ns - base.since_ns >= BASE_NS {
+            *base = Base { delay_ns: base.next_ns, next_ns: delay_ns, since_ns: now_ns };
+        }
+        base.delay_ns = base.delay_ns.min(delay_ns);
+        base.next_ns = base.next_ns.min(delay_ns);
+        base.delay_ns
+    }
+
+    /// Thousandths of the passing time that the delay grows by (least squares); None for too few samples.
+    fn slope(&self) -> Option<i64> {
+        let count = self.samples.len();
+        let &(first_ns, first_delay_ns) = self.samples.front().filter(|_| count >= MIN_SAMPLES)?;
+        let count = count as i128;
+        let (mut sum_x, mut sum_y, mut sum_xx, mut sum_xy) = (0, 0, 0, 0);
+        for &(sent_ns, delay_ns) in &self.samples {
+            let x = i128::from((sent_ns - first_ns).div_euclid(1_000_000));
+            let y = i128::from((delay_ns - first_delay_ns).div_euclid(1_000));
+            sum_x += x;
+            sum_y += y;
+            sum_xx += x * x;
+            sum_xy += x * y;
+        }
+        let spread = count * sum_xx - sum_x * sum_x;
+        (spread > 0).then(|| (count * sum_xy - sum_x * sum_y).div_euclid(spread) as i64)
+    }
+}

@@ -1,0 +1,15 @@
+//! How much a peer's line takes, from transport-wide feedback: what was sent (`history`), the delay that grows (`delay`),
+//! what that means (`estimate`), and trying whether it is more (`probe`). Whole numbers only, so that both engines agree.
+
+mod delay;
+pub(crate) mod estimate;
+mod history;
+pub(crate) mod probe;
+
+pub(crate) const NS_PER_S: i64 = 1_000_000_000;
+
+/// `bytes` in `duration_ns` (above 0), as bits per second. Neither sizes nor durations come near an overflow: at most
+/// 2,048 packets, at least a tick.
+pub(crate) fn rate_bps(bytes: i64, duration_ns: i64) -> i64 {
+    (i128::from(bytes) * 8 * i128::from(NS_PER_S)).div_euclid(i128::from(duration_ns.max(1))) as i64
+}
