@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 BOOTSTRAP = $(FIND_PYTHON); $$p scripts/bootstrap.py
-.PHONY: help setup run test lint format bench bench-engine bench-log lock clean
+.PHONY: help setup run test lint format bench bench-engine bench-lines bench-log lock clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # Packages come without byte code: it is made, and kept, for what is really imported.
@@ -46,6 +46,10 @@ bench: ## every scenario against every installed server, under 30 minutes; BENCH
 bench-engine: ## CPU time per forwarded packet of the engine alone; BENCH_FLAGS are handed to bench_forward.py
 	@$(BOOTSTRAP) bench
 	@exec $(PY) benchmarks/bench_forward.py $(BENCH_FLAGS)
+
+bench-lines: ## what is seen and heard on bad lines, about a minute a row; BENCH_FLAGS as in `--rows narrow up`
+	@$(BOOTSTRAP) bench
+	@exec $(PY) -m benchmarks.bench_lines $(BENCH_FLAGS)
 
 bench-log: ## lasting chat beside Synapse's and Prosody's, half an hour; BENCH_FLAGS as in `--quick --only ting`
 	@$(BOOTSTRAP) bench

@@ -25,6 +25,8 @@ class PatternSource:
         self.source = rtc.VideoSource(*size)
         self._noise = np.random.default_rng(source_id) if noisy else None
         self.number = 0
+        self.shown_at_s: dict[int, float] = {}
+        """By number, when each picture was last shown, as `SeenFrame.at_s`."""
         self._source_id = source_id
         self._size = size
         self._interval_s = 1 / fps
@@ -42,6 +44,7 @@ class PatternSource:
             if self._noise is not None:
                 luma_bytes = self._size[0] * self._size[1]
                 data = data[:luma_bytes] + self._noise.bytes(len(data) - luma_bytes)
+            self.shown_at_s[self.number] = time.monotonic()
             self.source.capture_frame(rtc.VideoFrame(*self._size, rtc.VideoBufferType.I420, data))
             self.number = (self.number + 1) % 0x10000
             due = max(due + self._interval_s, time.monotonic())

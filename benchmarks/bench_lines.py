@@ -1,0 +1,149 @@
+"""Calls on bad lines: what a person sees and hears, with two real SDK clients and a line between.
+
+    python -m benchmarks.bench_lines [--rows clean narrow start up loss-up loss-down] [--seed 1]
+
+One publishes a numbered picture (480x270, 12 a second, one layer of 500 kbit/s) and a melody over LiveKit's Python SDK,
+the other receives them; one of the two is behind the line. Prints a row for each: when the first picture came, frames a
+second, how late pictures are (95th percentile), the longest time without one, how long after the line was good again
+one came that was on time, and the share of sound that was made up. Figures are of the time that the line was bad, of
+everything where it always was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import math
+import secrets
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+
+from livekit import rtc
+
+from benchmarks.line import LineProcess, build
+from tests.harness.caller import Caller
+from tests.harness.media import PatternReader, PatternSource
+from tests.harness.proxy import SignalProxy
+from tests.harness.server import ServerProcess
+
+SOURCE, SIZE, FPS, BITRATE_BPS = 3, (480, 270), 12, 500_000
+GOOD = "delay_ms=40"
+ON_TIME_S = 0.6
+END_S = 36.0
+
+
+@dataclass(frozen=True)
+class Row:
+    """From `begin_s` to `end_s` one direction of the line is `bad`; the publisher is behind it where `is_up`."""
+
+    bad: str
+    begin_s: float = 0.0
+    end_s: float = END_S
+    is_up: bool = False
+
+
+NARROW = "delay_ms=40 rate_kbps=220 queue_ms=300"
+ROWS = {
+    "clean": Row(GOOD),
+    "narrow": Row(NARROW, 12, 30),
+    "start": Row("delay_ms=40 rate_kbps=250 queue_ms=300"),
+    "up": Row(NARROW, 12, 30, is_up=True),
+    "loss-up": Row("delay_ms=40 loss_permille=100", is_up=True),
+    "loss-down": Row("delay_ms=40 loss_permille=100"),
+    "loss20-down": Row("delay_ms=40 loss_permille=200"),
+    "bursts": Row("delay_ms=40 loss_permille=50 burst=8"),
+    "jitter": Row("delay_ms=40 jitter_ms=80 loss_permille=10"),
+}
+
+
+@dataclass
+class Sound:
+    received: int = 0
+    concealed: int = 0
+
+
+class Shown:
+    """What the receiver saw and heard, on a clock that begins when it was there."""
+
+    def __init__(self, source: PatternSource, reader: PatternReader, began_s: float) -> None:
+        self.began_s = began_s
+        self.frames = [
+            (frame.at_s - began_s, frame.at_s - source.shown_at_s[frame.mark.number])
+            for frame in reader.frames
+            if frame.mark is not None and frame.mark.number in source.shown_at_s
+        ]
+        """(when, how late)."""
+
+    def row(self, row: Row) -> list[str]:
+        first_s = self.frames[0][0] if self.frames else math.inf
+        inside = [one for one in self.frames if row.begin_s <= one[0] < row.end_s]
+        late_s = sorted(late_s for _, late_s in inside)
+        p95_s = late_s[int(0.95 * len(late_s))] if late_s else math.nan
+        times_s = [max(row.begin_s, first_s), *(at_s for at_s, _ in inside), row.end_s]
+        gap_s = max(after - before for before, after in pairwise(times_s))
+        back = [at_s for at_s, late_s in self.frames if at_s >= row.end_s and late_s <= ON_TIME_S]
+        rate = len(inside) / (row.end_s - max(row.begin_s, first_s))
+        back_text = f"{back[0] - row.end_s:.2f}" if back and row.end_s < END_S else "–"
+        return [f"{1000 * first_s:.0f}", f"{rate:.1f}", f"{p95_s:.2f}", f"{gap_s:.2f}", back_text]
+
+
+async def sound_of(track: rtc.Track) -> Sound:
+    stats = [one.inbound_rtp.inbound for one in await track.get_stats() if one.HasField("inbound_rtp")]
+    return Sound(sum(one.total_samples_received for one in stats), sum(one.concealed_samples for one in stats))
+
+
+async def measure(url: str, udp_port: int, row: Row, seed: int) -> list[str]:
+    line = await LineProcess(udp_port, seed).start()
+    proxy = await SignalProxy(url, line.rewrite).start()
+    direction, other = ("up", "down") if row.is_up else ("down", "up")
+    line.set(other, GOOD)
+    line.set(direction, row.bad if row.begin_s == 0 else GOOD)
+    room = secrets.token_hex(4)
+    sender = await Caller(proxy.url if row.is_up else url, room, "sender").join()
+    await sender.publish_pattern(SOURCE, size=SIZE, fps=FPS, bitrate_bps=BITRATE_BPS, noisy=True)
+    source = next(one for one in sender._sources if isinstance(one, PatternSource))
+    await sender.publish_melody()
+    receiver = await Caller(url if row.is_up else proxy.url, room, "receiver").join()
+    await receiver.subscribed("sender", rtc.TrackKind.KIND_VIDEO, 30)
+    began_s = time.monotonic()
+    reader = await receiver.watch("sender", 30)
+    await receiver.listen("sender", 30)
+    sound, _ = await receiver.subscribed("sender", rtc.TrackKind.KIND_AUDIO, 30)
+    marks: list[Sound] = []
+    for at_s, words in ((row.begin_s, row.bad), (row.end_s, GOOD)):
+        await asyncio.sleep(max(0.0, began_s + at_s - time.monotonic()))
+        line.set(direction, words)
+        marks.append(await sound_of(sound))
+    await asyncio.sleep(max(0.0, began_s + END_S - time.monotonic()))
+    shown = Shown(source, reader, began_s)
+    for caller in (receiver, sender):
+        await caller.leave()
+    await proxy.stop()
+    await line.stop()
+    received, concealed = marks[1].received - marks[0].received, marks[1].concealed - marks[0].concealed
+    return [*shown.row(row), f"{100 * concealed / max(1, received):.1f}"]
+
+
+async def run(names: list[str], seed: int) -> None:
+    server = ServerProcess()
+    await server.start()
+    print("| line | first picture, ms | frames/s | late p95, s | longest gap, s | back after, s | concealed, % |")
+    print("|---|---|---|---|---|---|---|", flush=True)
+    for name in names:
+        cells = await measure(server.url, server.ports.udp, ROWS[name], seed)
+        print(f"| {name} | {' | '.join(cells)} |", flush=True)
+    await server.stop()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--seed", type=int, default=1)
+    arguments = parser.parse_args()
+    build()
+    asyncio.run(run(arguments.rows, arguments.seed))
+
+
+if __name__ == "__main__":
+    main()
