@@ -1,6 +1,7 @@
 """Golden traces: calls into an engine and what came out, as JSON that pytest and `cargo test` replay.
 
-`python -m tests.engine.golden SEED CALLS FILE` records one from a random life. A call is
+`python -m tests.engine.golden SEED CALLS FILE` records one from a random life, or, when the name of the file begins
+with "line", from a call over a narrow line. A call is
 [name, arguments, result or error code, digest of what came out]; the digest is FNV-1a over lines of text, empty for
 nothing. A failure of the differential test is kept by recording its life up to the call that it names.
 """
@@ -202,10 +203,27 @@ def save(file: FilePath, seed: int, calls: list[list[Any]]) -> None:
 def _record(seed: int, calls: int, file: FilePath) -> None:
     from tests.engine.test_engine_differential import ACTIONS, Life
 
+    if file.stem.startswith("line"):
+        _record_line(seed, calls, file)
+        return
     life = Life(seed)
     while len(life.twin.trace) < calls:
         life.act(life.chaos.choice(ACTIONS))
     save(file, seed, life.twin.trace[:calls])
+
+
+def _record_line(seed: int, calls: int, file: FilePath) -> None:
+    """A call over a line that is narrow for a while."""
+    from tests.engine.test_engine_congestion import Call, narrow_between
+    from tests.engine.twin import TwinEngine
+
+    twin = TwinEngine(seed=seed)
+    call = Call(twin, narrow_between(300, 1_500))
+    while len(twin.trace) < calls:
+        call.step()
+        if call.now_ms % 500 == 0:
+            call.stats()
+    save(file, seed, twin.trace[:calls])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import pytest
 
 from sfu.engine.reference.congestion.delay import MAX_DRIFT_NS, DelayTrend, Group, Verdict
 from sfu.engine.reference.congestion.estimate import MIN_BPS, Estimator
-from sfu.engine.reference.congestion.history import MAX_SENT, SentHistory, SentPacket
+from sfu.engine.reference.congestion.history import MAX_SENT, MAX_UNHEARD, SentHistory, SentPacket
 from sfu.engine.reference.congestion.probe import CLUSTER_NS, Probe
 from sfu.engine.reference.transport_feedback import REFERENCE_NS
 from tests.engine.line import MS, SECOND, Flow, Line, run
@@ -70,6 +70,19 @@ def test_a_wide_line_that_loses_or_delays_is_not_narrow(loss: float, jitter_ms: 
     assert all(video_bps == LAYERS_BPS[-1] for _, _, video_bps in flow.history if video_bps)
 
 
+@pytest.mark.parametrize("seed", range(5))
+def test_a_way_that_is_gone_for_a_while_is_not_narrow(seed: int) -> None:
+    """A NAT that is restarted: nothing arrives for a second and a half, then all does."""
+    line = Line(lambda _: 5_000_000)
+    flow = Flow(line, 1_600_000, layers_bps=LAYERS_BPS, seed=seed)
+    run([flow], 3_000)
+    line.loss = 1.0
+    run([flow], 4_500, 3_000)
+    line.loss = 0.0
+    run([flow], 9_000, 4_500)
+    assert all(video_bps == LAYERS_BPS[-1] for at_ms, _, video_bps in flow.history if at_ms > 100)
+
+
 def test_two_share_a_line_fairly() -> None:
     """One comes five seconds after the other."""
     line = Line(lambda _: 3_000_000)
@@ -115,12 +128,16 @@ def test_the_receivers_clock_goes_round_and_may_jump() -> None:
 
 def test_what_is_never_acknowledged_is_forgotten() -> None:
     history = SentHistory(1)
-    for number in range(MAX_SENT + 10):
+    for number in range(MAX_UNHEARD + 10):
         history.add(SentPacket(number * MS, 100, 0))
     assert history.acknowledge(10) is None
     assert history.acknowledge(11) is not None
     assert history.acknowledge(11) is None
-    assert history.acknowledge(MAX_SENT + 11) is None
+    assert history.acknowledge(MAX_UNHEARD + 11) is None
+    for number in range(MAX_SENT):
+        history.add(SentPacket(number * MS, 100, 0))
+    assert history.acknowledge(MAX_UNHEARD + 10) is None
+    assert history.acknowledge(MAX_UNHEARD + 11) is not None
 
 
 def test_a_packet_is_lost_when_one_of_much_later_has_arrived() -> None:

@@ -136,6 +136,9 @@ class DemuxEngine:
     ) -> SubscriptionHandle:
         raise EngineError("no media here")
 
+    def set_wanted_bitrate(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        raise EngineError("no media here")
+
     def set_target_layer(self, subscription: SubscriptionHandle, spatial: int, temporal: int) -> None:
         raise EngineError("no media here")
 

@@ -46,8 +46,10 @@ class Adaptation:
         self._quality_due_s = 0.0
 
     def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
-        """A REMB of a peer."""
-        self._open(transport).handle_estimate(self._context.loop.time(), bitrate_bps)
+        """A REMB of a peer. It says nothing where the engine measures the line itself."""
+        downlink = self._open(transport)
+        if not isinstance(downlink, MeasuredLine):
+            downlink.handle_estimate(self._context.loop.time(), bitrate_bps)
 
     def handle_line(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """What a peer's line takes has changed. Video that does not fit any more stops at once."""

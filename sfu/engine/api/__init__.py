@@ -99,8 +99,9 @@ Header extensions leave with the subscription's ids: MID set to the subscription
 (when it has an id there), abs-send-time set at send, the rest carried over when both sides have an id for it.
 RTX (RFC 4588) answers subscribers' NACKs from a cache bounded by `cache_packets`, each packet at most once per
 max(RTT, 20 ms) and 10 times; resends are limited to 20 % of the bitrate sent (never below 100 kbit/s), and NACKs to
-10,000 numbers a second. A NACK for what is no longer held is counted (`nack_misses`), one above a limit is a drop
-(`nack_limited`). Without an RTX payload type the original datagram is resent as it was.
+10,000 numbers a second. A NACK for what is no longer held, or while the subscription is paused, is counted
+(`nack_misses`), one above a limit is a drop (`nack_limited`). Without an RTX payload type the original datagram is
+resent as it was.
 Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp
 translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
 publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
@@ -115,8 +116,9 @@ Packets are judged in groups of 50 ms by when they were sent. The fastest of eac
 ten seconds is the queue; a trend over eight groups, a steep rise, a queue that loses, or one that lingers is overuse.
 Overuse, or more than 40 % lost, cuts the estimate to 85 % of what arrived, at most every 300 ms; without a queue it
 grows by 8 % a second up to 1.5 times what arrives, more slowly where a queue began to grow the last time.
-A packet is lost when one that was sent 100 ms later has arrived. Numbers that were never sent, or were told before, say
-nothing; at most 2,048 packets wait for their feedback.
+A packet is lost when one that was sent 100 ms later has arrived; where nothing sent within 500 ms has, the way was
+gone, and that is no measure of it. Numbers that were never sent, or were told before, say nothing; at most 2,048
+packets wait for their feedback, 256 before the first.
 As long as the estimate is below `set_wanted_bitrate`, the line is probed: for 50 ms as much padding (RTX packets that
 hold nothing else, on the first subscription that can carry them) as makes 1.1 times the wanted bitrate, at most three
 times the estimate. What arrived, and how fast, raises the estimate; after a probe that did not arrive as it was sent
@@ -138,7 +140,8 @@ A keyframe that arrives meanwhile ends the replay: the subscription goes on ther
 One that changes over from a stream that is active does so only when the cache spans at most `REPLAY_ALONE_NS`: beyond
 that, going on in the other layer until the next keyframe is better to look at than the past. Up to that span no
 keyframe is asked for, as the replay is over in a seventh of it, and a keyframe would cost every other subscriber;
-beyond it one is asked for beside the replay, and cuts it short.
+beyond it one is asked for beside the replay, and cuts it short. Where the line has shown a limit (see Congestion) and
+the publisher takes PLI, nobody begins with a cache of a longer span: it waits for the keyframe.
 
 Limits
 ------

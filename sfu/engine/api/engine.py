@@ -49,8 +49,8 @@ class EngineCommands(Protocol):
         ...
 
     def set_wanted_bitrate(self, transport: TransportHandle, bitrate_bps: int) -> None:
-        """What there is use for, in the measure of `EstimateChanged`; 0 (as at the beginning): no more than there is. As
-        long as the estimate is below it, the line is probed. `invalid_bitrate` above `MAX_WANTED_BPS`."""
+        """What there is use for, in the measure of `EstimateChanged`; 0 (as at the beginning): no more than there is.
+        As long as the estimate is below it, the line is probed. `invalid_bitrate` above `MAX_WANTED_BPS`."""
         ...
 
     def set_group(self, transports: Sequence[TransportHandle], group: int) -> None:

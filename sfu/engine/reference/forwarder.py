@@ -223,7 +223,8 @@ class Forwarder:
             return
         self._nack_bucket.take(len(seqs))
         buffer = self.buffer
-        if not buffer.size:
+        if not buffer.size or self.paused:
+            # What is paused for want of room must not go on as resends.
             self.nack_misses += len(seqs)
             return
         buffer.refill(now_ns, self.bytes_sent, self.bytes_per_s)

@@ -37,7 +37,7 @@ def _start(state: State, now_ns: int, forwarder: Forwarder) -> bool:
     if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
         return False
     first = stream.cache.first
-    if first is None or not routing.can_replay(state, forwarder.current, stream):
+    if first is None or not routing.can_replay(state, forwarder, stream):
         # Void by now: it takes a keyframe after all.
         routing.want_keyframe(state, stream)
     elif not forwarder.knows(first.payload_type):

@@ -8,7 +8,6 @@ from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.layers import ACTIVE_NS
 from sfu.engine.reference.packet import MediaPacket
 from sfu.engine.reference.rtcp import build_pli
-from sfu.engine.reference.slots import StreamSlot
 from sfu.engine.reference.state import State
 from sfu.engine.reference.stream import InboundStream
 from sfu.engine.reference.track import Track
@@ -83,7 +82,7 @@ def refresh(state: State, forwarder: Forwarder) -> None:
     forwarder.layers.set_target(inner, forwarder.target_temporal)
     desired = _choose_stream(state, track, forwarder.target_spatial)
     forwarder.desired = desired.slot
-    if desired.slot != forwarder.current and can_replay(state, forwarder.current, desired):
+    if desired.slot != forwarder.current and can_replay(state, forwarder, desired):
         state.core.replays[forwarder.handle] = None
         if desired.cache.span_ns > REPLAY_ALONE_NS:
             want_keyframe(state, desired)
@@ -91,13 +90,18 @@ def refresh(state: State, forwarder: Forwarder) -> None:
         want_keyframe(state, desired)
 
 
-def can_replay(state: State, current: StreamSlot | None, stream: InboundStream) -> bool:
-    """Whether a subscription that gets `current`, and not `stream` yet, should begin with the cached keyframe of
-    `stream`."""
+def can_replay(state: State, forwarder: Forwarder, stream: InboundStream) -> bool:
+    """Whether a subscription that does not get `stream` yet should begin with the cached keyframe of `stream`."""
     if stream.cache.first is None:
         return False
-    is_served = current is not None and state.is_active(state.streams[current])
-    return not is_served or stream.cache.span_ns <= REPLAY_ALONE_NS
+    if stream.cache.span_ns <= REPLAY_ALONE_NS:
+        return True
+    estimator = state.transports[forwarder.transport].estimator
+    if estimator is not None and estimator.bitrate_bps is not None and state.tracks[stream.track].config.pli:
+        # The past in a hurry is what a narrow line takes least.
+        return False
+    current = forwarder.current
+    return current is None or not state.is_active(state.streams[current])
 
 
 def refresh_one(state: State, forwarder: Forwarder) -> None:

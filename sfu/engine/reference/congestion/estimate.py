@@ -26,6 +26,8 @@ UNSURE_PERCENT = 15
 """While so much is lost, no more is tried."""
 FILLED_PERCENT = 104
 """What is sent is at least this share of what gets through where a queue grows because of it."""
+OUTAGE_NS = 500_000_000
+"""Nothing at all arrived of what was sent for so long: the way was gone, and not too narrow."""
 CUT_INTERVAL_NS = 300_000_000
 """A cut needs this long to show."""
 GROWTH_PERCENT = 8
@@ -104,13 +106,14 @@ class Estimator:
 
     def handle_feedback(self, now_ns: int, received: Iterable[tuple[int, int]]) -> None:
         """What arrived and when, as `TransportFeedback.received`. Numbers that were not sent say nothing."""
+        heard_ns = self._history.newest_arrived_ns
         for seq, arrival_ns in received:
             sent = self._history.acknowledge(seq)
             if sent is not None:
                 self._take(now_ns, sent, self._place(sent.sent_at_ns, arrival_ns))
         lost, lost_bytes = self._history.take_lost()
         self.packets_lost += lost
-        if self._group is not None:
+        if self._group is not None and self._history.newest_arrived_ns - heard_ns < OUTAGE_NS:
             self._group.lost += lost
             self._group.lost_bytes += lost_bytes
 

@@ -6,6 +6,8 @@ from collections import deque
 
 MAX_SENT = 2048
 """Packets that may wait for their feedback: five seconds of a good video. Older ones are forgotten."""
+MAX_UNHEARD = 256
+"""The same before the first feedback: many peers never give any."""
 REORDERED_NS = 100_000_000
 """A packet that was sent so long before one that has arrived is lost; until then it may only be late."""
 
@@ -24,17 +26,18 @@ class SentPacket:
 class SentHistory:
     """Numbers are taken in order, so the oldest one and a queue say it all."""
 
-    __slots__ = ("_first", "_newest_arrived_ns", "_packets")
+    __slots__ = ("_first", "_limit", "_newest_arrived_ns", "_packets")
 
     def __init__(self, first_seq: int) -> None:
         self._first = first_seq
         self._packets: deque[SentPacket] = deque()
+        self._limit = MAX_UNHEARD
         self._newest_arrived_ns = 0
         """When the newest of those that arrived was sent."""
 
     def add(self, sent: SentPacket) -> None:
         """It leaves with the next number."""
-        if len(self._packets) == MAX_SENT:
+        if len(self._packets) == self._limit:
             self._packets.popleft()
             self._first += 1
         self._packets.append(sent)
@@ -50,6 +53,7 @@ class SentHistory:
             return None
         arrived = SentPacket(sent.sent_at_ns, sent.size, sent.phase)
         sent.size = 0
+        self._limit = MAX_SENT
         self._newest_arrived_ns = max(self._newest_arrived_ns, sent.sent_at_ns)
         return arrived
 

@@ -277,7 +277,8 @@ impl Forwarder {
             return;
         }
         self.nack_bucket.take(count);
-        if !self.buffer.is_on() {
+        if !self.buffer.is_on() || self.paused {
+            // What is paused for want of room must not go on as resends.
             self.counters.nack_misses += count;
             return;
         }

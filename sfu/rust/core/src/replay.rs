@@ -38,7 +38,7 @@ fn start(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
     if forwarder.replayed_at_ns.is_some_and(|last_ns| now_ns - last_ns < KEYFRAME_INTERVAL_NS as i64) {
         return false;
     }
-    let is_allowed = routing::can_replay(state, forwarder.current, stream);
+    let is_allowed = routing::can_replay(state, forwarder, stream);
     let first = stream.cache.first().filter(|_| is_allowed).map(Arc::clone);
     let Some(first) = first else {
         // Void by now: it takes a keyframe after all.

@@ -120,8 +120,8 @@ pub(crate) fn refresh(state: &mut State, slot: ForwarderSlot) {
     forwarder.layers.set_target(inner, forwarder.target_temporal);
     let Some(desired) = desired else { return };
     let (current, wants_spatial) = (forwarder.current, forwarder.layers.wants_spatial(top_spatial));
-    let Some(stream) = state.streams.get(desired) else { return };
-    if current != Some(desired) && can_replay(state, current, stream) {
+    let (Some(stream), Some(forwarder)) = (state.streams.get(desired), state.forwarders.get(slot)) else { return };
+    if current != Some(desired) && can_replay(state, forwarder, stream) {
         let is_long = stream.cache.span_ns() > REPLAY_ALONE_NS as i64;
         state.core.replays.insert(slot);
         if is_long {
@@ -132,13 +132,22 @@ pub(crate) fn refresh(state: &mut State, slot: ForwarderSlot) {
     }
 }
 
-/// Whether a subscription that gets `current`, and not `stream` yet, should begin with the cached keyframe of `stream`.
-pub(crate) fn can_replay(state: &State, current: Option<StreamSlot>, stream: &InboundStream) -> bool {
+/// Whether a subscription that does not get `stream` yet should begin with the cached keyframe of `stream`.
+pub(crate) fn can_replay(state: &State, forwarder: &Forwarder, stream: &InboundStream) -> bool {
     if stream.cache.first().is_none() {
         return false;
     }
-    let is_served = current.and_then(|slot| state.streams.get(slot)).is_some_and(|current| state.is_active(current));
-    !is_served || stream.cache.span_ns() <= REPLAY_ALONE_NS as i64
+    if stream.cache.span_ns() <= REPLAY_ALONE_NS as i64 {
+        return true;
+    }
+    let estimator = state.transports.get(forwarder.transport).and_then(|transport| transport.estimator.as_ref());
+    let has_limit = estimator.is_some_and(|estimator| estimator.bitrate_bps().is_some());
+    if has_limit && state.tracks.get(stream.track).is_some_and(|track| track.config.pli) {
+        // The past in a hurry is what a narrow line takes least.
+        return false;
+    }
+    let current = forwarder.current.and_then(|slot| state.streams.get(slot));
+    current.is_none_or(|current| !state.is_active(current))
 }
 
 /// The same, and the routes of its track.

@@ -24,6 +24,8 @@ const UNSURE_PERCENT: u64 = 15;
 const FILLED_PERCENT: i64 = 104;
 /// Share of what gets through that is used afterwards.
 const KEPT_PERCENT: i64 = 85;
+/// Nothing at all arrived of what was sent for so long: the way was gone, and not too narrow.
+const OUTAGE_NS: i64 = 500_000_000;
 /// A cut needs this long to show.
 const CUT_INTERVAL_NS: i64 = 300_000_000;
 /// A second, as long as no queue grows.
@@ -118,6 +120,7 @@ impl Estimator {
 
     /// What arrived and when, as `TransportFeedback::received`. Numbers that were not sent say nothing.
     pub(crate) fn handle_feedback(&mut self, now_ns: i64, received: &[(u16, i64)]) {
+        let heard_ns = self.history.newest_arrived_ns();
         for &(seq, arrival_ns) in received {
             if let Some(sent) = self.history.acknowledge(seq) {
                 let arrival_ns = self.place(sent.sent_at_ns, arrival_ns);
@@ -126,7 +129,8 @@ impl Estimator {
         }
         let (lost, lost_bytes) = self.history.take_lost();
         self.packets_lost += lost;
-        if let Some(group) = &mut self.group {
+        let had_outage = self.history.newest_arrived_ns() - heard_ns >= OUTAGE_NS;
+        if let Some(group) = self.group.as_mut().filter(|_| !had_outage) {
             group.lost += lost;
             group.lost_bytes += lost_bytes;
         }

@@ -4,6 +4,8 @@ use std::collections::VecDeque;
 
 /// Packets that may wait for their feedback: five seconds of a good video. Older ones are forgotten.
 pub(crate) const MAX_SENT: usize = 2048;
+/// The same before the first feedback: many peers never give any.
+const MAX_UNHEARD: usize = 256;
 /// A packet that was sent so long before one that has arrived is lost; until then it may only be late.
 const REORDERED_NS: i64 = 100_000_000;
 
@@ -21,18 +23,19 @@ pub(crate) struct SentHistory {
     /// Its lower 16 bits are the number of the oldest packet.
     first: i64,
     packets: VecDeque<SentPacket>,
+    limit: usize,
     /// When the newest of those that arrived was sent.
     newest_arrived_ns: i64,
 }
 
 impl SentHistory {
     pub(crate) fn new(first_seq: u16) -> Self {
-        Self { first: i64::from(first_seq), packets: VecDeque::new(), newest_arrived_ns: 0 }
+        Self { first: i64::from(first_seq), packets: VecDeque::new(), limit: MAX_UNHEARD, newest_arrived_ns: 0 }
     }
 
     /// It leaves with the next number.
     pub(crate) fn add(&mut self, sent: SentPacket) {
-        if self.packets.len() == MAX_SENT {
+        if self.packets.len() == self.limit {
             self.packets.pop_front();
             self.first += 1;
         }
@@ -49,6 +52,7 @@ impl SentHistory {
         }
         let arrived = *sent;
         sent.size = 0;
+        self.limit = MAX_SENT;
         self.newest_arrived_ns = self.newest_arrived_ns.max(arrived.sent_at_ns);
         Some(arrived)
     }

@@ -1,0 +1,163 @@
+"""What follows from the engine's estimate of a line, without a network: which video a subscriber gets, at once."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from sfu.api import StreamStatesChanged, TrackSettings, TrackSource
+from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation
+from sfu.control.adapt.downlink import SPARE, VIDEO_OVERHEAD, MeasuredLine
+from sfu.engine.api import EngineStats, LayerStats, TrackStats
+from sfu.ids import TrackHandle, TransportHandle
+from sfu.kind import Kind
+
+LINE = TransportHandle(7)
+VIDEO, SOUND = TrackHandle(1), TrackHandle(2)
+VIDEO_BPS, SOUND_BPS = 500_000, 40_000
+NEEDED_BPS = VIDEO_BPS * VIDEO_OVERHEAD + SOUND_BPS + AUDIO_OVERHEAD_BPS
+
+
+def track(handle: TrackHandle, bitrate_bps: int) -> TrackStats:
+    return TrackStats(handle, [LayerStats(0, 1, 1, 1, 0, 0.0, 0, 0, 0, bitrate_bps, True)])
+
+
+@dataclass
+class Engine:
+    video_bps: int = VIDEO_BPS
+    wanted_bps: list[int] = field(default_factory=list)
+    asked: int = 0
+
+    def stats(self) -> EngineStats:
+        self.asked += 1
+        tracks = [track(VIDEO, self.video_bps), track(SOUND, SOUND_BPS)]
+        return EngineStats([], tracks, [], {}, 0, 0, 0, 0, 0, 0)
+
+    def set_wanted_bitrate(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        assert transport == LINE
+        self.wanted_bps.append(bitrate_bps)
+
+
+class Received:
+    """A subscription as adaptation sees it."""
+
+    def __init__(self, handle: TrackHandle, kind: Kind) -> None:
+        self.handle = handle
+        self.encoding = SimpleNamespace(track=handle, target_layers=tuple)
+        owner = SimpleNamespace(info=SimpleNamespace(participant_id="PA_1"))
+        info = SimpleNamespace(kind=kind, muted=False, source=TrackSource.CAMERA)
+        self.publication = SimpleNamespace(info=info, owner=owner, primary=self.encoding)
+        self.settings = TrackSettings()
+        self.desired_spatial = 0
+        self.allowed_spatial = 255
+        self.paused = False
+        self.applied: list[bool] = []
+
+    def set_paused(self, paused: bool) -> None:
+        self.paused = paused
+
+    def stream_state(self) -> Any:
+        return self.paused
+
+    def apply_settings(self, engine: Engine) -> None:
+        self.applied.append(self.paused)
+
+
+class Call:
+    """A subscriber of one picture and one sound."""
+
+    def __init__(self, *, allow_pause: bool = True) -> None:
+        self.now_s = 100.0
+        self.engine = Engine()
+        self.video = Received(VIDEO, Kind.VIDEO)
+        self.told: list[Any] = []
+        self.participant = SimpleNamespace(
+            downlink=LINE, subscriptions=[self.video, Received(SOUND, Kind.AUDIO)], emit=self.told.append,
+            allow_pause=allow_pause, simulated_bandwidth_bps=None,
+        )  # fmt: skip
+        room = SimpleNamespace(participants=lambda: [self.participant], active_speakers=list)
+        config = SimpleNamespace(
+            downlink_probe_interval_s=4.0, downlink_probe_backoff_s=30.0, connection_quality_interval_s=1e9
+        )
+        self.counters: Counter[str] = Counter()
+        loop = SimpleNamespace(time=lambda: self.now_s)
+        context: Any = SimpleNamespace(loop=loop, config=config, engine=self.engine, counters=self.counters)
+        rooms: Any = lambda: [room]  # noqa: E731
+        self.adaptation = Adaptation(context, rooms)
+        self.adaptation._quality_due_s = math.inf
+
+    def estimate(self, bitrate_bps: float) -> None:
+        self.adaptation.handle_line(LINE, int(bitrate_bps))
+
+
+def test_what_does_not_fit_is_paused_with_the_event_and_comes_back_with_one() -> None:
+    call = Call()
+    call.estimate(0.8 * NEEDED_BPS)
+    assert call.video.applied == [True]
+    assert call.told == [StreamStatesChanged([True])]  # type: ignore[list-item]
+    assert call.engine.wanted_bps == [int(SPARE * NEEDED_BPS)]
+    call.estimate(NEEDED_BPS - 1_000)
+    assert call.video.applied[-1]
+    call.estimate(NEEDED_BPS + 1_000)
+    assert not call.video.applied[-1]
+    assert call.told[1:] == [StreamStatesChanged([False])]  # type: ignore[list-item]
+    assert call.engine.wanted_bps[-1] == 0
+
+
+def test_what_fits_is_left_alone_and_nothing_is_probed() -> None:
+    call = Call()
+    call.estimate(1.1 * NEEDED_BPS)
+    call.estimate(1.2 * NEEDED_BPS)
+    assert not any(call.video.applied)
+    assert call.told == []
+    assert set(call.engine.wanted_bps) == {0}
+
+
+def test_who_forbids_it_is_not_paused() -> None:
+    call = Call(allow_pause=False)
+    call.estimate(30_000)
+    assert not any(call.video.applied)
+
+
+def test_remb_says_nothing_where_there_is_an_estimate() -> None:
+    call = Call()
+    call.estimate(2 * NEEDED_BPS)
+    for _ in range(3):
+        call.adaptation.handle_estimate(LINE, 10_000)
+        call.now_s += 1
+        call.adaptation.run()
+    assert not call.video.paused
+
+
+def test_many_estimates_ask_the_engine_for_figures_once_a_second() -> None:
+    call = Call()
+    for step in range(100):
+        call.now_s += 0.02
+        call.estimate(NEEDED_BPS * (0.5 if step % 2 else 2.0))
+    assert call.engine.asked <= 3
+    assert call.counters["downlink_cuts"] == 51
+
+
+def test_a_stranger_or_one_who_has_left_is_no_error() -> None:
+    call = Call()
+    call.adaptation.handle_line(TransportHandle(9), 30_000)
+    call.participant.downlink = None
+    call.estimate(30_000)
+    assert call.video.applied == []
+    call.adaptation.run()
+
+
+@pytest.mark.parametrize(("estimate_bps", "sent_bps", "suspicious"), [(None, 1e9, False), (10**6, 10**6, True),
+                                                                      (10**7, 10**5, False)])  # fmt: skip
+def test_figures_are_looked_at_near_the_limit(estimate_bps: int | None, sent_bps: float, suspicious: bool) -> None:
+    line = MeasuredLine()
+    if estimate_bps is not None:
+        line.handle_estimate(0.0, estimate_bps)
+    assert line.is_suspicious(sent_bps) is suspicious
+    line.try_more(0.0, 10.0**6)
+    assert line.is_suspicious(sent_bps) is (estimate_bps is not None)
