@@ -6,6 +6,7 @@ import { Dialog } from "../components/Dialog";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
 import { LevelMeter } from "../components/LevelMeter";
+import { Switch } from "../components/Switch";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
 import { useMicTrack } from "../hooks/useMicHint";
@@ -49,19 +50,14 @@ function Shortcuts({ visit }: { visit: Visit }) {
   const { shortcuts } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   return (
     <section className="shortcuts">
-      <label className="switch-line">
-        <span>{t("settings.shortcuts")}</span>
-        <input
-          type="checkbox"
-          role="switch"
-          className="switch"
-          data-testid="shortcuts-switch"
-          checked={shortcuts}
-          onChange={(event) => {
-            visit.choose({ shortcuts: event.target.checked });
-          }}
-        />
-      </label>
+      <Switch
+        label={t("settings.shortcuts")}
+        testId="shortcuts-switch"
+        on={shortcuts}
+        onChange={(on) => {
+          visit.choose({ shortcuts: on });
+        }}
+      />
       {shortcuts && <ShortcutList />}
     </section>
   );

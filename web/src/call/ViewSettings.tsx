@@ -1,5 +1,6 @@
 import { useId, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { Switch } from "../components/Switch";
 import { LAYOUTS, OWN_VIEWS } from "../lib/prefs";
 import type { Visit } from "../lib/visit";
 
@@ -29,19 +30,14 @@ export function ViewSettings({ visit }: { visit: Visit }) {
           visit.choose({ ownView: view });
         }}
       />
-      <label className="switch-line">
-        <span>{t("view.audioOnly")}</span>
-        <input
-          type="checkbox"
-          role="switch"
-          className="switch"
-          data-testid="audio-only"
-          checked={audioOnly}
-          onChange={(event) => {
-            visit.choose({ audioOnly: event.target.checked });
-          }}
-        />
-      </label>
+      <Switch
+        label={t("view.audioOnly")}
+        testId="audio-only"
+        on={audioOnly}
+        onChange={(on) => {
+          visit.choose({ audioOnly: on });
+        }}
+      />
     </section>
   );
 }

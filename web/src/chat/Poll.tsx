@@ -1,6 +1,7 @@
 import { ChartBarBig, Plus } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { Switch } from "../components/Switch";
 import { text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
 import { texts } from "../log/entries";
@@ -122,18 +123,7 @@ export function PollForm({ onAsk, onCancel }: { onAsk: (poll: NewPoll) => void; 
           {t("poll.more")}
         </button>
       )}
-      <label className="switch-line">
-        <span>{t("poll.multiple")}</span>
-        <input
-          type="checkbox"
-          role="switch"
-          className="switch"
-          checked={multiple}
-          onChange={(event) => {
-            setMultiple(event.target.checked);
-          }}
-        />
-      </label>
+      <Switch label={t("poll.multiple")} testId="poll-multiple" on={multiple} onChange={setMultiple} />
       <div className="composer-row">
         <button type="submit" className="button primary small" data-testid="ask-poll" disabled={!isWhole}>
           {t("poll.ask")}

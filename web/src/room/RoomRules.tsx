@@ -1,5 +1,6 @@
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { Switch } from "../components/Switch";
 import { ENTRY_MODES, type EntryMode } from "../lib/api";
 import type { Policy, RoomChange } from "../log/rest";
 import { durationText } from "./duration";
@@ -186,30 +187,5 @@ export function Retention({ policy, onChange }: { policy: Policy; onChange: OnCh
       )}
       <Switch label={t("room.hold")} testId="room-hold" on={hold} onChange={(on) => void onChange({ policy: { hold: on } })} />
     </>
-  );
-}
-
-interface SwitchProps {
-  label: string;
-  testId: string;
-  on: boolean;
-  onChange: (on: boolean) => void;
-}
-
-function Switch({ label, testId, on, onChange }: SwitchProps) {
-  return (
-    <label className="switch-line">
-      <span>{label}</span>
-      <input
-        type="checkbox"
-        role="switch"
-        className="switch"
-        data-testid={testId}
-        checked={on}
-        onChange={(event) => {
-          onChange(event.target.checked);
-        }}
-      />
-    </label>
   );
 }

@@ -15,12 +15,12 @@ async function load(): Promise<Core> {
   return Core.start(await response.arrayBuffer());
 }
 
-// The page may have this worker long before it needs it.
+// The page may have this worker long before it needs it; what could not be fetched then is fetched again.
 const loading = load();
 loading.catch(() => undefined);
 
 async function start({ member, device, psk }: Start) {
-  const core = await loading;
+  const core = await loading.catch(load);
   const own = device ?? newDevice(core, member, toBase64url(random(DEVICE_BYTES)));
   started = new MlsDevice(core, own, psk);
   return own;
