@@ -23,11 +23,10 @@ sys.path.insert(0, str(FilePath(__file__).resolve().parent.parent))
 from benchmarks.bench_forward import (
     EXTENSIONS,
     FIRST_PUBLISHER,
-    HOST,
     VIDEO_SSRC,
     Publisher,
-    free_port,
     make_keys,
+    open_on_free_port,
     run_loop,
     subscription_config,
 )
@@ -40,7 +39,6 @@ from sfu.engine.api import (
     InboundLayer,
     InboundPayload,
     Kind,
-    ListenConfig,
     Path,
     TrackConfig,
     TransportConfig,
@@ -91,8 +89,7 @@ class Participant:
 async def churn(engine: str, minutes: float, rooms: int, participants: int) -> tuple[list[float], int, int]:
     """Samples of resident memory in MiB, joins, and packets that arrived."""
     runtime = create_runtime(engine, seed=1)
-    server = (HOST, free_port())
-    await runtime.open(ListenConfig((HOST,), server[1], 0), lambda event: None)
+    server = await open_on_free_port(runtime)
     numbers = count()
     halls: list[deque[Participant]] = [deque() for _ in range(rooms)]
     samples: list[float] = []

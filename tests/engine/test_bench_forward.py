@@ -17,6 +17,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 def test_json_results_for_both_shapes() -> None:
     done = run("--engine", "reference", "--subscribers", "4", "--seconds", "0.4", "--json", "-")
+    assert done.returncode == 0, done.stderr
     results = json.loads(done.stdout)["results"]
     assert [(one["engine"], one["shape"], one["subscribers"]) for one in results] == [
         ("reference", "video", 4),
