@@ -1,21 +1,28 @@
 import { Languages } from "lucide-react";
 import { useTranslation } from "react-i18next";
-import { currentLanguage, setLanguage } from "../i18n";
+import { currentLanguage, LANGUAGES, NAMES, setLanguage } from "../i18n";
 
-/** Switches between the two languages; shows the one that it leads to, in that language. */
+/** Every language by its own name, for those who cannot read the one in use. */
 export function LangSwitch() {
   const { t } = useTranslation();
   return (
-    <button
-      type="button"
-      className="button quiet"
-      data-testid="lang-switch"
-      lang={currentLanguage() === "en" ? "zh-CN" : "en"}
-      aria-label={t("lang.switch")}
-      onClick={() => void setLanguage(currentLanguage() === "en" ? "zh-CN" : "en")}
-    >
+    <div className="select lang-switch">
       <Languages size={18} aria-hidden />
-      <span>{t("lang.other")}</span>
-    </button>
+      <select
+        data-testid="lang-switch"
+        aria-label={t("settings.language")}
+        value={currentLanguage()}
+        onChange={(event) => {
+          const language = LANGUAGES.find((one) => one === event.target.value);
+          if (language !== undefined) void setLanguage(language);
+        }}
+      >
+        {LANGUAGES.map((language) => (
+          <option key={language} value={language} lang={language}>
+            {NAMES[language]}
+          </option>
+        ))}
+      </select>
+    </div>
   );
 }

@@ -5,12 +5,19 @@ import { initReactI18next } from "react-i18next";
 import { readText, writeText } from "../lib/storage";
 import type en from "./languages/en";
 
-export const LANGUAGES = ["en", "zh-CN"] as const;
-export type Language = (typeof LANGUAGES)[number];
+/** Every language by the name that its own readers give it, in the order of the list that one chooses from. */
+export const NAMES = {
+  en: "English",
+  "zh-CN": "简体中文",
+} as const;
+export type Language = keyof typeof NAMES;
+export const LANGUAGES = Object.keys(NAMES) as Language[];
 
 const KEY = "ting.lang";
 
-const TEXTS: Record<Language, () => Promise<{ default: Record<keyof typeof en, object> }>> = {
+type Texts = Record<keyof typeof en, object>;
+
+const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
 };
@@ -22,26 +29,42 @@ declare module "i18next" {
   }
 }
 
-/** The best language of ours for the browser's list: any Chinese is Simplified Chinese, everything else English. */
+/** Fetches the texts of a language; rejects when they cannot be fetched. */
+export async function loadTexts(language: Language): Promise<Texts> {
+  return (await TEXTS[language]()).default;
+}
+
+/** The best language of ours for the browser's list: the same in the same script, then the same one, else English. */
 export function pickLanguage(stored: string | null, wanted: readonly string[]): Language {
   const kept = LANGUAGES.find((language) => language === stored);
   if (kept !== undefined) return kept;
   for (const tag of wanted) {
-    if (/^zh\b/i.test(tag)) return "zh-CN";
-    if (/^en\b/i.test(tag)) return "en";
+    const like = likely(tag);
+    const same = LANGUAGES.filter((language) => likely(language)?.language === like?.language);
+    const best = same.find((language) => likely(language)?.script === like?.script) ?? same[0];
+    if (like !== null && best !== undefined) return best;
   }
   return "en";
 }
 
+// "zh-HK" is likely Traditional Chinese: Unicode's list of likely subtags knows the script. Null for what is no tag.
+function likely(tag: string): Intl.Locale | null {
+  try {
+    return new Intl.Locale(tag).maximize();
+  } catch {
+    return null;
+  }
+}
+
 export function currentLanguage(): Language {
-  return i18next.language === "zh-CN" ? "zh-CN" : "en";
+  return LANGUAGES.find((language) => language === i18next.language) ?? "en";
 }
 
 /** When its texts cannot be fetched, the language stays as it is. */
 export async function setLanguage(language: Language): Promise<void> {
-  const texts = await TEXTS[language]().catch(() => null);
+  const texts = await loadTexts(language).catch(() => null);
   if (texts === null) return;
-  for (const [namespace, resources] of Object.entries(texts.default)) {
+  for (const [namespace, resources] of Object.entries(texts)) {
     i18next.addResourceBundle(language, namespace, resources);
   }
   writeText("local", KEY, language);
@@ -51,11 +74,12 @@ export async function setLanguage(language: Language): Promise<void> {
 export async function initI18n(): Promise<void> {
   i18next.on("languageChanged", (language) => {
     document.documentElement.lang = language;
+    document.documentElement.dir = i18next.dir(language);
   });
   const language = pickLanguage(readText("local", KEY), navigator.languages);
-  const texts = await TEXTS[language]();
+  const texts = await loadTexts(language);
   await i18next.use(initReactI18next).init({
-    resources: { [language]: { ...texts.default } },
+    resources: { [language]: { ...texts } },
     lng: language,
     // Every language has every text; a test sees to it.
     fallbackLng: false,
