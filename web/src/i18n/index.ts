@@ -9,6 +9,7 @@ import type en from "./languages/en";
 export const NAMES = {
   en: "English",
   "zh-CN": "简体中文",
+  de: "Deutsch",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -20,6 +21,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  de: () => import("./languages/de"),
 };
 
 declare module "i18next" {
