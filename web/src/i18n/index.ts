@@ -10,6 +10,7 @@ export const NAMES = {
   en: "English",
   "zh-CN": "简体中文",
   de: "Deutsch",
+  fr: "Français",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -21,6 +22,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  fr: () => import("./languages/fr"),
   de: () => import("./languages/de"),
 };
 

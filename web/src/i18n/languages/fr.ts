@@ -1,0 +1,4 @@
+import translation from "../fr.json";
+import pictures from "../pictures/fr.json";
+
+export default { translation, pictures };
