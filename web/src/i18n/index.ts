@@ -11,6 +11,7 @@ export const NAMES = {
   "zh-CN": "简体中文",
   de: "Deutsch",
   fr: "Français",
+  es: "Español",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -22,6 +23,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  es: () => import("./languages/es"),
   fr: () => import("./languages/fr"),
   de: () => import("./languages/de"),
 };
