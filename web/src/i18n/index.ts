@@ -12,6 +12,7 @@ export const NAMES = {
   de: "Deutsch",
   fr: "Français",
   es: "Español",
+  ja: "日本語",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -23,6 +24,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  ja: () => import("./languages/ja"),
   es: () => import("./languages/es"),
   fr: () => import("./languages/fr"),
   de: () => import("./languages/de"),
