@@ -93,7 +93,9 @@ describe.each(LANGUAGES)("%s", async (language) => {
 
 describe("pickLanguage", () => {
   it.each([
-    [null, ["zh-TW", "en"], "zh-CN"],
+    [null, ["zh-TW", "en"], "zh-TW"],
+    [null, ["zh-HK"], "zh-TW"],
+    [null, ["de-AT", "en"], "de"],
     [null, ["xx", "en-GB", "zh"], "en"],
     [null, ["not a tag", "zh-Hans-SG"], "zh-CN"],
     [null, [], "en"],

@@ -13,6 +13,7 @@ export const NAMES = {
   fr: "Français",
   es: "Español",
   ja: "日本語",
+  "zh-TW": "繁體中文",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -24,6 +25,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  "zh-TW": () => import("./languages/zh-TW"),
   ja: () => import("./languages/ja"),
   es: () => import("./languages/es"),
   fr: () => import("./languages/fr"),

@@ -1,0 +1,4 @@
+import pictures from "../pictures/zh-TW.json";
+import translation from "../zh-TW.json";
+
+export default { translation, pictures };
