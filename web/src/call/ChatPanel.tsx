@@ -147,7 +147,7 @@ function Composer({ visit, onSend }: { visit: Visit; onSend: (text: string) => P
           aria-label={t("chat.send")}
           disabled={text.trim() === "" || sending}
         >
-          <SendHorizontal size={18} aria-hidden />
+          <SendHorizontal className="points-on" size={18} aria-hidden />
         </button>
       </div>
     </form>

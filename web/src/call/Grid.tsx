@@ -80,7 +80,7 @@ function Pager({ page, pages, onPage }: { page: number; pages: number; onPage: (
           onPage(page - 1);
         }}
       >
-        <ChevronLeft size={20} aria-hidden />
+        <ChevronLeft className="points-on" size={20} aria-hidden />
       </button>
       <span>
         {page + 1} / {pages}
@@ -94,7 +94,7 @@ function Pager({ page, pages, onPage }: { page: number; pages: number; onPage: (
           onPage(page + 1);
         }}
       >
-        <ChevronRight size={20} aria-hidden />
+        <ChevronRight className="points-on" size={20} aria-hidden />
       </button>
     </nav>
   );

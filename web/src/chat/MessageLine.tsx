@@ -110,7 +110,7 @@ function Quote({ state, target, people, me }: { state: RoomSnapshot; target: num
   const name = entry.from === me ? t("log.you") : nameOf(entry, people, "");
   return (
     <p className="quote" dir="auto">
-      <Reply size={13} aria-hidden />
+      <Reply className="points-on" size={13} aria-hidden />
       <bdi>{name}</bdi>
       <span>{body === null ? line.over ? t("log.gone", { count: 1 }) : t("log.removed") : summaryOf(line)}</span>
     </p>

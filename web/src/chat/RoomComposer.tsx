@@ -153,7 +153,7 @@ function MessageForm({ onPoll, ...props }: Props & { onPoll: () => void }) {
           aria-label={t("chat.send")}
           disabled={text.trim() === "" || tooLong}
         >
-          <SendHorizontal size={18} aria-hidden />
+          <SendHorizontal className="points-on" size={18} aria-hidden />
         </button>
       </div>
     </form>

@@ -38,7 +38,7 @@ export function ChatPage({ appName, live, visit, onJoin }: Props) {
       <main className="card chat-card">
         <header className="chat-card-head">
           <button type="button" className="icon-button" data-testid="leave-chat" aria-label={t("chatPage.leave")} onClick={onJoin}>
-            <ArrowLeft size={20} aria-hidden />
+            <ArrowLeft className="points-on" size={20} aria-hidden />
           </button>
           <h1>
             <bdi>{title === "" ? live.roomName : title}</bdi>

@@ -102,7 +102,7 @@ function Start({ config }: { config: ServerConfig }) {
           />
           <button type="submit" className="button" data-testid="join-room">
             {t("landing.join")}
-            <ArrowRight size={18} aria-hidden />
+            <ArrowRight className="points-on" size={18} aria-hidden />
           </button>
         </div>
         {problem !== null && (

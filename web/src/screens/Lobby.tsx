@@ -187,7 +187,7 @@ function BackButton() {
         navigate("/");
       }}
     >
-      <ArrowLeft size={16} aria-hidden />
+      <ArrowLeft className="points-on" size={16} aria-hidden />
       {t("lobby.back")}
     </button>
   );
