@@ -228,6 +228,30 @@ describe("a session at the door", () => {
     expect([session.state.phase.kind, session.state.problem, rooms.length]).toEqual(["chat", null, 0]);
   });
 
+  it("goes back to the device check with the sentence when the log is refused while the call is being connected", async () => {
+    const { rooms, server, session } = world();
+    let connect: () => void = () => undefined;
+    server.connected = new Promise((resolve) => (connect = resolve));
+    const joined = session.join();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(session.state).toMatchObject({ joining: true, admission: INSIDE });
+    session.putOut("sealed_link");
+    connect();
+    await joined;
+    expect(session.state).toMatchObject({ joining: false, problem: "sealed_link", phase: { kind: "lobby" } });
+    expect(rooms[0]?.disconnected).toBeGreaterThan(0);
+  });
+
+  it("does not enter the log with what it came in with the time before", async () => {
+    const { door, session } = world();
+    await session.openChat();
+    session.withdraw();
+    door.answer = new Promise(() => undefined);
+    void session.join();
+    await vi.advanceTimersByTimeAsync(0);
+    expect(session.state).toMatchObject({ joining: true, admission: null });
+  });
+
   it.each([
     ["kicked", "kicked", "kicked"],
     ["banned", "kicked", "banned"],

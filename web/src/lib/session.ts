@@ -39,7 +39,7 @@ export interface SessionState {
   /** At the door, until somebody answers the knock. */
   waiting: boolean;
   problem: JoinProblem | null;
-  /** With what one came in last. */
+  /** With what one came in last, or comes in now. */
   admission: Admission | null;
 }
 
@@ -84,7 +84,7 @@ export class Session {
   async join(take: () => LocalTrack[] = () => [], options: JoinOptions = {}): Promise<void> {
     if (this.active !== null || this.state.joining) return;
     this.prepare(options);
-    this.update({ joining: true, problem: null });
+    this.update({ joining: true, problem: null, admission: null });
     const { signal } = this.entering;
     try {
       const made = await this.makeRoom();
@@ -106,7 +106,7 @@ export class Session {
   async openChat(options: JoinOptions = {}): Promise<void> {
     if (this.active !== null || this.state.joining) return;
     this.prepare(options);
-    this.update({ joining: true, problem: null });
+    this.update({ joining: true, problem: null, admission: null });
     const { signal } = this.entering;
     try {
       const admission = await this.enter();
@@ -127,9 +127,17 @@ export class Session {
 
   /** The room has put this person out, or is there no more. */
   readonly putOut = (code: string): void => {
-    const { phase } = this.state;
+    const { phase, joining } = this.state;
+    const room = this.active;
+    if (joining) {
+      // The log came first to the door, or to a link that opens nothing; the call's connection is not waited for.
+      this.active = null;
+      this.entering.abort();
+      this.update({ joining: false, waiting: false, problem: problemOfCode(code) });
+      void room?.disconnect();
+      return;
+    }
     if (phase.kind === "call" || phase.kind === "chat") {
-      const room = this.active;
       this.end(code === "room_not_found" ? "room_deleted" : "kicked");
       void room?.disconnect();
     }

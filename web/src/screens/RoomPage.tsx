@@ -57,55 +57,49 @@ function RoomVisit({ roomName, config }: Props) {
     await session.openChat(answers);
   };
 
-  if (phase.kind === "call") {
-    return (
-      <RoomContext.Provider value={phase.room}>
-        <WithLog roomName={roomName} visit={visit} session={session} admission={admission}>
-          <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} />
-        </WithLog>
-      </RoomContext.Provider>
-    );
-  }
-  if (phase.kind === "chat") {
-    return (
-      <WithLog roomName={roomName} visit={visit} session={session} admission={admission}>
-        <Chat appName={config.name} visit={visit} onJoin={session.withdraw} />
-      </WithLog>
-    );
-  }
-  if (phase.kind === "ended") {
-    const page = (
-      <EndPage
-        appName={config.name}
-        roomName={roomName}
-        reason={phase.reason}
-        rejoining={joining}
-        problem={problem}
-        onRejoin={() => void join()}
-      />
-    );
-    // The call only knows that one was put out; the room says whether for minutes or for good.
-    if (phase.reason !== "kicked" || problem !== null) return page;
-    return (
-      <WithLog roomName={roomName} visit={visit} session={session} admission={admission}>
-        {page}
-      </WithLog>
-    );
-  }
+  const ended = phase.kind === "ended" ? phase.reason : null;
+  // The call only knows that one was put out; the room says whether for minutes or for good.
+  const asksWhy = ended === "kicked" && problem === null;
+  const isInside = phase.kind === "call" || phase.kind === "chat";
+  // The log, and the group of a sealed room, are entered beside the call's own connection, not after it.
   return (
-    <Lobby
-      config={config}
-      roomName={roomName}
-      visit={visit}
-      elsewhere={tabs.elsewhere}
-      joining={joining}
-      waiting={waiting}
-      problem={problem}
-      onJoin={(preview, answers) => void join(preview, answers)}
-      onJoinSilent={(answers) => void joinSilent(answers)}
-      onOpenChat={(answers) => void openChat(answers)}
-      onCancel={session.withdraw}
-    />
+    <>
+      <RoomContext.Provider value={phase.kind === "call" ? phase.room : undefined}>
+        {(isInside || joining || asksWhy) && (
+          <WithLog key={asksWhy && !joining ? "after" : "inside"} roomName={roomName} visit={visit} session={session} admission={admission}>
+            {phase.kind === "call" && (
+              <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} />
+            )}
+            {phase.kind === "chat" && <Chat appName={config.name} visit={visit} onJoin={session.withdraw} />}
+          </WithLog>
+        )}
+      </RoomContext.Provider>
+      {phase.kind === "lobby" && (
+        <Lobby
+          config={config}
+          roomName={roomName}
+          visit={visit}
+          elsewhere={tabs.elsewhere}
+          joining={joining}
+          waiting={waiting}
+          problem={problem}
+          onJoin={(preview, answers) => void join(preview, answers)}
+          onJoinSilent={(answers) => void joinSilent(answers)}
+          onOpenChat={(answers) => void openChat(answers)}
+          onCancel={session.withdraw}
+        />
+      )}
+      {phase.kind === "ended" && (
+        <EndPage
+          appName={config.name}
+          roomName={roomName}
+          reason={phase.reason}
+          rejoining={joining}
+          problem={problem}
+          onRejoin={() => void join()}
+        />
+      )}
+    </>
   );
 }
 
@@ -117,7 +111,7 @@ interface WithLogProps {
   children: ReactNode;
 }
 
-/** With the room's log, where the room has one; it stays while the call comes and goes. */
+/** With the room's log, where the room has one; it stays while the call is made, comes and goes. */
 function WithLog({ roomName, visit, session, admission, children }: WithLogProps) {
   if (admission?.lasts !== true) return children;
   const props = { roomName, visit, admission, onOver: session.putOut, children };
