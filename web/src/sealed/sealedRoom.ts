@@ -46,7 +46,9 @@ export class SealedRoom {
   static async open({ room, me, token }: Options): Promise<SealedRoom> {
     const link = await linkKeys(keptLinkSecret(room) ?? "");
     const ring = new KeyRing(room, RINGS);
-    await ring.load();
+    const verified = new Verified(room);
+    const loaded = Promise.all([ring.load(), verified.load()]);
+    loaded.catch(() => undefined); // It is told below, when there is an engine to close.
     const { engine, device } = await createEngine({ room, member: me, psk: link.psk });
     const api = new SealApi(room, token, toBase64url(link.gate));
     const opened: { room: SealedRoom | null } = { room: null };
@@ -59,9 +61,11 @@ export class SealedRoom {
     const seal = new LogSeal(ring, current, () => me);
     const send = (message: Message) => opened.room?.sync?.tell(message);
     const asks = new KeyAsks({ device, session, seal, ring, engine, send, sharesHistory });
-    const verified = new Verified(room);
     const recovery = new Recovery(room, ring, api);
-    await Promise.all([verified.load(), recovery.start()]);
+    await Promise.all([loaded, recovery.start()]).catch((error: unknown) => {
+      engine.close();
+      throw error;
+    });
     opened.room = new SealedRoom(room, session, seal, ring, new SealedFiles(room, token), verified, recovery, asks, device);
     return opened.room;
   }

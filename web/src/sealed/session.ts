@@ -143,7 +143,8 @@ export class SealedSession {
     clearTimeout(this.patience);
     if (!this.isOnline || this.state.view !== null) return;
     // Who is there came with the connection. All else of the state is large where many are, and only for who goes in alone.
-    const { group, epoch } = await this.options.api.epoch();
+    const { api, engine } = this.options;
+    const [{ group, epoch }, keyPackage] = await Promise.all([api.epoch(), engine.keyPackage()]);
     if (epoch < 0) {
       await this.found(group, epoch);
       return;
@@ -152,7 +153,7 @@ export class SealedSession {
       await this.enterAlone();
       return;
     }
-    await this.askToBeAdded();
+    await this.askToBeAdded(keyPackage);
     this.later(() => this.insist());
   }
 
@@ -172,9 +173,8 @@ export class SealedSession {
     }, this.times.patienceMs / 2);
   }
 
-  private async askToBeAdded(): Promise<void> {
-    const { api, engine, link, device } = this.options;
-    const keyPackage = await engine.keyPackage();
+  private async askToBeAdded(keyPackage: Bytes): Promise<void> {
+    const { api, link, device } = this.options;
     await api.join(device, keyPackage, await hmac(link.join, keyPackage));
   }
 
