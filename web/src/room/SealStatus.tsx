@@ -3,12 +3,11 @@ import { LoaderCircle, ShieldAlert } from "lucide-react";
 import { lazy, Suspense, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { SealBadge } from "../components/SealBadge";
-import type { SealedSession } from "../sealed/session";
+import type { SealedProblem, SealedSession } from "../sealed/session";
 import { type RoomLive, useRoomState } from "./RoomLive";
 
 const MediaSealBanner = lazy(async () => ({ default: (await import("./MediaSealBanner")).MediaSealBanner }));
 const SealDialog = lazy(async () => ({ default: (await import("./SealDialog")).SealDialog }));
-
 
 /** The room's kind; where it is sealed, the way to see how. */
 export function SealStatus({ live }: { live: RoomLive }) {
@@ -42,10 +41,21 @@ export function SealStatus({ live }: { live: RoomLive }) {
 /** What of a sealed room, and of its call, cannot be read, heard or seen here, and why. */
 export function SealBanner({ live, call = null }: { live: RoomLive; call?: Room | null }) {
   if (live.sealed === null) return null;
+  return <Banners session={live.sealed.session} call={call} />;
+}
+
+interface BannersProps {
+  session: Pick<SealedSession, "subscribe" | "snapshot">;
+  call: Room | null;
+}
+
+function Banners({ session, call }: BannersProps) {
+  const { view, problem } = useSyncExternalStore(session.subscribe, session.snapshot);
   return (
     <>
-      <GroupBanner session={live.sealed.session} />
-      {call !== null && (
+      {view === null && <GroupBanner problem={problem} />}
+      {/* With another link nobody is read, and no key is on its way. */}
+      {call !== null && problem !== "link" && (
         <Suspense fallback={null}>
           <MediaSealBanner room={call} />
         </Suspense>
@@ -54,10 +64,8 @@ export function SealBanner({ live, call = null }: { live: RoomLive; call?: Room 
   );
 }
 
-function GroupBanner({ session }: { session: Pick<SealedSession, "subscribe" | "snapshot"> }) {
+function GroupBanner({ problem }: { problem: SealedProblem | null }) {
   const { t } = useTranslation();
-  const { view, problem } = useSyncExternalStore(session.subscribe, session.snapshot);
-  if (view !== null) return null;
   return (
     <p className={`banner${problem === null ? "" : " warn"}`} role="status" data-testid="seal-banner" data-problem={problem ?? ""}>
       {problem === null ? <LoaderCircle size={18} className="spin" aria-hidden /> : <ShieldAlert size={18} aria-hidden />}
