@@ -14,6 +14,7 @@ export const NAMES = {
   es: "Español",
   ja: "日本語",
   "zh-TW": "繁體中文",
+  ar: "العربية",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -25,6 +26,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  ar: () => import("./languages/ar"),
   "zh-TW": () => import("./languages/zh-TW"),
   ja: () => import("./languages/ja"),
   es: () => import("./languages/es"),
