@@ -15,6 +15,7 @@ export const NAMES = {
   ja: "日本語",
   "zh-TW": "繁體中文",
   ar: "العربية",
+  "pt-BR": "Português (Brasil)",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -26,6 +27,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  "pt-BR": () => import("./languages/pt-BR"),
   ar: () => import("./languages/ar"),
   "zh-TW": () => import("./languages/zh-TW"),
   ja: () => import("./languages/ja"),
