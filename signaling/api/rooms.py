@@ -38,6 +38,8 @@ class ServerView(Struct):
     """Whether people can have accounts here."""
     default_kind: Kind
     """Of rooms that the page makes."""
+    frame_ancestors: tuple[str, ...]
+    """Origins of pages that may show the app in a frame and talk with it there; each answer's policy says them too."""
 
 
 class DoorView(Struct):
@@ -132,6 +134,7 @@ class RoomsEndpoint:
             guest_rooms=self._guest_rooms,
             accounts=self._has_accounts,
             default_kind=self._default_kind,
+            frame_ancestors=self._settings.frame_ancestors,
         )
 
     @route("GET", "/api/v1/rooms/{room}", access=Access.ANYONE, errors=("invalid_room_name", "room_not_found"))

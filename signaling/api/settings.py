@@ -10,7 +10,8 @@ class ApiSettings:
     web_root: str = ""
     """Directory of the built web app. Empty: the one that came with the package, else web/dist of a checkout."""
     frame_ancestors: tuple[str, ...] = ()
-    """Origins of pages that may show the web app in a frame, as `https://example.org` or `https://*.example.org`."""
+    """Origins of pages that may show the web app in a frame, as `https://example.org` or `https://*.example.org`.
+    They may command it there, too."""
     metrics_allow: tuple[str, ...] = ("127.0.0.0/8", "::1/128")
     """Networks that may read /metrics."""
     guest_tokens_per_minute: float = 60.0

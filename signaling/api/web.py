@@ -20,6 +20,9 @@ _HOST = re.compile(r"[A-Za-z0-9.\-]{1,253}(:[0-9]{1,5})?|\[[0-9A-Fa-f:.]{2,45}\]
 _PAGES = ("/", "/r/{room}", "/account", "/account/openid", "/admin", "/check")
 """Addresses of the app, as web/src/App.tsx knows them."""
 _IMMUTABLE = "public, max-age=31536000, immutable"
+_EMBEDDING = "external_api.js"
+"""What pages of other origins load to show a room in a frame."""
+_EMBEDDING_CACHE = "public, max-age=600"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
 _MLS_WORKER = re.compile(r"assets/mlsWorker-[\w-]+\.js")
@@ -72,6 +75,9 @@ class WebApp:
                 return web.FileResponse(self._index, status=404, headers={hdrs.CACHE_CONTROL: "no-cache"})
             raise web.HTTPNotFound
         headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE if name.startswith("assets/") else "no-cache"}
+        if name == _EMBEDDING:
+            headers[hdrs.CACHE_CONTROL] = _EMBEDDING_CACHE
+            headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         if _MLS_WORKER.fullmatch(name):
             headers["Content-Security-Policy"] = MLS_WORKER_POLICY
         return web.FileResponse(path, headers=headers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import time
 from pathlib import Path
@@ -271,6 +272,7 @@ def built(tmp_path: Path) -> Path:
     (root / "index.html").write_text("<!doctype html><title>Ting</title>", "utf-8")
     (root / "assets" / "app-1a2b.js").write_text("export {}", "utf-8")
     (root / "assets" / "mlsWorker-1a2B_c-3.js").write_text("postMessage(0)", "utf-8")
+    (root / "external_api.js").write_text("(() => {})()", "utf-8")
     (root / "icon.svg").write_text("<svg/>", "utf-8")
     (root / ".stamp").write_text("x", "utf-8")
     (tmp_path / "secret.txt").write_text("outside", "utf-8")
@@ -301,6 +303,16 @@ async def test_the_app_is_in_no_frame_but_those_of_the_settings(built: Path, all
     async with running(web_root=built, frame_ancestors=allowed) as server:
         headers = (await get(server, "/r/lobby"))[2]
         assert headers["Content-Security-Policy"].split("; ")[-1] == policy
+
+
+async def test_pages_of_other_origins_may_load_the_script_for_frames_and_nothing_else(built: Path) -> None:
+    async with running(web_root=built, frame_ancestors="https://a.example") as server:
+        status, text, headers = await get(server, "/external_api.js")
+        assert (status, text, headers["Cache-Control"]) == (200, "(() => {})()", "public, max-age=600")
+        assert "javascript" in headers["Content-Type"]
+        assert headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+        assert (await get(server, "/assets/app-1a2b.js"))[2]["Cross-Origin-Resource-Policy"] == "same-origin"
+        assert json.loads((await get(server, "/api/v1/config"))[1])["frame_ancestors"] == ["https://a.example"]
 
 
 async def test_only_the_worker_of_sealed_rooms_may_compile_webassembly(built: Path) -> None:

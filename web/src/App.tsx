@@ -10,7 +10,14 @@ const AccountPages = lazy(async () => ({ default: (await import("./account/Accou
 const AdminPage = lazy(async () => ({ default: (await import("./admin/AdminPage")).AdminPage }));
 const CheckPage = lazy(async () => ({ default: (await import("./check/CheckPage")).CheckPage }));
 
-const DEFAULT_CONFIG: ServerConfig = { name: "Ting", version: "", guestRooms: null, accounts: false, defaultKind: "open" };
+const DEFAULT_CONFIG: ServerConfig = {
+  name: "Ting",
+  version: "",
+  guestRooms: null,
+  accounts: false,
+  defaultKind: "open",
+  frameAncestors: null,
+};
 
 function useServerConfig(): ServerConfig {
   const [config, setConfig] = useState(DEFAULT_CONFIG);
@@ -20,7 +27,10 @@ function useServerConfig(): ServerConfig {
       (answer) => {
         if (current) setConfig(answer);
       },
-      () => undefined, // The name stays the default; joining tells about a server that does not answer.
+      () => {
+        // The name stays the default; joining tells about a server that does not answer.
+        if (current) setConfig({ ...DEFAULT_CONFIG, frameAncestors: [] });
+      },
     );
     return () => {
       current = false;

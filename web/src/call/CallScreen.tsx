@@ -3,7 +3,9 @@ import { type Room, Track } from "livekit-client";
 import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
+import type { Embedding } from "../embed/embedding";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
+import { useEmbeddedCall } from "../hooks/useEmbedding";
 import { useLater } from "../hooks/useLater";
 import { useMicHint } from "../hooks/useMicHint";
 import { useOwnMedia } from "../hooks/useOwnMedia";
@@ -21,6 +23,7 @@ import type { DeviceProblem } from "../lib/devices";
 import { toggleFullScreen } from "../lib/fullScreen";
 import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
+import type { Item } from "../lib/stage";
 import type { Visit } from "../lib/visit";
 import { AskedToUnmute, KnockBar } from "../room/KnockBar";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive, useRoomNews } from "../room/RoomLive";
@@ -52,6 +55,7 @@ interface Props {
   roomName: string;
   appName: string;
   session: Session;
+  embedding: Embedding | null;
 }
 
 export function CallScreen(props: Props) {
@@ -95,6 +99,8 @@ export function CallScreen(props: Props) {
               screens={screen.screens}
               sharing={media.screenOn}
               layout={layout}
+              pinned={screen.pinned}
+              onPin={screen.pin}
               ownView={view.ownView}
               onInvite={invite}
               onStopSharing={media.toggleScreen}
@@ -144,7 +150,7 @@ function Dialogs({ screen, room, visit }: { screen: ReturnType<typeof useScreen>
 }
 
 /** Everything that the parts of the call screen share. */
-function useScreen({ call, visit, roomName }: Props) {
+function useScreen({ call, visit, roomName, embedding }: Props) {
   const { room, pending, away } = call;
   const { t } = useTranslation();
   const settings = useOpen();
@@ -179,6 +185,8 @@ function useScreen({ call, visit, roomName }: Props) {
     [show, t],
   );
   const media = useOwnMedia(room, visit, pending, tellProblem);
+  const [pinned, pin] = useState<Item | null>(null);
+  useEmbeddedCall(embedding, { room, participants, media, chat, view, hand, title, live, log: logState, pin });
   const micHint = useMicHint(room, media.micOn);
   const [shared, setShared] = useState(false);
   if (away === null && shared !== media.screenOn) setShared(media.screenOn);
@@ -206,7 +214,7 @@ function useScreen({ call, visit, roomName }: Props) {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });
   };
-  return { live, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settings, help, link, inviting };
+  return { live, pinned, pin, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settings, help, link, inviting };
 }
 
 /** Whether a dialog is open, and its ways. */

@@ -18,15 +18,17 @@ interface Props {
   /** Whether one's own screen is shared. */
   sharing: boolean;
   layout: Layout;
+  /** What is large because somebody wants it so. */
+  pinned: Item | null;
+  onPin: (item: Item | null) => void;
   ownView: OwnView;
   onInvite: () => void;
   onStopSharing: () => void;
 }
 
 /** Everybody's pictures: a shared screen or a person large with the rest beside it, or all in a grid. */
-export function Stage({ room, participants, screens, sharing, layout, ownView, onInvite, onStopSharing }: Props) {
+export function Stage({ room, participants, screens, sharing, layout, pinned, onPin, ownView, onInvite, onStopSharing }: Props) {
   const { speaking, lastOther } = useSpeakers(room);
-  const [pinned, setPinned] = useState<Item | null>(null);
   const alone = participants.length === 1 && screens.length === 0;
   const own = ownViewOf(ownView, layout, alone);
   const tiles = own === "tile" ? participants : participants.filter((participant) => !participant.isLocal);
@@ -46,7 +48,7 @@ export function Stage({ room, participants, screens, sharing, layout, ownView, o
       participants={participants}
       screens={screens}
       pinned={isSame(item, pinned)}
-      onPin={setPinned}
+      onPin={onPin}
     />
   );
   return (
@@ -58,7 +60,7 @@ export function Stage({ room, participants, screens, sharing, layout, ownView, o
           speaking={speaking}
           screens={screens}
           alone={alone}
-          onPin={setPinned}
+          onPin={onPin}
           onInvite={onInvite}
         />
       ) : (

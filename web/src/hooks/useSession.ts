@@ -39,5 +39,5 @@ export function useSession(roomName: string, visit: Visit) {
     };
   }, [room]);
 
-  return { session, ...state };
+  return { session, state };
 }

@@ -16,6 +16,8 @@ export interface ServerConfig {
   accounts: boolean;
   /** What a room that is made on the page is. */
   defaultKind: RoomKind;
+  /** Origins of pages that may show this one in a frame and talk with it; null while the server has not said it. */
+  frameAncestors: readonly string[] | null;
 }
 
 /** Sealed: what is said and shown is encrypted between those who are in the room. */
@@ -142,6 +144,7 @@ export async function fetchConfig(): Promise<ServerConfig> {
     guestRooms: body.guest_rooms === true,
     accounts: body.accounts === true,
     defaultKind: kindOf(body.default_kind),
+    frameAncestors: Array.isArray(body.frame_ancestors) ? body.frame_ancestors.map(text) : [],
   };
 }
 

@@ -1,7 +1,9 @@
 import { RoomContext } from "@livekit/components-react";
 import { setLogLevel } from "livekit-client";
-import { lazy, type ReactNode, Suspense, useState } from "react";
+import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
 import { CallScreen } from "../call/CallScreen";
+import type { Embedding } from "../embed/embedding";
+import { useEmbeddedVisit, useEmbedding } from "../hooks/useEmbedding";
 import { useSession } from "../hooks/useSession";
 import { useTabs } from "../hooks/useTabs";
 import { type Admission, keepToken, type ServerConfig } from "../lib/api";
@@ -28,17 +30,28 @@ interface Props {
 }
 
 export function RoomPage({ roomName, config }: Props) {
+  const embedding = useEmbedding(config);
+  useEffect(() => {
+    embedding?.refuseRoom(roomName);
+  }, [embedding, roomName]);
   if (!isRoomName(roomName)) return <BadRoomName config={config} roomName={roomName} />;
-  return <RoomVisit roomName={roomName} config={config} />;
+  if (embedding === undefined) return <Splash />;
+  return <RoomVisit roomName={roomName} config={config} embedding={embedding} />;
+}
+
+function Splash() {
+  return <div className="splash" aria-busy="true" />;
 }
 
 /** One visit to a room: device check, call, and what comes after it. */
-function RoomVisit({ roomName, config }: Props) {
+function RoomVisit({ roomName, config, embedding }: Props & { embedding: Embedding | null }) {
   const [visit] = useState(() => {
     takeSecret(roomName);
     return new Visit(roomName);
   });
-  const { session, phase, joining, waiting, problem, admission } = useSession(roomName, visit);
+  const { session, state } = useSession(roomName, visit);
+  const { phase, joining, waiting, problem, admission } = state;
+  const direct = useEmbeddedVisit(embedding, { roomName, session, visit }, state);
   const tabs = useTabs(roomName, visit, session, phase.kind === "call");
 
   const join = async (preview?: Preview, answers?: DoorAnswers) => {
@@ -68,13 +81,14 @@ function RoomVisit({ roomName, config }: Props) {
         {(isInside || joining || asksWhy) && (
           <WithLog key={asksWhy && !joining ? "after" : "inside"} roomName={roomName} visit={visit} session={session} admission={admission}>
             {phase.kind === "call" && (
-              <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} />
+              <CallScreen call={phase} visit={visit} session={session} roomName={roomName} appName={config.name} embedding={embedding} />
             )}
             {phase.kind === "chat" && <Chat appName={config.name} visit={visit} onJoin={session.withdraw} />}
           </WithLog>
         )}
       </RoomContext.Provider>
-      {phase.kind === "lobby" && (
+      {direct && <Splash />}
+      {phase.kind === "lobby" && !direct && (
         <Lobby
           config={config}
           roomName={roomName}
