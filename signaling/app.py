@@ -9,11 +9,10 @@ from __future__ import annotations
 from aiohttp import web
 
 from sfu.api import Sfu
-from signaling.api.web import WebApp
 from signaling.config import Settings
 from signaling.lifecycle import Phase
 from signaling.listener import Listener
-from signaling.services import Services, create_endpoints, create_middlewares, create_services
+from signaling.services import Services, create_endpoints, create_middlewares, create_services, create_web_app
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 """For the start and the stop, and for tests; what answers requests was given its own parts."""
@@ -27,12 +26,7 @@ def create_app(settings: Settings, sfu: Sfu) -> web.Application:
     services = create_services(settings, sfu)
     app = web.Application(middlewares=create_middlewares(services), client_max_size=settings.api.max_body_bytes)
     app[SERVICES] = services
-    web_app = WebApp(
-        settings.api.web_root,
-        public_url=settings.listener.public_url,
-        tls=settings.listener.tls,
-        frame_ancestors=settings.api.frame_ancestors,
-    )
+    web_app = create_web_app(settings, services)
     for endpoint in (*create_endpoints(settings, services), web_app):
         endpoint.add_routes(app.router)
     app.on_response_prepare.append(web_app.add_security_headers)

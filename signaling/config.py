@@ -22,6 +22,8 @@ from signaling.accounts.settings import AccountSettings, check_accounts
 from signaling.addresses import AddressSettings
 from signaling.api.settings import ApiSettings
 from signaling.bots.settings import BotSettings
+from signaling.brand.brand import load_brand
+from signaling.brand.settings import BrandSettings
 from signaling.config_values import from_text, from_toml, one_line
 from signaling.db.settings import DatabaseSettings
 from signaling.errors import ConfigError
@@ -63,6 +65,7 @@ class Settings:
     sealed: SealedSettings = field(default_factory=SealedSettings)
     retention: RetentionSettings = field(default_factory=RetentionSettings)
     bots: BotSettings = field(default_factory=BotSettings)
+    brand: BrandSettings = field(default_factory=BrandSettings)
     api: ApiSettings = field(default_factory=ApiSettings)
     signal: SignalSettings = field(default_factory=SignalSettings)
     server_api: ServerApiSettings = field(default_factory=ServerApiSettings)
@@ -171,6 +174,7 @@ def _build(values: Mapping[str, Any]) -> Settings:
     if (wrong := check_archive_keys(settings.portability.trusted_archive_keys)) is not None:
         raise ConfigError(f"trusted_archive_keys: {one_line(wrong)} is no public key")
     check_room_presets(settings.rooms.room_presets, settings.tokens.max_metadata_bytes)
+    load_brand(settings.brand)
     check_accounts(settings.accounts, settings.listener.public_url)
     return settings
 

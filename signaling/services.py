@@ -26,9 +26,13 @@ from signaling.api.openapi import OpenApiEndpoint
 from signaling.api.portability import PortabilityEndpoint
 from signaling.api.rooms import RoomsEndpoint
 from signaling.api.sealed import SealedEndpoint
+from signaling.api.server_view import ServerView, view_server
 from signaling.api.sessions import Sessions, origin_of
 from signaling.api.sync import SyncEndpoint
+from signaling.api.titles import PublicTitles
 from signaling.api.typed import Api, TypedApi
+from signaling.api.web import WebApp
+from signaling.brand.brand import Brand, load_brand
 from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
@@ -102,9 +106,11 @@ class Services:
     accounts: Accounts | None
     """None when the settings want none."""
     sessions: Sessions
+    brand: Brand
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
+    brand = load_brand(settings.brand)
     metrics = Metrics()
     storage = Storage(settings.database, data_folder(settings.database, dev=settings.listener.dev))
     revocations = _create_revocations(settings, storage, metrics)
@@ -141,7 +147,10 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
         lasting=lasting,
         files=_create_files(settings, storage, metrics, lasting),
         accounts=accounts,
-        sessions=Sessions(accounts, public_url=settings.listener.public_url, tls=settings.listener.tls),
+        sessions=Sessions(
+            accounts, public_url=settings.listener.public_url, tls=settings.listener.tls, site_name=brand.name
+        ),
+        brand=brand,
     )
 
 
@@ -189,6 +198,30 @@ def create_middlewares(services: Services) -> list[Middleware]:
         warming_up(services.warm_up),
         fetching_keys(services.tokens, services.key_sets),
     ]
+
+
+def create_web_app(settings: Settings, services: Services) -> WebApp:
+    return WebApp(
+        settings.api.web_root,
+        services.brand,
+        _view(settings, services),
+        PublicTitles(
+            services.lasting.rooms, services.addresses, _limiter(settings, settings.api.room_lookups_per_minute)
+        ),
+        public_url=settings.listener.public_url,
+        tls=settings.listener.tls,
+        frame_ancestors=settings.api.frame_ancestors,
+    )
+
+
+def _view(settings: Settings, services: Services) -> ServerView:
+    return view_server(
+        services.brand,
+        guest_rooms=settings.lasting_rooms.guest_rooms,
+        accounts=services.accounts is not None,
+        default_kind=settings.lasting_rooms.default_kind,
+        frame_ancestors=settings.api.frame_ancestors,
+    )
 
 
 def create_endpoints(settings: Settings, services: Services) -> list[Endpoint]:
@@ -315,9 +348,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.sessions,
             services.addresses,
             api,
-            guest_rooms=lasting.guest_rooms,
-            default_kind=lasting.default_kind,
-            accounts=services.accounts is not None,
+            _view(settings, services),
             lookup_limiter=_limiter(settings, api.room_lookups_per_minute),
             token_limiter=_limiter(settings, api.guest_tokens_per_minute),
             password_limiter=_limiter(settings, lasting.password_tries_per_minute),
@@ -359,7 +390,7 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
             services.accounts, services.sessions, services.addresses, tries, archives, settings.gate.request_timeout_s
         ),
         *_create_admin(services),
-        OpenApiEndpoint(lambda: typed.routes),
+        OpenApiEndpoint(lambda: typed.routes, services.brand.name),
     ]
     return typed
 

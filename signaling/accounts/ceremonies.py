@@ -24,6 +24,8 @@ class Site:
     host: str
     """The relying party's id."""
     origins: tuple[str, ...]
+    name: str
+    """What people know it by."""
 
     @property
     def can_have_passkeys(self) -> bool:
@@ -56,7 +58,7 @@ def creation_options(
 
     options = generate_registration_options(
         rp_id=site.host,
-        rp_name="Ting",
+        rp_name=site.name,
         user_id=bytes.fromhex(account.account_id),
         user_name=account.name,
         user_display_name=account.name,

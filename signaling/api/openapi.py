@@ -31,12 +31,13 @@ class ErrorBody(Struct):
 
 
 class OpenApiEndpoint:
-    def __init__(self, routes: Callable[[], list[Route]]) -> None:
+    def __init__(self, routes: Callable[[], list[Route]], name: str) -> None:
         self._routes = routes
+        self._name = name
 
     @functools.cached_property
     def _document(self) -> bytes:
-        return msgspec.json.encode(describe(self._routes()))
+        return msgspec.json.encode(describe(self._routes(), self._name))
 
     @route("GET", "/api/openapi.json", access=Access.ANYONE)
     async def get_document(self) -> web.StreamResponse:
@@ -48,12 +49,12 @@ class OpenApiEndpoint:
         """Read the API in a browser."""
         from signaling.api.openapi_page import render
 
-        response = web.Response(text=render(describe(self._routes())), content_type="text/html")
+        response = web.Response(text=render(describe(self._routes(), self._name)), content_type="text/html")
         response.headers[hdrs.CACHE_CONTROL] = "no-cache"
         return response
 
 
-def describe(routes: Iterable[Route]) -> dict[str, Any]:
+def describe(routes: Iterable[Route], name: str) -> dict[str, Any]:
     """The document, as a dictionary."""
     routes = list(routes)
     kinds = [ErrorBody, *(kind for one in routes for kind in (one.body, one.query, one.answer) if _is_schema(kind))]
@@ -65,7 +66,7 @@ def describe(routes: Iterable[Route]) -> dict[str, Any]:
     return {
         "openapi": "3.1.0",
         "info": {
-            "title": "Ting",
+            "title": name,
             "version": VERSION,
             "description": "Rooms, their log, members and moderation. Calls themselves speak the LiveKit protocol.",
             "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},

@@ -13,7 +13,8 @@ _STYLE = "/api-docs.css"
 def render(document: dict[str, Any]) -> str:
     parts = [
         '<!doctype html><html lang="en"><head><meta charset="utf-8">',
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Ting API</title>',
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>',
+        f"{escape(document['info']['title'])} API</title>",
         f'<link rel="stylesheet" href="{_STYLE}"></head><body><main>',
         f"<h1>{escape(document['info']['title'])} API {escape(document['info']['version'])}</h1>",
         f"<p>{escape(document['info']['description'])}</p>",

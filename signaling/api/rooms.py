@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from signaling.addresses import ClientAddresses
+from signaling.api.server_view import ServerView
 from signaling.api.sessions import Sessions
 from signaling.api.settings import ApiSettings
 from signaling.api.typed import Access, Input, Struct, route
@@ -24,22 +25,8 @@ from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.policy import Entry, Kind
 from signaling.rooms.roles import Role
 from signaling.tokens import TokenService
-from signaling.version import VERSION
 
 _MAX_SECRET_LENGTH = 128
-
-
-class ServerView(Struct):
-    name: str
-    version: str
-    guest_rooms: bool
-    """Whether anybody may make a room that lasts."""
-    accounts: bool
-    """Whether people can have accounts here."""
-    default_kind: Kind
-    """Of rooms that the page makes."""
-    frame_ancestors: tuple[str, ...]
-    """Origins of pages that may show the app in a frame and talk with it there; each answer's policy says them too."""
 
 
 class DoorView(Struct):
@@ -100,10 +87,8 @@ class RoomsEndpoint:
         sessions: Sessions,
         addresses: ClientAddresses,
         settings: ApiSettings,
+        view: ServerView,
         *,
-        guest_rooms: bool,
-        default_kind: str,
-        accounts: bool,
         lookup_limiter: AddressLimiter,
         token_limiter: AddressLimiter,
         password_limiter: AddressLimiter,
@@ -117,9 +102,7 @@ class RoomsEndpoint:
         self._sessions = sessions
         self._addresses = addresses
         self._settings = settings
-        self._guest_rooms = guest_rooms
-        self._default_kind = Kind(default_kind)
-        self._has_accounts = accounts
+        self._view = view
         self._lookup_limiter = lookup_limiter
         self._token_limiter = token_limiter
         self._password_limiter = password_limiter
@@ -128,14 +111,7 @@ class RoomsEndpoint:
     @route("GET", "/api/v1/config", access=Access.ANYONE)
     async def get_config(self) -> ServerView:
         """What the page must know of the server."""
-        return ServerView(
-            name="Ting",
-            version=VERSION,
-            guest_rooms=self._guest_rooms,
-            accounts=self._has_accounts,
-            default_kind=self._default_kind,
-            frame_ancestors=self._settings.frame_ancestors,
-        )
+        return self._view
 
     @route("GET", "/api/v1/rooms/{room}", access=Access.ANYONE, errors=("invalid_room_name", "room_not_found"))
     async def get_room(self, request: web.Request, room: str) -> DoorView:

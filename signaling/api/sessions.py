@@ -34,10 +34,11 @@ class Cookies:
 
 class Sessions:
     """`accounts` is None when there are none. `tls`: the server itself speaks HTTPS; behind a proxy that does,
-    public_url says so."""
+    public_url says so. `site_name` is what devices show beside a passkey."""
 
-    def __init__(self, accounts: Accounts | None, *, public_url: str, tls: bool) -> None:
+    def __init__(self, accounts: Accounts | None, *, public_url: str, tls: bool, site_name: str) -> None:
         self._accounts = accounts
+        self._site_name = site_name
         self._public_origin = origin_of(public_url)
         self.is_secure = tls or self._public_origin.startswith("https:")
         self.cookies = (
@@ -84,7 +85,7 @@ class Sessions:
     def site_of(self, request: web.Request) -> Site:
         """Where the page is, for its passkeys: public_url, else what the browser calls us."""
         origin = self._public_origin or f"{'https' if self.is_secure else 'http'}://{request.host}"
-        return Site(urlsplit(origin).hostname or "", (origin,))
+        return Site(urlsplit(origin).hostname or "", (origin,), self._site_name)
 
     def keep(self, request: web.Request, secret: str, max_age_s: float) -> None:
         """Give the browser its session with the answer to this request."""

@@ -5,6 +5,7 @@ The files are listed once at the start: a path that is not on the list is not th
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,7 +13,12 @@ from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
+from signaling.api.page import MANIFEST, Page
 from signaling.api.rooms import signal_url
+from signaling.api.server_view import ServerView
+from signaling.api.titles import PublicTitles
+from signaling.brand.brand import Brand
+from signaling.brand.pictures import SVG
 
 _PACKAGED = Path(__file__).resolve().parent.parent / "webapp"
 _CHECKOUT = Path(__file__).resolve().parent.parent.parent / "web" / "dist"
@@ -30,6 +36,9 @@ MLS_WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; c
 """A worker has the policy of its own answer (CSP 3, 4.2.2): only the one with the keys of sealed rooms may compile
 WebAssembly."""
 
+SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
+"""For a logo that is opened as a document of its own: nothing runs, and nothing is fetched."""
+
 PERMISSIONS_POLICY = (
     "camera=(self), microphone=(self), display-capture=(self), speaker-selection=(self), autoplay=(self), "
     "fullscreen=(self), screen-wake-lock=(self), geolocation=(), payment=(), usb=()"
@@ -45,34 +54,75 @@ def find_web_root(web_root: str) -> Path | None:
 class WebApp:
     """`tls`: the server itself speaks HTTPS. `frame_ancestors`: origins of pages that may show the app in a frame."""
 
-    def __init__(self, web_root: str, *, public_url: str, tls: bool, frame_ancestors: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        web_root: str,
+        brand: Brand,
+        view: ServerView,
+        titles: PublicTitles,
+        *,
+        public_url: str,
+        tls: bool,
+        frame_ancestors: Sequence[str] = (),
+    ) -> None:
         self._public_url = public_url
         self._tls = tls
         self._frame_ancestors = tuple(frame_ancestors)
         root = find_web_root(web_root)
         files = {} if root is None else {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*"))}
         self._files = {name: path for name, path in files.items() if path.is_file()}
-        self._index = self._files.pop("index.html", None)
+        index = self._files.pop("index.html", None)
+        self._page = None if index is None else Page(index.read_text("utf-8"), brand, view, self._files)
+        self._titles = titles
+        self._pictures = {picture.path: picture for picture in brand.pictures}
 
     def add_routes(self, router: web.UrlDispatcher) -> None:
         """Last of all: what nobody else answers is looked for among the files."""
         for path in _PAGES:
             router.add_get(path, self._get_index)
+        router.add_get(MANIFEST, self._get_manifest)
+        for path in self._pictures:
+            router.add_get(path, self._get_picture)
         # Nothing below /api is a file: a route that is off there is not found, whatever the method.
         router.add_get("/{name:(?!api/).+}", self._get_file)
 
     async def _get_index(self, request: web.Request) -> web.StreamResponse:
-        if self._index is None:
+        if self._page is None:
             return web.Response(status=503, text=_NO_BUILD)
-        return web.FileResponse(self._index, headers={hdrs.CACHE_CONTROL: "no-cache"})
+        room = request.match_info.get("room", "")
+        title = await self._titles.of(request, room) if room else ""
+        return _fresh(request, self._page.render(title, self._origin(request)), "text/html")
+
+    async def _get_manifest(self, request: web.Request) -> web.StreamResponse:
+        if self._page is None:
+            raise web.HTTPNotFound
+        return _fresh(request, self._page.manifest(), "application/manifest+json")
+
+    async def _get_picture(self, request: web.Request) -> web.StreamResponse:
+        picture = self._pictures[request.path]
+        headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE}
+        if picture.media_type == SVG:
+            headers["Content-Security-Policy"] = SVG_POLICY
+        return web.Response(body=picture.content, content_type=picture.media_type, headers=headers)
+
+    def _origin(self, request: web.Request) -> str:
+        """Where programs find the picture of a preview; empty for a Host that is none."""
+        public = urlsplit(self._public_url)
+        if public.netloc:
+            return f"{public.scheme.replace('ws', 'http')}://{public.netloc}"
+        host = request.headers.get(hdrs.HOST, "")
+        return f"{request.scheme}://{host}" if _HOST.fullmatch(host) else ""
 
     async def _get_file(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]
         path = self._files.get(name)
         if path is None or any(part.startswith(".") for part in name.split("/")):
-            if self._index is not None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
+            if self._page is not None and "text/html" in request.headers.get(hdrs.ACCEPT, ""):
                 # A person with a mistyped address: the app says so, and shows ways on.
-                return web.FileResponse(self._index, status=404, headers={hdrs.CACHE_CONTROL: "no-cache"})
+                page = self._page.render("", self._origin(request))
+                missing = web.Response(body=page, content_type="text/html", charset="utf-8", status=404)
+                missing.headers[hdrs.CACHE_CONTROL] = "no-cache"
+                return missing
             raise web.HTTPNotFound
         headers: dict[str, str] = {hdrs.CACHE_CONTROL: _IMMUTABLE if name.startswith("assets/") else "no-cache"}
         if name == _EMBEDDING:
@@ -95,6 +145,19 @@ class WebApp:
         if self._tls:
             headers.setdefault("Strict-Transport-Security", "max-age=31536000")
         headers.popall(hdrs.SERVER, None)
+
+
+def _fresh(request: web.Request, body: bytes, media_type: str) -> web.Response:
+    """To be asked for again each time; whoever has it already is told so (RFC 9110, 13.1.2)."""
+    tag = hashlib.sha256(body).hexdigest()[:32]
+    known = request.if_none_match or ()
+    if any(etag.value in (tag, "*") for etag in known):
+        response = web.Response(status=304)
+    else:
+        response = web.Response(body=body, content_type=media_type, charset="utf-8")
+    response.etag = tag
+    response.headers[hdrs.CACHE_CONTROL] = "no-cache"
+    return response
 
 
 def content_security_policy(public_url: str, host: str, frame_ancestors: Sequence[str] = ()) -> str:

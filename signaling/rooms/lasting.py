@@ -97,6 +97,13 @@ class LastingRooms:
             return None
         return await (await self._stores.rooms()).find_room(name)
 
+    async def public_title(self, name: str) -> str:
+        """The title of a room that anybody may enter and read; empty for all others. Raises `DatabaseError`."""
+        room = await self.find(name)
+        if room is None or room.policy.entry is not Entry.OPEN or room.policy.kind is not Kind.OPEN:
+            return ""
+        return "" if room.policy.locked else room.title
+
     async def require(self, actor: Actor) -> Room:
         """Raises `ApiError` room_not_found."""
         room = await self.find(actor.room)

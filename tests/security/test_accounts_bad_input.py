@@ -163,7 +163,7 @@ async def test_strange_cookies_are_nobodys(rig: AccountServer) -> None:
 
 # --- passkeys ---------------------------------------------------------------------------------------------------
 
-SITE = ceremonies.Site("ting.test", ("https://ting.test",))
+SITE = ceremonies.Site("ting.test", ("https://ting.test",), "Ting")
 ACCOUNT = AccountRow(secrets.token_hex(16), "Ada", "ada", "", False, False, 0)
 DEEP = b"\x81" * 20_000
 BOMBS = [

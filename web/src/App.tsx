@@ -1,5 +1,7 @@
-import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
-import { fetchConfig, type ServerConfig } from "./lib/api";
+import { lazy, type ReactNode, Suspense, useEffect, useLayoutEffect, useState } from "react";
+import { BrandContext } from "./components/brandContext";
+import { fetchConfig, OWN_NAME, type ServerConfig } from "./lib/api";
+import { brandRules, NO_BRAND } from "./lib/brand";
 import { usePath, useRoomOfPath } from "./lib/router";
 import { Landing } from "./screens/Landing";
 import { NotFound } from "./screens/NotFound";
@@ -11,17 +13,20 @@ const AdminPage = lazy(async () => ({ default: (await import("./admin/AdminPage"
 const CheckPage = lazy(async () => ({ default: (await import("./check/CheckPage")).CheckPage }));
 
 const DEFAULT_CONFIG: ServerConfig = {
-  name: "Ting",
+  name: OWN_NAME,
   version: "",
   guestRooms: null,
   accounts: false,
   defaultKind: "open",
   frameAncestors: null,
+  brand: NO_BRAND,
 };
 
-function useServerConfig(): ServerConfig {
-  const [config, setConfig] = useState(DEFAULT_CONFIG);
+/** Asks the server only where it did not write into the page what is `known`. */
+function useServerConfig(known: ServerConfig | null): ServerConfig {
+  const [config, setConfig] = useState(known ?? DEFAULT_CONFIG);
   useEffect(() => {
+    if (known !== null) return;
     let current = true;
     fetchConfig().then(
       (answer) => {
@@ -35,19 +40,37 @@ function useServerConfig(): ServerConfig {
     return () => {
       current = false;
     };
-  }, []);
+  }, [known]);
   return config;
 }
 
-export function App() {
+/** Before anything is painted. The page's policy allows no inline style, but rules that a script of ours has made. */
+function useBrandColours(rules: string): void {
+  useLayoutEffect(() => {
+    if (rules === "") return;
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync(rules);
+    document.adoptedStyleSheets = [...document.adoptedStyleSheets, sheet];
+    return () => {
+      document.adoptedStyleSheets = document.adoptedStyleSheets.filter((other) => other !== sheet);
+    };
+  }, [rules]);
+}
+
+export function App({ known }: { known: ServerConfig | null }) {
   const path = usePath();
   const room = useRoomOfPath();
-  const config = useServerConfig();
+  const config = useServerConfig(known);
+  useBrandColours(brandRules(config.brand));
 
   useEffect(() => {
     document.title = room === null ? config.name : `${room} · ${config.name}`;
   }, [room, config.name]);
 
+  return <BrandContext value={config.brand}>{pageOf(room, path, config)}</BrandContext>;
+}
+
+function pageOf(room: string | null, path: string, config: ServerConfig): ReactNode {
   if (room === null) {
     if (path === "/") return <Landing config={config} />;
     if (path === "/account" || path === "/account/openid") return later(<AccountPages config={config} path={path} />);

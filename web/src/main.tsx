@@ -3,6 +3,8 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import { ErrorBoundary } from "./components/ErrorBoundary";
 import { initI18n } from "./i18n";
+import { OWN_NAME } from "./lib/api";
+import { readPageConfig } from "./lib/pageConfig";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/landing.css";
@@ -17,13 +19,14 @@ import "./styles/sealed.css";
 import "./styles/landscape.css";
 
 async function start(): Promise<void> {
-  await initI18n();
+  const config = readPageConfig(document);
+  await initI18n(config?.name ?? OWN_NAME);
   const root = document.getElementById("root");
   if (root === null) throw new Error("index.html has no #root");
   createRoot(root).render(
     <StrictMode>
       <ErrorBoundary>
-        <App />
+        <App known={config} />
       </ErrorBoundary>
     </StrictMode>,
   );

@@ -4,6 +4,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { CopyButton } from "../components/CopyButton";
+import { LegalLinks } from "../components/LegalLinks";
 import { LangSwitch } from "../components/LangSwitch";
 import type { ServerConfig } from "../lib/api";
 import { type Outcome, type Outcomes, reportOf, runCheck, type Step, STEPS } from "./check";
@@ -72,6 +73,7 @@ export function CheckPage({ config }: { config: ServerConfig }) {
           )}
         </div>
       </main>
+      <LegalLinks />
     </div>
   );
 }

@@ -1,4 +1,6 @@
 import logo from "../assets/logo.svg";
+import { useContext } from "react";
+import { BrandContext } from "./brandContext";
 import { navigate } from "../lib/router";
 
 interface Props {
@@ -9,9 +11,10 @@ interface Props {
 
 /** The mark and the product's name. The mark is a hall's arch inside an arch: also an ear, also a sound wave. */
 export function Brand({ name, link = true }: Props) {
+  const brand = useContext(BrandContext);
   const content = (
     <>
-      <img src={logo} alt="" width={32} height={32} />
+      <img src={brand.logo || logo} alt="" width={32} height={32} />
       <span>{name}</span>
     </>
   );

@@ -85,7 +85,8 @@ export async function setLanguage(language: Language): Promise<void> {
   await i18next.changeLanguage(language);
 }
 
-export async function initI18n(): Promise<void> {
+/** `app` is the name of the product, which some texts say. */
+export async function initI18n(app: string): Promise<void> {
   i18next.on("languageChanged", (language) => {
     document.documentElement.lang = language;
     document.documentElement.dir = i18next.dir(language);
@@ -98,7 +99,7 @@ export async function initI18n(): Promise<void> {
     // Every language has every text; a test sees to it.
     fallbackLng: false,
     // React escapes what it renders.
-    interpolation: { escapeValue: false },
+    interpolation: { escapeValue: false, defaultVariables: { app } },
     react: { useSuspense: false },
   });
 }

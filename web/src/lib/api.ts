@@ -1,8 +1,11 @@
 /** The server's REST API, as far as the web app needs it. */
 
+import { type Brand, toBrand } from "./brand";
 import { keepKey, keptKey, newKey } from "./keys";
 import { readText, writeText } from "./storage";
 
+/** Where no server says another. */
+export const OWN_NAME = "Ting";
 const TIMEOUT_MS = 10_000;
 /** The first room that lasts makes the server open its database, which a busy machine takes its time for. */
 const MAKING_TIMEOUT_MS = 40_000;
@@ -18,6 +21,7 @@ export interface ServerConfig {
   defaultKind: RoomKind;
   /** Origins of pages that may show this one in a frame and talk with it; null while the server has not said it. */
   frameAncestors: readonly string[] | null;
+  brand: Brand;
 }
 
 /** Sealed: what is said and shown is encrypted between those who are in the room. */
@@ -137,14 +141,19 @@ export function roomUrl(room: string, rest = ""): string {
 }
 
 export async function fetchConfig(): Promise<ServerConfig> {
-  const body = await request("/api/v1/config");
+  return toServerConfig(await request("/api/v1/config"));
+}
+
+export function toServerConfig(answer: unknown): ServerConfig {
+  const body = asRecord(answer);
   return {
-    name: text(body.name) || "Ting",
+    name: text(body.name) || OWN_NAME,
     version: text(body.version),
     guestRooms: body.guest_rooms === true,
     accounts: body.accounts === true,
     defaultKind: kindOf(body.default_kind),
     frameAncestors: Array.isArray(body.frame_ancestors) ? body.frame_ancestors.map(text) : [],
+    brand: toBrand(body.brand),
   };
 }
 

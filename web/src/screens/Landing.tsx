@@ -5,6 +5,7 @@ import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
 import { Illustration } from "../components/Illustration";
 import { LangSwitch } from "../components/LangSwitch";
+import { LegalLinks } from "../components/LegalLinks";
 import { useMakeRoom } from "../hooks/useMakeRoom";
 import type { ServerConfig } from "../lib/api";
 import { forgetRooms, loadRecent } from "../lib/prefs";
@@ -26,8 +27,8 @@ export function Landing({ config }: { config: ServerConfig }) {
       <main>
         <section className="hero">
           <div className="hero-text">
-            <h1>{t("landing.title")}</h1>
-            <p className="lead">{t("landing.lead")}</p>
+            <h1>{config.brand.title || t("landing.title")}</h1>
+            <p className="lead">{config.brand.subtitle || t("landing.lead")}</p>
             <Start config={config} />
             <RecentRooms />
           </div>
@@ -40,6 +41,7 @@ export function Landing({ config }: { config: ServerConfig }) {
         <a href="/check" data-testid="to-check">
           {t("check.link")}
         </a>
+        <LegalLinks />
         {config.version !== "" && <span>{t("landing.version", { version: config.version })}</span>}
       </footer>
     </div>

@@ -5,6 +5,7 @@ import { useTranslation } from "react-i18next";
 import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
 import { ElsewhereNote } from "../components/ElsewhereNote";
+import { LegalLinks } from "../components/LegalLinks";
 import { LangSwitch } from "../components/LangSwitch";
 import { SealBadge } from "../components/SealBadge";
 import { useDoor } from "../hooks/useDoor";
@@ -73,6 +74,7 @@ export function Lobby(props: Props) {
           <LobbyForm {...props} door={door} chosen={chosen} media={media} preview={preview} onChange={change} />
         )}
       </main>
+      <LegalLinks />
     </div>
   );
 }
