@@ -206,7 +206,10 @@ def create_web_app(settings: Settings, services: Services) -> WebApp:
         services.brand,
         _view(settings, services),
         PublicTitles(
-            services.lasting.rooms, services.addresses, _limiter(settings, settings.api.room_lookups_per_minute)
+            services.lasting.rooms.public_title,
+            services.addresses,
+            _limiter(settings, settings.api.room_lookups_per_minute),
+            settings.api.preview_wait_s,
         ),
         public_url=settings.listener.public_url,
         tls=settings.listener.tls,

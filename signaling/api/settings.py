@@ -18,6 +18,8 @@ class ApiSettings:
     """Guest tokens per address (IPv6: per /64); the first minute's worth may come at once."""
     room_lookups_per_minute: float = 120.0
     """Room lookups per address."""
+    preview_wait_s: float = 1.0
+    """How long a room's page waits for the title that its link preview shows; after that it comes without."""
     max_body_bytes: int = 16_384
     """Body of a REST request."""
     api_requests_per_minute: float = 6000.0

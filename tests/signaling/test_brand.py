@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import struct
@@ -20,6 +21,7 @@ from signaling.brand.brand import load_brand
 from signaling.brand.colours import DARK_SURFACES, LIGHT_SURFACES, contrast, derive_dark, light_palette
 from signaling.brand.settings import BrandSettings
 from signaling.errors import ConfigError
+from signaling.rooms.lasting import LastingRooms
 from tests.signaling.harness import Server, make_settings, running
 
 pytestmark = pytest.mark.asyncio(loop_scope="function")
@@ -309,7 +311,7 @@ async def make_room(server: Server, title: str, **policy: object) -> str:
 
 
 async def test_a_preview_shows_the_title_of_a_room_that_is_open_to_all(files: Path) -> None:
-    async with running(**branded(files)) as server:
+    async with running(**branded(files), preview_wait_s=60) as server:
         page = await head(server, f"/r/{await make_room(server, HOSTILE)}")
         assert (page.meta("og:title"), page.title) == (HOSTILE, f"{HOSTILE} · Nordhalle")
         assert [tag for tag, _ in page.tags if tag in ("script", "b")] == ["script"]
@@ -317,7 +319,7 @@ async def test_a_preview_shows_the_title_of_a_room_that_is_open_to_all(files: Pa
 
 @pytest.mark.parametrize("policy", [{"entry": "knock"}, {"entry": "members"}, {"locked": True}, {"kind": "sealed"}])
 async def test_no_other_room_s_title_is_shown(files: Path, policy: dict[str, object]) -> None:
-    async with running(**branded(files)) as server:
+    async with running(**branded(files), preview_wait_s=60) as server:
         room = await make_room(server, "Secret plans", **policy)
         status, body, _ = await get(server, f"/r/{room}?token=abc")
         assert (status, b"Secret" in body, b"abc" in body, room.encode() in body) == (200, False, False, False)
@@ -325,9 +327,26 @@ async def test_no_other_room_s_title_is_shown(files: Path, policy: dict[str, obj
 
 
 async def test_who_asks_too_often_still_gets_the_page(files: Path) -> None:
-    async with running(**branded(files), room_lookups_per_minute=1) as server:
+    async with running(**branded(files), room_lookups_per_minute=1, preview_wait_s=60) as server:
         room = await make_room(server, "Open day")
         assert [(await head(server, f"/r/{room}")).meta("og:title") for _ in range(2)] == ["Open day", "Nordhalle"]
+
+
+async def test_a_database_that_does_not_answer_holds_no_page_back(files: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked, answered = asyncio.Event(), asyncio.Event()
+
+    async def public_title(self: LastingRooms, name: str) -> str:
+        asked.set()
+        await answered.wait()
+        return "Open day"
+
+    monkeypatch.setattr(LastingRooms, "public_title", public_title)
+    async with running(**branded(files), preview_wait_s=0.05) as server:
+        assert (await head(server, "/r/lobby")).title == "Nordhalle"
+        assert asked.is_set()
+        answered.set()
+    async with running(**branded(files), preview_wait_s=60) as server:
+        assert (await head(server, "/r/lobby")).title == "Open day · Nordhalle"
 
 
 @pytest.mark.parametrize("room", ["%00", "a" * 300, "%E2%80%AE", "%3Cscript%3E"])
