@@ -83,6 +83,13 @@ async function setPassword(target: Target, args: Args): Promise<void> {
   else await lasting(target).api.change({ password: text(args, 0, 1024), policy: { entry: "password" } });
 }
 
+async function toggleLobby(target: Target, args: Args): Promise<void> {
+  const { api, log } = lasting(target);
+  if (args[0] === true) await api.change({ policy: { entry: "knock" } });
+  // A room that asks for a password, or for members only, has no lobby to switch off, and must not open by it.
+  else if (log.state.policy.entry === "knock") await api.change({ policy: { entry: "open" } });
+}
+
 async function muteAll(target: Target, args: Args): Promise<void> {
   const { api } = lasting(target);
   if (args[0] === undefined || args[0] === "audio") {
@@ -155,7 +162,7 @@ const COMMANDS: ReadonlyMap<string, Run> = new Map<string, Run>([
   ["displayName", rename],
   ["subject", (target, args) => lasting(target).api.change({ title: text(args, 0, 200) })],
   ["password", setPassword],
-  ["toggleLobby", (target, args) => lasting(target).api.change({ policy: { entry: args[0] === true ? "knock" : "open" } })],
+  ["toggleLobby", toggleLobby],
   ["answerKnockingParticipant", (target, args) => lasting(target).api.answerKnock(text(args, 0, 256), args[1] === true)],
   ["muteEveryone", muteAll],
   ["kickParticipant", (target, args) => lasting(target).api.kick(memberOf(text(args, 0, 256)))],

@@ -220,6 +220,19 @@ describe("commands", () => {
     expect(tell).toHaveBeenCalledWith("readyToClose", {});
   });
 
+  it.each([
+    ["open", true, ["knock"]],
+    ["password", true, ["knock"]],
+    ["knock", false, ["open"]],
+    ["password", false, []],
+    ["members", false, []],
+  ])("of a room with entry %s: lobby %s makes it %j", async (entry, wanted, made) => {
+    const change = vi.fn<(change: { policy: { entry: string } }) => Promise<void>>(() => Promise.resolve());
+    const live = { sealed: null, api: { change }, log: { state: { policy: { entry } } } } as unknown as CallParts["live"];
+    await runCommand(target({ call: callParts([], { live }).parts }), "toggleLobby", [wanted]);
+    expect(change.mock.calls.map(([{ policy }]) => policy.entry)).toEqual(made);
+  });
+
   it("act on the call", async () => {
     const { parts, media, publishData, view } = callParts([person("bob", "Bob")]);
     const at = target({ call: parts });
