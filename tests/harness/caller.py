@@ -13,7 +13,7 @@ from tests.harness import tone
 from tests.harness.media import PatternReader, PatternSource, SoundReader, SoundSource
 from tests.harness.server import make_token
 
-EVENT_TIMEOUT_S = 10.0
+EVENT_TIMEOUT_S = 30.0
 
 Event = tuple[str, tuple[Any, ...]]
 
