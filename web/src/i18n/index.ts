@@ -16,6 +16,7 @@ export const NAMES = {
   "zh-TW": "繁體中文",
   ar: "العربية",
   "pt-BR": "Português (Brasil)",
+  ko: "한국어",
 } as const;
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
@@ -27,6 +28,7 @@ type Texts = Record<keyof typeof en, object>;
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
   "zh-CN": () => import("./languages/zh-CN"),
+  ko: () => import("./languages/ko"),
   "pt-BR": () => import("./languages/pt-BR"),
   ar: () => import("./languages/ar"),
   "zh-TW": () => import("./languages/zh-TW"),

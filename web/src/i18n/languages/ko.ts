@@ -1,0 +1,4 @@
+import translation from "../ko.json";
+import pictures from "../pictures/ko.json";
+
+export default { translation, pictures };
