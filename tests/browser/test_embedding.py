@@ -16,13 +16,13 @@ from playwright.async_api import Browser, FrameLocator, Page, expect
 from tests.browser.conftest import OpenTab
 from tests.browser.test_lasting_rooms import make_room, said, say
 from tests.harness.browser import Tab, until
+from tests.harness.bundle import bundle
 from tests.harness.coturn import write_certificate
 from tests.harness.server import ROOT, ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 
 PAGE = ROOT / "tests/harness/embedding"
-BUILD_TIMEOUT_S = 120
 JOIN_TIMEOUT_MS = 90_000
 
 
@@ -44,14 +44,7 @@ async def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, P
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("embedding")
-    vite = await asyncio.create_subprocess_exec(
-        str(ROOT / "web/node_modules/.bin/vite"), "build", "--config", str(PAGE / "vite.config.mjs"),
-        "--outDir", str(folder), "--emptyOutDir",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    async with asyncio.timeout(BUILD_TIMEOUT_S):
-        output, _ = await vite.communicate()
-    assert vite.returncode == 0, output.decode()
+    await bundle(PAGE, folder)
     return folder
 
 

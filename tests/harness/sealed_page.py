@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import json
 from collections.abc import Awaitable, Callable
@@ -12,11 +11,11 @@ from typing import Any
 from playwright.async_api import Browser
 
 from tests.harness.browser import TIMEOUT_MS
+from tests.harness.bundle import bundle
 from tests.harness.sdk_page import HELPERS, SdkPage
 from tests.harness.server import ROOT, make_token
 
 PAGE = ROOT / "tests" / "harness" / "sealed"
-BUILD_TIMEOUT_S = 60.0
 
 START = """async ({url, token, own, options}) => {
     window.problems = [];
@@ -63,14 +62,7 @@ def key_of(secret: str, epoch: int) -> Callable[[str], Awaitable[bytes]]:
 
 async def build(directory: Path) -> None:
     """Bundle the page into `directory`, for `TING_WEB_ROOT` of a server."""
-    vite = await asyncio.create_subprocess_exec(
-        str(ROOT / "web/node_modules/.bin/vite"), "build", "--config", str(PAGE / "vite.config.mjs"),
-        "--outDir", str(directory), "--emptyOutDir",
-        stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-    )  # fmt: skip
-    async with asyncio.timeout(BUILD_TIMEOUT_S):
-        output, _ = await vite.communicate()
-    assert vite.returncode == 0, output.decode()
+    await bundle(PAGE, directory)
 
 
 def start_arguments(url: str, room: str, own: str, **options: Any) -> dict[str, Any]:
