@@ -16,6 +16,7 @@ from sfu.api import (
     RoomInfo,
     RoomOptions,
     SessionSink,
+    TalkTime,
     TrackMuted,
     TrackSource,
 )
@@ -62,6 +63,10 @@ class Rooms(ABC):
     def participants(self, room: RoomName) -> list[ParticipantInfo]:
         found = self._directory.find(room)
         return [] if found is None else found.infos()
+
+    def talk_times(self, room: RoomName) -> list[TalkTime]:
+        found = self._directory.find(room)
+        return [] if found is None else found.talk_times.all()
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None:
         found = self._directory.find(room)

@@ -58,6 +58,7 @@ async def _start(app: web.Application) -> None:
         await services.revocations.start()
     services.sfu.add_listener(services.metrics.handle)
     services.sfu.add_listener(services.lasting.calls.handle)
+    services.sfu.add_listener(services.lasting.spotlights.handle)
     if services.webhooks is not None:
         await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)

@@ -28,6 +28,7 @@ from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.moderation import Moderation
 from signaling.rooms.records import Room
+from signaling.rooms.spotlight import Spotlights
 from signaling.sealed.delivery import Delivery
 from signaling.sealed.presence import Presence
 from signaling.tokens import TokenService
@@ -42,6 +43,7 @@ class LastingParts:
     sealed_rooms: SealedRooms
     knocks: Knocks
     moderation: Moderation
+    spotlights: Spotlights
     live: Live
     log: Log
     chronicle: LogChronicle
@@ -83,7 +85,8 @@ def create_lasting(
     rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
     rooms.add_deletion_listener(lambda room: sealed_rooms.forget(room.room_key))
     rooms.add_policy_listener(sealed_rooms.handle_policy)
-    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, lasting)
+    spotlights = Spotlights(sfu)
+    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, spotlights, lasting)
     moderation.add_listener(live.end_member)
     call_chronicle = CallChronicle(storage, log)
     reader = LogReader(storage, storage, live, settings.room_log)
@@ -104,6 +107,7 @@ def create_lasting(
         sealed_rooms=sealed_rooms,
         knocks=knocks,
         moderation=moderation,
+        spotlights=spotlights,
         live=live,
         log=log,
         chronicle=chronicle,

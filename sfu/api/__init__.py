@@ -52,6 +52,7 @@ from sfu.api.records import (
     Permissions,
     PublicationInfo,
     RoomInfo,
+    TalkTime,
     Target,
     TrackSource,
     VideoLayerInfo,
@@ -100,7 +101,7 @@ __all__ = [
     "PublicationEnded", "PublicationInfo", "PublicationStarted", "RequestError", "RoomFinished", "RoomInfo",
     "RoomMoved", "RoomOptions", "RoomStarted", "RoomUpdated", "SdpError", "SessionEnded", "SessionEvent",
     "SessionSink", "Sfu", "SfuError", "Speaker", "SpeakersChanged", "StreamState", "StreamStatesChanged",
-    "SubscriberOffer", "SubscriptionAllowed", "SubscriptionRefused", "SubscriptionRights", "Target", "TrackGrant",
-    "TrackMuted", "TrackPublished", "TrackSettings", "TrackSource", "TrackSubscribed", "TrackUnpublished",
-    "VideoLayerInfo",
+    "SubscriberOffer", "SubscriptionAllowed", "SubscriptionRefused", "SubscriptionRights", "TalkTime", "Target",
+    "TrackGrant", "TrackMuted", "TrackPublished", "TrackSettings", "TrackSource", "TrackSubscribed",
+    "TrackUnpublished", "VideoLayerInfo",
 ]  # fmt: skip

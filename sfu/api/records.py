@@ -146,6 +146,15 @@ class ParticipantInfo:
 
 
 @dataclass(frozen=True, slots=True)
+class TalkTime:
+    """How long somebody was an active speaker, in steps of `speaker_interval_s`."""
+
+    identity: Identity
+    name: str
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class RoomInfo:
     room_id: RoomId
     name: RoomName

@@ -17,6 +17,7 @@ from sfu.api.records import (
     ParticipantInfo,
     Permissions,
     RoomInfo,
+    TalkTime,
     Target,
     TrackSource,
     VideoLayerInfo,
@@ -222,6 +223,10 @@ class Sfu(Protocol):
     def find_room(self, name: RoomName) -> RoomInfo | None: ...
 
     def participants(self, room: RoomName) -> list[ParticipantInfo]: ...
+
+    def talk_times(self, room: RoomName) -> list[TalkTime]:
+        """Who has talked in the room, longest first, also those who have left; empty when there is no such room."""
+        ...
 
     def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:
         """Create the room, or give the one that is there what `options` name. Raises `RequestError` limit_exceeded

@@ -30,11 +30,12 @@ def move(participant: Participant, room: Room, context: ControlContext) -> None:
     if participant.info.state is not ParticipantState.ACTIVE or participant.away:
         raise RequestError("the participant is not connected now", code="not_connected")
     room.make_place(participant.info.identity, participant.info.kind)
-    before, publications = participant.info, participant.publications
+    before, publications, left = participant.info, participant.publications, participant.room
     _leave(participant, publications, context)
     participant.become(replace(before, version=before.version + 1))
     participant.enter(room)
     room.add(participant)
+    room.talk_times.take_over(left.talk_times, participant.info.identity)
     participant.emit(RoomMoved(room.info, participant.info, participant.others(), before.participant_id))
     room.broadcast_info(participant)
     context.notify(ParticipantJoined(room.info, participant.info))

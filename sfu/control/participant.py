@@ -48,6 +48,7 @@ from sfu.control.subscribe.player import Player
 from sfu.control.subscribe.subscriber import Subscriber
 from sfu.control.subscribe.subscription import Subscription
 from sfu.control.subscribe.wishes import Wishes
+from sfu.control.talk_times import TalkTimes
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, new_participant_id
 from sfu.transport.transport import Transport
@@ -75,6 +76,9 @@ class Surroundings(Protocol):
     def departed(self) -> list[ParticipantInfo]: ...
 
     def active_speakers(self) -> Sequence[Speaker]: ...
+
+    @property
+    def talk_times(self) -> TalkTimes: ...
 
     def find_identity(self, identity: Identity) -> Participant | None: ...
 

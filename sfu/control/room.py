@@ -32,6 +32,7 @@ from sfu.control.participant import Participant
 from sfu.control.publish.publication import Publication
 from sfu.control.session import Session
 from sfu.control.speakers import SpeakerDetector
+from sfu.control.talk_times import TalkTimes
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_room_id
 
@@ -59,6 +60,7 @@ class Room:
         self.blob_budget = BlobBudget(config.max_data_blob_bytes_per_room)
         self.forwarded = ForwardedParticipants(self)
         self._speakers = SpeakerDetector(round(config.speaker_interval_s * 1000))
+        self.talk_times = TalkTimes(config.max_talkers_per_room)
         self._info = RoomInfo(
             room_id=new_room_id(),
             name=name,
@@ -288,6 +290,10 @@ class Room:
         changed = self._speakers.update(heard)
         if changed:
             self.broadcast(SpeakersChanged(changed))
+        for speaker in self._speakers.active():
+            participant = self._participants.get(speaker.participant_id)
+            if participant is not None:
+                self.talk_times.count(participant.info, self._context.config.speaker_interval_s)
 
     def active_speakers(self) -> Sequence[Speaker]:
         return self._speakers.active()

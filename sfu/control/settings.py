@@ -28,6 +28,8 @@ class RoomSettings:
     """How often at most participants hear that the room's head count changed."""
     speaker_interval_s: float = 0.3
     """How often active speakers are worked out."""
+    max_talkers_per_room: int = 1000
+    """Of so many people a room knows how long they have talked, there or gone."""
 
 
 @dataclass(frozen=True)

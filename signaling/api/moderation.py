@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Annotated
+
+import msgspec
 
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.rooms.knocks import Answer, Knocks
 from signaling.rooms.moderation import Moderation
-from signaling.rooms.roles import Actor
+from signaling.rooms.roles import Actor, member_id_of
+from signaling.rooms.spotlight import Shown
 
 
 class Source(StrEnum):
@@ -18,6 +22,25 @@ class Source(StrEnum):
 
 class WhatToStop(Input):
     source: Source = Source.MICROPHONE
+
+
+class WhatIsFirst(Input):
+    identity: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    shown: Shown = Shown.CAMERA
+
+
+class TalkTimeView(Struct):
+    identity: str
+    member_id: str
+    name: str
+    seconds: float
+    present: bool
+    """Whether they are in the call now."""
+
+
+class TalkTimes(Struct):
+    people: list[TalkTimeView]
+    """Who has talked, longest first."""
 
 
 class Stopped(Struct):
@@ -66,6 +89,37 @@ class ModerationEndpoint:
     async def lower_hands(self, actor: Actor) -> None:
         """Lower all hands."""
         await self._moderation.lower_hands(actor)
+
+    @route("PUT", "/api/v1/rooms/{room}/spotlight", access=Access.MODERATOR, errors=("not_found",))
+    async def put_first(self, actor: Actor, body: WhatIsFirst) -> None:
+        """Put a person or a shared screen first for everybody in the call, instead of what was first before.
+
+        Clients see it as the attribute `ting.spotlight` of the participant (`camera` or `screen`), and in
+        `ting.spotlight_by` the name of who wanted it. It lasts until it is ended or the call is over.
+        """
+        await self._moderation.put_first(actor, body.identity, body.shown)
+
+    @route("DELETE", "/api/v1/rooms/{room}/spotlight", access=Access.MODERATOR)
+    async def end_spotlight(self, actor: Actor) -> None:
+        """Nobody comes first any more."""
+        await self._moderation.end_spotlight(actor)
+
+    @route("GET", "/api/v1/rooms/{room}/talk-times", access=Access.GUEST)
+    async def get_talk_times(self, actor: Actor) -> TalkTimes:
+        """Who has talked how long in the call that is under way, those who have left included.
+
+        The server counts while somebody is an active speaker; in a sealed room too, where it knows the loudness of what
+        it cannot hear.
+        """
+        return TalkTimes(
+            people=[
+                TalkTimeView(
+                    identity=one.identity, member_id=member_id_of(one.identity), name=one.name,
+                    seconds=round(one.seconds, 1), present=present,
+                )
+                for one, present in self._moderation.talk_times(actor)
+            ]
+        )  # fmt: skip
 
     @route(
         "POST", "/api/v1/rooms/{room}/members/{member}/kick", access=Access.MODERATOR,

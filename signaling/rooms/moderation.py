@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from sfu.api import ParticipantChanges, ParticipantInfo, Sfu, TrackSource
+from sfu.api import ParticipantChanges, ParticipantInfo, Sfu, TalkTime, TrackSource
 from sfu.errors import RequestError
 from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError
@@ -15,6 +15,7 @@ from signaling.rooms.knocks import Answer, Knocks
 from signaling.rooms.records import Ban, Chronicle, Member, RoomStores
 from signaling.rooms.roles import Actor, Role, member_id_of
 from signaling.rooms.settings import LastingRoomSettings
+from signaling.rooms.spotlight import Shown, Spotlight, Spotlights
 
 SOURCES = {
     "microphone": (TrackSource.MICROPHONE,),
@@ -37,6 +38,7 @@ class Moderation:
         door: Door,
         knocks: Knocks,
         chronicle: Chronicle,
+        spotlights: Spotlights,
         settings: LastingRoomSettings,
         *,
         clock: Callable[[], float] = time.time,
@@ -47,6 +49,7 @@ class Moderation:
         self._door = door
         self._knocks = knocks
         self._chronicle = chronicle
+        self._spotlights = spotlights
         self._settings = settings
         self._clock = clock
         self._listeners: list[EvictionListener] = []
@@ -88,6 +91,24 @@ class Moderation:
 
     async def lower_hands(self, actor: Actor) -> None:
         await self._note(actor, "lower_hands")
+
+    def talk_times(self, actor: Actor) -> list[tuple[TalkTime, bool]]:
+        """Who has talked in the call, and whether they are there now."""
+        present = {person.identity for person in self._sfu.participants(actor.room)}
+        return [(one, one.identity in present) for one in self._sfu.talk_times(actor.room)]
+
+    # --- what comes first -----------------------------------------------------------------------------------
+
+    async def put_first(self, actor: Actor, identity: str, shown: Shown) -> None:
+        """For everybody in the call. Raises `ApiError` not_found."""
+        person = self._find(actor, identity)
+        who = {"who": member_id_of(identity), "who_name": person.name}
+        await self._note(actor, "spotlight", **who, source=shown.value)
+        self._spotlights.put(actor.room, Spotlight(Identity(identity), shown, actor.name))
+
+    async def end_spotlight(self, actor: Actor) -> None:
+        if self._spotlights.end(actor.room):
+            await self._note(actor, "end_spotlight")
 
     # --- putting out ----------------------------------------------------------------------------------------
 

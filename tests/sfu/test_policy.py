@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import pytest
 
-from sfu.api import AddTrackRequest, TrackSettings, TrackSource, VideoLayerInfo
+from sfu.api import (
+    AddTrackRequest,
+    ParticipantInfo,
+    ParticipantState,
+    Permissions,
+    TrackSettings,
+    TrackSource,
+    VideoLayerInfo,
+)
 from sfu.control.publish.pending import ABANDONED_S, PendingTracks
 from sfu.control.speakers import HOLD_INTERVALS, SpeakerDetector
 from sfu.control.subscribe.target_layer import target_layer
+from sfu.control.talk_times import TalkTimes
 from sfu.engine.api import HIGHEST_LAYER
-from sfu.ids import ParticipantId
+from sfu.ids import Identity, ParticipantId
 from sfu.kind import Kind
 from sfu.limits import TokenBucket
 
@@ -118,3 +127,26 @@ def test_tracks_that_no_offer_brings_are_given_up_after_a_while() -> None:
     pending.note_offer(1000.0 + ABANDONED_S)
     pending.forget_abandoned(1000.0 + ABANDONED_S)
     assert [one.cid for one in pending] == ["new"]
+
+
+def talker(name: str) -> ParticipantInfo:
+    return ParticipantInfo(
+        ParticipantId(f"PA_{name}"), Identity(name), name, ParticipantState.ACTIVE, 0, 1, Permissions()
+    )
+
+
+def test_of_too_many_talkers_the_one_who_talked_least_is_forgotten() -> None:
+    times = TalkTimes(2)
+    for name, seconds in (("ada", 3.0), ("bob", 1.0), ("ada", 3.0), ("cem", 2.0)):
+        times.count(talker(name), seconds)
+    assert [(one.identity, one.seconds) for one in times.all()] == [("ada", 6.0), ("cem", 2.0)]
+
+
+def test_who_goes_to_another_room_takes_what_they_talked_along() -> None:
+    here, there = TalkTimes(9), TalkTimes(9)
+    here.count(talker("ada"), 3.0)
+    there.count(talker("ada"), 1.0)
+    there.take_over(here, Identity("ada"))
+    there.take_over(here, Identity("nobody"))
+    assert here.all() == []
+    assert [one.seconds for one in there.all()] == [4.0]

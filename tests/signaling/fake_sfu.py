@@ -40,6 +40,7 @@ from sfu.api import (
     SessionSink,
     SubscriberOffer,
     SubscriptionRights,
+    TalkTime,
     Target,
     TrackMuted,
     TrackPublished,
@@ -307,6 +308,7 @@ class FakeSfu:
         self.prepared = False
         self.closed = False
         self.listeners: list[NodeListener] = []
+        self.talked: dict[RoomName, list[TalkTime]] = {}
         self._rooms: dict[RoomName, RoomInfo] = {}
         self._sessions: dict[RoomName, list[FakeSession]] = {}
 
@@ -380,6 +382,9 @@ class FakeSfu:
     def _require_room(self, room: RoomName) -> None:
         if room not in self._rooms:
             raise RequestError("there is no such room", code="unknown_room")
+
+    def talk_times(self, room: RoomName) -> list[TalkTime]:
+        return self.talked.get(room, [])
 
     def find_participant(self, room: RoomName, identity: Identity) -> FakeSession | None:
         return next((s for s in self.sessions_in(room) if s.request.identity == identity), None)

@@ -5,6 +5,7 @@ import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
 import { HostTools, PersonMenu } from "../room/HostTools";
 import { AtTheDoor } from "../room/KnockBar";
+import { TalkTimes } from "../room/TalkTimes";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive } from "../room/RoomLive";
 import { Panel } from "./Panel";
 
@@ -29,6 +30,7 @@ export function PeoplePanel({ participants, onInvite, onShow, onClose, onWriteTo
           <PersonLine key={participant.identity} participant={participant} live={live} onWriteTo={onWriteTo} />
         ))}
       </ul>
+      {live !== null && <TalkTimes live={live} />}
       {live !== null && <HostTools live={live} />}
       <div className="panel-foot">
         <button type="button" className="button wide" onClick={onInvite}>

@@ -4,11 +4,14 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
+import { useSpotlight } from "../hooks/useSpotlight";
 import { displayName } from "../lib/people";
 import type { Layout, OwnView } from "../lib/prefs";
 import { arrange, isSame, type Item, orderStrip, ownViewOf } from "../lib/stage";
 import { Grid } from "./Grid";
+import { SpotlightBar } from "./SpotlightBar";
 import { ScreenTile, Tile } from "./Tile";
+import "../styles/hosts.css";
 
 interface Props {
   room: Room;
@@ -29,6 +32,7 @@ interface Props {
 /** Everybody's pictures: a shared screen or a person large with the rest beside it, or all in a grid. */
 export function Stage({ room, participants, screens, sharing, layout, pinned, onPin, ownView, onInvite, onStopSharing }: Props) {
   const { speaking, lastOther } = useSpeakers(room);
+  const spotlight = useSpotlight(room, participants);
   const alone = participants.length === 1 && screens.length === 0;
   const own = ownViewOf(ownView, layout, alone);
   const tiles = own === "tile" ? participants : participants.filter((participant) => !participant.isLocal);
@@ -37,6 +41,7 @@ export function Stage({ room, participants, screens, sharing, layout, pinned, on
     screens: screens.map((screen) => screen.participant.identity),
     people,
     pinned: alone ? null : pinned,
+    spotlight: alone ? null : spotlight,
     layout: alone ? "grid" : layout,
     speaker: mainPerson(tiles, lastOther),
   });
@@ -54,6 +59,7 @@ export function Stage({ room, participants, screens, sharing, layout, pinned, on
   return (
     <>
       {sharing && <SharingBar onStop={onStopSharing} />}
+      {spotlight !== null && <SpotlightBar spotlight={spotlight} participants={participants} pinned={pinned} onPin={onPin} />}
       {main === null ? (
         <Grid
           participants={tiles}

@@ -32,6 +32,8 @@ function actSentence(t: TFunction, body: Body, name: string): string {
   const who = text(body.who_name) || text(body.who);
   if (body.act === "role") return t("event.role", { name, who, role: t(`role.${roleOf(body.role)}`) });
   if (body.act === "mute") return t(`event.stop.${sourceOf(body.source)}`, { name, who });
+  if (body.act === "spotlight") return t(`event.spotlight.${body.source === "screen" ? "screen" : "camera"}`, { ns: "hosts", name, who });
+  if (body.act === "end_spotlight") return t("event.end_spotlight", { ns: "hosts", name });
   const act = ACTS.find((known) => known === body.act);
   return act === undefined ? t("event.other", { name }) : t(`event.${act}`, { name, who });
 }

@@ -8,6 +8,7 @@ import {
 import { useCallback, useMemo, useSyncExternalStore } from "react";
 import { type Role, roleOf } from "../lib/api";
 import { displayName } from "../lib/people";
+import { type Shown, spotlightOf } from "../lib/spotlight";
 
 /** What the app shows of a participant. */
 export interface Person {
@@ -21,6 +22,8 @@ export interface Person {
   speaking: boolean;
   /** In a room that lasts. */
   role: Role;
+  /** What of them a host put first for all. */
+  spotlight: Shown | null;
   quality: ConnectionQuality;
   camera: TrackPublication | undefined;
   /** Whether the camera's picture has arrived here. */
@@ -55,6 +58,7 @@ function describe(participant: Participant): Person {
     speaking: participant.isSpeaking,
     // Nobody but the server's door sets it.
     role: roleOf(participant.attributes["ting.role"]),
+    spotlight: spotlightOf(participant),
     quality: participant.connectionQuality,
     camera,
     cameraReady: camera?.track !== undefined,

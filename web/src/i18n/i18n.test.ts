@@ -23,8 +23,8 @@ function flatten(tree: Tree, prefix = ""): Map<string, string> {
 }
 
 async function textsOf(language: Language): Promise<Map<string, string>> {
-  const { translation, pictures } = await loadTexts(language);
-  return flatten({ ...(translation as Tree), pictures: pictures as Tree });
+  const { translation, ...others } = await loadTexts(language);
+  return flatten({ ...(translation as Tree), ...(others as Tree) });
 }
 
 const placeholders = (text: string) => [...text.matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map((match) => match[1]).sort();

@@ -7,6 +7,7 @@ const cast = (change: Partial<Cast>): Cast => ({
   screens: [],
   people: ["me", "ada", "bob"],
   pinned: null,
+  spotlight: null,
   layout: "grid",
   speaker: "ada",
   ...change,
@@ -29,6 +30,14 @@ describe("arrange", () => {
     const scene = arrange(cast({ layout: "sidebar", screens: ["bob", "ada"] }));
     expect(scene.main).toEqual(screen("bob"));
     expect(scene.rest.slice(0, 2)).toEqual([screen("ada"), person("me")]);
+  });
+
+  it.each(["grid", "sidebar", "speaker"] as const)("has what a host put first large, unless one pinned another (%s)", (layout) => {
+    const lit = { layout, screens: ["ada"], spotlight: person("bob") };
+    expect(arrange(cast(lit)).main).toEqual(person("bob"));
+    expect(arrange(cast({ ...lit, pinned: screen("ada") })).main).toEqual(screen("ada"));
+    expect(arrange(cast({ ...lit, pinned: person("gone") })).main).toEqual(person("bob"));
+    expect(arrange(cast({ ...lit, spotlight: person("gone") })).main).toEqual(arrange(cast({ ...lit, spotlight: null })).main);
   });
 
   it.each(["grid", "sidebar", "speaker"] as const)("never loses anything, whatever is pinned (%s)", (layout) => {

@@ -19,7 +19,10 @@ export interface Cast {
   /** The identities of those who share a screen, the first who did so first. */
   screens: readonly string[];
   people: readonly string[];
+  /** What one wants large oneself. */
   pinned: Item | null;
+  /** What a host put first for all. */
+  spotlight: Item | null;
   layout: Layout;
   /** Who is large, outside of the grid, when nobody shares a screen. */
   speaker: string | null;
@@ -42,13 +45,14 @@ export function ownViewOf(chosen: OwnView, layout: Layout, alone: boolean): OwnV
 }
 
 /** Nothing ever leaves the stage: a screen that is not large stands first among the rest. */
-export function arrange({ screens, people, pinned, layout, speaker }: Cast): Scene {
+export function arrange({ screens, people, pinned, spotlight, layout, speaker }: Cast): Scene {
   const all: Item[] = [
     ...screens.map((identity) => ({ kind: "screen" as const, identity })),
     ...people.map((identity) => ({ kind: "person" as const, identity })),
   ];
   const wanted = [
     pinned,
+    spotlight,
     ...(layout !== "grid" ? [all.find((item) => item.kind === "screen"), personOf(speaker)] : []),
   ];
   const main = wanted.map((item) => all.find((entry) => isSame(entry, item ?? null))).find((item) => item !== undefined);

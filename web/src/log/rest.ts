@@ -79,6 +79,14 @@ export interface Ban {
   atMs: number;
 }
 
+export interface TalkTime {
+  identity: string;
+  name: string;
+  seconds: number;
+  /** Whether they are in the call now. */
+  present: boolean;
+}
+
 export interface RoomChange {
   title?: string;
   password?: string;
@@ -191,6 +199,24 @@ export class RoomApi {
 
   async askToUnmute(identity: string): Promise<void> {
     await this.act(`/participants/${part(identity)}/ask-to-unmute`);
+  }
+
+  async putFirst(identity: string, shown: "camera" | "screen"): Promise<void> {
+    await this.ask("/spotlight", { method: "PUT", body: { identity, shown } });
+  }
+
+  async endSpotlight(): Promise<void> {
+    await this.ask("/spotlight", { method: "DELETE" });
+  }
+
+  /** Who has talked in the call, longest first. */
+  async talkTimes(): Promise<TalkTime[]> {
+    return list((await this.ask("/talk-times")).people).map((one) => ({
+      identity: text(one.identity),
+      name: text(one.name),
+      seconds: number(one.seconds),
+      present: one.present === true,
+    }));
   }
 
   async kick(member: string): Promise<void> {

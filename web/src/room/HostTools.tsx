@@ -21,7 +21,8 @@ export function PersonMenu({ live, person, onWriteTo }: { live: RoomLive; person
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const { name, identity } = person;
-  if (person.local) return null;
+  const moderates = reaches(useRoomState(live.log).role, "moderator");
+  if (person.local && !moderates) return null;
   return (
     <>
       <button
@@ -61,6 +62,7 @@ interface MenuProps {
 
 function OpenMenu({ live, person, onMessage, onDone }: MenuProps) {
   const { t } = useTranslation();
+  const { t: hosts } = useTranslation("hosts");
   const { role } = useRoomState(live.log);
   const { name, identity } = person;
   const member = memberOf(identity);
@@ -74,14 +76,17 @@ function OpenMenu({ live, person, onMessage, onDone }: MenuProps) {
     return Promise.resolve();
   };
   const offered: Offered[] = [
-    { key: "message", label: t("host.message"), act: message, shown: true },
+    { key: "message", label: t("host.message"), act: message, shown: !person.local },
+    { key: "spotlight", label: hosts("spotlight.put"), act: () => api.putFirst(identity, "camera"), shown: moderates && person.spotlight !== "camera" },
+    { key: "spotlight-screen", label: hosts("spotlight.putScreen"), act: () => api.putFirst(identity, "screen"), shown: moderates && person.sharing && person.spotlight !== "screen" },
+    { key: "end-spotlight", label: hosts("spotlight.end"), act: () => api.endSpotlight(), shown: moderates && person.spotlight !== null },
     { key: "mute", label: t("host.mute"), act: () => api.stop(identity, "microphone"), shown: above && person.micOn },
-    { key: "ask", label: t("host.askUnmute"), act: () => api.askToUnmute(identity), shown: moderates && !person.micOn },
+    { key: "ask", label: t("host.askUnmute"), act: () => api.askToUnmute(identity), shown: moderates && !person.local && !person.micOn },
     { key: "video", label: t("host.stopVideo"), act: () => api.stop(identity, "camera"), shown: above && person.cameraOn },
     { key: "screen", label: t("host.stopScreen"), act: () => api.stop(identity, "screen"), shown: above && person.sharing },
-    { key: "moderator", label: t("host.makeModerator"), act: () => api.setRole(member, "moderator", name), shown: owns && person.role !== "moderator" },
-    { key: "owner", label: t("host.makeOwner"), act: () => api.setRole(member, "owner", name), shown: owns && person.role !== "owner", grave: true },
-    { key: "guest", label: t("host.makeGuest"), act: () => api.setRole(member, "guest", name), shown: owns && person.role !== "guest", grave: true },
+    { key: "moderator", label: t("host.makeModerator"), act: () => api.setRole(member, "moderator", name), shown: owns && !person.local && person.role !== "moderator" },
+    { key: "owner", label: t("host.makeOwner"), act: () => api.setRole(member, "owner", name), shown: owns && !person.local && person.role !== "owner", grave: true },
+    { key: "guest", label: t("host.makeGuest"), act: () => api.setRole(member, "guest", name), shown: owns && !person.local && person.role !== "guest", grave: true },
     { key: "kick", label: t("host.kick"), act: () => api.kick(member), shown: above, grave: true },
     { key: "ban", label: t("host.ban"), act: () => api.ban(member, name), shown: above, grave: true },
   ];

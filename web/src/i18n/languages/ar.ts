@@ -1,4 +1,5 @@
 import translation from "../ar.json";
+import hosts from "../hosts/ar.json";
 import pictures from "../pictures/ar.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

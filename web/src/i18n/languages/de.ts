@@ -1,4 +1,5 @@
 import translation from "../de.json";
+import hosts from "../hosts/de.json";
 import pictures from "../pictures/de.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
 import translation from "../en.json";
+import hosts from "../hosts/en.json";
 import pictures from "../pictures/en.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
 import translation from "../es.json";
+import hosts from "../hosts/es.json";
 import pictures from "../pictures/es.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
 import translation from "../fr.json";
+import hosts from "../hosts/fr.json";
 import pictures from "../pictures/fr.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
 import translation from "../ja.json";
+import hosts from "../hosts/ja.json";
 import pictures from "../pictures/ja.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

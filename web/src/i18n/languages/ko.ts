@@ -1,4 +1,5 @@
 import translation from "../ko.json";
+import hosts from "../hosts/ko.json";
 import pictures from "../pictures/ko.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
-import pictures from "../pictures/pt-BR.json";
 import translation from "../pt-BR.json";
+import hosts from "../hosts/pt-BR.json";
+import pictures from "../pictures/pt-BR.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
-import pictures from "../pictures/zh-CN.json";
 import translation from "../zh-CN.json";
+import hosts from "../hosts/zh-CN.json";
+import pictures from "../pictures/zh-CN.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,4 +1,5 @@
-import pictures from "../pictures/zh-TW.json";
 import translation from "../zh-TW.json";
+import hosts from "../hosts/zh-TW.json";
+import pictures from "../pictures/zh-TW.json";
 
-export default { translation, pictures };
+export default { translation, hosts, pictures };

@@ -1,0 +1,114 @@
+"""What hosts do with a call, in sealed rooms as the start page makes them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import Browser, Locator, expect
+
+from tests.harness.browser import Tab
+from tests.harness.server import ServerProcess
+
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
+
+PHONE = {"width": 390, "height": 844}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sealed_server() -> AsyncIterator[ServerProcess]:
+    server = ServerProcess()
+    await server.start()
+    yield server
+    await server.kill()
+    server.assert_healthy()
+
+
+@pytest_asyncio.fixture(loop_scope="session")
+async def people(browser: Browser, sealed_server: ServerProcess) -> AsyncIterator[list[Tab]]:
+    """Three of them, one with a phone. None logs an error or asks another host."""
+    wide = {"width": 1280, "height": 800}
+    tabs = [await Tab.open(browser, sealed_server.url, viewport=size) for size in (wide, wide, PHONE)]
+    yield tabs
+    errors = [list(tab.errors) for tab in tabs if tab.errors]
+    for tab in tabs:
+        await tab.close()
+    assert [tab.foreign for tab in tabs if tab.foreign] == []
+    assert errors == []
+
+
+async def make_room(tab: Tab, name: str) -> str:
+    """From the start page into the call of a new sealed room; its whole link."""
+    await tab.page.goto(f"{tab.origin}/?debug=1")
+    await tab.get("new-room").click()
+    await expect(tab.get("recovery")).to_be_visible(timeout=60_000)
+    link = tab.page.url
+    await tab.pass_lobby(name)
+    return link
+
+
+async def come(tab: Tab, link: str, name: str) -> None:
+    await tab.page.goto(link)
+    await tab.pass_lobby(name)
+
+
+def person(tab: Tab, name: str) -> Locator:
+    return tab.page.locator(f'[data-testid="people-item"][data-name="{name}"]')
+
+
+async def act(host: Tab, name: str, what: str) -> None:
+    """From the list of people, which is open."""
+    await person(host, name).get_by_test_id("person-menu").click()
+    await host.get(f"host-{what}").click()
+    await expect(host.get("host-choices").filter(has=host.get(f"host-{what}"))).to_have_count(0)
+
+
+def large(tab: Tab, name: str) -> Locator:
+    return tab.page.locator(f'.focus-main [data-name="{name}"]')
+
+
+async def test_one_is_first_for_all_and_everybody_sees_who_talked(people: list[Tab]) -> None:
+    ada, bob, cleo = people
+    link = await make_room(ada, "Ada")
+    await come(bob, link, "Bob")
+    await ada.expect_moving("Bob")
+    await ada.get("toggle-people").click()
+    await act(ada, "Bob", "spotlight")
+    await expect(large(ada, "Bob")).to_be_visible()
+    await expect(ada.get("spotlight")).to_contain_text("Spotlight by Ada: Bob")
+    await expect(bob.get("spotlight")).to_contain_text("Ada put you in the spotlight")
+    await expect(bob.get("end-spotlight")).to_have_count(0)
+
+    # Who comes late has it, and may look at something else.
+    await come(cleo, link, "Cleo")
+    await expect(large(cleo, "Bob")).to_be_visible()
+    await expect(cleo.get("spotlight")).to_contain_text("Spotlight by Ada: Bob")
+    await cleo.tile("Ada").dblclick()
+    await expect(large(cleo, "Ada")).to_be_visible()
+    await cleo.get("show-spotlight").click()
+    await expect(large(cleo, "Bob")).to_be_visible()
+
+    # It outlives a reload of who is shown, goes over to their screen, and ends for all.
+    await bob.page.reload()
+    await bob.pass_lobby("Bob")
+    await expect(large(cleo, "Bob")).to_be_visible()
+    await expect(bob.get("spotlight")).to_be_visible()
+    await bob.get("toggle-screen").click()
+    await act(ada, "Bob", "spotlight-screen")
+    await expect(cleo.page.locator('.focus-main [data-testid="screen-tile"]')).to_be_visible()
+    await expect(cleo.get("spotlight")).to_have_attribute("data-kind", "screen")
+    await cleo.get("toggle-people").click()
+    await expect(person(cleo, "Ada").get_by_test_id("person-menu")).to_be_visible()
+    await expect(person(cleo, "Cleo").get_by_test_id("person-menu")).to_have_count(0)
+    await bob.get("toggle-screen").click()
+    await ada.get("end-spotlight").click()
+    for tab in people:
+        await expect(tab.get("spotlight")).to_have_count(0)
+
+    # Chromium's fake microphone beeps once a second, which counts as talking; who left is in the list too.
+    await cleo.get("talk-times").locator("summary").click()
+    for name in ("Ada", "Bob", "Cleo"):
+        await expect(cleo.page.locator(f'[data-testid="talk-time"][data-name="{name}"]')).to_be_visible()
+    await bob.get("leave").click()
+    await expect(cleo.page.locator('[data-testid="talk-time"][data-name="Bob"]')).to_contain_text("has left")
