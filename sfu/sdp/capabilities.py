@@ -43,8 +43,8 @@ class Variant:
         return f"{self.kind}/{self.name}"
 
 
-# Towards subscribers REMB is read and no transport-wide feedback, so the latter is not offered.
-_SUBSCRIBER_VIDEO_FEEDBACK = ("goog-remb", "ccm fir", "nack", "nack pli")
+# Receivers that know transport-wide feedback send that, the others REMB.
+_SUBSCRIBER_VIDEO_FEEDBACK = ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
 
 
 def _audio(key: str, codec: Codec, payload_type: int, parameters: dict[str, str], feedback: tuple[str, ...]) -> Variant:
@@ -74,9 +74,9 @@ def _h264(profile_level_id: str, packetization_mode: int, payload_type: int, rtx
 
 
 _ALL = (
-    _audio("opus", Codec.OPUS, 111, {"minptime": "10", "useinbandfec": "1"}, ("nack",)),
+    _audio("opus", Codec.OPUS, 111, {"minptime": "10", "useinbandfec": "1"}, ("transport-cc", "nack")),
     # RFC 2198: redundant blocks of our Opus payload type.
-    _audio("red", Codec.RED, 63, {"111/111": ""}, ()),
+    _audio("red", Codec.RED, 63, {"111/111": ""}, ("transport-cc",)),
     _video("vp8", Codec.VP8, "VP8", 96, 97, {}),
     _video("vp9/0", Codec.VP9, "VP9", 98, 99, {"profile-id": "0"}),
     _video("vp9/2", Codec.VP9, "VP9", 100, 101, {"profile-id": "2"}),
@@ -104,6 +104,7 @@ _OUR_IDS = {
     Extension.PLAYOUT_DELAY: 5,
     Extension.ABS_CAPTURE_TIME: 6,
     Extension.DEPENDENCY_DESCRIPTOR: 7,
+    Extension.TRANSPORT_CC: 8,
 }
 
 
@@ -113,9 +114,10 @@ def _ids(*extensions: Extension) -> Mapping[Extension, int]:
 
 EXTENSIONS: Mapping[Kind, Mapping[Extension, int]] = MappingProxyType(
     {
-        Kind.AUDIO: _ids(Extension.MID, Extension.AUDIO_LEVEL),
+        Kind.AUDIO: _ids(Extension.MID, Extension.AUDIO_LEVEL, Extension.TRANSPORT_CC),
         Kind.VIDEO: _ids(
             Extension.MID,
+            Extension.TRANSPORT_CC,
             Extension.ABS_SEND_TIME,
             Extension.VIDEO_ORIENTATION,
             Extension.PLAYOUT_DELAY,

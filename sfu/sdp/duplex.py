@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 
-from sfu.engine.api import Kind, OutboundPayload
+from sfu.engine.api import Extension, Kind, OutboundPayload
 from sfu.sdp.capabilities import EXTENSIONS, VARIANTS, match_variant
 from sfu.sdp.model import (
     AcceptedSection,
@@ -40,7 +40,7 @@ def _receivable(section: RemoteSection, kind: Kind) -> AcceptedSection:
         if codec.name == "rtx" and _is_usable(codec.payload_type)
     }
     payloads: dict[str, OutboundPayload] = {}
-    nack = False
+    nack = transport_cc = False
     red_blocks: int | None = None
     for codec in section.codecs:
         variant = match_variant(codec, kind)
@@ -48,6 +48,7 @@ def _receivable(section: RemoteSection, kind: Kind) -> AcceptedSection:
             continue
         payloads[variant.key] = OutboundPayload(codec.payload_type, rtx.get(str(codec.payload_type)))
         nack = nack or "nack" in codec.feedback
+        transport_cc = transport_cc or "transport-cc" in codec.feedback
         if variant.key == "red":
             red_blocks = red_block_type(codec)
     opus = payloads.get("opus")
@@ -60,7 +61,7 @@ def _receivable(section: RemoteSection, kind: Kind) -> AcceptedSection:
         extensions={
             extension: section.receivable_extensions[extension]
             for extension in EXTENSIONS[kind]
-            if extension in section.receivable_extensions
+            if extension in section.receivable_extensions and (transport_cc or extension is not Extension.TRANSPORT_CC)
         },
         nack=nack,
         red_block_type=red_blocks,

@@ -364,13 +364,14 @@ def _accepted_section(offered: OfferSection, section: RemoteSection) -> Accepted
     ours = {VARIANTS[key].payload_type: VARIANTS[key] for key in offered.variants}
     rtx = {(codec.payload_type, codec.parameters.get("apt")) for codec in section.codecs if codec.name == "rtx"}
     payloads: dict[str, OutboundPayload] = {}
-    nack = False
+    nack = transport_cc = False
     for codec in section.codecs:
         variant = ours.get(codec.payload_type)
         # The payload type alone tells nothing: an answer may use it for what it likes to receive.
         if variant is None or codec.name != variant.name.lower():
             continue
         nack = nack or "nack" in codec.feedback
+        transport_cc = transport_cc or "transport-cc" in codec.feedback
         has_rtx = offered.rtx_ssrc is not None and (variant.rtx_payload_type, str(codec.payload_type)) in rtx
         payloads[variant.key] = OutboundPayload(codec.payload_type, variant.rtx_payload_type if has_rtx else None)
     return AcceptedSection(
@@ -380,7 +381,7 @@ def _accepted_section(offered: OfferSection, section: RemoteSection) -> Accepted
         extensions={
             extension: id
             for extension, id in offered_extensions(offered).items()
-            if section.extensions.get(extension) == id
+            if section.extensions.get(extension) == id and (transport_cc or extension is not Extension.TRANSPORT_CC)
         },
         nack=nack,
         red_block_type=VARIANTS["opus"].payload_type,

@@ -116,12 +116,12 @@ def _read_query(request: web.Request) -> Opening:
 def join_options(query: Mapping[str, str]) -> JoinOptions:
     """The client's wishes and its description of itself, cut to a sane length."""
     protocol = query.get("protocol", "")
-    adaptive_stream = _is_set(query, "adaptive_stream")
     return JoinOptions(
         auto_subscribe=_is_set(query, "auto_subscribe", default=True),
         auto_subscribe_data_tracks=_is_set(query, "auto_subscribe_data_track"),
-        adaptive_stream=adaptive_stream,
-        allow_pause=_is_set(query, "subscriber_allow_pause", default=adaptive_stream),
+        adaptive_stream=_is_set(query, "adaptive_stream"),
+        # A picture that stands still beats sound that breaks: who does not say that it must not be gets that.
+        allow_pause=_is_set(query, "subscriber_allow_pause", default=True),
         client=ClientDescription(
             sdk=query.get("sdk", "")[:_MAX_PARAMETER_LENGTH],
             version=query.get("version", "")[:_MAX_PARAMETER_LENGTH],

@@ -117,9 +117,7 @@ def _options(request: rtc.JoinRequest) -> JoinOptions:
         auto_subscribe=settings.auto_subscribe,
         auto_subscribe_data_tracks=settings.auto_subscribe_data_track,
         adaptive_stream=settings.adaptive_stream,
-        allow_pause=settings.subscriber_allow_pause
-        if settings.HasField("subscriber_allow_pause")
-        else settings.adaptive_stream,
+        allow_pause=not settings.HasField("subscriber_allow_pause") or settings.subscriber_allow_pause,
         client=ClientDescription(
             sdk=_sdk_name(client.sdk),
             version=client.version[:_MAX_PARAMETER_LENGTH],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections import Counter
 
 import pytest
 
@@ -29,12 +30,12 @@ class Call:
 
     has_sound = True
 
-    def __init__(self, engine: PacketEngine, line: Line, *, seed: int = 1) -> None:
+    def __init__(self, engine: PacketEngine, line: Line, *, seed: int = 1, cache_bytes: int = 0) -> None:
         self.net = Net(engine)
         self.chance = random.Random(seed)
         self.line = line
         publisher, self.subscriber = self.net.peer(), self.net.peer()
-        video, audio = publisher.publish_video(nack=False), publisher.publish_audio()
+        video, audio = publisher.publish_video(nack=False, keyframe_cache_bytes=cache_bytes), publisher.publish_audio()
         self.picture = self.subscriber.subscribe(video, ssrc=5000)
         self.subscriber.subscribe(audio, ssrc=6000, rtx_ssrc=None)
         self.camera = Vp8Source(publisher, 1000)
@@ -45,6 +46,7 @@ class Call:
         self.count = 0
         self.told: list[tuple[int, int]] = []
         self.sound_ms: list[tuple[int, int | None]] = []
+        self.pictures_ms: list[int] = []
         self.padding = 0
 
     def run(self, until_ms: int) -> None:
@@ -83,6 +85,8 @@ class Call:
             size = len(packet.payload) + packet.padding_bytes + OVERHEAD_BYTES
             arrival_ns = self.line.carry(now_ns, size, self.chance)
             self.padding += packet.payload_type == OUT_RTX_TYPE and packet.padding_bytes > 0
+            if packet.ssrc == 5000:
+                self.pictures_ms.append(self.now_ms)
             if packet.ssrc == 6000:
                 self.sound_ms.append((self.now_ms, None if arrival_ns is None else (arrival_ns - now_ns) // MS))
             if arrival_ns is not None:
@@ -133,6 +137,21 @@ def test_probes_find_a_line_that_is_wide_again(engine_kind: str) -> None:
     assert max(bps for _, bps in call.told[before:]) >= VIDEO_BPS
     call.run(14_000)
     assert call.stats().probes_sent <= 12
+
+
+def test_who_resumes_on_a_narrow_line_gets_nothing_of_the_past(engine_kind: str) -> None:
+    """However young the cached keyframe is: frames come one at a time, from the next keyframe on."""
+    call = Call(create_engine(engine_kind, seed=1), narrow_between(2_000, 4_000), cache_bytes=1 << 20)
+    call.run(9_000)
+    assert call.told[-1][1] >= VIDEO_BPS
+    for pause_ms in range(30, 300, 30):
+        call.net.engine.set_subscription_paused(call.picture, True)
+        call.run(call.now_ms + pause_ms)
+        call.net.engine.set_subscription_paused(call.picture, False)
+        call.pictures_ms.clear()
+        call.run(call.now_ms - call.now_ms % 300 + 900)
+        assert call.pictures_ms[0] % 300 == 0
+        assert max(Counter(call.pictures_ms).values()) == 2
 
 
 @pytest.mark.parametrize("low_bps", [40_000, 220_000])

@@ -23,7 +23,7 @@ COSTS = (100.0, 400.0, 1500.0)
 def downlink(*estimates_bps: int, at_s: float = 0.0) -> Downlink:
     link = Downlink(PROBE_S, MAX_PROBE_S)
     for estimate_bps in estimates_bps:
-        link.handle_estimate(at_s, estimate_bps)
+        link.handle_remb(at_s, estimate_bps)
     return link
 
 
@@ -71,8 +71,8 @@ def test_more_is_tried_later_each_time_that_it_failed() -> None:
         link.try_more(now_s, 500)
         assert link.limit_bps == 500
         now_s += SETTLE_S
-        link.handle_estimate(now_s, 1000)
-        link.handle_estimate(now_s, 200)
+        link.handle_remb(now_s, 1000)
+        link.handle_remb(now_s, 200)
         assert link.update(now_s, 500, 0.0)
     assert waits == [PROBE_S, 8.0, 16.0, MAX_PROBE_S, MAX_PROBE_S]
 
@@ -90,7 +90,7 @@ def test_a_bursty_video_on_a_good_line_is_left_alone(seconds: Sequence[tuple[int
     """Estimates of receivers that got everything, and what was sent meanwhile, as recorded."""
     link = Downlink(PROBE_S, MAX_PROBE_S)
     for second, (estimate_kbps, sent_kbps) in enumerate(seconds):
-        link.handle_estimate(float(second), 1000 * estimate_kbps)
+        link.handle_remb(float(second), 1000 * estimate_kbps)
         assert not link.update(float(second), 1000.0 * sent_kbps, 0.0)
     assert link.limit_bps is None
 
@@ -152,7 +152,7 @@ def test_when_everything_fits_there_is_no_limit() -> None:
 def test_the_queue_may_drain_after_a_cut() -> None:
     link = downlink(2000, 340)
     assert link.update(0.0, 1500, 0.0)
-    link.handle_estimate(0.5, 90)
+    link.handle_remb(0.5, 90)
     assert not link.update(1.0, 300, 0.9)
     assert link.update(SETTLE_S, 300, 0.9)
 

@@ -12,7 +12,7 @@ import pytest
 
 from sfu.api import StreamStatesChanged, TrackSettings, TrackSource
 from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation
-from sfu.control.adapt.downlink import SPARE, VIDEO_OVERHEAD, MeasuredLine
+from sfu.control.adapt.measured_line import SPARE, VIDEO_OVERHEAD, MeasuredLine
 from sfu.engine.api import EngineStats, LayerStats, TrackStats
 from sfu.ids import TrackHandle, TransportHandle
 from sfu.kind import Kind
@@ -157,7 +157,7 @@ def test_a_stranger_or_one_who_has_left_is_no_error() -> None:
 def test_figures_are_looked_at_near_the_limit(estimate_bps: int | None, sent_bps: float, suspicious: bool) -> None:
     line = MeasuredLine()
     if estimate_bps is not None:
-        line.handle_estimate(0.0, estimate_bps)
+        line.handle_estimate(estimate_bps)
     assert line.is_suspicious(sent_bps) is suspicious
     line.try_more(0.0, 10.0**6)
     assert line.is_suspicious(sent_bps) is (estimate_bps is not None)

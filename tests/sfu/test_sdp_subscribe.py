@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import Any
 
@@ -111,11 +112,20 @@ def test_stereo_is_announced() -> None:
     assert "stereo" not in offer(audio_section("1"))
 
 
-def test_no_transport_wide_feedback_is_offered() -> None:
+def test_transport_wide_feedback_is_offered_beside_remb() -> None:
     text = offer(audio_section("1"), video_section("2"))
-    assert "transport-cc" not in text
-    assert Extension.TRANSPORT_CC not in text
-    assert "a=rtcp-fb:96 goog-remb" in text
+    assert text.count(f"a=extmap:8 {Extension.TRANSPORT_CC}\r\n") == 2
+    assert "a=rtcp-fb:96 goog-remb\r\n" in text
+    for payload_type in (96, 111, 63):
+        assert f"a=rtcp-fb:{payload_type} transport-cc\r\n" in text
+
+
+def test_packets_are_numbered_only_for_who_gives_feedback() -> None:
+    sections = [audio_section("1"), video_section("2")]
+    text = answer_to(offer(*sections))
+    for answer, is_numbered in ((text, True), (re.sub(r"a=rtcp-fb:\d+ transport-cc\r\n", "", text), False)):
+        accepted = negotiate_subscribe(parse(answer, "answer"), sections).sections
+        assert [Extension.TRANSPORT_CC in accepted[mid].extensions for mid in "12"] == [is_numbered] * 2
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sfu.api import StreamState, StreamStatesChanged, TrackSource
 from sfu.control.adapt.allocation import Want, allocate, fit
-from sfu.control.adapt.downlink import Downlink, MeasuredLine, SteadyBitrates
+from sfu.control.adapt.downlink import Downlink, SteadyBitrates
 from sfu.control.adapt.figures import Figures
+from sfu.control.adapt.line import Line
 from sfu.control.adapt.quality_watch import QualityWatch
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
 from sfu.control.context import ControlContext
@@ -35,7 +36,7 @@ class Adaptation:
     def __init__(self, context: ControlContext, rooms: Callable[[], Iterable[AdaptedRoom]]) -> None:
         self._context = context
         self._rooms = rooms
-        self._downlinks: dict[TransportHandle, Downlink | MeasuredLine] = {}
+        self._downlinks: dict[TransportHandle, Line] = {}
         self._receivers: dict[TransportHandle, tuple[AdaptedRoom, AdaptedParticipant]] = {}
         self._layers: Mapping[TrackHandle, Sequence[LayerStats]] = {}
         self._layers_at_s = -math.inf
@@ -47,19 +48,13 @@ class Adaptation:
 
     def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """A REMB of a peer. It says nothing where the engine measures the line itself."""
-        downlink = self._open(transport)
-        if not isinstance(downlink, MeasuredLine):
-            downlink.handle_estimate(self._context.loop.time(), bitrate_bps)
+        self._open(transport).handle_remb(self._context.loop.time(), bitrate_bps)
 
     def handle_line(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """What a peer's line takes has changed. Video that does not fit any more stops at once."""
-        downlink = self._downlinks.get(transport)
-        if not isinstance(downlink, MeasuredLine):
-            # Who sends transport-wide feedback sends no REMB, or none that says more.
-            downlink = self._downlinks[transport] = MeasuredLine()
-        has_fallen = downlink.estimate_bps is None or bitrate_bps < downlink.estimate_bps
-        downlink.handle_estimate(self._context.loop.time(), bitrate_bps)
-        if not has_fallen and not downlink.wanted_bps:
+        line = self._downlinks[transport] = self._open(transport).measured()
+        has_fallen = line.handle_estimate(bitrate_bps)
+        if not has_fallen and not line.wanted_bps:
             return
         if has_fallen:
             self._context.counters["downlink_cuts"] += 1
@@ -90,7 +85,7 @@ class Adaptation:
         self._layers, self._layers_at_s = layers, now_s
         self._bitrates.update(now_s, {track: [one.bitrate_bps for one in streams] for track, streams in layers.items()})
 
-    def _open(self, transport: TransportHandle) -> Downlink | MeasuredLine:
+    def _open(self, transport: TransportHandle) -> Line:
         downlink = self._downlinks.get(transport)
         if downlink is None:
             config = self._context.config
@@ -154,8 +149,7 @@ class Adaptation:
         downlink = self._downlinks.get(transport) if transport is not None else None
         if transport is None or downlink is None:
             return
-        if isinstance(downlink, MeasuredLine):
-            downlink.set_other(_audio_bps(participant.subscriptions, self._layers))
+        downlink.set_other(_audio_bps(participant.subscriptions, self._layers))
         videos = [one for one in participant.subscriptions if _takes_bandwidth(one)]
         videos.sort(key=lambda one: _priority(one, speakers))
         wants = [
@@ -168,8 +162,7 @@ class Adaptation:
         ]
         if downlink.limit_bps is not None and downlink.may_try(now_s):
             downlink.try_more(now_s, allocate(wants, downlink.limit_bps).next_bps)
-        if isinstance(downlink, MeasuredLine):
-            self._context.engine.set_wanted_bitrate(transport, min(downlink.wanted_bps, MAX_WANTED_BPS))
+        self._context.engine.set_wanted_bitrate(transport, min(downlink.wanted_bps, MAX_WANTED_BPS))
         states: list[StreamState] = []
         layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):

@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
+from sfu.control.adapt.measured_line import MeasuredLine
 from sfu.ids import TrackHandle
 
 FELL = 0.97
@@ -30,18 +31,15 @@ JUDGED_S = 6.0
 """Congestion within this time after a try is the fault of the try."""
 MARGIN = 0.85
 """Share of what gets through that is used afterwards."""
-VIDEO_OVERHEAD = 1.07
-"""What video takes on the line for each byte of payload, headers included."""
-NEAR_LIMIT = 1.5
-"""Share of the limit that is sent above which figures are looked at."""
-SPARE = 1.05
-"""What is probed for beyond what is needed, so that a measurement that is a little low will do."""
 KEPT = 0.8
 """Share of a layer's bitrate that still counts a second later, whatever it sends then."""
 
 
 class Downlink:
-    """What one subscriber's connection takes of video. `limit_bps` None: no limit is known."""
+    """A `Line` of which nothing is known but REMB, losses, and what video is sent."""
+
+    wanted_bps = 0
+    """The engine probes only what it measures."""
 
     def __init__(self, probe_interval_s: float, max_probe_interval_s: float) -> None:
         self.limit_bps: float | None = None
@@ -56,17 +54,21 @@ class Downlink:
         self._loses_much = False
         self._quiet_since_s = -math.inf
 
-    def handle_estimate(self, now_s: float, bitrate_bps: int) -> None:
+    def handle_remb(self, now_s: float, bitrate_bps: int) -> None:
         before, self.estimate_bps = self.estimate_bps, bitrate_bps
         if before is not None and bitrate_bps < FELL * before:
             self._fallen_at_s.append(now_s)
 
+    def measured(self) -> MeasuredLine:
+        return MeasuredLine()
+
+    def set_other(self, other_bps: float) -> None:
+        """REMB is compared with what video is sent, and the rest left to its margin."""
+
     def is_suspicious(self, sent_bps: float) -> bool:
-        """Whether figures of now are worth to be looked at."""
         return self.limit_bps is not None or (self.estimate_bps is not None and self.estimate_bps < sent_bps)
 
     def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
-        """With what is sent now and the share of it that is lost. True when `limit_bps` went down."""
         self._loses_much = loss >= LOSS
         self._fallen_at_s = [at_s for at_s in self._fallen_at_s if now_s - at_s < MEMORY_S]
         if now_s - self._cut_at_s < SETTLE_S or not self._is_congested(sent_bps, loss):
@@ -109,46 +111,6 @@ class Downlink:
             self._before_try_bps = self.limit_bps or math.inf
             self.limit_bps = needed_bps
             self._tried_at_s = now_s
-
-
-class MeasuredLine:
-    """A downlink of which the engine knows what the whole line takes, from transport-wide feedback. The engine probes
-    for more by itself, as long as more is wanted."""
-
-    def __init__(self) -> None:
-        self.wanted_bps = 0
-        """What the line is to be probed for; 0: everything that is wanted is sent."""
-        self.estimate_bps: int | None = None
-        self._other_bps = 0.0
-
-    @property
-    def limit_bps(self) -> float | None:
-        """What is left for the payload of video."""
-        if self.estimate_bps is None:
-            return None
-        return max(0.0, (self.estimate_bps - self._other_bps) / VIDEO_OVERHEAD)
-
-    def handle_estimate(self, now_s: float, bitrate_bps: int) -> None:
-        self.estimate_bps = bitrate_bps
-
-    def set_other(self, other_bps: float) -> None:
-        """What everything but video takes on the line."""
-        self._other_bps = other_bps
-
-    def is_suspicious(self, sent_bps: float) -> bool:
-        limit_bps = self.limit_bps
-        return limit_bps is not None and (self.wanted_bps > 0 or limit_bps < NEAR_LIMIT * sent_bps)
-
-    def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
-        """Never lower by itself: `handle_estimate` is."""
-        return False
-
-    def may_try(self, now_s: float) -> bool:
-        return self.limit_bps is not None
-
-    def try_more(self, now_s: float, needed_bps: float | None) -> None:
-        """`needed_bps` of payload would be of use."""
-        self.wanted_bps = 0 if needed_bps is None else int(SPARE * (VIDEO_OVERHEAD * needed_bps + self._other_bps))
 
 
 class SteadyBitrates:

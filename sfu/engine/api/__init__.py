@@ -141,7 +141,7 @@ One that changes over from a stream that is active does so only when the cache s
 that, going on in the other layer until the next keyframe is better to look at than the past. Up to that span no
 keyframe is asked for, as the replay is over in a seventh of it, and a keyframe would cost every other subscriber;
 beyond it one is asked for beside the replay, and cuts it short. Where the line has shown a limit (see Congestion) and
-the publisher takes PLI, nobody begins with a cache of a longer span: it waits for the keyframe.
+the publisher takes PLI, nobody begins with a cache: it waits for the keyframe.
 
 Limits
 ------

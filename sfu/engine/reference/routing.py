@@ -94,12 +94,12 @@ def can_replay(state: State, forwarder: Forwarder, stream: InboundStream) -> boo
     """Whether a subscription that does not get `stream` yet should begin with the cached keyframe of `stream`."""
     if stream.cache.first is None:
         return False
-    if stream.cache.span_ns <= REPLAY_ALONE_NS:
-        return True
     estimator = state.transports[forwarder.transport].estimator
     if estimator is not None and estimator.bitrate_bps is not None and state.tracks[stream.track].config.pli:
         # The past in a hurry is what a narrow line takes least.
         return False
+    if stream.cache.span_ns <= REPLAY_ALONE_NS:
+        return True
     current = forwarder.current
     return current is None or not state.is_active(state.streams[current])
 

@@ -137,14 +137,14 @@ pub(crate) fn can_replay(state: &State, forwarder: &Forwarder, stream: &InboundS
     if stream.cache.first().is_none() {
         return false;
     }
-    if stream.cache.span_ns() <= REPLAY_ALONE_NS as i64 {
-        return true;
-    }
     let estimator = state.transports.get(forwarder.transport).and_then(|transport| transport.estimator.as_ref());
     let has_limit = estimator.is_some_and(|estimator| estimator.bitrate_bps().is_some());
     if has_limit && state.tracks.get(stream.track).is_some_and(|track| track.config.pli) {
         // The past in a hurry is what a narrow line takes least.
         return false;
+    }
+    if stream.cache.span_ns() <= REPLAY_ALONE_NS as i64 {
+        return true;
     }
     let current = forwarder.current.and_then(|slot| state.streams.get(slot));
     current.is_none_or(|current| !state.is_active(current))

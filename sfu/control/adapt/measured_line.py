@@ -1,0 +1,55 @@
+"""How much video a line takes that the engine measures. Pure: time and figures are arguments."""
+
+from __future__ import annotations
+
+VIDEO_OVERHEAD = 1.07
+"""What video takes on the line for each byte of payload, headers included."""
+NEAR_LIMIT = 1.5
+"""Share of the limit that is sent above which figures are looked at."""
+SPARE = 1.05
+"""What is probed for beyond what is needed, so that a measurement that is a little low will do."""
+
+
+class MeasuredLine:
+    """A `Line` of which the engine knows what it takes, from transport-wide feedback. The engine probes for more by
+    itself, as long as more is wanted."""
+
+    def __init__(self) -> None:
+        self.wanted_bps = 0
+        self.estimate_bps: int | None = None
+        self._other_bps = 0.0
+
+    @property
+    def limit_bps(self) -> float | None:
+        """What is left for the payload of video."""
+        if self.estimate_bps is None:
+            return None
+        return max(0.0, (self.estimate_bps - self._other_bps) / VIDEO_OVERHEAD)
+
+    def handle_estimate(self, bitrate_bps: int) -> bool:
+        """The engine's. Whether it fell, as the first one does."""
+        before_bps, self.estimate_bps = self.estimate_bps, bitrate_bps
+        return before_bps is None or bitrate_bps < before_bps
+
+    def handle_remb(self, now_s: float, bitrate_bps: int) -> None:
+        """Who sends transport-wide feedback sends no REMB, or none that says more."""
+
+    def measured(self) -> MeasuredLine:
+        return self
+
+    def set_other(self, other_bps: float) -> None:
+        self._other_bps = other_bps
+
+    def is_suspicious(self, sent_bps: float) -> bool:
+        limit_bps = self.limit_bps
+        return limit_bps is not None and (self.wanted_bps > 0 or limit_bps < NEAR_LIMIT * sent_bps)
+
+    def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
+        """Never lower by itself: `handle_estimate` is."""
+        return False
+
+    def may_try(self, now_s: float) -> bool:
+        return self.limit_bps is not None
+
+    def try_more(self, now_s: float, needed_bps: float | None) -> None:
+        self.wanted_bps = 0 if needed_bps is None else int(SPARE * (VIDEO_OVERHEAD * needed_bps + self._other_bps))
