@@ -31,10 +31,10 @@ _EMBEDDING = "external_api.js"
 _EMBEDDING_CACHE = "public, max-age=600"
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
-_MLS_WORKER = re.compile(r"assets/mlsWorker-[\w-]+\.js")
-MLS_WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
-"""A worker has the policy of its own answer (CSP 3, 4.2.2): only the one with the keys of sealed rooms may compile
-WebAssembly."""
+_WASM_WORKER = re.compile(r"assets/(mlsWorker|wasmCompiler)-[\w-]+\.js")
+WASM_WORKER_POLICY = "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+"""A worker has the policy of its own answer (CSP 3, 4.2.2): only the one with the keys of sealed rooms, and the one
+that compiles for the page what is served here, may compile WebAssembly."""
 
 SVG_POLICY = "sandbox; default-src 'none'; style-src 'unsafe-inline'"
 """For a logo that is opened as a document of its own: nothing runs, and nothing is fetched."""
@@ -128,8 +128,8 @@ class WebApp:
         if name == _EMBEDDING:
             headers[hdrs.CACHE_CONTROL] = _EMBEDDING_CACHE
             headers["Cross-Origin-Resource-Policy"] = "cross-origin"
-        if _MLS_WORKER.fullmatch(name):
-            headers["Content-Security-Policy"] = MLS_WORKER_POLICY
+        if _WASM_WORKER.fullmatch(name):
+            headers["Content-Security-Policy"] = WASM_WORKER_POLICY
         return web.FileResponse(path, headers=headers)
 
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:

@@ -272,6 +272,7 @@ def built(tmp_path: Path) -> Path:
     (root / "index.html").write_text("<!doctype html><title>Ting</title>", "utf-8")
     (root / "assets" / "app-1a2b.js").write_text("export {}", "utf-8")
     (root / "assets" / "mlsWorker-1a2B_c-3.js").write_text("postMessage(0)", "utf-8")
+    (root / "assets" / "wasmCompiler-1.js").write_text("postMessage(0)", "utf-8")
     (root / "external_api.js").write_text("(() => {})()", "utf-8")
     (root / "icon.svg").write_text("<svg/>", "utf-8")
     (root / ".stamp").write_text("x", "utf-8")
@@ -315,20 +316,16 @@ async def test_pages_of_other_origins_may_load_the_script_for_frames_and_nothing
         assert json.loads((await get(server, "/api/v1/config"))[1])["frame_ancestors"] == ["https://a.example"]
 
 
-async def test_only_the_worker_of_sealed_rooms_may_compile_webassembly(built: Path) -> None:
+async def test_only_the_workers_for_it_may_compile_webassembly(built: Path) -> None:
+    workers = ["/assets/mlsWorker-1a2B_c-3.js", "/assets/wasmCompiler-1.js"]
     async with running(web_root=built) as server:
         policies = {
             path: (await get(server, path))[2]["Content-Security-Policy"]
-            for path in (
-                "/r/lobby",
-                "/assets/app-1a2b.js",
-                "/assets/mlsWorker-1a2B_c-3.js",
-                "/assets/mlsWorker-1.js.map",
-            )
+            for path in ("/r/lobby", "/assets/app-1a2b.js", *workers, "/assets/mlsWorker-1.js.map")
         }
-    assert [path for path, policy in policies.items() if "unsafe" in policy] == ["/assets/mlsWorker-1a2B_c-3.js"]
-    worker = policies["/assets/mlsWorker-1a2B_c-3.js"]
-    assert worker == "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
+    assert [path for path, policy in policies.items() if "unsafe" in policy] == workers
+    for worker in workers:
+        assert policies[worker] == "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; connect-src 'self'"
 
 
 @pytest.mark.parametrize(

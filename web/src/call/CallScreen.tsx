@@ -36,6 +36,7 @@ import { SealBanner, SealStatus } from "../room/SealStatus";
 import { CallHeader } from "./CallHeader";
 import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
+import { OwnEffects } from "./OwnEffects";
 import { Panel } from "./Panel";
 import { PeoplePanel } from "./PeoplePanel";
 import { SettingsDialog } from "./SettingsDialog";
@@ -129,6 +130,7 @@ export function CallScreen(props: Props) {
       />
       <Dialogs screen={screen} room={room} visit={visit} />
       <Toasts toasts={screen.toasts} dismiss={screen.dismiss} problems={call.problems} />
+      <OwnEffects room={room} visit={visit} onNote={screen.show} />
       <RoomAudioRenderer room={room} muted={call.silent} />
     </div>
   );
@@ -214,7 +216,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });
   };
-  return { live, pinned, pin, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, dismiss, tellProblem, settings, help, link, inviting };
+  return { live, pinned, pin, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, show, dismiss, tellProblem, settings, help, link, inviting };
 }
 
 /** Whether a dialog is open, and its ways. */

@@ -2,6 +2,7 @@ import { LocalVideoTrack, type TrackPublication, VideoPresets } from "livekit-cl
 import { SwitchCamera } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { rawTrack } from "../effects/rawTrack";
 import { useDevices } from "../hooks/useDevices";
 import { facesAway } from "../lib/devices";
 
@@ -14,7 +15,7 @@ export function FlipButton({ camera, onFlipped }: { camera: TrackPublication; on
   if (devices.videoinput.length < 2 || !window.matchMedia("(pointer: coarse)").matches) return null;
   const flip = async () => {
     if (!(track instanceof LocalVideoTrack)) return;
-    const facing = facesAway(track.mediaStreamTrack);
+    const facing = facesAway(rawTrack(track));
     setBusy(true);
     try {
       await restart(track, facing ? "user" : "environment");

@@ -6,10 +6,11 @@ import { Dialog } from "../components/Dialog";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
 import { LevelMeter } from "../components/LevelMeter";
+import { NoiseChoice } from "../components/NoiseChoice";
 import { Switch } from "../components/Switch";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
-import { useMicTrack } from "../hooks/useMicHint";
+import { useOwnMic, useSentTrack } from "../hooks/useNoise";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
 import type { Visit } from "../lib/visit";
 import { ShortcutList } from "./ShortcutList";
@@ -66,7 +67,9 @@ function Shortcuts({ visit }: { visit: Visit }) {
 function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | "onProblem">) {
   const { t } = useTranslation();
   const devices = useDevices(room);
-  const mic = useMicTrack(room);
+  const mic = useOwnMic(room);
+  const sent = useSentTrack(mic);
+  const { noise } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [chosen, setChosen] = useState(() => ({
     videoinput: room.getActiveDevice("videoinput") ?? "",
     audioinput: room.getActiveDevice("audioinput") ?? "",
@@ -100,8 +103,15 @@ function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | 
           value={chosen.audioinput}
           onChange={(deviceId) => void choose("audioinput", deviceId)}
         />
-        <LevelMeter track={mic} />
+        <LevelMeter track={sent} />
       </div>
+      <NoiseChoice
+        mic={mic}
+        noise={noise}
+        onChange={(chosenNoise) => {
+          visit.choose({ noise: chosenNoise });
+        }}
+      />
       <div className="speaker-row">
         {canChooseSpeaker() && (
           <DeviceSelect

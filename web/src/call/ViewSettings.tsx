@@ -1,5 +1,6 @@
-import { useId, useSyncExternalStore } from "react";
+import { useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { Choice } from "../components/Choice";
 import { Switch } from "../components/Switch";
 import { LAYOUTS, OWN_VIEWS } from "../lib/prefs";
 import type { Visit } from "../lib/visit";
@@ -39,40 +40,5 @@ export function ViewSettings({ visit }: { visit: Visit }) {
         }}
       />
     </section>
-  );
-}
-
-interface ChoiceProps<Value extends string> {
-  label: string;
-  testId: string;
-  value: Value;
-  options: readonly Value[];
-  name: (value: Value) => string;
-  onChange: (value: Value) => void;
-}
-
-function Choice<Value extends string>({ label, testId, value, options, name, onChange }: ChoiceProps<Value>) {
-  const id = useId();
-  return (
-    <div className="field">
-      <label htmlFor={id}>{label}</label>
-      <div className="select">
-        <select
-          id={id}
-          data-testid={testId}
-          value={value}
-          onChange={(event) => {
-            const chosen = options.find((option) => option === event.target.value);
-            if (chosen !== undefined) onChange(chosen);
-          }}
-        >
-          {options.map((option) => (
-            <option key={option} value={option}>
-              {name(option)}
-            </option>
-          ))}
-        </select>
-      </div>
-    </div>
   );
 }

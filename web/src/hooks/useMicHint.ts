@@ -1,24 +1,18 @@
-import { type Room, Track } from "livekit-client";
+import type { Room } from "livekit-client";
 import { useEffect, useRef, useState } from "react";
+import { copyOf } from "../effects/rawTrack";
 import { decibels } from "../lib/level";
 import { type MicHint, MicWatch } from "../lib/micHint";
-import { usePerson } from "./usePerson";
+import { useOwnMic, useRawTrack } from "./useNoise";
 
 const INTERVAL_MS = 50;
 
-/** One's own microphone as the browser has it now; null while it is off from the start. */
-export function useMicTrack(room: Room): MediaStreamTrack | null {
-  usePerson(room.localParticipant);
-  const publication = room.localParticipant.getTrackPublication(Track.Source.Microphone);
-  return publication?.track?.mediaStreamTrack ?? null;
-}
-
 /**
- * What to tell of the microphone. It is listened to here and nowhere else, also while it is muted; one that was never
+ * What to tell of the microphone itself, whatever is taken out of its sound. It is listened to here and nowhere else, also while it is muted; one that was never
  * switched on stays off.
  */
 export function useMicHint(room: Room, micOn: boolean): MicHint {
-  const track = useMicTrack(room);
+  const track = useRawTrack(useOwnMic(room));
   const muted = useRef(!micOn);
   const [hint, setHint] = useState<MicHint>(null);
   useEffect(() => {
@@ -37,7 +31,7 @@ export function useMicHint(room: Room, micOn: boolean): MicHint {
 
 function watchMic(track: MediaStreamTrack, isMuted: () => boolean, tell: (hint: MicHint) => void): () => void {
   // A copy, since muting disables the original.
-  const copy = track.clone();
+  const copy = copyOf(track);
   copy.enabled = true;
   const context = new AudioContext();
   const analyser = context.createAnalyser();

@@ -13,6 +13,7 @@ import {
 } from "livekit-client";
 import { type Admission, type RoomKind, signalUrl } from "./api";
 import { apiProblem, type JoinProblem } from "./joinProblem";
+import type { Noise } from "./prefs";
 
 export interface JoinChoices {
   name: string;
@@ -21,6 +22,7 @@ export interface JoinChoices {
   cameraId: string;
   micId: string;
   speakerId: string;
+  noise: Noise;
 }
 
 export const END_REASONS = [
@@ -49,7 +51,13 @@ function roomOptions(choices: JoinChoices): RoomOptions {
     adaptiveStream: true,
     dynacast: true,
     videoCaptureDefaults: { resolution: VideoPresets.h720.resolution, ...device(choices.cameraId) },
-    audioCaptureDefaults: { echoCancellation: true, noiseSuppression: true, autoGainControl: true, ...device(choices.micId) },
+    audioCaptureDefaults: {
+      echoCancellation: true,
+      // The strong suppression takes the browser's place when it runs.
+      noiseSuppression: choices.noise !== "off",
+      autoGainControl: true,
+      ...device(choices.micId),
+    },
     audioOutput: device(choices.speakerId),
     publishDefaults: {
       simulcast: true,

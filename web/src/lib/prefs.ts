@@ -12,6 +12,10 @@ export const OWN_VIEWS = ["tile", "float", "hidden"] as const;
 /** One's own picture: a tile as everybody's, small in a corner, or nowhere. */
 export type OwnView = (typeof OWN_VIEWS)[number];
 
+export const NOISES = ["off", "browser", "strong"] as const;
+/** What is done against noise around the microphone: nothing, what the browser can, or RNNoise. */
+export type Noise = (typeof NOISES)[number];
+
 export interface Prefs {
   name: string;
   cameraOn: boolean;
@@ -19,6 +23,7 @@ export interface Prefs {
   cameraId: string;
   micId: string;
   speakerId: string;
+  noise: Noise;
   stage: ChosenLayout;
   ownView: OwnView;
   /** Whether the cameras of others are left away, to save data; shared screens are not. */
@@ -38,6 +43,7 @@ export const DEFAULT_PREFS: Prefs = {
   cameraId: "",
   micId: "",
   speakerId: "",
+  noise: "browser",
   stage: "auto",
   ownView: "tile",
   audioOnly: false,
@@ -55,6 +61,7 @@ export function parsePrefs(value: unknown, saveData = false): Prefs {
     cameraId: text("cameraId"),
     micId: text("micId"),
     speakerId: text("speakerId"),
+    noise: NOISES.find((noise) => noise === raw.noise) ?? DEFAULT_PREFS.noise,
     stage: LAYOUTS.find((layout) => layout === raw.stage) ?? DEFAULT_PREFS.stage,
     ownView: OWN_VIEWS.find((view) => view === raw.ownView) ?? DEFAULT_PREFS.ownView,
     audioOnly: typeof raw.audioOnly === "boolean" ? raw.audioOnly : saveData,

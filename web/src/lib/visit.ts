@@ -34,6 +34,7 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     speakerId: text("speakerId"),
     stage: LAYOUTS.find((layout) => layout === raw.stage) ?? prefs.stage,
     // Settings of the browser, not of the stay: always the newest.
+    noise: prefs.noise,
     ownView: prefs.ownView,
     audioOnly: prefs.audioOnly,
     shortcuts: prefs.shortcuts,

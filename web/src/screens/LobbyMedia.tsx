@@ -1,11 +1,16 @@
+import type { LocalTrack } from "livekit-client";
 import { Mic, MicOff, Video, VideoOff, Volume2 } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LevelMeter } from "../components/LevelMeter";
+import { NoiseChoice } from "../components/NoiseChoice";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
+import { useNoise, useSentTrack } from "../hooks/useNoise";
+import { rawTrack } from "../effects/rawTrack";
 import { canChooseSpeaker } from "../lib/devices";
+import type { Prefs } from "../lib/prefs";
 import type { Preview, PreviewState } from "../lib/preview";
 
 interface PreviewBoxProps {
@@ -106,15 +111,17 @@ export function DeviceProblems({ media }: { media: PreviewState }) {
 interface DevicesProps {
   media: PreviewState;
   preview: Preview;
-  prefs: { cameraId: string; micId: string; speakerId: string };
-  onChange: (part: { cameraId?: string; micId?: string; speakerId?: string; cameraOn?: boolean; micOn?: boolean }) => void;
+  prefs: Pick<Prefs, "cameraId" | "micId" | "speakerId" | "noise">;
+  onChange: (part: Partial<Prefs>) => void;
 }
 
 export function Devices({ media, preview, prefs, onChange }: DevicesProps) {
   const { t } = useTranslation();
   const devices = useDevices(`${media.camera !== null}${media.mic !== null}`);
-  const inUse = (track: { mediaStreamTrack: MediaStreamTrack } | null, wanted: string) =>
-    track?.mediaStreamTrack.getSettings().deviceId ?? wanted;
+  const inUse = (track: LocalTrack | null, wanted: string) =>
+    track === null ? wanted : (rawTrack(track).getSettings().deviceId ?? wanted);
+  useNoise(media.mic, prefs.noise);
+  const sent = useSentTrack(media.mic);
   return (
     <div className="devices">
       <DeviceSelect
@@ -138,8 +145,15 @@ export function Devices({ media, preview, prefs, onChange }: DevicesProps) {
             void preview.setDevice("mic", micId);
           }}
         />
-        <LevelMeter track={media.mic?.mediaStreamTrack ?? null} />
+        <LevelMeter track={sent} />
       </div>
+      <NoiseChoice
+        mic={media.mic}
+        noise={prefs.noise}
+        onChange={(noise) => {
+          onChange({ noise });
+        }}
+      />
       <div className="speaker-row">
         {canChooseSpeaker() && (
           <DeviceSelect

@@ -1,5 +1,6 @@
 import translation from "../ar.json";
 import hosts from "../hosts/ar.json";
+import media from "../media/ar.json";
 import pictures from "../pictures/ar.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };

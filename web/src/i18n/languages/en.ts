@@ -1,5 +1,6 @@
 import translation from "../en.json";
 import hosts from "../hosts/en.json";
+import media from "../media/en.json";
 import pictures from "../pictures/en.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };

@@ -1,5 +1,6 @@
 import translation from "../fr.json";
 import hosts from "../hosts/fr.json";
+import media from "../media/fr.json";
 import pictures from "../pictures/fr.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };

@@ -1,5 +1,6 @@
 import translation from "../ja.json";
 import hosts from "../hosts/ja.json";
+import media from "../media/ja.json";
 import pictures from "../pictures/ja.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };

@@ -1,5 +1,6 @@
 import translation from "../pt-BR.json";
 import hosts from "../hosts/pt-BR.json";
+import media from "../media/pt-BR.json";
 import pictures from "../pictures/pt-BR.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };

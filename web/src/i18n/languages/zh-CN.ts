@@ -1,5 +1,6 @@
 import translation from "../zh-CN.json";
 import hosts from "../hosts/zh-CN.json";
+import media from "../media/zh-CN.json";
 import pictures from "../pictures/zh-CN.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };

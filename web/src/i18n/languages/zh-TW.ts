@@ -1,5 +1,6 @@
 import translation from "../zh-TW.json";
 import hosts from "../hosts/zh-TW.json";
+import media from "../media/zh-TW.json";
 import pictures from "../pictures/zh-TW.json";
 
-export default { translation, hosts, pictures };
+export default { translation, hosts, media, pictures };
