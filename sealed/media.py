@@ -21,7 +21,7 @@ KeyOf = Callable[[str], Awaitable[bytes]]
 """The media key (32 bytes) of a participant, by its identity, in one epoch."""
 
 RING_SIZE = 16
-SWITCH_S = 0.3
+SWITCH_S = 0.2
 """Between the news of an epoch and the first frame that is encrypted with it: the others have it by then."""
 OLD_KEYS_S = 10.0
 """So long after our switch, frames of older epochs can still come."""

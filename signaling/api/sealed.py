@@ -10,7 +10,7 @@ from signaling.api.gate import Gate, hash_of_gate
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
 from signaling.rooms.roles import Actor
-from signaling.sealed.delivery import Delivery, Welcome, require_sealed
+from signaling.sealed.delivery import Delivery, Welcome, require_sealed, require_size
 from signaling.sealed.presence import Presence
 from signaling.sealed.records import NO_EPOCH, Commit, Wrapped
 from signaling.sealed.settings import SealedSettings
@@ -18,7 +18,6 @@ from signaling.sealed.settings import SealedSettings
 Opaque = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*$")]
 Device = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{16,64}$")]
 GroupId = Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]{0,64}$")]
-Epoch = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 _NOT_HERE = ("not_sealed",)
 
 
@@ -110,10 +109,15 @@ class CommitList(Struct):
     more: bool
 
 
-class NewJoin(Input):
-    device: Device
+class Wish(Input):
+    """To be added to the group."""
+
     key_package: Annotated[str, msgspec.Meta(min_length=1, pattern="^[A-Za-z0-9_-]*$")]
     proof: Annotated[str, msgspec.Meta(max_length=128, pattern="^[A-Za-z0-9_-]*$")]
+
+
+class NewJoin(Wish):
+    device: Device
 
 
 class JoinAnswer(Struct):
@@ -138,14 +142,6 @@ class EpochView(Struct):
 class EpochList(Struct):
     epochs: list[EpochView]
     more: bool
-
-
-class EpochKeys(Input):
-    group: GroupId
-    epoch: Epoch
-    gate: Gate
-    wrap: Opaque
-    secrets: Opaque
 
 
 class Backup(Struct):
@@ -230,9 +226,9 @@ class SealedEndpoint:
 
     def _check(self, body: NewCommit) -> None:
         settings = self._settings
-        _require_size(body.commit, settings.max_commit_bytes)
-        _require_size(body.group_info, settings.max_group_info_bytes)
-        _require_size(body.welcome, settings.max_welcome_bytes)
+        require_size(body.commit, settings.max_commit_bytes)
+        require_size(body.group_info, settings.max_group_info_bytes)
+        require_size(body.welcome, settings.max_welcome_bytes)
         if body.history is not None:
             self._check_keys(body.history.wrap, body.history.secrets)
         if body.new_group != bool(body.group_id) or body.group_id == body.group:
@@ -242,7 +238,7 @@ class SealedEndpoint:
 
     def _check_keys(self, wrap: str, secrets: str) -> None:
         for part in (wrap, secrets):
-            _require_size(part, self._settings.max_history_bytes)
+            require_size(part, self._settings.max_history_bytes)
 
     @route("GET", "/api/v1/rooms/{room}/seal/commits", access=Access.GUEST, errors=(*_NOT_HERE, "epoch_gone"))
     async def get_commits(self, actor: Actor, query: CommitsQuery) -> CommitList:
@@ -260,7 +256,6 @@ class SealedEndpoint:
 
         It waits until somebody welcomes it, until it leaves, or for a minute.
         """
-        _require_size(body.key_package, self._settings.max_key_package_bytes)
         await self._delivery.wait(actor, body.device, body.key_package, body.proof)
         return JoinAnswer(ttl_s=self._settings.waiting_join_s)
 
@@ -270,16 +265,6 @@ class SealedEndpoint:
         found, more = await self._delivery.history(actor, query.since, query.limit)
         epochs = [EpochView(n=e.n, group=e.group_id, epoch=e.epoch, wrap=e.wrap, secrets=e.secrets) for e in found]
         return EpochList(epochs=epochs, more=more)
-
-    @route(
-        "PUT", "/api/v1/rooms/{room}/seal/history", access=Access.GUEST,
-        errors=(*_NOT_HERE, "epoch_conflict", "link_required"),
-    )  # fmt: skip
-    async def fill_history(self, actor: Actor, body: EpochKeys) -> None:
-        """Add what is missing of an epoch's wrapped keys; what is there stays as it is."""
-        self._check_keys(body.wrap, body.secrets)
-        wrapped = Wrapped(body.wrap, body.secrets)
-        await self._delivery.fill_history(actor, body.group, body.epoch, wrapped, hash_of_gate(body.gate))
 
     @route("DELETE", "/api/v1/rooms/{room}/seal/gate", access=Access.OWNER, errors=_NOT_HERE)
     async def forget_gate(self, actor: Actor) -> None:
@@ -297,16 +282,10 @@ class SealedEndpoint:
     @route("PUT", "/api/v1/rooms/{room}/seal/backup", access=Access.GUEST, errors=(*_NOT_HERE, "limit_reached"))
     async def put_backup(self, actor: Actor, body: NewBackup) -> None:
         """Keep something for one's other devices, in place of what was kept before."""
-        _require_size(body.blob, self._settings.max_seal_backup_bytes)
+        require_size(body.blob, self._settings.max_seal_backup_bytes)
         await self._delivery.put_backup(actor, body.blob)
 
     @route("DELETE", "/api/v1/rooms/{room}/seal/backup", access=Access.GUEST, errors=_NOT_HERE)
     async def remove_backup(self, actor: Actor) -> None:
         """Keep nothing any more."""
         await self._delivery.remove_backup(actor)
-
-
-def _require_size(text: str, max_bytes: int) -> None:
-    """Of base64. Raises `ApiError` body_too_large."""
-    if len(text) * 3 > max_bytes * 4 + 8:
-        raise ApiError("body_too_large", f"A part of the body has up to {max_bytes} bytes.")

@@ -2,9 +2,10 @@
 
 The client sends JSON objects with a `type`:
 
-    open    {room, token, since?, device?}
+    open    {room, token, since?, device?, join?}
                                     follow a room; `since` is the newest entry that the client has, `device` the one
-                                    that takes part in the encryption of a sealed room
+                                    that takes part in the encryption of a sealed room, `join` its wish to be added to
+                                    the group, as in `POST .../seal/joins`
     write   {room, verb, body, client_id, target?, to?, ttl_s?}
     read    {room, seq}             how far one has read
     typing  {room, on}
@@ -251,6 +252,11 @@ class _Connection:
         device = message.device or "" if actor.sealed else ""
         self._parts.presence.require_own(actor, device)
         listener = subscribe(self._parts.live, self._parts.settings, actor, device)
+        if device and message.join is not None:
+            # At once, so that the others hear of the device and of its wish together. One that is refused is as one
+            # that nobody answers: the device looks for it and goes on.
+            with contextlib.suppress(ApiError):
+                await self._parts.delivery.wait(actor, device, message.join.key_package, message.join.proof)
         try:
             reached = await self._send_state(name, actor, message.since, device)
         except BaseException:
@@ -276,7 +282,9 @@ class _Connection:
         })  # fmt: skip
         if device:
             self._silence.start()
-            await self.send({"type": "seal_present", "room": name, **self._parts.presence.news(actor.room_key)})
+            group, epoch = await self._parts.delivery.epoch(actor)
+            present = self._parts.presence.news(actor.room_key)
+            await self.send({"type": "seal_present", "room": name, "group": group, "epoch": epoch, **present})
         reached = page.newest
         if since is None or page.more:
             await self.send({"type": "reset", "room": name, "newest": page.newest})

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import msgspec
 
-from signaling.api.sealed import Device
+from signaling.api.sealed import Device, Wish
 from signaling.api.typed import Input
 from signaling.log.entries import Seq
 from signaling.rooms.policy import Seconds
@@ -19,6 +19,7 @@ class Open(Input, tag="open"):
     token: str
     since: Annotated[int, msgspec.Meta(ge=0)] | None = None
     device: Device | None = None
+    join: Wish | None = None
 
 
 class Write(Input, tag="write"):

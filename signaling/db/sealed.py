@@ -54,7 +54,7 @@ class SealedRepository:
                 return Outcome.REPEATED if _is_there(connection, room_key, commit) else Outcome.CONFLICT
             _step(connection, room_key, commit, now_ms, keep)
             if commit.history is not None:
-                _fill(connection, room_key, commit.group_id, commit.epoch, commit.history, now_ms)
+                _keep_keys(connection, room_key, commit, commit.history, now_ms)
                 oldest = _newest_epoch(connection, room_key) - keep_epochs
                 connection.execute(
                     delete(SealedEpochRow).where(SealedEpochRow.room_key == room_key, SealedEpochRow.n <= oldest)
@@ -83,22 +83,6 @@ class SealedRepository:
         query = select(*_EPOCH).where(SealedEpochRow.room_key == room_key, SealedEpochRow.n > since)
         query = query.order_by(SealedEpochRow.n).limit(limit)
         return await self._database.read(lambda one: [KeptEpoch(*row) for row in one.execute(query).all()])
-
-    async def fill_history(
-        self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, gate_hash: str, now_ms: int
-    ) -> Outcome:
-        def work(connection: Connection) -> Outcome:
-            if not _lock(connection, room_key):
-                return Outcome.NO_ROOM
-            if not _passes(connection, room_key, gate_hash):
-                return Outcome.NO_LINK
-            group = _group(connection, room_key)
-            if group.group_id != group_id or epoch > group.epoch:
-                return Outcome.CONFLICT
-            _fill(connection, room_key, group_id, epoch, wrapped, now_ms)
-            return Outcome.DONE
-
-        return await self._database.write(work)
 
     async def forget_gate(self, room_key: int) -> None:
         async with self._database.writing() as connection:
@@ -204,29 +188,22 @@ def _newest_epoch(connection: Connection, room_key: int) -> int:
     return connection.execute(query).scalar_one_or_none() or 0
 
 
-def _fill(connection: Connection, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, now_ms: int) -> None:
-    """What is missing of the two parts."""
+def _keep_keys(connection: Connection, room_key: int, commit: Commit, wrapped: Wrapped, now_ms: int) -> None:
+    """Of the epoch that the commit makes. What is there stays, also when a group begins anew under its old name."""
     here = (
         SealedEpochRow.room_key == room_key,
-        SealedEpochRow.group_id == group_id,
-        SealedEpochRow.epoch == epoch,
+        SealedEpochRow.group_id == commit.group_id,
+        SealedEpochRow.epoch == commit.epoch,
     )
-    row = connection.execute(select(*_EPOCH).where(*here)).one_or_none()
-    if row is None:
+    if connection.execute(select(SealedEpochRow.n).where(*here)).first() is None:
         connection.execute(
             insert(SealedEpochRow).values(
                 room_key=room_key,
                 n=_newest_epoch(connection, room_key) + 1,
-                group_id=group_id,
-                epoch=epoch,
+                group_id=commit.group_id,
+                epoch=commit.epoch,
                 wrap=wrapped.wrap,
                 secrets=wrapped.secrets,
                 at_ms=now_ms,
             )
         )
-        return
-    missing = {
-        name: value for name in ("wrap", "secrets") if not getattr(row, name) and (value := getattr(wrapped, name))
-    }
-    if missing:
-        connection.execute(update(SealedEpochRow).where(*here).values(**missing))

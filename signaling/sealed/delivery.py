@@ -20,7 +20,7 @@ from signaling.limits import AddressLimiter
 from signaling.log.live import Live
 from signaling.rooms.roles import Actor
 from signaling.sealed.presence import Presence
-from signaling.sealed.records import Commit, Group, KeptCommit, KeptEpoch, Outcome, SealedStore, SealedStores, Wrapped
+from signaling.sealed.records import Commit, Group, KeptCommit, KeptEpoch, Outcome, SealedStore, SealedStores
 from signaling.sealed.settings import SealedSettings
 
 
@@ -89,12 +89,13 @@ class Delivery:
         self._presence.welcome(room_key, welcome.devices | {commit.device})
         about: dict[str, Any] = {"group": commit.group_id, "epoch": commit.epoch, "from": commit.member_id}
         step = {"type": "seal_commit", **about, "device": commit.device, "commit": commit.message}
-        # Who waits to be let in can do nothing with it; a commit that lets in many is large.
-        others = welcome.devices | self._presence.waiting(room_key)
-        self._live.tell(room_key, step, to=lambda one: bool(one.device) and one.device not in others)
+        # Newcomers first: they hear and see nothing yet.
         if welcome.message:
             news = {"type": "seal_welcome", **about, "welcome": welcome.message}
             self._live.tell(room_key, news, to=lambda one: one.device in welcome.devices)
+        # Who waits to be let in can do nothing with it; a commit that lets in many is large.
+        others = welcome.devices | self._presence.waiting(room_key)
+        self._live.tell(room_key, step, to=lambda one: bool(one.device) and one.device not in others)
 
     async def commits(self, actor: Actor, group_id: str, since: int, limit: int) -> tuple[list[KeptCommit], bool]:
         """Those after the epoch `since`, and whether there are more. Raises `ApiError` not_sealed, epoch_gone."""
@@ -104,8 +105,9 @@ class Delivery:
         return found[:limit], len(found) > limit
 
     async def wait(self, actor: Actor, device: str, key_package: str, proof: str) -> None:
-        """Raises `ApiError` not_sealed, not_present, taken, limit_reached, rate_limited."""
+        """Raises `ApiError` not_sealed, body_too_large, not_present, taken, limit_reached, rate_limited."""
         require_sealed(actor)
+        require_size(key_package, self._settings.max_key_package_bytes)
         _limit(self._joins, actor)
         self._presence.wait(actor, device, key_package, proof)
 
@@ -118,14 +120,6 @@ class Delivery:
             raise ApiError("forbidden", "Guests of this room do not read what was said before they came.")
         found = await store.history(actor.room_key, since, limit + 1)
         return found[:limit], len(found) > limit
-
-    async def fill_history(self, actor: Actor, group_id: str, epoch: int, wrapped: Wrapped, gate_hash: str) -> None:
-        """What is missing; what is there stays. Raises `ApiError` not_sealed, epoch_conflict, link_required,
-        rate_limited, room_not_found."""
-        store = await self._store(actor)
-        _limit(self._gives, actor)
-        outcome = await store.fill_history(actor.room_key, group_id, epoch, wrapped, gate_hash, self._now_ms())
-        _require_done(outcome, "The group is another, or has not come so far.")
 
     async def forget_gate(self, actor: Actor) -> None:
         """Whoever commits next decides which link is the room's. Raises `ApiError` not_sealed."""
@@ -181,6 +175,12 @@ class Delivery:
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)
+
+
+def require_size(text: str, max_bytes: int) -> None:
+    """Of base64. Raises `ApiError` body_too_large."""
+    if len(text) * 3 > max_bytes * 4 + 8:
+        raise ApiError("body_too_large", f"A part of the body has up to {max_bytes} bytes.")
 
 
 def require_sealed(actor: Actor) -> None:

@@ -102,12 +102,6 @@ class SealedStore(Protocol):
         """The first `limit` with `n` > `since`."""
         ...
 
-    async def fill_history(
-        self, room_key: int, group_id: str, epoch: int, wrapped: Wrapped, gate_hash: str, now_ms: int
-    ) -> Outcome:
-        """What is there already stays. CONFLICT: it is not the present group, or it has not come so far."""
-        ...
-
     async def forget_gate(self, room_key: int) -> None:
         """The next commit brings another one."""
         ...

@@ -89,12 +89,14 @@ class Person:
     async def acts(self) -> list[tuple[str, str]]:
         return [(e["name"], e["body"]["act"]) for e in await self.entries() if e["verb"] == "moderation"]
 
-    async def sync(self, since: int | None = None, device: str = "") -> Sync:
+    async def sync(self, since: int | None = None, device: str = "", join: dict[str, str] | None = None) -> Sync:
         ws = await self.server.http.ws_connect(self.server.url + "/api/v1/sync")
         sync = Sync(ws, self.room)
         fields: dict[str, Any] = {"device": device} if device else {}
         if since is not None:
             fields["since"] = since
+        if join is not None:
+            fields["join"] = join
         await sync.send("open", token=self.token, **fields)
         return sync
 

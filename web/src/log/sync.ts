@@ -17,8 +17,8 @@ export type Message = Record<string, unknown> & { type: string };
 
 export interface SyncOptions {
   room: string;
-  /** In a sealed room: which device this is. */
-  device?: string;
+  /** What else the room is opened with, each time: in a sealed room which device this is. */
+  opening?: () => Promise<Record<string, unknown>>;
   /** A token that opens the room; with `fresh` another one than before. Throws what the door says. */
   token: (fresh: boolean) => Promise<string>;
   /** The newest entry up to which everything is known; null: nothing is. */
@@ -117,8 +117,9 @@ export class Sync {
 
   private async open(): Promise<void> {
     let token: string;
+    let opening: Record<string, unknown> | undefined;
     try {
-      token = await this.options.token(this.needsFresh);
+      [token, opening] = await Promise.all([this.options.token(this.needsFresh), this.options.opening?.()]);
       this.needsFresh = false;
     } catch (error) {
       const code = text(asRecord(error).code);
@@ -132,8 +133,8 @@ export class Sync {
     this.heardAtMs = Date.now();
     socket.onopen = () => {
       const since = this.options.since();
-      const { room, device } = this.options;
-      socket.send(JSON.stringify({ type: "open", room, token, device, ...(since === null ? {} : { since }) }));
+      const { room } = this.options;
+      socket.send(JSON.stringify({ type: "open", room, token, ...opening, ...(since === null ? {} : { since }) }));
     };
     socket.onmessage = ({ data }) => {
       if (this.socket === socket) this.hear(data);

@@ -1,9 +1,10 @@
 import { RoomContext } from "@livekit/components-react";
 import { setLogLevel } from "livekit-client";
-import { lazy, type ReactNode, Suspense, useEffect, useState } from "react";
+import { type ReactNode, useEffect, useState } from "react";
 import { CallScreen } from "../call/CallScreen";
 import type { Embedding } from "../embed/embedding";
 import { useEmbeddedVisit, useEmbedding } from "../hooks/useEmbedding";
+import { useSealedLive } from "../hooks/useSealedLive";
 import { useSession } from "../hooks/useSession";
 import { useTabs } from "../hooks/useTabs";
 import { type Admission, keepToken, type ServerConfig } from "../lib/api";
@@ -18,9 +19,6 @@ import type { DoorAnswers } from "./DoorParts";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
 import { BadRoomName } from "./NotFound";
-
-// Encryption comes with the rooms that have it.
-const SealedLiveProvider = lazy(async () => ({ default: (await import("../room/SealedLive")).SealedLiveProvider }));
 
 setLogLevel("warn");
 
@@ -127,15 +125,12 @@ interface WithLogProps {
 
 /** With the room's log, where the room has one; it stays while the call is made, comes and goes. */
 function WithLog({ roomName, visit, session, admission, children }: WithLogProps) {
+  const sealedLive = useSealedLive(admission?.kind);
   if (admission?.lasts !== true) return children;
   const props = { roomName, visit, admission, onOver: session.putOut, children };
   const key = `${admission.kind} ${memberOf(admission.identity)}`;
   if (admission.kind === "open") return <RoomLiveProvider key={key} {...props} />;
-  return (
-    <Suspense fallback={null}>
-      <SealedLiveProvider key={key} {...props} />
-    </Suspense>
-  );
+  return sealedLive && <sealedLive.Provider key={key} {...props} />;
 }
 
 function Chat({ appName, visit, onJoin }: { appName: string; visit: Visit; onJoin: () => void }) {

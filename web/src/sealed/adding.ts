@@ -1,8 +1,13 @@
 /** Adding to the group those who may be in it. */
 
-import { type Bytes, isHmac } from "./bytes";
+import { type Bytes, hmac, isHmac, toBase64url } from "./bytes";
 import type { Engine, Proposed } from "./engine";
-import type { JoinWish } from "./sealApi";
+import type { AskToJoin, JoinWish } from "./sealApi";
+
+/** By whoever holds the link. `joinKey` is of `LinkKeys`. */
+export async function askToJoin(joinKey: Bytes, keyPackage: Bytes): Promise<AskToJoin> {
+  return { key_package: toBase64url(keyPackage), proof: toBase64url(await hmac(joinKey, keyPackage)) };
+}
 
 /** Those who hold the link, and those who do not. `joinKey` is of `LinkKeys`. */
 export async function sortWishes(wishes: readonly JoinWish[], joinKey: Bytes) {

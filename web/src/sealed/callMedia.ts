@@ -16,6 +16,12 @@ const calls = new WeakMap<CallRoom, CallMedia>();
 /** Null: the call is not sealed. */
 export const callMediaOf = (room: CallRoom): CallMedia | null => calls.get(room) ?? null;
 
+/** Whether somebody is in the group who was not. */
+function hasOthers(now: View, before: View): boolean {
+  const were = new Set(before.members.map(({ signatureKey }) => signatureKey));
+  return now.members.some(({ signatureKey }) => !were.has(signatureKey));
+}
+
 export class CallMedia {
   private problems: MediaProblems = new Map();
   private readonly listeners = new Set<() => void>();
@@ -46,10 +52,11 @@ export class CallMedia {
     const update = () => {
       const { view } = session.state;
       if (view === null || view === known) return;
+      const hasNewcomers = known !== null && hasOthers(view, known);
       known = view;
       const keyOf = (identity: string) => hkdf(view.mediaSecret, `ting media ${identity}`, MEDIA_KEY_BYTES);
       // What is missing then shows in the frames that cannot be opened.
-      this.keys.setEpoch(view.epoch, keyOf, [], own).catch(() => undefined);
+      this.keys.setEpoch(view.epoch, keyOf, [], own, hasNewcomers).catch(() => undefined);
     };
     update();
     this.session = session;

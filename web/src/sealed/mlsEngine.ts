@@ -110,9 +110,8 @@ export async function createEngine({ room, member, psk }: { room: string; member
   try {
     const kept = parseDevice(await load("devices", name), member);
     const { device, publicKey, secretKey } = await engine.start({ member, device: kept, psk });
-    if (kept === null) {
-      await save("devices", name, { device, publicKey: toBase64url(publicKey), secretKey: toBase64url(secretKey) });
-    }
+    // Nobody waits for it: coming in does not depend on the next visit.
+    if (kept === null) void save("devices", name, { device, publicKey: toBase64url(publicKey), secretKey: toBase64url(secretKey) });
     return { engine, device };
   } catch (error) {
     engine.close();

@@ -2,6 +2,7 @@
 
 import type { Leaf, View } from "./engine";
 import { knowsNewest, newHistorySecret, readEpochs, readSecrets, wrapEpoch } from "./history";
+import { nameOf } from "./entrySeal";
 import type { KeyRing } from "./keyRing";
 import type { LinkKeys } from "./linkSecret";
 import type { SealApi } from "./sealApi";
@@ -21,13 +22,15 @@ export class RoomHistory {
   /** Others may have a newer history secret than this device, which has it from the link alone. */
   private isBehind = true;
   private reached = 0;
+  /** The epoch that this device has made itself: all that is there of the history it knew then. */
+  private made = "";
 
   constructor(private readonly options: Options) {}
 
   /** Keys of the epochs before; of `view` also what its members hand on. */
   async read(view: View | null): Promise<void> {
     const { api, ring, link, sharesHistory } = this.options;
-    if (!sharesHistory()) return;
+    if (!sharesHistory() || (view !== null && nameOf(view) === this.made)) return;
     ring.addSecrets([link.history]);
     for (;;) {
       const { epochs, reached, more } = await api.history(this.reached);
@@ -43,8 +46,12 @@ export class RoomHistory {
     }
   }
 
-  /** What the commit to `next` keeps on the server; null: nothing. */
-  async wrap({ group, epoch, chatKey, historySecret }: View) {
+  /** What the commit to `next`, by a member of `current` or from outside, keeps on the server; null: nothing. */
+  async wrap({ group, epoch, chatKey, historySecret }: View, current: View | null) {
+    // Whoever comes from outside may not be let read it: what it hands on is then under a secret of its own.
+    await this.read(current).catch((error: unknown) => {
+      if (current !== null) throw error;
+    });
     const { ring, link, sharesHistory } = this.options;
     if (!sharesHistory()) return null;
     ring.addSecrets([link.history]);
@@ -62,8 +69,9 @@ export class RoomHistory {
     for (const who of this.putOut) if (!has(after, who) && (isOnlyKeys || has(before, who))) this.putOut.delete(who);
   }
 
-  /** The server has taken it. */
-  handleCommitted(): void {
+  /** The server has taken the commit to `next`. */
+  handleCommitted(next: View): void {
+    if (this.options.sharesHistory()) this.made = nameOf(next);
     for (const who of this.renewing) this.putOut.delete(who);
     this.isBehind = false;
   }

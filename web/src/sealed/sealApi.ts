@@ -19,6 +19,12 @@ export interface JoinWish {
   proof: Bytes;
 }
 
+/** A key package and the proof that its device has the room's link, in base64url. */
+export interface AskToJoin {
+  key_package: string;
+  proof: string;
+}
+
 export interface GroupEpoch {
   group: string;
   /** -1: there is no group yet. */
@@ -67,7 +73,12 @@ export function toPresent(value: unknown): Present[] {
 
 export const toDevices = (value: unknown): string[] => (Array.isArray(value) ? value.map(text) : []);
 
-function toJoinWish(value: unknown): JoinWish {
+export function toGroupEpoch(value: unknown): GroupEpoch {
+  const { group, epoch } = asRecord(value);
+  return { group: text(group), epoch: whole(epoch) };
+}
+
+export function toJoinWish(value: unknown): JoinWish {
   const one = asRecord(value);
   return { device: text(one.device), from: text(one.from), keyPackage: bytes(one.key_package), proof: bytes(one.proof) };
 }
@@ -91,12 +102,11 @@ export class SealApi {
 
   async state(): Promise<SealState> {
     const answer = await this.ask("");
-    return { group: text(answer.group), epoch: whole(answer.epoch), groupInfo: bytes(answer.group_info) };
+    return { ...toGroupEpoch(answer), groupInfo: bytes(answer.group_info) };
   }
 
   async epoch(): Promise<GroupEpoch> {
-    const answer = await this.ask("/epoch");
-    return { group: text(answer.group), epoch: whole(answer.epoch) };
+    return toGroupEpoch(await this.ask("/epoch"));
   }
 
   /** The devices that wait to be added, oldest first. */
@@ -129,9 +139,8 @@ export class SealApi {
     return { commits: list(answer.commits).map((one) => toCommitted({ ...one, group })), more: answer.more === true };
   }
 
-  async join(device: string, keyPackage: Bytes, proof: Bytes): Promise<void> {
-    const body = { device, key_package: toBase64url(keyPackage), proof: toBase64url(proof) };
-    await this.ask("/joins", { method: "POST", body });
+  async join(device: string, ask: AskToJoin): Promise<void> {
+    await this.ask("/joins", { method: "POST", body: { device, ...ask } });
   }
 
   /** What is there of the keys of former epochs, after the `n`th: and up to which one this goes. */

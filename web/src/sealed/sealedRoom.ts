@@ -75,6 +75,7 @@ export class SealedRoom {
     this.sync = new SealedSync(options, {
       seal: this.seal,
       device: this.device,
+      wish: this.session.wish,
       onNews: (message) => {
         this.session.hear(message);
         this.asks.hear(message);

@@ -4,10 +4,13 @@ import { parseEntry } from "../log/entries";
 import type { Pending } from "../log/outbox";
 import { type Message, Sync, type SyncOptions } from "../log/sync";
 import type { LogSeal } from "./logSeal";
+import type { AskToJoin } from "./sealApi";
 
 interface SealedSyncParts {
   seal: LogSeal;
   device: string;
+  /** Of a device that is not in the group. */
+  wish: () => Promise<AskToJoin | null>;
   /** What the log has no use for. */
   onNews: (message: Message) => void;
   onOnline: (online: boolean) => void;
@@ -20,11 +23,11 @@ export class SealedSync {
   private hearing: Promise<void> = Promise.resolve();
   private sending: Promise<void> = Promise.resolve();
 
-  constructor(options: SyncOptions, { seal, device, onNews, onOnline }: SealedSyncParts, make = (all: SyncOptions) => new Sync(all)) {
+  constructor(options: SyncOptions, { seal, device, wish, onNews, onOnline }: SealedSyncParts, make = (all: SyncOptions) => new Sync(all)) {
     this.seal = seal;
     this.sync = make({
       ...options,
-      device,
+      opening: async () => ({ device, join: await wish() }),
       onMessage: (message) => {
         if (message.type.startsWith("seal_")) onNews(message);
         else this.hearing = this.hearing.then(() => this.pass(message, options));

@@ -143,7 +143,7 @@ describe("the group of a sealed room", () => {
     // The server knows whose the device is.
     server.tell({ type: "seal_changed", came: [{ device: liar.device, member_id: "mallory" }], left: [] });
     server.pages.add(liar);
-    liar.session.handleOnline(true);
+    server.greet(liar, [liar.present]);
     await until(() => liar.session.state.view !== null, () => String(liar));
     liar.close();
     server.pages.delete(liar);

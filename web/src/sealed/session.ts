@@ -4,14 +4,14 @@
  */
 
 import { ApiError, text } from "../lib/api";
-import { proposeWith, sortWishes } from "./adding";
+import { askToJoin, proposeWith, sortWishes } from "./adding";
 import { Attendance } from "./attendance";
-import { type Bytes, hmac, random, toBase64url } from "./bytes";
+import { type Bytes, random, toBase64url } from "./bytes";
 import type { Engine, Leaf, Proposed, View } from "./engine";
 import type { KeyRing } from "./keyRing";
 import type { LinkKeys } from "./linkSecret";
 import { RoomHistory } from "./roomHistory";
-import { type Committed, type JoinWish, type SealApi, toCommitted, toDevices, toPresent } from "./sealApi";
+import { type AskToJoin, type Committed, type GroupEpoch, type JoinWish, type SealApi, toCommitted, toDevices, toGroupEpoch, toPresent } from "./sealApi";
 
 export interface SealedSnapshot {
   /** The group of now; null: this device is not in it (yet). */
@@ -63,6 +63,8 @@ export class SealedSession {
   private isClosed = false;
   private readonly history: RoomHistory;
   private tries = 0;
+  /** The connection began with the wish to be added. */
+  private hasAsked = false;
 
   constructor(private readonly options: SealedOptions) {
     this.times = { ...TIMES, ...options.times };
@@ -82,13 +84,22 @@ export class SealedSession {
     return this.attendance.nameOf(device);
   }
 
+  /** What a connection begins with: to be added. Null: this device is in the group, or asks later. */
+  readonly wish = async (): Promise<AskToJoin | null> => {
+    if (this.state.view !== null) return null;
+    const keyPackage = await this.options.engine.keyPackage().catch(() => null);
+    this.hasAsked = keyPackage !== null;
+    return keyPackage && askToJoin(this.options.link.join, keyPackage);
+  };
+
   /** The connection to the server is there: follow the room from where we are. */
   readonly handleOnline = (online: boolean): void => {
     this.isOnline = online;
     clearTimeout(this.turn);
-    if (!online) return;
-    if (this.state.view !== null) this.attendance.missNobodyUntil(Date.now() + this.times.returnMs);
-    this.then(() => (this.state.view === null ? this.comeIn() : this.catchUp()));
+    // Whoever is outside comes in with the news of who is there.
+    if (!online || this.state.view === null) return;
+    this.attendance.missNobodyUntil(Date.now() + this.times.returnMs);
+    this.then(() => this.goOn());
   };
 
   /** News of the server's. */
@@ -107,6 +118,7 @@ export class SealedSession {
       case "seal_present":
         this.attendance.set(toPresent(message.present));
         this.attendance.wish(toDevices(message.waiting));
+        if (this.state.view === null) this.then(() => this.comeIn(toGroupEpoch(message)));
         this.plan();
         break;
       case "seal_changed":
@@ -138,13 +150,14 @@ export class SealedSession {
 
   // --- coming in ------------------------------------------------------------------------------------------------
 
-  /** One step of it; what does not end in the group is tried again. */
-  private async comeIn(): Promise<void> {
+  /** One step of it; what does not end in the group is tried again. `told` is where the server says that the group is. */
+  private async comeIn(told?: GroupEpoch): Promise<void> {
     clearTimeout(this.patience);
     if (!this.isOnline || this.state.view !== null) return;
-    // Who is there came with the connection. All else of the state is large where many are, and only for who goes in alone.
-    const { api, engine } = this.options;
-    const [{ group, epoch }, keyPackage] = await Promise.all([api.epoch(), engine.keyPackage()]);
+    // All of the server's state is large where many are, and only for who goes in alone.
+    const { api, device, engine, link } = this.options;
+    const [{ group, epoch }, keyPackage] = await Promise.all([told ?? api.epoch(), this.hasAsked ? null : engine.keyPackage()]);
+    this.hasAsked = false;
     if (epoch < 0) {
       await this.found(group, epoch);
       return;
@@ -153,17 +166,16 @@ export class SealedSession {
       await this.enterAlone();
       return;
     }
-    await this.askToBeAdded(keyPackage);
+    if (keyPackage !== null) await api.join(device, await askToJoin(link.join, keyPackage));
     this.later(() => this.insist());
   }
 
   /** Half of the patience is over. */
   private async insist(): Promise<void> {
     if (this.state.view !== null) return;
-    const { device, api } = this.options;
-    const joins = await api.joins();
+    const joins = await this.options.api.joins();
     // We wait no more, and are not in: the welcome has not come. Otherwise nobody answers.
-    if (!joins.some((wish) => wish.device === device)) await this.enterAlone();
+    if (!joins.some(({ device }) => device === this.options.device)) await this.enterAlone();
     else this.later(() => this.enterAlone());
   }
 
@@ -171,11 +183,6 @@ export class SealedSession {
     this.patience = setTimeout(() => {
       this.then(step);
     }, this.times.patienceMs / 2);
-  }
-
-  private async askToBeAdded(keyPackage: Bytes): Promise<void> {
-    const { api, link, device } = this.options;
-    await api.join(device, keyPackage, await hmac(link.join, keyPackage));
   }
 
   private async found(replaced: string, epoch: number): Promise<void> {
@@ -245,6 +252,10 @@ export class SealedSession {
     }
     if (missed.more && missed.commits.length > 0) await this.catchUp();
     else this.plan();
+  }
+
+  private goOn(): Promise<void> {
+    return this.state.view === null ? this.comeIn() : this.catchUp();
   }
 
   /** As it is now, whatever it was before waiting. */
@@ -332,8 +343,7 @@ export class SealedSession {
     { replaced, epoch, welcomed, newGroup }: { replaced: string; epoch: number; welcomed: string[]; newGroup: string | null },
   ): Promise<void> {
     const { api, device, engine } = this.options;
-    await this.readHistory();
-    const history = await this.history.wrap(next);
+    const history = await this.history.wrap(next, this.state.view);
     try {
       await api.commit({ device, group: replaced, epoch, commit, groupInfo, welcome, welcomed, history, newGroup });
     } catch (error) {
@@ -343,16 +353,8 @@ export class SealedSession {
       else await this.catchUp();
       return;
     }
-    this.history.handleCommitted();
+    this.history.handleCommitted(next);
     this.enterEpoch(await engine.accept());
-  }
-
-  private async readHistory(): Promise<void> {
-    const { view } = this.state;
-    // Whoever comes from outside may not be let read it: what it hands on is then under a secret of its own.
-    await this.history.read(view).catch((error: unknown) => {
-      if (view !== null) throw error;
-    });
   }
 
   // --- one after the other --------------------------------------------------------------------------------------
@@ -374,7 +376,7 @@ export class SealedSession {
     const code = error instanceof ApiError ? error.code : null;
     const isRefused = code === "link_required";
     if (isRefused || this.tries >= MAX_TRIES) this.set({ problem: isRefused ? "link" : code === null ? "engine" : "unreachable" });
-    if (!isRefused) this.soon(() => (this.state.view === null ? this.comeIn() : this.catchUp()));
+    if (!isRefused) this.soon(() => this.goOn());
   }
 
   private soon(step: () => Promise<void>): void {

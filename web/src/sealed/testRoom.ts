@@ -14,7 +14,7 @@ import type { Core } from "./mls/core";
 import { type Device, newDevice } from "./mls/mls";
 import { startCore } from "./mls/testWorld";
 import { MlsDevice } from "./mlsDevice";
-import type { EpochHistory, JoinWish, NewCommit, Present, SealState } from "./sealApi";
+import { type AskToJoin, type EpochHistory, type JoinWish, type NewCommit, type Present, type SealState, toJoinWish } from "./sealApi";
 import { SealedSession, TIMES } from "./session";
 
 const NOWHERE: RingStore = { load: () => Promise.resolve(null), save: () => Promise.resolve() };
@@ -59,10 +59,20 @@ export class Server {
 
   come(page: Page): void {
     this.pages.add(page);
-    page.session.hear({ type: "seal_present", present: this.wire(this.present()), waiting: [...this.joins.keys()] });
-    page.session.handleOnline(true);
+    void page.session.wish().then((ask) => {
+      if (!this.pages.has(page)) return;
+      if (ask !== null) this.join(page, toJoinWish({ device: page.device, from: page.member, ...ask }));
+      this.greet(page, this.present());
+    });
     page.read(this.entries);
     this.tell({ type: "seal_changed", came: this.wire([page.present]), left: [], waiting: [] }, (other) => other !== page);
+  }
+
+  /** What a connection begins with. */
+  greet(page: Page, present: readonly Present[]): void {
+    const { group, epoch } = this;
+    page.session.handleOnline(true);
+    page.session.hear({ type: "seal_present", group, epoch, present: this.wire(present), waiting: [...this.joins.keys()] });
   }
 
   go(page: Page): void {
@@ -151,9 +161,9 @@ export class Page {
       },
       commits: (group: string, since: number) =>
         Promise.resolve({ commits: server.commits.filter((one) => one.group === group && one.epoch > since), more: false }),
-      join: async (device: string, keyPackage: Bytes, proof: Bytes) => {
+      join: async (device: string, ask: AskToJoin) => {
         await Promise.resolve();
-        server.join(this, { device, from: member, keyPackage, proof });
+        server.join(this, toJoinWish({ device, from: member, ...ask }));
       },
       history: () => Promise.resolve({ epochs: server.history, reached: server.history.length, more: false }),
     };

@@ -6,7 +6,7 @@ import { importKey, keyIndex, type KeyRing } from "./keyRing";
 export type KeyOf = (identity: string) => Promise<Uint8Array>;
 
 /** Between the news of an epoch and the first frame that we encrypt with it: the others have it by then. */
-export const SWITCH_MS = 300;
+export const SWITCH_MS = 200;
 /** From our first frame of an epoch on, frames of older ones can still come so long. */
 export const OLD_KEYS_MS = 10_000;
 
@@ -20,6 +20,8 @@ interface Epoch {
   identities: Set<string>;
   /** It is time to speak with it. */
   due: boolean;
+  /** Somebody is there who understands nothing of before. */
+  hasNewcomers: boolean;
 }
 
 export class Epochs {
@@ -34,10 +36,12 @@ export class Epochs {
     private readonly ring: Pick<KeyRing, "put" | "use" | "drop">,
     /** Whether the own key could be had when its turn came. */
     private readonly onOwnKey: (own: string, hasKey: boolean) => void,
+    /** We speak with the key of an epoch that somebody came in with. */
+    private readonly onHeardByNewcomers: () => void,
   ) {}
 
-  async set(number: number, keyOf: KeyOf, identities: readonly string[], own: string): Promise<void> {
-    const epoch: Epoch = { index: keyIndex(number), order: ++this.count, keyOf, own, identities: new Set(), due: false };
+  async set(number: number, keyOf: KeyOf, identities: readonly string[], own: string, hasNewcomers = false): Promise<void> {
+    const epoch: Epoch = { index: keyIndex(number), order: ++this.count, keyOf, own, identities: new Set(), due: false, hasNewcomers };
     const replaced = this.live.get(epoch.index);
     this.live.set(epoch.index, epoch);
     this.newest = epoch;
@@ -97,6 +101,8 @@ export class Epochs {
     this.ring.use(epoch.own, epoch.index, key);
     this.speaking = epoch;
     this.onOwnKey(epoch.own, true);
+    if (epoch.hasNewcomers) this.onHeardByNewcomers();
+    epoch.hasNewcomers = false;
     this.later(OLD_KEYS_MS, () => void this.forgetBefore(epoch));
   }
 

@@ -25,13 +25,15 @@ class Told {
 describe("epochs", () => {
   let told: Told;
   let own: boolean[];
+  let begun: number;
   let epochs: Epochs;
 
   beforeEach(() => {
     vi.useFakeTimers();
     told = new Told();
     own = [];
-    epochs = new Epochs(told, (_, hasKey) => own.push(hasKey));
+    begun = 0;
+    epochs = new Epochs(told, (_, hasKey) => own.push(hasKey), () => begun++);
   });
 
   afterEach(() => {
@@ -48,6 +50,20 @@ describe("epochs", () => {
     expect(told.take()).toEqual([]);
     await vi.advanceTimersByTimeAsync(1);
     expect(told.take()).toEqual(["use me 2"]);
+  });
+
+  it("lets pictures begin anew for those who came, once, and when it speaks so that they understand", async () => {
+    await epochs.set(0, keyOf(0), ["ada"], "me");
+    await epochs.set(1, keyOf(1), ["ada", "bob"], "me", true);
+    await vi.advanceTimersByTimeAsync(SWITCH_MS - 1);
+    expect(begun).toBe(0);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(told.log.at(-1)).toBe("use me 1");
+    expect(begun).toBe(1);
+    await epochs.renew();
+    await epochs.set(2, keyOf(2), ["ada"], "me");
+    await vi.advanceTimersByTimeAsync(SWITCH_MS);
+    expect(begun).toBe(1);
   });
 
   it("forgets what is older ten seconds after the switch, also of who has left", async () => {
