@@ -237,26 +237,29 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
     sealed_server: ServerProcess,
     tmp_path: Path,
 ) -> None:
-    ada, _, cleo = people
+    """Four browsers and a program, in a room that the start page made."""
+    ada, eve, cleo = people
     link = await make_room(ada)
     assert "#s=" in link
     await ada.pass_lobby("Ada")
     await fox_comes(fox, link, "Bob")
     await come(cleo, link, "Cleo")
+    await come(eve, link, "Eve")
     dan = await programs(link, "Dan")
-    for tab, own in ((ada, "Ada"), (cleo, "Cleo")):
-        for name in {"Ada", "Bob", "Cleo", "Dan"} - {own}:
+    for tab, own in ((ada, "Ada"), (cleo, "Cleo"), (eve, "Eve")):
+        for name in {"Ada", "Bob", "Cleo", "Dan", "Eve"} - {own}:
             await tab.expect_moving(name)
-        await tab.expect_sound(3)
+        await tab.expect_sound(4)
         await expect(tab.get("media-seal-banner")).to_have_count(0)
-    await fox_sees_and_hears(fox, 3)
-    await dan.expect_moving_and_sounding(3)
-    with_four = await one_code(ada, cleo)
-    assert await fox_code(fox) == with_four
-    assert with_four.startswith("".join(dan.member.code))
+    await fox_sees_and_hears(fox, 4)
+    await dan.expect_moving_and_sounding(4)
+    with_all = await one_code(ada, cleo, eve)
+    assert await fox_code(fox) == with_all
+    assert with_all.startswith("".join(dan.member.code))
 
     await say(ada, f"hello {CANARY}")
-    await heard(cleo, CANARY)
+    for tab in (cleo, eve):
+        await heard(tab, CANARY)
     await fox.click("toggle-chat")
     await fox.until(f"{element('timeline')}?.innerText.includes('{CANARY}')")
     assert await dan.heard("message") == {"text": f"hello {CANARY}"}
@@ -266,7 +269,7 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
     await asyncio.to_thread(source.write_bytes, CONTENT)
     await fox.give("files-input", source)
     file = f'[data-testid="file"][data-name="{CANARY}.txt"]'
-    for tab in (ada, cleo):
+    for tab in (ada, cleo, eve):
         await expect(tab.page.locator(file)).to_be_visible()
     async with ada.page.expect_download() as started:
         await ada.get("file").get_by_test_id("download").click()
@@ -284,7 +287,7 @@ async def test_people_meet_write_and_send_and_the_server_knows_nothing_of_it(
 
     await cleo.page.goto("about:blank")
     async with asyncio.timeout(TIMEOUT_S):
-        while await code_of(ada) == with_four:  # noqa: ASYNC110 - pages have no event for it
+        while await code_of(ada) == with_all:  # noqa: ASYNC110 - pages have no event for it
             await asyncio.sleep(0.2)
     await ada.expect_moving("Bob")
     await ada.expect_moving("Dan")
