@@ -7,8 +7,10 @@ from collections.abc import Mapping
 
 from sfu.control.context import ControlContext
 from sfu.directory import Directory
-from sfu.engine.api import EngineRuntime
+from sfu.engine.api import EngineRuntime, EngineStats
 from sfu.transport.transports import Transports
+
+QUANTILES = (0.5, 0.95)
 
 
 def collect(
@@ -27,6 +29,7 @@ def collect(
         "ting_rtp_packets_sent_total": stats.packets_sent,
         "ting_rtp_bytes_received_total": stats.bytes_received,
         "ting_rtp_bytes_sent_total": stats.bytes_sent,
+        **_lines(stats),
         "ting_process_max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     for name, label, counts in (
@@ -37,4 +40,23 @@ def collect(
         ("ting_control_events_total", "event", control.counters),
     ):
         values.update({f'{name}{{{label}="{what}"}}': count for what, count in counts.items()})
+    return values
+
+
+def _lines(stats: EngineStats) -> Mapping[str, float]:
+    """Of subscribers' lines: those that have shown a limit, and how all that is sent to subscribers gets there."""
+    limited = [one for one in stats.transports if one.estimate_bps is not None]
+    sending = [one for one in stats.subscriptions if one.packets_sent]
+    values: dict[str, float] = {
+        "ting_lines_limited": len(limited),
+        "ting_lines_limited_estimate_bps": sum(one.estimate_bps or 0 for one in limited),
+        "ting_lines_limited_acknowledged_bps": sum(one.acknowledged_bps for one in limited),
+    }
+    for name, figures in (
+        ("ting_subscription_loss_ratio", [one.fraction_lost for one in sending]),
+        ("ting_subscription_rtt_ms", [one.rtt_ms for one in sending if one.rtt_ms is not None]),
+    ):
+        figures.sort()
+        for quantile in QUANTILES if figures else ():
+            values[f'{name}{{quantile="{quantile}"}}'] = figures[min(int(quantile * len(figures)), len(figures) - 1)]
     return values

@@ -13,9 +13,10 @@ import pytest
 from sfu.api import StreamStatesChanged, TrackSettings, TrackSource
 from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation
 from sfu.control.adapt.measured_line import SPARE, VIDEO_OVERHEAD, MeasuredLine
-from sfu.engine.api import EngineStats, LayerStats, TrackStats
-from sfu.ids import TrackHandle, TransportHandle
+from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats, TransportStats
+from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 from sfu.kind import Kind
+from sfu.metrics import _lines
 
 LINE = TransportHandle(7)
 VIDEO, SOUND = TrackHandle(1), TrackHandle(2)
@@ -51,7 +52,7 @@ class Received:
         self.encoding = SimpleNamespace(track=handle, target_layers=tuple)
         owner = SimpleNamespace(info=SimpleNamespace(participant_id="PA_1"))
         info = SimpleNamespace(kind=kind, muted=False, source=TrackSource.CAMERA)
-        self.publication = SimpleNamespace(info=info, owner=owner, primary=self.encoding)
+        self.publication = SimpleNamespace(info=info, owner=owner, primary=self.encoding, track_id="TR_1")
         self.settings = TrackSettings()
         self.desired_spatial = 0
         self.allowed_spatial = 255
@@ -107,6 +108,7 @@ def test_what_does_not_fit_is_paused_with_the_event_and_comes_back_with_one() ->
     assert not call.video.applied[-1]
     assert call.told[1:] == [StreamStatesChanged([False])]  # type: ignore[list-item]
     assert call.engine.wanted_bps[-1] == 0
+    assert call.counters == {"downlink_cuts": 1, "video_paused": 1, "video_resumed": 1}
 
 
 def test_what_fits_is_left_alone_and_nothing_is_probed() -> None:
@@ -161,3 +163,25 @@ def test_figures_are_looked_at_near_the_limit(estimate_bps: int | None, sent_bps
     assert line.is_suspicious(sent_bps) is suspicious
     line.try_more(0.0, 10.0**6)
     assert line.is_suspicious(sent_bps) is (estimate_bps is not None)
+
+
+def test_metrics_tell_of_lines() -> None:
+    """Limits of those that have one; loss and round trip of all subscriptions that send."""
+    transports = [
+        TransportStats(TransportHandle(number), 0, 0, 0, 0, None, estimate_bps, 200_000, 0, 0)
+        for number, estimate_bps in enumerate((None, 300_000, 100_000))
+    ]
+    subscriptions = [
+        SubscriptionStats(SubscriptionHandle(number), int(rtt_ms != 0), 0, 0, 0, 0, 0, loss, rtt_ms, 0, 0)
+        for number, (loss, rtt_ms) in enumerate(((0.0, 20.0), (0.1, None), (0.02, 90.0), (1.0, 0.0)))
+    ]
+    assert _lines(EngineStats(transports, [], subscriptions, {}, 0, 0, 0, 0, 0, 0)) == {
+        "ting_lines_limited": 2,
+        "ting_lines_limited_estimate_bps": 400_000,
+        "ting_lines_limited_acknowledged_bps": 400_000,
+        'ting_subscription_loss_ratio{quantile="0.5"}': 0.02,
+        'ting_subscription_loss_ratio{quantile="0.95"}': 0.1,
+        'ting_subscription_rtt_ms{quantile="0.5"}': 90.0,
+        'ting_subscription_rtt_ms{quantile="0.95"}': 90.0,
+    }
+    assert len(_lines(EngineStats([], [], [], {}, 0, 0, 0, 0, 0, 0))) == 3

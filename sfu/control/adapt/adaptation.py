@@ -5,6 +5,7 @@ The engine's figures are asked for only when a downlink looks congested, and eve
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
@@ -21,6 +22,8 @@ from sfu.control.subscribe.subscription import Subscription
 from sfu.engine.api import HIGHEST_LAYER, MAX_WANTED_BPS, OVERHEAD_BYTES, LayerStats
 from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 from sfu.kind import Kind
+
+logger = logging.getLogger(__name__)
 
 INTERVAL_S = 1.0
 UNKNOWN_LOWEST_BPS, UNKNOWN_RATIO = 100_000, 3
@@ -166,6 +169,7 @@ class Adaptation:
         states: list[StreamState] = []
         layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
+            self._tell_switch(transport, subscription, want, layer)
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
             if subscription.paused != (layer is None):
                 subscription.set_paused(layer is None)
@@ -173,6 +177,25 @@ class Adaptation:
             subscription.apply_settings(self._context.engine)
         if states:
             participant.emit(StreamStatesChanged(states))
+
+    def _tell_switch(
+        self, transport: TransportHandle, subscription: Subscription, want: Want, layer: int | None
+    ) -> None:
+        """Count it, and say in the log why a video gets another layer than before."""
+        top = len(want.costs_bps) - 1
+        before, now = (-1 if one is None else min(one, top) for one in (want.held, layer))
+        if before == now:
+            return
+        if -1 in (before, now):
+            event = "video_paused" if now < 0 else "video_resumed"
+        else:
+            event = "layer_lowered" if now < before else "layer_raised"
+        self._context.counters[event] += 1
+        logger.debug(
+            "transport %d: %s: layer %d after %d of %s, whose layers take %s bit/s; all video may take %s bit/s",
+            transport, event, now, before, subscription.publication.track_id, [int(cost) for cost in want.costs_bps],
+            self._downlinks[transport].limit_bps,
+        )  # fmt: skip
 
 
 def _speakers(room: AdaptedRoom) -> set[ParticipantId]:
