@@ -35,8 +35,11 @@ class Call:
         self.chance = random.Random(seed)
         self.line = line
         publisher, self.subscriber = self.net.peer(), self.net.peer()
-        video, audio = publisher.publish_video(nack=False, keyframe_cache_bytes=cache_bytes), publisher.publish_audio()
-        self.picture = self.subscriber.subscribe(video, ssrc=5000)
+        self.video, audio = (
+            publisher.publish_video(nack=False, keyframe_cache_bytes=cache_bytes),
+            publisher.publish_audio(),
+        )
+        self.picture = self.subscriber.subscribe(self.video, ssrc=5000)
         self.subscriber.subscribe(audio, ssrc=6000, rtx_ssrc=None)
         self.camera = Vp8Source(publisher, 1000)
         self.microphone = Source(publisher, 2000, AUDIO_TYPE)
@@ -68,9 +71,12 @@ class Call:
         for event in self.net.take_events(EstimateChanged):
             assert isinstance(event, EstimateChanged)
             self.told.append((self.now_ms, event.bitrate_bps))
-            fits = event.bitrate_bps >= VIDEO_BPS
-            self.net.engine.set_subscription_paused(self.picture, not fits)
-            self.net.engine.set_wanted_bitrate(self.subscriber.transport, 0 if fits else WANTED_BPS)
+            self.judge(event.bitrate_bps)
+
+    def judge(self, bitrate_bps: int) -> None:
+        fits = bitrate_bps >= VIDEO_BPS
+        self.net.engine.set_subscription_paused(self.picture, not fits)
+        self.net.engine.set_wanted_bitrate(self.subscriber.transport, 0 if fits else WANTED_BPS)
 
     def send_picture(self) -> None:
         """Every tenth is a keyframe."""

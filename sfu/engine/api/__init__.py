@@ -123,6 +123,12 @@ As long as the estimate is below `set_wanted_bitrate`, the line is probed: for 5
 hold nothing else, on the first subscription that can carry them) as makes 1.1 times the wanted bitrate, at most three
 times the estimate. What arrived, and how fast, raises the estimate; after a probe that did not arrive as it was sent
 the next one waits for 1.5 s, after a cut for 1 s.
+Where there is an estimate, video is paced: at 2.5 times of it until 150 ms more have left than it allows, then at 1.25
+times; at 0.8 times while the queue on the way is above 60 ms. Sound, resends and probes leave at once and count. What
+may not leave waits, before it is numbered: until its turn, the longest waiting first at every tick, or until a newer
+keyframe of its stream comes. Once a packet has waited for 200 ms, only the lowest temporal layer goes on, until 2 s
+after the last time; after 1 s (2 s for a keyframe), or with 2,048 packets, all that waits of its subscription is left
+out, which begins again at a keyframe. What is left out counts as `pacer_full`.
 
 Keyframe cache
 --------------

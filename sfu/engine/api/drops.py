@@ -18,5 +18,6 @@ DROP_REASONS = (
     "policed",
     "no_payload_for_subscriber",
     "nack_limited",
+    "pacer_full",
 )
 """Every reason a packet can be dropped for; `EngineStats.drops` has all of them as keys."""

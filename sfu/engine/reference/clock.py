@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from sfu.engine.api import EstimateChanged
-from sfu.engine.reference import routing
+from sfu.engine.reference import pacing, routing
 from sfu.engine.reference.congestion.estimate import Estimator
 from sfu.engine.reference.inbound import send_nack
 from sfu.engine.reference.replay import run_replays
@@ -37,7 +37,7 @@ def _run_track(state: State, now_ns: int, track: Track) -> None:
 
 
 def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
-    """Transport-wide feedback and reports."""
+    """Transport-wide feedback, video that waits, probes, and reports."""
     if transport.is_failed:
         return
     state.core.working_for = transport.handle
@@ -45,6 +45,7 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
     if transport.arrivals.is_due(now_ns):
         for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
             transport.send_rtcp(state.core, feedback)
+    pacing.run(state, now_ns, transport)
     if transport.estimator is not None:
         _run_estimator(state, now_ns, transport, transport.estimator)
     run_reports(state, now_ns, transport)

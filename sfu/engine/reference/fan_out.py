@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfu.engine.reference import routing
+from sfu.engine.reference import pacing, routing
 from sfu.engine.reference.keyframe_cache import CachedPacket
 from sfu.engine.reference.packet import MediaPacket
 from sfu.engine.reference.state import State
@@ -11,10 +11,15 @@ from sfu.engine.reference.stream import InboundStream
 
 def withhold(state: State, now_ns: int, stream: InboundStream, ext_seq: int) -> None:
     """A packet of the stream that goes to nobody: its number is left out."""
-    _remember(state, stream, CachedPacket(now_ns, ext_seq, None, is_newest=False))
+    entry = CachedPacket(now_ns, ext_seq, None, is_newest=False)
+    _remember(state, stream, entry)
     for handle in stream.receivers:
         forwarder = state.forwarders[handle]
-        forwarder.withhold_seq(state.core, state.transports[forwarder.transport], now_ns, ext_seq)
+        transport = state.transports[forwarder.transport]
+        if forwarder.queue is not None and pacing.holds(forwarder, transport, now_ns):
+            forwarder.queue.append(entry)
+        else:
+            forwarder.withhold_seq(state.core, transport, now_ns, ext_seq)
 
 
 def _remember(state: State, stream: InboundStream, entry: CachedPacket) -> None:
@@ -38,6 +43,7 @@ def fan_out(state: State, now_ns: int, stream: InboundStream, packet: MediaPacke
             stream.keyframe_timestamp = packet.timestamp
             stream.keyframes += 1
             stream.cache.begin()
+            pacing.overtake(state, now_ns, stream, packet)
         state.core.keyframes_wanted.pop(stream.slot, None)
         if stream.waiting or stream.replaying:
             routing.begin_waiting(state, now_ns, stream, packet)
@@ -58,6 +64,9 @@ def _forward_to_receivers(
         forwarder = forwarders[handle]
         layers = forwarder.layers
         transport = transports[forwarder.transport]
+        if forwarder.queue is not None and pacing.holds(forwarder, transport, now_ns):
+            forwarder.queue.append(CachedPacket(now_ns, ext_seq, packet, is_newest))
+            continue
         if (
             layers.pending
             or temporal > layers.max_temporal

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Sequence
 
 from sfu.engine.api import HIGHEST_LAYER, Codec, OutboundPayload, SubscriptionConfig, Transmit
 from sfu.engine.reference.congestion.probe import PADDING_BYTES
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.header import HeaderWriter
-from sfu.engine.reference.keyframe_cache import Replay
+from sfu.engine.reference.keyframe_cache import CachedPacket, Replay
 from sfu.engine.reference.layers import LayerFilter
 from sfu.engine.reference.packet import ExtensionPlan, MediaPacket
 from sfu.engine.reference.pictures import PictureNumbers, write_picture
@@ -58,6 +59,7 @@ class Forwarder:
         "pictures",
         "plan",
         "plis_received",
+        "queue",
         "replay",
         "replayed_at_ns",
         "reported",
@@ -68,6 +70,7 @@ class Forwarder:
         "ssrc",
         "target_spatial",
         "target_temporal",
+        "thinned_at_ns",
         "timeline",
         "track",
         "transport",
@@ -93,6 +96,10 @@ class Forwarder:
         self.desired: StreamSlot | None = None
         self.replay: Replay | None = None
         """What it gets of its current stream is not the present yet."""
+        self.queue: deque[CachedPacket] | None = None
+        """What of its current stream waits for its turn; None where nothing ever waits."""
+        self.thinned_at_ns: int | None = None
+        """When too much waited last; while this is set, only the lowest temporal layer is sent."""
         self.replayed_at_ns: int | None = None
         """When the last replay began."""
         self.reported: tuple[int | None, int | None] = (None, None)

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 from sfu.engine.api import KEYFRAME_INTERVAL_NS
-from sfu.engine.reference import routing
+from sfu.engine.reference import pacing, routing
 from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.keyframe_cache import Replay
-from sfu.engine.reference.packet import MediaPacket
 from sfu.engine.reference.state import State
-from sfu.engine.reference.stream import InboundStream
 
 
 def run_replays(state: State, now_ns: int) -> None:
@@ -55,26 +53,10 @@ def _go_on(state: State, now_ns: int, forwarder: Forwarder) -> bool:
     replay = forwarder.replay
     if replay is None or forwarder.current is None:
         return True
-    stream = state.streams[forwarder.current]
     while (entry := replay.next_due(now_ns)) is not None:
-        if entry.packet is None:
-            transport = state.transports[forwarder.transport]
-            forwarder.withhold_seq(state.core, transport, now_ns, entry.ext_seq)
-        else:
-            _deliver(state, now_ns, forwarder, stream, entry.packet, is_newest=entry.is_newest)
+        pacing.deliver(state, now_ns, forwarder, state.transports[forwarder.transport], entry)
     if replay.entries:
         return False
     forwarder.replay = None
     routing.refresh_routes(state, state.tracks[forwarder.track])
     return True
-
-
-def _deliver(
-    state: State, now_ns: int, forwarder: Forwarder, stream: InboundStream, packet: MediaPacket, *, is_newest: bool
-) -> None:
-    core, transport = state.core, state.transports[forwarder.transport]
-    is_svc = state.tracks[stream.track].is_svc
-    if routing.passes(core, forwarder, stream, packet, is_svc=is_svc, is_newest=is_newest):
-        forwarder.forward(core, transport, now_ns, packet)
-    else:
-        forwarder.withhold(core, transport, now_ns, packet)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from sfu.engine.api import HIGHEST_LAYER, KEYFRAME_INTERVAL_NS, REPLAY_ALONE_NS, InboundLayer, LayerChanged, TrackConfig
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.forwarder import Forwarder
@@ -26,6 +28,10 @@ def configure(state: State, track: Track, config: TrackConfig) -> list[InboundSt
         stream.cache.set_limit(config.keyframe_cache_bytes if track.is_video else 0)
         if is_read_anew:
             stream.cache.clear()
+    for forwarder in state.forwarders_of(track) if is_read_anew else ():
+        if forwarder.queue:
+            # What waits would be read with the new ids.
+            stop(state, forwarder)
     return [stream for stream in old if stream.slot not in track.streams]
 
 
@@ -79,7 +85,8 @@ def refresh(state: State, forwarder: Forwarder) -> None:
         return
     # Simulcast layers are streams of their own: all that is inside of one is wanted.
     inner = forwarder.target_spatial if track.is_svc else HIGHEST_LAYER
-    forwarder.layers.set_target(inner, forwarder.target_temporal)
+    temporal = forwarder.target_temporal if forwarder.thinned_at_ns is None else 0
+    forwarder.layers.set_target(inner, temporal)
     desired = _choose_stream(state, track, forwarder.target_spatial)
     forwarder.desired = desired.slot
     if desired.slot != forwarder.current and can_replay(state, forwarder, desired):
@@ -141,6 +148,7 @@ def stop(state: State, forwarder: Forwarder) -> None:
     if forwarder.current is not None:
         forwarder.current = None
         forwarder.replay = None
+        forwarder.queue = None
         report(state.core, forwarder, None, is_svc=False)
 
 
@@ -172,6 +180,8 @@ def begin(state: State, now_ns: int, forwarder: Forwarder, stream: InboundStream
     source = forwarder.timeline.source
     old_report = None if source is None else state.streams[source].sender_report
     forwarder.begin(now_ns, stream, packet, old_report)
+    is_paced = state.transports[forwarder.transport].is_paced and state.tracks[stream.track].is_video
+    forwarder.queue = deque() if is_paced else None
     report(state.core, forwarder, stream, is_svc=state.tracks[stream.track].is_svc)
 
 

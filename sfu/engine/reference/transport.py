@@ -70,6 +70,7 @@ class Transport:
         "ice",
         "is_failed",
         "is_faulty",
+        "is_paced",
         "keys",
         "last_media_ssrc",
         "local_ssrc",
@@ -119,6 +120,8 @@ class Transport:
         self.twcc_seq = 0
         self.estimator: Estimator | None = None
         """Once something leaves with a transport-wide number."""
+        self.is_paced = False
+        """The line has shown a limit: video to it waits for its turn."""
         self.wanted_bps = 0
         self.last_media_ssrc = 0
         self.retired_ssrcs: dict[int, RetiredSsrc] = {}

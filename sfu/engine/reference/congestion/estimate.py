@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from sfu.engine.api import OVERHEAD_BYTES
 from sfu.engine.reference.congestion.delay import GROUP_NS, MAX_DRIFT_NS, MAX_STEP_NS, DelayTrend, Group, Verdict
 from sfu.engine.reference.congestion.history import SentHistory, SentPacket
+from sfu.engine.reference.congestion.pacer import Pacer
 from sfu.engine.reference.congestion.probe import Probe
 from sfu.engine.reference.transport_feedback import REFERENCE_NS
 
@@ -36,6 +37,8 @@ NEAR_GROWTH_PERCENT, NEAR_GROWTH_BPS = 4, 40_000
 """At most so much a second near the bitrate at which a queue grew the last time: an equal step for all who share it."""
 CALM_QUEUE_NS = 100_000_000
 """With a longer queue nothing is probed."""
+DRAIN_QUEUE_NS = 60_000_000
+"""With a longer queue video leaves slowly."""
 STALE_NS = 1_000_000_000
 """A queue that was seen so long ago is no more: hardly anything has been sent since."""
 CALM_AFTER_CUT_NS = 500_000_000
@@ -68,6 +71,7 @@ class Estimator:
         "_top_bps",
         "_tried_until_ns",
         "bitrate_bps",
+        "pacer",
         "packets_lost",
         "probe",
     )
@@ -76,6 +80,7 @@ class Estimator:
         self.bitrate_bps: int | None = None
         self.packets_lost = 0
         self.probe = Probe()
+        self.pacer = Pacer()
         self._history = SentHistory(first_seq)
         self._delay = DelayTrend()
         self._groups: deque[Group] = deque(maxlen=LOSS_WINDOW)
@@ -100,6 +105,8 @@ class Estimator:
         """A packet leaves with the next transport-wide number."""
         sent = SentPacket(now_ns, payload_bytes + OVERHEAD_BYTES, self.probe.phase)
         self._history.add(sent)
+        if self.bitrate_bps is not None:
+            self.pacer.sent(now_ns, sent.size, self.bitrate_bps)
         if sent.phase:
             self.probe.sent(sent)
             self._tried_until_ns = now_ns + TRIED_NS
@@ -216,8 +223,11 @@ class Estimator:
             measured_bps = self.probe.finish(now_ns)
             if measured_bps > self.bitrate_bps:
                 self._set(measured_bps)
-        is_calm = self._delay.queue_ns < CALM_QUEUE_NS or now_ns - self._judged_at_ns >= STALE_NS
-        return self.probe.run(now_ns, self.bitrate_bps, is_calm=is_calm)
+        self.pacer.is_draining = self._has_queue(now_ns, DRAIN_QUEUE_NS)
+        return self.probe.run(now_ns, self.bitrate_bps, is_calm=not self._has_queue(now_ns, CALM_QUEUE_NS))
+
+    def _has_queue(self, now_ns: int, long_ns: int) -> bool:
+        return self._delay.queue_ns >= long_ns and now_ns - self._judged_at_ns < STALE_NS
 
     def take_change(self, now_ns: int) -> int | None:
         """The estimate, when it is due to be told: it fell, or rose by a thirty-second."""

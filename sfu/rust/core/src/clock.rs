@@ -3,6 +3,7 @@
 use crate::api::Event;
 use crate::handles::Handles;
 use crate::inbound::send_nack;
+use crate::pacing;
 use crate::replay::run_replays;
 use crate::reports::run_reports;
 use crate::routing;
@@ -42,7 +43,7 @@ fn run_track(state: &mut State, now_ns: i64, slot: TrackSlot) {
     }
 }
 
-/// Transport-wide feedback and reports.
+/// Transport-wide feedback, video that waits, probes, and reports.
 fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
     let Some(transport) = state.transports.get_mut(slot).filter(|one| !one.is_failed) else { return };
     state.core.working_for = Some(slot);
@@ -53,6 +54,7 @@ fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
             transport.send_rtcp(&mut state.core, feedback);
         }
     }
+    pacing::run(state, now_ns, slot);
     run_estimator(state, now_ns, slot);
     run_reports(state, now_ns, slot);
 }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::keyframe_cache::CachedPacket;
+use crate::pacing;
 use crate::packet::MediaPacket;
 use crate::routing;
 use crate::slots::StreamSlot;
@@ -15,7 +16,11 @@ pub(crate) fn withhold(state: &mut State, now_ns: i64, slot: StreamSlot, ext_seq
     for receiver in &stream.receivers {
         let Some(forwarder) = state.forwarders.get_mut(*receiver) else { continue };
         let Some(transport) = state.transports.get_mut(forwarder.transport) else { continue };
-        forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
+        if pacing::holds(forwarder, transport, now_ns) {
+            pacing::hold(forwarder, CachedPacket::Withheld { arrived_at_ns: now_ns, ext_seq });
+        } else {
+            forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
+        }
     }
 }
 
@@ -41,12 +46,16 @@ pub(crate) fn fan_out(state: &mut State, slot: StreamSlot, packet: Arc<MediaPack
     stream.top_temporal = stream.top_temporal.max(temporal);
     stream.top_spatial = stream.top_spatial.max(spatial);
     if info.is_keyframe && is_newest {
-        if stream.keyframe_timestamp != Some(packet.timestamp) {
+        let is_first = stream.keyframe_timestamp != Some(packet.timestamp);
+        if is_first {
             stream.keyframe_timestamp = Some(packet.timestamp);
             stream.keyframes += 1;
             stream.cache.begin();
         }
         let is_awaited = !stream.waiting.is_empty() || !stream.replaying.is_empty();
+        if is_first {
+            pacing::overtake(state, slot, &packet);
+        }
         state.core.keyframes_wanted.shift_remove(&slot);
         if is_awaited {
             routing::begin_waiting(state, slot, &packet);
@@ -67,6 +76,10 @@ fn forward_to_receivers(state: &mut State, slot: StreamSlot, packet: &Arc<MediaP
     for receiver in &stream.receivers {
         let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
         let Some(transport) = transports.get_mut(forwarder.transport) else { continue };
+        if pacing::holds(forwarder, transport, packet.now_ns) {
+            pacing::hold(forwarder, CachedPacket::Media { packet: Arc::clone(packet), is_newest });
+            continue;
+        }
         if forwarder.layers.passes_at_once(&packet.info, packet.ext_seq)
             || routing::passes(core, forwarder, (stream, track.is_svc), packet, is_newest)
         {

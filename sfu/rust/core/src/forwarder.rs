@@ -1,12 +1,13 @@
 //! One subscription: rewrites, protects and queues the packets of a track for one subscriber.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::api::{DropReason, HIGHEST_LAYER, OutboundPayload, SubscriptionConfig, SubscriptionHandle};
 use crate::congestion::probe::PADDING_BYTES;
 use crate::core::Core;
 use crate::header::{HeaderFields, HeaderWriter};
-use crate::keyframe_cache::Replay;
+use crate::keyframe_cache::{CachedPacket, Replay};
 use crate::layers::LayerFilter;
 use crate::packet::{BlockCache, ExtensionPlan, MediaPacket, Span};
 use crate::pictures::{Picture, PictureNumbers};
@@ -17,7 +18,7 @@ use crate::seqnum::{EXT_SEQ_START, extend_near};
 use crate::sequence_map::SequenceMap;
 use crate::slots::{StreamSlot, TrackSlot, TransportSlot};
 use crate::stream::{InboundStream, SenderReportReceived};
-use crate::subscriber_reports::SubscriberReports;
+use crate::subscriber_reports::{Counters, SubscriberReports};
 use crate::timeline::{Source, Timeline};
 use crate::transmit::RtpOut;
 use crate::transport::{RetiredSsrc, Transport};
@@ -27,17 +28,6 @@ pub(crate) const MAX_NACKED_PER_S: u64 = 10_000;
 
 const WRAP: i64 = 0x1_0000;
 const NS_PER_S: i128 = 1_000_000_000;
-
-/// What one subscription counts. Bytes are those of payloads.
-#[derive(Clone, Copy, Debug, Default)]
-pub(crate) struct Counters {
-    pub(crate) packets_sent: u64,
-    pub(crate) bytes_sent: i64,
-    pub(crate) retransmitted: u64,
-    pub(crate) nacks_received: u64,
-    pub(crate) nack_misses: u64,
-    pub(crate) plis_received: u64,
-}
 
 /// State of one subscription. `current` is the stream that it gets, `desired` the one that it should get.
 #[derive(Debug)]
@@ -52,6 +42,10 @@ pub(crate) struct Forwarder {
     pub(crate) desired: Option<StreamSlot>,
     /// What it gets of its current stream is not the present yet.
     pub(crate) replay: Option<Box<Replay>>,
+    /// What of its current stream waits for its turn; None where nothing ever waits.
+    pub(crate) queue: Option<VecDeque<CachedPacket>>,
+    /// When too much waited last; while this is set, only the lowest temporal layer is sent.
+    pub(crate) thinned_at_ns: Option<i64>,
     /// When the last replay began.
     pub(crate) replayed_at_ns: Option<i64>,
     pub(crate) reported: Option<(u32, u32)>,
@@ -119,6 +113,8 @@ impl Forwarder {
             current: None,
             desired: None,
             replay: None,
+            queue: None,
+            thinned_at_ns: None,
             replayed_at_ns: None,
             reported: None,
             target_spatial: HIGHEST_LAYER,
@@ -144,6 +140,11 @@ impl Forwarder {
     /// The track's extension ids may have changed.
     pub(crate) fn set_plan(&mut self, plan: Arc<ExtensionPlan>) {
         self.plan = plan;
+    }
+
+    /// How many packets wait for their turn.
+    pub(crate) fn waiting(&self) -> usize {
+        self.queue.as_ref().map_or(0, VecDeque::len)
     }
 
     /// Index of what a payload type of the publisher becomes.

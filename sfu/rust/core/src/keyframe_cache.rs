@@ -19,7 +19,7 @@ pub(crate) enum CachedPacket {
 }
 
 impl CachedPacket {
-    fn arrived_at_ns(&self) -> i64 {
+    pub(crate) fn arrived_at_ns(&self) -> i64 {
         match self {
             Self::Media { packet, .. } => packet.now_ns,
             Self::Withheld { arrived_at_ns, .. } => *arrived_at_ns,
@@ -33,7 +33,7 @@ impl CachedPacket {
         }
     }
 
-    fn media(&self) -> Option<&Arc<MediaPacket>> {
+    pub(crate) fn media(&self) -> Option<&Arc<MediaPacket>> {
         match self {
             Self::Media { packet, .. } => Some(packet),
             Self::Withheld { .. } => None,

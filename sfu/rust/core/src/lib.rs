@@ -33,6 +33,7 @@ mod levels;
 pub mod migration;
 mod nack;
 mod outgoing;
+mod pacing;
 mod packet;
 mod pictures;
 mod policing;

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use crate::api::{DropReason, KEYFRAME_INTERVAL_NS};
-use crate::keyframe_cache::CachedPacket;
-use crate::packet::MediaPacket;
+use crate::pacing;
 use crate::routing;
 use crate::slots::ForwarderSlot;
 use crate::state::State;
@@ -64,14 +63,7 @@ fn go_on(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
     while let Some(entry) =
         state.forwarders.get_mut(slot).and_then(|forwarder| forwarder.replay.as_mut()?.next_due(now_ns))
     {
-        match entry {
-            CachedPacket::Media { packet, is_newest } => deliver(state, now_ns, slot, &packet, is_newest),
-            CachedPacket::Withheld { ext_seq, .. } => {
-                let Some(forwarder) = state.forwarders.get_mut(slot) else { continue };
-                let Some(transport) = state.transports.get_mut(forwarder.transport) else { continue };
-                forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
-            }
-        }
+        pacing::deliver(state, now_ns, slot, &entry);
     }
     let Some(forwarder) = state.forwarders.get_mut(slot) else { return true };
     if forwarder.replay.as_ref().is_some_and(|replay| !replay.is_over()) {
@@ -81,18 +73,4 @@ fn go_on(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
     let track = forwarder.track;
     routing::refresh_routes(state, track);
     true
-}
-
-fn deliver(state: &mut State, now_ns: i64, slot: ForwarderSlot, packet: &Arc<MediaPacket>, is_newest: bool) {
-    let State { core, transports, tracks, streams, forwarders, blocks } = state;
-    let Some(forwarder) = forwarders.get_mut(slot) else { return };
-    let Some(transport) = transports.get_mut(forwarder.transport) else { return };
-    let Some(stream) = forwarder.current.and_then(|stream| streams.get(stream)) else { return };
-    let Some(track) = tracks.get(stream.track) else { return };
-    blocks.clear();
-    if routing::passes(core, forwarder, (stream, track.is_svc), packet, is_newest) {
-        forwarder.forward(core, transport, now_ns, packet, blocks);
-    } else {
-        forwarder.withhold(core, transport, now_ns, packet);
-    }
 }

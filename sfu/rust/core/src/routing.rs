@@ -1,5 +1,6 @@
 //! Who gets which stream: begin, switch, stop, and the keyframes that this needs.
 
+use std::collections::VecDeque;
 use std::mem::take;
 
 use crate::api::{
@@ -35,7 +36,14 @@ pub(crate) fn configure(state: &mut State, slot: TrackSlot, config: TrackConfig)
             }
         }
     }
-    old.into_iter().filter(|stream| !track.streams.contains(stream)).collect()
+    let gone = old.into_iter().filter(|stream| !track.streams.contains(stream)).collect();
+    for forwarder in if is_read_anew { forwarders_of(state, slot) } else { Vec::new() } {
+        if state.forwarders.get(forwarder).is_some_and(|forwarder| forwarder.waiting() > 0) {
+            // What waits would be read with the new ids.
+            stop(state, forwarder);
+        }
+    }
+    gone
 }
 
 /// The old stream that a layer goes on with, or a new one.
@@ -117,7 +125,8 @@ pub(crate) fn refresh(state: &mut State, slot: ForwarderSlot) {
         stop(state, slot);
         return;
     }
-    forwarder.layers.set_target(inner, forwarder.target_temporal);
+    let temporal = if forwarder.thinned_at_ns.is_none() { forwarder.target_temporal } else { 0 };
+    forwarder.layers.set_target(inner, temporal);
     let Some(desired) = desired else { return };
     let (current, wants_spatial) = (forwarder.current, forwarder.layers.wants_spatial(top_spatial));
     let (Some(stream), Some(forwarder)) = (state.streams.get(desired), state.forwarders.get(slot)) else { return };
@@ -206,6 +215,7 @@ pub(crate) fn stop(state: &mut State, slot: ForwarderSlot) {
         && forwarder.current.take().is_some()
     {
         forwarder.replay = None;
+        forwarder.queue = None;
         report(&mut state.core, forwarder, None);
     }
 }
@@ -256,6 +266,9 @@ pub(crate) fn begin(
     let is_svc = state.tracks.get(stream.track).is_some_and(|track| track.is_svc);
     let old = forwarder.timeline.source().and_then(|source| state.streams.get(source));
     forwarder.begin(now_ns, stream_slot, stream, packet, old.and_then(|old| old.sender_report));
+    let is_video = state.tracks.get(stream.track).is_some_and(|track| track.is_video());
+    let is_paced = is_video && state.transports.get(forwarder.transport).is_some_and(|transport| transport.is_paced);
+    forwarder.queue = is_paced.then(VecDeque::new);
     report(&mut state.core, forwarder, Some((stream, is_svc)));
 }
 

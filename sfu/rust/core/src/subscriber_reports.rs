@@ -1,4 +1,4 @@
-//! Sender reports to one subscriber, and what its receiver reports say (RFC 3550 §6.4.1).
+//! Sender reports to one subscriber, what its receiver reports say (RFC 3550 §6.4.1), and what is counted for it.
 
 use std::collections::VecDeque;
 
@@ -7,6 +7,17 @@ use crate::rtcp::{ReportBlock, ntp_short};
 const REMEMBERED: usize = 8;
 const MAX_RTT_NS: i64 = 10_000_000_000;
 const NS_PER_S: i64 = 1_000_000_000;
+
+/// What one subscription counts. Bytes are those of payloads.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) packets_sent: u64,
+    pub(crate) bytes_sent: i64,
+    pub(crate) retransmitted: u64,
+    pub(crate) nacks_received: u64,
+    pub(crate) nack_misses: u64,
+    pub(crate) plis_received: u64,
+}
 
 /// Round trip and loss of one outbound stream. Our NTP times are the publisher's, so the round trip is taken from when a
 /// report left, not from what stood in it.

@@ -86,6 +86,8 @@ pub(crate) struct Transport {
     twcc_seq: u16,
     /// Once something leaves with a transport-wide number.
     pub(crate) estimator: Option<Box<Estimator>>,
+    /// The line has shown a limit: video to it waits for its turn.
+    pub(crate) is_paced: bool,
     wanted_bps: i64,
     pub(crate) last_media_ssrc: u32,
     pub(crate) retired_ssrcs: IndexMap<u32, RetiredSsrc>,
@@ -129,6 +131,7 @@ impl Transport {
             arrivals: ArrivalRecorder::default(),
             twcc_seq: 0,
             estimator: None,
+            is_paced: false,
             wanted_bps: 0,
             last_media_ssrc: 0,
             retired_ssrcs: IndexMap::new(),

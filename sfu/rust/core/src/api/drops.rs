@@ -37,10 +37,12 @@ pub enum DropReason {
     NoPayloadForSubscriber,
     /// A resend that a limit forbids.
     NackLimited,
+    /// It waited too long for its turn towards a narrow line.
+    PacerFull,
 }
 
 /// Every reason with its name in the order of `sfu.engine.api.DROP_REASONS`.
-pub const DROP_REASONS: [(DropReason, &str); 17] = [
+pub const DROP_REASONS: [(DropReason, &str); 18] = [
     (DropReason::NotRtc, "not_rtc"),
     (DropReason::TooLong, "too_long"),
     (DropReason::UnknownPath, "unknown_path"),
@@ -58,6 +60,7 @@ pub const DROP_REASONS: [(DropReason, &str); 17] = [
     (DropReason::Policed, "policed"),
     (DropReason::NoPayloadForSubscriber, "no_payload_for_subscriber"),
     (DropReason::NackLimited, "nack_limited"),
+    (DropReason::PacerFull, "pacer_full"),
 ];
 
 /// Counters by `DropReason`.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use crate::api::OVERHEAD_BYTES;
 use crate::congestion::delay::{DelayTrend, GROUP_NS, Group, MAX_DRIFT_NS, MAX_STEP_NS, Verdict};
 use crate::congestion::history::{SentHistory, SentPacket};
+use crate::congestion::pacer::Pacer;
 use crate::congestion::probe::Probe;
 use crate::congestion::{NS_PER_S, rate_bps};
 use crate::transport_feedback::REFERENCE_NS;
@@ -37,6 +38,8 @@ const NEAR_GROWTH_BPS: i64 = 40_000;
 const CALM_QUEUE_NS: i64 = 100_000_000;
 /// A queue that was seen so long ago is no more: hardly anything has been sent since.
 const STALE_NS: i64 = 1_000_000_000;
+/// With a longer queue video leaves slowly.
+const DRAIN_QUEUE_NS: i64 = 60_000_000;
 const CALM_AFTER_CUT_NS: i64 = 500_000_000;
 const PROBE_AFTER_CUT_NS: i64 = 1_000_000_000;
 /// What is sent so long after a probe may wait in the queue that the probe made.
@@ -51,6 +54,7 @@ const WRAP_NS: i64 = REFERENCE_NS << 24;
 #[derive(Debug)]
 pub(crate) struct Estimator {
     pub(crate) probe: Probe,
+    pub(crate) pacer: Pacer,
     bitrate_bps: Option<i64>,
     packets_lost: u64,
     history: SentHistory,
@@ -74,6 +78,7 @@ impl Estimator {
     pub(crate) fn new(first_seq: u16) -> Self {
         Self {
             probe: Probe::default(),
+            pacer: Pacer::default(),
             bitrate_bps: None,
             packets_lost: 0,
             history: SentHistory::new(first_seq),
@@ -112,6 +117,9 @@ impl Estimator {
         let size = payload_bytes as u32 + OVERHEAD_BYTES;
         let sent = SentPacket { sent_at_ns: now_ns, size, phase: self.probe.phase() };
         self.history.add(sent);
+        if let Some(bitrate_bps) = self.bitrate_bps {
+            self.pacer.sent(now_ns, size, bitrate_bps);
+        }
         if sent.phase != 0 {
             self.probe.sent(sent);
             self.tried_until_ns = now_ns + TRIED_NS;
@@ -263,8 +271,12 @@ impl Estimator {
                 bitrate_bps = self.bitrate_bps.unwrap_or(bitrate_bps);
             }
         }
-        let is_calm = self.delay.queue_ns() < CALM_QUEUE_NS || now_ns - self.judged_at_ns >= STALE_NS;
-        self.probe.run(now_ns, bitrate_bps, is_calm)
+        self.pacer.is_draining = self.has_queue(now_ns, DRAIN_QUEUE_NS);
+        self.probe.run(now_ns, bitrate_bps, !self.has_queue(now_ns, CALM_QUEUE_NS))
+    }
+
+    fn has_queue(&self, now_ns: i64, long_ns: i64) -> bool {
+        self.delay.queue_ns() >= long_ns && now_ns - self.judged_at_ns < STALE_NS
     }
 
     /// The estimate, when it is due to be told: it fell, or rose by a thirty-second.

@@ -1,9 +1,11 @@
 //! How much a peer's line takes, from transport-wide feedback: what was sent (`history`), the delay that grows (`delay`),
-//! what that means (`estimate`), and trying whether it is more (`probe`). Whole numbers only, so that both engines agree.
+//! what that means (`estimate`), trying whether it is more (`probe`), and not sending faster (`pacer`). Whole numbers only,
+//! so that both engines agree.
 
 mod delay;
 pub(crate) mod estimate;
 mod history;
+mod pacer;
 pub(crate) mod probe;
 
 pub(crate) const NS_PER_S: i64 = 1_000_000_000;
