@@ -244,6 +244,26 @@ def test_lies_and_floods_are_bounded(engine_kind: str, seed: int) -> None:
     assert 30_000 <= estimate_bps <= 3 * WANTED_BPS
 
 
+def test_who_claims_that_everything_arrived_gets_what_is_wanted_and_no_more(engine_kind: str) -> None:
+    """On a line that stays narrow: probes end, and who else is in the call gets all of it."""
+    call = Call(create_engine(engine_kind, seed=1), narrow_between(500, 60_000))
+    other = call.net.peer()
+    other.subscribe(call.video, ssrc=7000)
+    call.run(1_500)
+    call.line = Line(lambda _: 1_000 * WIDE_BPS, queue_ms=10_000)
+    other.take_rtp()
+    frames_sent = len(call.camera.sent)
+    call.run(6_000)
+    probes, packets = call.stats().probes_sent, call.stats().packets_sent
+    call.run(9_000)
+    stats = call.stats()
+    assert stats.probes_sent == probes
+    assert stats.estimate_bps is not None
+    assert stats.estimate_bps <= 2 * WANTED_BPS
+    assert stats.packets_sent - packets <= 3 * (50 + 2 * 34 + 40)
+    assert len(other.take_rtp()) == len(call.camera.sent) - frames_sent
+
+
 @pytest.fixture
 def _both() -> None:
     try:
