@@ -1,9 +1,12 @@
-"""What is made of one's own sound before it is sent."""
+"""What is made of one's own sound and picture before they are sent."""
 
 from __future__ import annotations
 
+import struct
+import zlib
+
 import pytest
-from playwright.async_api import expect
+from playwright.async_api import Locator, expect
 
 from tests.browser.conftest import OpenTab
 from tests.harness.browser import Tab, until
@@ -84,3 +87,86 @@ async def test_noise_is_taken_away_as_one_wants(open_tab: OpenTab, room: str) ->
         await until(bob.page, f"async on => ({is_so})({MIC}.mediaStreamTrack.getSettings()) === on", suppressed)
     await ada.pass_lobby("Ada")
     await ada.expect_sound(1)
+
+
+def clock(rate: float) -> str:
+    """Work takes `rate` times as long as it does: how fast this machine draws is not what is tested."""
+    return f"const now = performance.now.bind(performance); performance.now = () => now() * {rate};"
+
+
+COLOUR = """([video, channel]) => {
+    if (!video?.videoWidth) return false;
+    const canvas = new OffscreenCanvas(1, 1);
+    const context = canvas.getContext("2d");
+    context.drawImage(video, 0, 0, 1, 1);
+    const pixel = [...context.getImageData(0, 0, 1, 1).data].slice(0, 3);
+    return pixel.every((value, at) => at === channel || value < pixel[channel] - 15);
+}"""
+RED, GREEN, BLUE = 0, 1, 2
+"""The fake camera's picture is green all over, with nobody in it."""
+
+
+async def expect_colour(tab: Tab, video: Locator, channel: int) -> None:
+    await expect(video).to_be_visible()
+    await tab.page.wait_for_function(COLOUR, arg=[await video.element_handle(), channel])
+
+
+def png(*colour: int) -> bytes:
+    """A picture of one colour (W3C PNG, section 11)."""
+
+    def chunk(kind: bytes, data: bytes) -> bytes:
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    side = 64
+    header = struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0)
+    rows = (b"\0" + bytes(colour) * side) * side
+    ending = chunk(b"IDAT", zlib.compress(rows)) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + ending
+
+
+async def test_what_is_behind_a_person_is_what_they_want(open_tab: OpenTab, room: str) -> None:
+    ada, bob, cleo = await open_tab(), await open_tab(), await open_tab()
+    await ada.context.add_init_script(clock(0.001))
+    fetched: list[str] = []
+    ada.page.on("request", lambda request: fetched.append(request.url))
+    await ada.page.goto(f"{ada.origin}/r/{room}?debug=1")
+    preview = ada.get("preview-video")
+    await expect_colour(ada, preview, GREEN)
+    assert not [url for url in fetched if "vision" in url or "segment" in url]
+    await ada.get("background-file").set_input_files(
+        {"name": "blue.png", "mimeType": "image/png", "buffer": png(0, 0, 200)}
+    )
+    await expect(ada.get("background-own")).to_have_attribute("aria-pressed", "true")
+    await expect_colour(ada, preview, BLUE)
+
+    await ada.pass_lobby("Ada")
+    await bob.join(room, "Bob")
+    seen = bob.tile("Ada").locator("video")
+    await expect_colour(bob, seen, BLUE)
+    # A camera that is opened anew has it too, from its first picture on.
+    await ada.get("toggle-camera").click()
+    await expect(seen).to_have_count(0)
+    await ada.get("toggle-camera").click()
+    await expect_colour(bob, seen, BLUE)
+    await ada.get("open-settings").click()
+    await ada.get("background-none").click()
+    await expect_colour(bob, seen, GREEN)
+    await ada.get("background-file").set_input_files(
+        {"name": "red.png", "mimeType": "image/png", "buffer": png(200, 0, 0)}
+    )
+    await expect_colour(bob, seen, RED)
+    await expect(ada.get("background-note")).to_be_empty()
+    await ada.get("background-file").set_input_files(
+        {"name": "none.png", "mimeType": "image/png", "buffer": b"nothing"}
+    )
+    await expect(ada.get("background-note")).not_to_be_empty()
+
+    # It is kept; where pictures get lost, it goes off, and the page says so.
+    await ada.page.reload()
+    await expect_colour(ada, preview, RED)
+    await cleo.context.add_init_script(clock(100))
+    await cleo.page.goto(f"{cleo.origin}/r/{room}?debug=1")
+    await cleo.get("background-blur").click()
+    await expect(cleo.get("background-note")).not_to_be_empty()
+    await expect(cleo.get("background-none")).to_have_attribute("aria-pressed", "true")
+    await expect_colour(cleo, cleo.get("preview-video"), GREEN)

@@ -45,6 +45,9 @@ ENDED_BY_THE_SERVER = re.compile(r"^DataChannel error on |^publisher data channe
 """What livekit-client 2.23 logs as errors where the server ends the connection and the end of its data channels arrives
 before the message that says why."""
 
+FRAME_IN_HAND = re.compile(r"^A VideoFrame was garbage collected without being closed")
+"""What @livekit/track-processors 0.8 has not passed on yet when a camera or its background is switched off."""
+
 EXPECTED_404 = "/api/v1/rooms/"
 """An empty room is not found."""
 
@@ -111,7 +114,7 @@ class Tab:
             return
         if "409" in message.text and LOST_RACE.match(path):
             return
-        if ENDED_BY_THE_SERVER.match(message.text):
+        if ENDED_BY_THE_SERVER.match(message.text) or FRAME_IN_HAND.match(message.text):
             return
         if message.type == "error" or "Content Security Policy" in message.text:
             self.errors.append(message.text)

@@ -3,6 +3,7 @@ import { Mic, Video, Volume2 } from "lucide-react";
 import { useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Dialog } from "../components/Dialog";
+import { BackgroundChoice } from "../components/BackgroundChoice";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LangSwitch } from "../components/LangSwitch";
 import { LevelMeter } from "../components/LevelMeter";
@@ -10,6 +11,7 @@ import { NoiseChoice } from "../components/NoiseChoice";
 import { Switch } from "../components/Switch";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
+import { useOwnCamera } from "../hooks/useBackground";
 import { useOwnMic, useSentTrack } from "../hooks/useNoise";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
 import type { Visit } from "../lib/visit";
@@ -69,7 +71,8 @@ function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | 
   const devices = useDevices(room);
   const mic = useOwnMic(room);
   const sent = useSentTrack(mic);
-  const { noise } = useSyncExternalStore(visit.subscribe, visit.snapshot);
+  const camera = useOwnCamera(room);
+  const { noise, background } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [chosen, setChosen] = useState(() => ({
     videoinput: room.getActiveDevice("videoinput") ?? "",
     audioinput: room.getActiveDevice("audioinput") ?? "",
@@ -94,6 +97,13 @@ function CallDevices({ room, visit, onProblem }: Pick<Props, "room" | "visit" | 
         devices={devices.videoinput}
         value={chosen.videoinput}
         onChange={(deviceId) => void choose("videoinput", deviceId)}
+      />
+      <BackgroundChoice
+        camera={camera}
+        background={background}
+        onChange={(chosenBackground) => {
+          visit.choose({ background: chosenBackground });
+        }}
       />
       <div>
         <DeviceSelect

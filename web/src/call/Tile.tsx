@@ -1,9 +1,10 @@
 import { VideoTrack } from "@livekit/components-react";
-import { ConnectionQuality, type Participant, Track, type TrackPublication } from "livekit-client";
+import { ConnectionQuality, LocalVideoTrack, type Participant, Track, type TrackPublication } from "livekit-client";
 import { LoaderCircle, Maximize2, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
 import { type CSSProperties, type MouseEvent, useContext, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
+import { rawTrack } from "../effects/rawTrack";
 import { type Person, usePerson } from "../hooks/usePerson";
 import type { SharedScreen } from "../hooks/useScreens";
 import { facesAway } from "../lib/devices";
@@ -77,13 +78,13 @@ function outsideOfButtons(action: () => void) {
 function Picture({ person, camera }: { person: Person; camera: TrackPublication }) {
   const [playing, setPlaying] = useState(false);
   const [, setFlips] = useState(0);
-  const track = camera.track?.mediaStreamTrack;
+  const own = camera.track instanceof LocalVideoTrack ? camera.track : null;
   const { participant, local } = person;
   return (
     <>
       {!playing && <Blank person={person} waiting />}
       <VideoTrack
-        className={local && track !== undefined && !facesAway(track) ? "tile-video mirrored" : "tile-video"}
+        className={own !== null && !facesAway(rawTrack(own)) ? "tile-video mirrored" : "tile-video"}
         trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
         onPlaying={() => {
           setPlaying(true);

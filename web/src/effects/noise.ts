@@ -3,9 +3,9 @@
 import { type LocalAudioTrack, TrackEvent } from "livekit-client";
 import type { Noise } from "../lib/prefs";
 import { rawTrack, stopCopies } from "./rawTrack";
+import { Turns } from "./turns";
 
-/** What is done for each microphone, one after the other. */
-const turns = new WeakMap<LocalAudioTrack, Promise<unknown>>();
+const turns = new Turns<LocalAudioTrack>();
 const failed = new WeakSet<LocalAudioTrack>();
 
 /** Whether the strong suppression was wanted and does not work; a `TrackProcessorUpdate` tells of a change. */
@@ -16,14 +16,7 @@ export const strongFailed = (track: LocalAudioTrack): boolean => failed.has(trac
  * suppression does not start, or stops later, the browser's takes its place.
  */
 export function suppressNoise(track: LocalAudioTrack, wanted: () => Noise | null): Promise<void> {
-  return inTurn(track, () => change(track, wanted));
-}
-
-function inTurn(track: LocalAudioTrack, action: () => Promise<void>): Promise<void> {
-  // A device that was unplugged meanwhile tells of itself elsewhere.
-  const turn = (turns.get(track) ?? Promise.resolve()).then(action).catch(() => undefined);
-  turns.set(track, turn);
-  return turn;
+  return turns.take(track, () => change(track, wanted));
 }
 
 async function change(track: LocalAudioTrack, wanted: () => Noise | null): Promise<void> {
@@ -54,7 +47,7 @@ async function startStrong(track: LocalAudioTrack, wanted: () => Noise | null): 
   }
   // The client library asks for one; inside a call it gives its own.
   await track.setAudioContext(context);
-  await track.setProcessor(new RnnoiseProcessor(context, () => void inTurn(track, () => giveUp(track))));
+  await track.setProcessor(new RnnoiseProcessor(context, () => void turns.take(track, () => giveUp(track))));
   // Two of them, one after the other, swallow words.
   await setBrowsers(track, false);
 }

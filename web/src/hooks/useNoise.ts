@@ -8,7 +8,7 @@ import { usePerson } from "./usePerson";
 const CHANGES = [TrackEvent.TrackProcessorUpdate, TrackEvent.Restarted] as const;
 
 /** Something of one's own track that changes with its device and its effects. */
-function useOfTrack<Kind extends LocalTrack, Value>(track: Kind | null, read: (track: Kind) => Value): Value | null {
+export function useOfTrack<Kind extends LocalTrack, Value>(track: Kind | null, read: (track: Kind) => Value): Value | null {
   const subscribe = useCallback(
     (listener: () => void) => {
       for (const event of CHANGES) track?.on(event, listener);

@@ -1,5 +1,6 @@
 import { ConnectionState, type Room, Track } from "livekit-client";
 import { useCallback, useState, useSyncExternalStore } from "react";
+import { setCamera } from "../effects/background";
 import { type DeviceProblem, deviceProblem } from "../lib/devices";
 import type { Visit } from "../lib/visit";
 import { usePerson } from "./usePerson";
@@ -60,7 +61,7 @@ export function useOwnMedia(
     if (busy.has(Track.Source.Camera)) return;
     visit.choose({ cameraOn: !cameraOn });
     if (pending.has(Track.Source.Camera)) return;
-    void change(Track.Source.Camera, () => room.localParticipant.setCameraEnabled(!cameraOn));
+    void change(Track.Source.Camera, () => setCamera(room.localParticipant, !cameraOn, wanted.background));
   };
   const toggleScreen = () => {
     if (busy.has(Track.Source.ScreenShare) || room.state === ConnectionState.Disconnected) return;

@@ -52,21 +52,21 @@ describe("publishChoices", () => {
 
   it("opens what is switched on and nothing else", async () => {
     const { room, calls } = fakeRoom();
-    await publishChoices(room, () => ({ micOn: true, cameraOn: false }), [], quiet);
+    await publishChoices(room, () => ({ micOn: true, cameraOn: false, background: "none" }), [], quiet);
     expect(calls).toEqual(["mic on", "camera off"]);
   });
 
   it("stops a track of the device check that is not wanted any more", async () => {
     const { room, calls } = fakeRoom();
     const [mic, camera] = [trackOf(Track.Source.Microphone), trackOf(Track.Source.Camera)];
-    await publishChoices(room, () => ({ micOn: false, cameraOn: true }), [mic, camera], quiet);
+    await publishChoices(room, () => ({ micOn: false, cameraOn: true, background: "none" }), [mic, camera], quiet);
     expect(calls).toEqual(["mic off", "publish camera"]);
     expect([mic.stopped, camera.stopped]).toEqual([true, false]);
   });
 
   it("mutes what was switched off while it was being sent", async () => {
     const { room, calls } = fakeRoom();
-    const choices = { micOn: true, cameraOn: false };
+    const choices = { micOn: true, cameraOn: false, background: "none" as const };
     const settled: Track.Source[] = [];
     const done = publishChoices(room, () => choices, [trackOf(Track.Source.Microphone)], {
       ...quiet,

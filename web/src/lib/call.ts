@@ -11,9 +11,10 @@ import {
   Track,
   VideoPresets,
 } from "livekit-client";
+import { setCamera } from "../effects/background";
 import { type Admission, type RoomKind, signalUrl } from "./api";
 import { apiProblem, type JoinProblem } from "./joinProblem";
-import type { Noise } from "./prefs";
+import type { Background, Noise } from "./prefs";
 
 export interface JoinChoices {
   name: string;
@@ -23,6 +24,7 @@ export interface JoinChoices {
   micId: string;
   speakerId: string;
   noise: Noise;
+  background: Background;
 }
 
 export const END_REASONS = [
@@ -86,7 +88,7 @@ export interface PublishEvents {
  */
 export async function publishChoices(
   room: Room,
-  choices: () => Pick<JoinChoices, "micOn" | "cameraOn">,
+  choices: () => Pick<JoinChoices, "micOn" | "cameraOn" | "background">,
   tracks: readonly LocalTrack[],
   { onProblem, onSettled }: PublishEvents,
 ): Promise<void> {
@@ -108,7 +110,7 @@ export async function publishChoices(
   };
   await Promise.all([
     send(Track.Source.Microphone, () => choices().micOn, (on) => me.setMicrophoneEnabled(on)),
-    send(Track.Source.Camera, () => choices().cameraOn, (on) => me.setCameraEnabled(on)),
+    send(Track.Source.Camera, () => choices().cameraOn, (on) => setCamera(me, on, choices().background)),
   ]);
 }
 

@@ -16,6 +16,10 @@ export const NOISES = ["off", "browser", "strong"] as const;
 /** What is done against noise around the microphone: nothing, what the browser can, or RNNoise. */
 export type Noise = (typeof NOISES)[number];
 
+export const BACKGROUNDS = ["none", "blur", "hills", "study", "calm", "own"] as const;
+/** What is behind a person in the camera's picture: what is there, the same blurred, or a picture. */
+export type Background = (typeof BACKGROUNDS)[number];
+
 export interface Prefs {
   name: string;
   cameraOn: boolean;
@@ -24,6 +28,7 @@ export interface Prefs {
   micId: string;
   speakerId: string;
   noise: Noise;
+  background: Background;
   stage: ChosenLayout;
   ownView: OwnView;
   /** Whether the cameras of others are left away, to save data; shared screens are not. */
@@ -44,6 +49,7 @@ export const DEFAULT_PREFS: Prefs = {
   micId: "",
   speakerId: "",
   noise: "browser",
+  background: "none",
   stage: "auto",
   ownView: "tile",
   audioOnly: false,
@@ -62,6 +68,7 @@ export function parsePrefs(value: unknown, saveData = false): Prefs {
     micId: text("micId"),
     speakerId: text("speakerId"),
     noise: NOISES.find((noise) => noise === raw.noise) ?? DEFAULT_PREFS.noise,
+    background: BACKGROUNDS.find((background) => background === raw.background) ?? DEFAULT_PREFS.background,
     stage: LAYOUTS.find((layout) => layout === raw.stage) ?? DEFAULT_PREFS.stage,
     ownView: OWN_VIEWS.find((view) => view === raw.ownView) ?? DEFAULT_PREFS.ownView,
     audioOnly: typeof raw.audioOnly === "boolean" ? raw.audioOnly : saveData,

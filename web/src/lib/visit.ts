@@ -35,6 +35,7 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     stage: LAYOUTS.find((layout) => layout === raw.stage) ?? prefs.stage,
     // Settings of the browser, not of the stay: always the newest.
     noise: prefs.noise,
+    background: prefs.background,
     ownView: prefs.ownView,
     audioOnly: prefs.audioOnly,
     shortcuts: prefs.shortcuts,

@@ -1,6 +1,6 @@
 import type { TFunction } from "i18next";
 import { ArrowLeft, LoaderCircle, MessageSquare, TriangleAlert, Users } from "lucide-react";
-import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
+import { type SubmitEvent, useCallback, useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
@@ -91,6 +91,9 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
   const { roomName, visit, elsewhere, joining, problem, onJoin, onJoinSilent, onOpenChat } = props;
   const { t } = useTranslation();
   const [nameMissing, setNameMissing] = useState(false);
+  const withoutBackground = useCallback(() => {
+    visit.note({ background: "none" });
+  }, [visit]);
   const [answers, setAnswers] = useState<DoorAnswers>({ password: "", note: "" });
 
   const join = (enter: () => void) => {
@@ -143,7 +146,7 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
           setAnswers({ ...answers, ...part });
         }}
       />
-      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} />
+      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} onSlow={withoutBackground} />
       {problem !== null && <JoinProblemBox problem={problem} />}
       {elsewhere && <ElsewhereNote disabled={joining} onJoinSilent={joinSilent} />}
       <button type="submit" className="button primary large wide" data-testid="join-call" disabled={joining}>

@@ -2,11 +2,13 @@ import type { LocalTrack } from "livekit-client";
 import { Mic, MicOff, Video, VideoOff, Volume2 } from "lucide-react";
 import { useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
+import { BackgroundChoice } from "../components/BackgroundChoice";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LevelMeter } from "../components/LevelMeter";
 import { NoiseChoice } from "../components/NoiseChoice";
 import { TestSound } from "../components/TestSound";
 import { useDevices } from "../hooks/useDevices";
+import { useBackground } from "../hooks/useBackground";
 import { useNoise, useSentTrack } from "../hooks/useNoise";
 import { rawTrack } from "../effects/rawTrack";
 import { canChooseSpeaker } from "../lib/devices";
@@ -111,16 +113,18 @@ export function DeviceProblems({ media }: { media: PreviewState }) {
 interface DevicesProps {
   media: PreviewState;
   preview: Preview;
-  prefs: Pick<Prefs, "cameraId" | "micId" | "speakerId" | "noise">;
+  prefs: Pick<Prefs, "cameraId" | "micId" | "speakerId" | "noise" | "background">;
   onChange: (part: Partial<Prefs>) => void;
+  onSlow: () => void;
 }
 
-export function Devices({ media, preview, prefs, onChange }: DevicesProps) {
+export function Devices({ media, preview, prefs, onChange, onSlow }: DevicesProps) {
   const { t } = useTranslation();
   const devices = useDevices(`${media.camera !== null}${media.mic !== null}`);
   const inUse = (track: LocalTrack | null, wanted: string) =>
     track === null ? wanted : (rawTrack(track).getSettings().deviceId ?? wanted);
   useNoise(media.mic, prefs.noise);
+  useBackground(media.camera, prefs.background, onSlow);
   const sent = useSentTrack(media.mic);
   return (
     <div className="devices">
@@ -132,6 +136,13 @@ export function Devices({ media, preview, prefs, onChange }: DevicesProps) {
         onChange={(cameraId) => {
           onChange({ cameraId, cameraOn: true });
           void preview.setDevice("camera", cameraId);
+        }}
+      />
+      <BackgroundChoice
+        camera={media.camera}
+        background={prefs.background}
+        onChange={(background) => {
+          onChange({ background });
         }}
       />
       <div>
