@@ -31,6 +31,24 @@ FAN = """
 """
 """A fan in place of the fake device's beeps: 25 dB below full scale."""
 
+SILENCE = """
+    const ask = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+    navigator.mediaDevices.getUserMedia = async wanted => {
+        const stream = await ask(wanted);
+        const out = new AudioContext().createMediaStreamDestination();
+        return wanted.audio ? new MediaStream([...stream.getVideoTracks(), ...out.stream.getAudioTracks()]) : stream;
+    };
+"""
+PLAYED = """
+    window.Audio = class extends Audio {
+        constructor(address) {
+            super(address);
+            this.addEventListener("ended", () => { window.__played = this.currentTime; });
+        }
+    };
+"""
+"""`window.__played`: how many seconds of a sound were played to its end."""
+
 MIC = "window.__tingRoom.localParticipant.getTrackPublication('microphone').track"
 
 
@@ -170,3 +188,19 @@ async def test_what_is_behind_a_person_is_what_they_want(open_tab: OpenTab, room
     await expect(cleo.get("background-note")).not_to_be_empty()
     await expect(cleo.get("background-none")).to_have_attribute("aria-pressed", "true")
     await expect_colour(cleo, cleo.get("preview-video"), GREEN)
+
+
+async def test_one_hears_oneself_before_a_call(open_tab: OpenTab, room: str) -> None:
+    """The fake microphone beeps; the other one gives nothing."""
+    for silent, verdict in ((False, "good"), (True, "nothing")):
+        tab = await open_tab()
+        await tab.context.add_init_script(PLAYED)
+        if silent:
+            await tab.context.add_init_script(SILENCE)
+        await tab.page.goto(f"{tab.origin}/r/{room}")
+        test = tab.get("echo-test")
+        await tab.get("echo-button").click()
+        await expect(test).to_have_attribute("data-state", "recording")
+        await expect(test).to_have_attribute("data-verdict", verdict)
+        await expect(test).to_have_attribute("data-state", "idle")
+        assert silent or await tab.page.evaluate("window.__played >= 3")

@@ -14,6 +14,7 @@ import { rawTrack } from "../effects/rawTrack";
 import { canChooseSpeaker } from "../lib/devices";
 import type { Prefs } from "../lib/prefs";
 import type { Preview, PreviewState } from "../lib/preview";
+import { EchoTest } from "./EchoTest";
 
 interface PreviewBoxProps {
   media: PreviewState;
@@ -179,6 +180,7 @@ export function Devices({ media, preview, prefs, onChange, onSlow }: DevicesProp
         )}
         <TestSound speakerId={prefs.speakerId} />
       </div>
+      <EchoTest mic={sent} speakerId={prefs.speakerId} />
     </div>
   );
 }
