@@ -17,11 +17,13 @@ interface Props {
   onToggleLayout: () => void;
   /** Whether the room is sealed; nothing where it is only a call. */
   seal: ReactNode;
+  /** The button for the small window over other programs. */
+  floating: ReactNode;
   /** What the room is and keeps; null where it is only a call. */
   onRoom: (() => void) | null;
 }
 
-export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, seal, onRoom }: Props) {
+export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, seal, floating, onRoom }: Props) {
   const { t } = useTranslation();
   const layoutLabel = layout === "grid" ? t("call.toSidebar") : t("call.toGrid");
   return (
@@ -55,6 +57,7 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
             <NotebookText size={18} aria-hidden />
           </button>
         )}
+        {floating}
         {canFillScreen() && <FullScreenButton shortcuts={shortcuts} />}
         <button
           type="button"

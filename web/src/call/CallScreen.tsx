@@ -37,6 +37,7 @@ import { CallHeader } from "./CallHeader";
 import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
 import { OwnEffects } from "./OwnEffects";
+import { FloatingCall } from "./FloatingCall";
 import { Panel } from "./Panel";
 import { PeoplePanel } from "./PeoplePanel";
 import { SettingsDialog } from "./SettingsDialog";
@@ -77,6 +78,7 @@ export function CallScreen(props: Props) {
         onInvite={invite}
         onToggleLayout={view.toggleLayout}
         seal={live && <SealStatus live={live} />}
+        floating={<FloatingCall {...screen} room={room} onLeave={session.leave} onProblem={screen.show} />}
         onRoom={live === null ? null : screen.room.open}
       />
       <Banners
