@@ -120,6 +120,11 @@ class Rooms(ABC):
     def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
         self._directory.require(room).send_data(kind, payload, destinations)
 
+    def hold_room(self, room: RoomName, held: bool) -> None:
+        found = self._directory.find(room)
+        if found is not None:
+            found.hold(held)
+
     def end_room(self, room: RoomName) -> bool:
         return self._directory.end(room, LeaveReason.ROOM_DELETED)
 

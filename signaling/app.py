@@ -59,6 +59,7 @@ async def _start(app: web.Application) -> None:
     services.sfu.add_listener(services.metrics.handle)
     services.sfu.add_listener(services.lasting.calls.handle)
     services.sfu.add_listener(services.lasting.spotlights.handle)
+    services.sfu.add_listener(services.lasting.breakouts.handle)
     if services.webhooks is not None:
         await services.webhooks.start()
         services.sfu.add_listener(services.webhooks.handle)
@@ -75,6 +76,7 @@ async def _shut_down(app: web.Application) -> None:
     services.lifecycle.phase = Phase.DRAINING
     await services.warm_up.close()
     services.lasting.live.shut_down()
+    await services.lasting.breakouts.stop()
     await services.sfu.close()
     await services.connections.shut_down(app[_SHUTDOWN_TIMEOUT_S])
 

@@ -20,8 +20,10 @@ from signaling.log.log import Log
 from signaling.log.reading import LogReader
 from signaling.metrics import Metrics
 from signaling.retention.sweeper import Sweeper
+from signaling.rooms.breakouts import Breakouts
 from signaling.rooms.calls import RoomService
 from signaling.rooms.door import Door
+from signaling.rooms.homes import Homes
 from signaling.rooms.keys import pepper_of
 from signaling.rooms.kinds import SealedRooms
 from signaling.rooms.knocks import Knocks
@@ -44,6 +46,7 @@ class LastingParts:
     knocks: Knocks
     moderation: Moderation
     spotlights: Spotlights
+    breakouts: Breakouts
     live: Live
     log: Log
     chronicle: LogChronicle
@@ -78,17 +81,18 @@ def create_lasting(
     chronicle = LogChronicle(log)
     pepper = pepper_of(settings.tokens.keys)
     is_alive = None if accounts is None else accounts.devices.is_alive
-    sealed_rooms = SealedRooms(storage)
-    door = Door(storage, sfu, knocks, passwords, sealed_rooms, pepper=pepper, is_device_alive=is_alive)
+    homes = Homes()
+    sealed_rooms = SealedRooms(storage, homes)
+    door = Door(storage, sfu, knocks, passwords, sealed_rooms, homes, pepper=pepper, is_device_alive=is_alive)
     rooms = LastingRooms(storage, passwords, chronicle, lasting)
     rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
     rooms.add_deletion_listener(lambda room: _end_call(sfu, room))
     rooms.add_deletion_listener(lambda room: sealed_rooms.forget(room.room_key))
     rooms.add_policy_listener(sealed_rooms.handle_policy)
     spotlights = Spotlights(sfu)
-    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, spotlights, lasting)
+    moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, spotlights, homes, lasting)
     moderation.add_listener(live.end_member)
-    call_chronicle = CallChronicle(storage, log)
+    call_chronicle = CallChronicle(storage, log, homes)
     reader = LogReader(storage, storage, live, settings.room_log)
     sweeper = Sweeper(storage, live, metrics, settings.retention)
     log.add_observer(sweeper.handle_entry)
@@ -108,6 +112,7 @@ def create_lasting(
         knocks=knocks,
         moderation=moderation,
         spotlights=spotlights,
+        breakouts=Breakouts(sfu, homes, live.tell, chronicle, lasting),
         live=live,
         log=log,
         chronicle=chronicle,
@@ -122,6 +127,7 @@ def create_lasting(
             sfu,
             log,
             door,
+            homes,
             key_of=call_chronicle.key_of,
             name_of=call_chronicle.name_of,
             max_bytes=settings.room_log.max_entry_bytes,

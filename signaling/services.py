@@ -16,6 +16,7 @@ from signaling.api.account_routes import account_endpoints
 from signaling.api.admin import AdminEndpoint
 from signaling.api.authority import RequestAuthority
 from signaling.api.bots import BotsEndpoint
+from signaling.api.breakouts import BreakoutsEndpoint
 from signaling.api.files import FilesEndpoint
 from signaling.api.health import HealthEndpoint
 from signaling.api.lasting_rooms import LastingRoomsEndpoint
@@ -400,10 +401,11 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
 
 def _create_log_api(
     settings: Settings, parts: LastingParts, authority: RequestAuthority
-) -> list[ModerationEndpoint | LogEndpoint | SyncEndpoint | SealedEndpoint]:
+) -> list[ModerationEndpoint | BreakoutsEndpoint | LogEndpoint | SyncEndpoint | SealedEndpoint]:
     """What happens inside a room that lasts."""
     return [
         ModerationEndpoint(parts.moderation, parts.knocks),
+        BreakoutsEndpoint(parts.breakouts),
         LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
         SyncEndpoint(
             authority,
@@ -412,6 +414,7 @@ def _create_log_api(
             parts.live,
             parts.rooms,
             parts.knocks,
+            parts.breakouts,
             parts.presence,
             parts.delivery,
             Handing(settings.room_log),

@@ -295,6 +295,11 @@ class Sfu(Protocol):
         """Moderation: enforced at the packet level at once. Raises unknown_participant or unknown_track."""
         ...
 
+    def hold_room(self, room: RoomName, held: bool) -> None:
+        """Held, a room stays however long nobody is in it; no longer held, the time until it ends begins anew. Nothing
+        happens when there is no such room."""
+        ...
+
     def end_room(self, room: RoomName) -> bool:
         """End every session with room_deleted. False when there is no such room."""
         ...

@@ -70,6 +70,7 @@ class Room:
         )
         self._joined = False
         self._empty_since_s: float | None = context.loop.time()
+        self._held = False
         self._waiting_infos: dict[ParticipantId, ParticipantInfo] = {}
         """News of a large room that wait for company."""
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -110,10 +111,16 @@ class Room:
     def expired(self, now_s: float) -> bool:
         """Whether the room has been empty for long enough: measured from the creation when nobody ever joined, else
         from the departure of the last participant."""
-        if self._empty_since_s is None:
+        if self._empty_since_s is None or self._held:
             return False
         timeout_s = self._info.departure_timeout_s if self._joined else self._info.empty_timeout_s
         return now_s - self._empty_since_s >= timeout_s
+
+    def hold(self, held: bool) -> None:
+        """Held, it does not expire; then the time until it does begins anew."""
+        self._held = held
+        if self._empty_since_s is not None:
+            self._empty_since_s = self._context.loop.time()
 
     def tell_head_count(self, now_s: float) -> None:
         """Called now and then: a changed head count is news for everyone, but never pressing news."""

@@ -16,12 +16,12 @@ The client sends JSON objects with a `type`:
     seal_ask   {room, ask}          to all other devices of a sealed room: SEALED.md, section 3
     seal_give  {room, device, give} to one of them
 
-and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `closed`, `pong`,
-`error`, `history` (entries of a member, with `from_member`) and `history_wanted` {question, max_entries, max_bytes};
-with a `device` also `seal_present`, `seal_changed`, `seal_commit`, `seal_welcome`, `seal_ask` and
-`seal_give`. `opened` and `read` say how far others have read, where the room's policy has it so. `gone` has the `seqs`
-of entries whose time is over. `reset` means: too much has happened since; forget what you have and begin with the
-newest page. The token travels in a message and never in the address.
+and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `breakouts` (as GET
+`…/breakouts` answers), `closed`, `pong`, `error`, `history` (entries of a member, with `from_member`) and
+`history_wanted` {question, max_entries, max_bytes}; with a `device` also `seal_present`, `seal_changed`,
+`seal_commit`, `seal_welcome`, `seal_ask` and `seal_give`. `opened` and `read` say how far others have read, where the
+room's policy has it so. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened
+since; forget what you have and begin with the newest page. The token travels in a message and never in the address.
 """
 
 from __future__ import annotations
@@ -64,6 +64,7 @@ from signaling.log.live import SHUTTING_DOWN, Listener, Live
 from signaling.log.log import Log
 from signaling.log.reading import LogReader
 from signaling.log.settings import RoomLogSettings
+from signaling.rooms.breakouts import Breakouts
 from signaling.rooms.calls import clean_room_name
 from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
@@ -92,6 +93,7 @@ class SyncEndpoint:
         live: Live,
         rooms: LastingRooms,
         knocks: Knocks,
+        breakouts: Breakouts,
         presence: Presence,
         delivery: Delivery,
         handing: Handing,
@@ -104,6 +106,7 @@ class SyncEndpoint:
         self.live = live
         self.rooms = rooms
         self.knocks = knocks
+        self.breakouts = breakouts
         self.presence = presence
         self.delivery = delivery
         self.handing = handing
@@ -141,19 +144,13 @@ class SyncEndpoint:
                 connection.forget_roles(room_key)
 
     def _handle_knocks(self, room_key: int) -> None:
-        news = {"type": "knocks", "knocks": self.waiting(room_key)}
+        news = {"type": "knocks", "knocks": self.knocks.view(room_key)}
         self.live.tell(room_key, news, to=lambda one: one.role.reaches(Role.MODERATOR))
 
     async def holders(self, room_key: int, asker: _Connection) -> list[FollowedRoom]:
         """Members who may have what was said, each once for every other connection."""
         found = [await connection.as_holder(room_key) for connection in list(self._open) if connection is not asker]
         return [room for room in found if room is not None and room.role.reaches(Role.MEMBER)]
-
-    def waiting(self, room_key: int) -> list[dict[str, Any]]:
-        return [
-            {"knock_id": one.knock_id, "member_id": one.member_id, "name": one.name, "note": one.note}
-            for one in self.knocks.waiting(room_key)
-        ]
 
 
 class _Connection:
@@ -293,7 +290,9 @@ class _Connection:
                 await self.send({"type": "entry", "room": name, **wire(entry, own=entry.sender == actor.member_id)})
             reached = max([since, *(entry.seq for entry in page.entries)])
         if actor.role.reaches(Role.MODERATOR):
-            await self.send({"type": "knocks", "room": name, "knocks": self._parts.waiting(actor.room_key)})
+            await self.send({"type": "knocks", "room": name, "knocks": self._parts.knocks.view(actor.room_key)})
+        if (breakouts := self._parts.breakouts.view(actor.room))["open"]:
+            await self.send({"type": "breakouts", "room": name, **breakouts})
         return reached
 
     async def _forward(self, room: str, listener: Listener, reached: int) -> None:

@@ -21,6 +21,7 @@ from signaling.errors import ApiError, DatabaseError
 from signaling.log.entries import Entry, Verb
 from signaling.log.log import Log
 from signaling.rooms.door import Door
+from signaling.rooms.homes import Homes
 from signaling.rooms.roles import member_id_of
 
 _log = logging.getLogger("ting.log")
@@ -57,6 +58,7 @@ class ChatBridge:
         sfu: Sfu,
         log: Log,
         door: Door,
+        homes: Homes,
         *,
         key_of: Callable[[RoomName], int | None],
         name_of: Callable[[int], RoomName | None],
@@ -65,6 +67,7 @@ class ChatBridge:
         self._sfu = sfu
         self._log_of_rooms = log
         self._door = door
+        self._homes = homes
         self._key_of = key_of
         self._name_of = name_of
         self._max_bytes = max_bytes
@@ -159,16 +162,19 @@ class ChatBridge:
             return
         if self._own.pop((room_key, entry.client_id), ...) is None:
             return
+        packets = [packet.SerializeToString() for packet in _as_stream(entry)]
+        for place in self._homes.rooms_of(room):
+            self._send(place, packets, entry)
+
+    def _send(self, room: RoomName, packets: list[bytes], entry: Entry) -> None:
         destinations = [
             person.identity
             for person in self._sfu.participants(room)
             if entry.visible_to(member_id_of(person.identity)) and member_id_of(person.identity) != entry.sender
         ]
-        if not destinations:
-            return
-        for packet in _as_stream(entry):
+        for packet in packets if destinations else ():
             try:
-                self._sfu.send_data(room, DataKind.RELIABLE, packet.SerializeToString(), destinations)
+                self._sfu.send_data(room, DataKind.RELIABLE, packet, destinations)
             except RequestError:
                 return  # The call has ended meanwhile.
 

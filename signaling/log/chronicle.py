@@ -8,11 +8,21 @@ import secrets
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
-from sfu.api import NodeEvent, ParticipantInfo, ParticipantJoined, ParticipantLeft, RoomFinished, RoomInfo, RoomStarted
-from sfu.ids import RoomName
+from sfu.api import (
+    LeaveReason,
+    NodeEvent,
+    ParticipantInfo,
+    ParticipantJoined,
+    ParticipantLeft,
+    RoomFinished,
+    RoomInfo,
+    RoomStarted,
+)
+from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError, DatabaseError
 from signaling.log.entries import Verb
 from signaling.log.log import Log
+from signaling.rooms.homes import Homes
 from signaling.rooms.records import RoomChange, RoomStores
 from signaling.rooms.roles import member_id_of
 
@@ -38,9 +48,12 @@ class LogChronicle:
 class CallChronicle:
     """Calls in rooms that last: when they began and ended, who came and left. In the order of the node's events."""
 
-    def __init__(self, stores: RoomStores, log: Log) -> None:
+    def __init__(self, stores: RoomStores, log: Log, homes: Homes) -> None:
         self._stores = stores
         self._log = log
+        self._homes = homes
+        self._moving: dict[Identity, tuple[RoomInfo, ParticipantInfo]] = {}
+        """Who has just left a room in order to go on in another one."""
         self._rooms: dict[str, int | None] = {}
         """Of the calls under way: the room's key, None for one that does not last."""
         self._names: dict[int, RoomName] = {}
@@ -49,7 +62,7 @@ class CallChronicle:
 
     def key_of(self, room: RoomName) -> int | None:
         """Of the room in which there is a call; None when it does not last."""
-        return self._rooms.get(room)
+        return self._rooms.get(self._homes.home_of(room))
 
     def name_of(self, room_key: int) -> RoomName | None:
         """Of the room, if there is a call in it."""
@@ -72,11 +85,22 @@ class CallChronicle:
             case RoomFinished(room):
                 self._put(self._end(room))
             case ParticipantJoined(room, participant):
-                self._put(self._note_person(room, participant, Verb.CAME))
+                self._handle_joined(room, participant)
+            case ParticipantLeft(room, participant) if participant.leave_reason is LeaveReason.MIGRATION:
+                self._moving[participant.identity] = room, participant
             case ParticipantLeft(room, participant):
                 self._put(self._note_person(room, participant, Verb.LEFT))
             case _:
                 pass
+
+    def _handle_joined(self, room: RoomInfo, participant: ParticipantInfo) -> None:
+        """Who goes from a room to one of its breakout rooms, or back, is in the same call."""
+        left = self._moving.pop(participant.identity, None)
+        if left is not None and self._homes.home_of(left[0].name) == self._homes.home_of(room.name):
+            return
+        if left is not None:
+            self._put(self._note_person(*left, Verb.LEFT))
+        self._put(self._note_person(room, participant, Verb.CAME))
 
     async def close(self) -> None:
         """What happened so far is still written."""
@@ -116,7 +140,7 @@ class CallChronicle:
             await self._log.note(room_key, Verb.CALL_ENDED, {"call": call.room_id}, client_id=_new_id())
 
     async def _note_person(self, call: RoomInfo, person: ParticipantInfo, verb: Verb) -> None:
-        room_key = self._rooms.get(call.name)
+        room_key = self._rooms.get(self._homes.home_of(call.name))
         if room_key is not None:
             await self._log.note(
                 room_key, verb, {"call": call.room_id}, client_id=_new_id(), sender=member_id_of(person.identity),

@@ -44,6 +44,8 @@ LASTING = frozenset({Verb.MODERATION, Verb.POLICY})
 """What was decided stays, whatever the policy says of what was said."""
 
 Seq = Annotated[int, msgspec.Meta(ge=1)]
+Breakout = Annotated[int, msgspec.Meta(ge=0, lt=1000)]
+"""The breakout room in which something was written; 0: it is for all rooms."""
 Short = Annotated[str, msgspec.Meta(min_length=1, max_length=300)]
 
 
@@ -56,6 +58,9 @@ class MessageBody(Body):
     """A subset of Markdown; the page renders it, the server does not."""
     mentions: Annotated[tuple[str, ...], msgspec.Meta(max_length=50)] = ()
     """Member ids."""
+    breakout: Breakout = 0
+    announce: bool = False
+    """Owners and moderators say it to everybody, in all breakout rooms, and pages show it at once."""
 
 
 class EditBody(Body):
@@ -83,12 +88,14 @@ class FileBody(Body):
     type: Annotated[str, msgspec.Meta(max_length=255)] = ""
     width: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
     height: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    breakout: Breakout = 0
 
 
 class PollBody(Body):
     question: Short
     options: Annotated[tuple[Short, ...], msgspec.Meta(min_length=2, max_length=MAX_OPTIONS)]
     multiple: bool = False
+    breakout: Breakout = 0
 
 
 class VoteBody(Body):

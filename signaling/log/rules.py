@@ -45,7 +45,7 @@ def check_draft(draft: Draft) -> None:
         raise ApiError("invalid_body", "This verb has no target.")
     if draft.recipient and draft.verb not in REPLIES:
         raise ApiError("invalid_body", "Only a message or a file is for one person alone.")
-    if draft.verb in _MODERATED and not draft.moderates:
+    if (draft.verb in _MODERATED or draft.body.get("announce", False)) and not draft.moderates:
         raise ApiError("forbidden", "Owners and moderators do that.")
 
 

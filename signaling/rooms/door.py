@@ -18,6 +18,7 @@ from signaling.addresses import is_global
 from signaling.errors import ApiError, TokenError
 from signaling.grants import Grants
 from signaling.rooms import keys
+from signaling.rooms.homes import Homes
 from signaling.rooms.kinds import SEALED_ATTRIBUTE, SealedRooms
 from signaling.rooms.knocks import Answer, Knock, Knocks
 from signaling.rooms.policy import Entry, Kind
@@ -71,6 +72,7 @@ class Door:
         knocks: Knocks,
         passwords: Passwords,
         sealed_rooms: SealedRooms,
+        homes: Homes,
         *,
         pepper: bytes,
         is_device_alive: DeviceCheck | None = None,
@@ -82,6 +84,7 @@ class Door:
         self._knocks = knocks
         self._passwords = passwords
         self._sealed_rooms = sealed_rooms
+        self._homes = homes
         self._pepper = pepper
         self._clock = clock
         self._devices: OrderedDict[tuple[RoomName, Identity], str] = OrderedDict()
@@ -95,6 +98,8 @@ class Door:
         kicked, denied, room_locked, room_full, members_only, password_needed, wrong_password, invitation_over."""
         if not self._stores.has_data:
             return None
+        if self._homes.is_breakout(room):
+            raise ApiError("members_only", "The way into a breakout room is through the room that it is of.")
         store = await self._stores.rooms()
         member_id = self._member_id(room, visitor)
         subjects = [member_id, keys.hash_address(self._pepper, visitor.address)]
@@ -145,7 +150,8 @@ class Door:
         return False
 
     def _is_in_call(self, standing: Standing, member_id: str) -> bool:
-        people = self._sfu.participants(standing.room.name)
+        rooms = self._homes.rooms_of(standing.room.name)
+        people = (person for room in rooms for person in self._sfu.participants(room))
         return any(member_id_of(person.identity) == member_id for person in people)
 
     async def _ask(self, standing: Standing, visitor: Visitor) -> bool:
@@ -250,7 +256,8 @@ class Door:
             raise TokenError("revoked", "the device was signed out")
         member_id = member_id_of(grants.identity)
         store = await self._stores.rooms()
-        standing = await store.standing(grants.room, member_id, [member_id], self._now_ms())
+        home = self._homes.home_of(grants.room)
+        standing = await store.standing(home, member_id, [member_id], self._now_ms())
         if standing is None:
             if grants.door:
                 raise TokenError("not_allowed", "there is no such room any more")
@@ -270,7 +277,7 @@ class Door:
     async def actor(self, room: str, grants: Grants) -> Actor | None:
         """Who the bearer of a room token is now. None when no room that lasts has this name, or the token is for
         another one. Raises `ApiError` banned, kicked."""
-        if not self._stores.has_data or grants.room != room:
+        if not self._stores.has_data or self._homes.home_of(grants.room) != room:
             return None
         if grants.device and not await self._is_alive(grants.device):
             raise ApiError("unauthorized", "This device was signed out.")
@@ -302,7 +309,7 @@ class Door:
         return self._is_device_alive is not None and await self._is_device_alive(device_id)
 
     def _note_device(self, grants: Grants) -> None:
-        place = RoomName(grants.room), Identity(grants.identity)
+        place = self._homes.home_of(grants.room), Identity(grants.identity)
         if grants.device or place in self._devices:
             self._devices[place] = grants.device
             self._devices.move_to_end(place)
@@ -313,12 +320,14 @@ class Door:
         """A device was signed out: whoever is in a call with it leaves at once."""
         for place in [place for place, device in self._devices.items() if device == device_id]:
             del self._devices[place]
-            if self._sfu.find_participant(*place) is not None:
-                self._sfu.remove_participant(*place)
+            for room in self._homes.rooms_of(place[0]):
+                if self._sfu.find_participant(room, place[1]) is not None:
+                    self._sfu.remove_participant(room, place[1])
 
     async def participant(self, room: str, identity: str, name: str) -> Actor | None:
         """Who somebody in the call is in its room. None when the room does not last. Raises `ApiError`."""
-        return await self.actor(room, Grants(identity=identity, name=name, room=room))
+        home = self._homes.home_of(room)
+        return await self.actor(home, Grants(identity=identity, name=name, room=home))
 
     def _now_ms(self) -> int:
         return round(self._clock() * 1000)

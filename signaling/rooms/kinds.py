@@ -6,6 +6,7 @@ from __future__ import annotations
 from sfu.ids import RoomName
 from signaling.errors import TokenError
 from signaling.grants import Grants
+from signaling.rooms.homes import Homes
 from signaling.rooms.policy import Kind, Policy
 from signaling.rooms.records import Room, RoomStores
 
@@ -18,14 +19,15 @@ REFUSAL = (
 
 
 class SealedRooms:
-    def __init__(self, stores: RoomStores) -> None:
+    def __init__(self, stores: RoomStores, homes: Homes) -> None:
         self._stores = stores
+        self._homes = homes
         self._keys: dict[str, int] = {}
         """Of sealed rooms, by name."""
 
     def __contains__(self, room: str) -> bool:
         """Whether the room, into which somebody came by the door of this process, is sealed now."""
-        return room in self._keys
+        return self._homes.home_of(room) in self._keys
 
     def note(self, room: Room) -> bool:
         """Whether it is sealed."""
@@ -40,7 +42,7 @@ class SealedRooms:
         """Whether the room is sealed, also one into which nobody came yet. Raises `DatabaseError`."""
         if not self._stores.has_data:
             return False
-        found = await (await self._stores.rooms()).find_room(room)
+        found = await (await self._stores.rooms()).find_room(self._homes.home_of(room))
         return found is not None and self.note(found)
 
     async def handle_policy(self, room_key: int, policy: Policy) -> None:

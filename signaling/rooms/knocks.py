@@ -86,6 +86,13 @@ class Knocks:
         self._sweep(room_key)
         return [one for one in self._knocks.get(room_key, {}).values() if one.answer is Answer.WAITING]
 
+    def view(self, room_key: int) -> list[dict[str, str]]:
+        """Those who wait, as clients get them."""
+        return [
+            {"knock_id": one.knock_id, "member_id": one.member_id, "name": one.name, "note": one.note}
+            for one in self.waiting(room_key)
+        ]
+
     def find(self, room_key: int, knock_id: str) -> Knock:
         """Raises `ApiError` knock_not_found."""
         self._sweep(room_key)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from sfu.api import ParticipantChanges, ParticipantInfo, Sfu, TalkTime, TrackSource
 from sfu.errors import RequestError
@@ -11,6 +12,7 @@ from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError
 from signaling.rooms.calls import RoomService
 from signaling.rooms.door import ROLE_ATTRIBUTE, Door
+from signaling.rooms.homes import Homes
 from signaling.rooms.knocks import Answer, Knocks
 from signaling.rooms.records import Ban, Chronicle, Member, RoomStores
 from signaling.rooms.roles import Actor, Role, member_id_of
@@ -39,6 +41,7 @@ class Moderation:
         knocks: Knocks,
         chronicle: Chronicle,
         spotlights: Spotlights,
+        homes: Homes,
         settings: LastingRoomSettings,
         *,
         clock: Callable[[], float] = time.time,
@@ -50,6 +53,7 @@ class Moderation:
         self._knocks = knocks
         self._chronicle = chronicle
         self._spotlights = spotlights
+        self._homes = homes
         self._settings = settings
         self._clock = clock
         self._listeners: list[EvictionListener] = []
@@ -61,20 +65,20 @@ class Moderation:
 
     async def stop(self, actor: Actor, identity: str, source: str) -> int:
         """Mute what `identity` sends of this kind; how many tracks were on. Raises `ApiError` not_found, forbidden."""
-        person = self._find(actor, identity)
+        room, person = self._find(actor, identity)
         await self._require_power(actor, member_id_of(identity))
-        stopped = self._mute(actor.room, person, SOURCES[source])
+        stopped = self._mute(room, person, SOURCES[source])
         if stopped:
             await self._note(actor, "mute", who=member_id_of(identity), who_name=person.name, source=source)
         return stopped
 
     async def stop_all(self, actor: Actor, source: str) -> int:
-        """Everybody but whoever asks, and but owners and moderators."""
-        stopped, roles = 0, await self._roles(actor.room_key)
-        for person in self._sfu.participants(actor.room):
+        """Everybody but whoever asks, and but owners and moderators; of breakout rooms only that of who asks."""
+        stopped, roles, room = 0, await self._roles(actor.room_key), self._place(actor)
+        for person in self._sfu.participants(room):
             member_id = member_id_of(person.identity)
             if member_id != actor.member_id and not roles.get(member_id, Role.GUEST).reaches(Role.MODERATOR):
-                stopped += self._mute(actor.room, person, SOURCES[source])
+                stopped += self._mute(room, person, SOURCES[source])
         await self._note(actor, "mute_all", source=source)
         return stopped
 
@@ -86,7 +90,7 @@ class Moderation:
 
     async def ask_to_unmute(self, actor: Actor, identity: str) -> None:
         """Only a wish; whoever is asked decides. Raises `ApiError` not_found."""
-        person = self._find(actor, identity)
+        _, person = self._find(actor, identity)
         await self._note(actor, "ask_unmute", who=member_id_of(identity), who_name=person.name)
 
     async def lower_hands(self, actor: Actor) -> None:
@@ -94,20 +98,25 @@ class Moderation:
 
     def talk_times(self, actor: Actor) -> list[tuple[TalkTime, bool]]:
         """Who has talked in the call, and whether they are there now."""
-        present = {person.identity for person in self._sfu.participants(actor.room)}
-        return [(one, one.identity in present) for one in self._sfu.talk_times(actor.room)]
+        rooms = self._homes.rooms_of(actor.room)
+        present = {person.identity for room in rooms for person in self._sfu.participants(room)}
+        times: dict[Identity, TalkTime] = {}
+        for one in (one for room in rooms for one in self._sfu.talk_times(room)):
+            before = times.get(one.identity)
+            times[one.identity] = replace(one, seconds=one.seconds + (before.seconds if before else 0.0))
+        return [(one, one.identity in present) for one in sorted(times.values(), key=lambda one: -one.seconds)]
 
     # --- what comes first -----------------------------------------------------------------------------------
 
     async def put_first(self, actor: Actor, identity: str, shown: Shown) -> None:
-        """For everybody in the call. Raises `ApiError` not_found."""
-        person = self._find(actor, identity)
+        """For everybody in the call, or in the breakout room in which they are. Raises `ApiError` not_found."""
+        room, person = self._find(actor, identity)
         who = {"who": member_id_of(identity), "who_name": person.name}
         await self._note(actor, "spotlight", **who, source=shown.value)
-        self._spotlights.put(actor.room, Spotlight(Identity(identity), shown, actor.name))
+        self._spotlights.put(room, Spotlight(Identity(identity), shown, actor.name))
 
     async def end_spotlight(self, actor: Actor) -> None:
-        if self._spotlights.end(actor.room):
+        if self._spotlights.end(self._place(actor)):
             await self._note(actor, "end_spotlight")
 
     # --- putting out ----------------------------------------------------------------------------------------
@@ -118,13 +127,13 @@ class Moderation:
         if not people:
             raise ApiError("not_found", "There is nobody of this identity in the call.")
         until_ms = self._now_ms() + round(self._settings.kick_s * 1000)
-        await self._put_out(actor, member_id, people[0].name, "kick", until_ms)
+        await self._put_out(actor, member_id, people[0][1].name, "kick", until_ms)
 
     async def ban(self, actor: Actor, member_id: str, name: str) -> None:
         """For good, until somebody takes it back: the person, and the addresses from which it came in, as far as they
         are still known. Raises `ApiError` forbidden."""
         people = self._people(actor.room, member_id)
-        await self._put_out(actor, member_id, people[0].name if people else name, "ban", None)
+        await self._put_out(actor, member_id, people[0][1].name if people else name, "ban", None)
 
     async def _put_out(self, actor: Actor, member_id: str, name: str, kind: str, until_ms: int | None) -> None:
         await self._require_power(actor, member_id)
@@ -136,9 +145,9 @@ class Moderation:
             [Ban(subject, kind, member_id, name, now_ms, until_ms) for subject in (member_id, *addresses)],
         )
         self._door.forget(actor.room_key, member_id)
-        for person in self._people(actor.room, member_id):
+        for room, person in self._people(actor.room, member_id):
             try:
-                self._calls.kick(actor.room, person.identity)
+                self._calls.kick(room, person.identity)
             except RequestError:
                 continue  # It has left meanwhile.
         for listener in self._listeners:
@@ -177,21 +186,30 @@ class Moderation:
 
     def show_role(self, room: RoomName, member_id: str, role: Role) -> None:
         """Tell everybody in the call of somebody's new role."""
-        for person in self._people(room, member_id):
-            session = self._sfu.find_participant(room, person.identity)
+        for place, person in self._people(room, member_id):
+            session = self._sfu.find_participant(place, person.identity)
             if session is not None:
                 session.update(ParticipantChanges(attributes={ROLE_ATTRIBUTE: role.value}))
 
     # --- helpers --------------------------------------------------------------------------------------------
 
-    def _find(self, actor: Actor, identity: str) -> ParticipantInfo:
-        session = self._sfu.find_participant(actor.room, Identity(identity))
-        if session is None:
-            raise ApiError("not_found", "There is nobody of this identity in the call.")
-        return session.info
+    def _place(self, actor: Actor) -> RoomName:
+        """The room or breakout room in which they are; the room itself where they are in none."""
+        rooms = self._homes.rooms_of(actor.room)
+        return next((room for room in rooms if self._sfu.find_participant(room, actor.identity)), actor.room)
 
-    def _people(self, room: RoomName, member_id: str) -> list[ParticipantInfo]:
-        return [one for one in self._sfu.participants(room) if member_id_of(one.identity) == member_id]
+    def _find(self, actor: Actor, identity: str) -> tuple[RoomName, ParticipantInfo]:
+        """With the room or breakout room in which they are."""
+        for room in self._homes.rooms_of(actor.room):
+            session = self._sfu.find_participant(room, Identity(identity))
+            if session is not None:
+                return room, session.info
+        raise ApiError("not_found", "There is nobody of this identity in the call.")
+
+    def _people(self, home: RoomName, member_id: str) -> list[tuple[RoomName, ParticipantInfo]]:
+        rooms = self._homes.rooms_of(home)
+        people = ((room, one) for room in rooms for one in self._sfu.participants(room))
+        return [(room, one) for room, one in people if member_id_of(one.identity) == member_id]
 
     async def _roles(self, room_key: int) -> dict[str, Role]:
         members: list[Member] = await (await self._stores.rooms()).members(room_key)

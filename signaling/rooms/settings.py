@@ -21,6 +21,10 @@ class LastingRoomSettings:
     """Of one room at once."""
     max_knocks: int = 100
     """That wait at one door."""
+    max_breakout_rooms: int = 50
+    """Of one call at once."""
+    max_breakout_s: float = 86_400.0
+    """The longest time after which they end by themselves."""
     knock_absence_s: float = 15.0
     """A guest whose page is silent for so long is no longer shown at the door."""
     denial_s: float = 600.0

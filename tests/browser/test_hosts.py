@@ -112,3 +112,94 @@ async def test_one_is_first_for_all_and_everybody_sees_who_talked(people: list[T
         await expect(cleo.page.locator(f'[data-testid="talk-time"][data-name="{name}"]')).to_be_visible()
     await bob.get("leave").click()
     await expect(cleo.page.locator('[data-testid="talk-time"][data-name="Bob"]')).to_contain_text("has left")
+
+
+def tiles(tab: Tab, *names: str) -> Locator:
+    return tab.page.locator(", ".join(f'[data-testid="tile"][data-name="{name}"]' for name in names))
+
+
+async def together(*tabs_and_names: tuple[Tab, str]) -> None:
+    """They see and hear each other, and nobody else."""
+    for tab, name in tabs_and_names:
+        for other in (other for _, other in tabs_and_names if other != name):
+            await tab.expect_moving(other)
+        await expect(tab.get("tile")).to_have_count(len(tabs_and_names))
+
+
+async def say(tab: Tab, text: str) -> None:
+    if await tab.get("toggle-chat").get_attribute("aria-pressed") != "true":
+        await tab.get("toggle-chat").click()
+    await tab.get("chat-input").fill(text)
+    await tab.page.keyboard.press("Enter")
+    await expect(said(tab, text)).to_have_count(1)
+
+
+def said(tab: Tab, text: str) -> Locator:
+    return tab.get("chat-message").filter(has_text=text)
+
+
+async def test_breakout_rooms_from_dividing_to_coming_back(people: list[Tab]) -> None:
+    ada, bob, cleo = people
+    link = await make_room(ada, "Ada")
+    await come(bob, link, "Bob")
+    await come(cleo, link, "Cleo")
+    await together((ada, "Ada"), (bob, "Bob"), (cleo, "Cleo"))
+
+    # By hand: Bob into room 1, Cleo into room 2, and the host stays.
+    await ada.get("toggle-people").click()
+    await ada.get("host-breakouts").click()
+    await ada.get("breakout-how-hand").check()
+    for name, number in (("Bob", "1"), ("Cleo", "2")):
+        await ada.page.locator(f'.breakout-people [data-name="{name}"]').get_by_test_id("place").select_option(number)
+    await ada.get("start-breakouts").click()
+    await expect(bob.get("breakout-bar")).to_have_attribute("data-room", "1")
+    await expect(cleo.get("breakout-bar")).to_have_attribute("data-room", "2")
+    await expect(ada.get("breakout-bar")).to_have_attribute("data-room", "0")
+    for tab in people:
+        await expect(tab.get("tile")).to_have_count(1)
+
+    # A word to all rooms at once.
+    await ada.get("announce-words").fill("Ten minutes each")
+    await ada.get("announce").click()
+    for tab in (bob, cleo):
+        await expect(tab.get("announcement")).to_contain_text("Ada to all rooms: Ten minutes each")
+    await cleo.get("close-announcement").click()
+    await expect(cleo.get("announcement")).to_have_count(0)
+
+    # Who asks for help gets a host, sees and hears them; chat of the room is the room's.
+    await ada.get("close-breakouts").click()
+    await bob.get("ask-for-help").click()
+    await expect(ada.get("help-wanted")).to_contain_text("Bob in room 1 asks for help")
+    await ada.get("go-help").click()
+    await expect(ada.get("help-wanted")).to_have_count(0)
+    await together((ada, "Ada"), (bob, "Bob"))
+    await say(bob, "only for room one")
+    await expect(said(ada, "only for room one")).to_have_count(0)
+    await ada.get("toggle-chat").click()
+    await expect(said(ada, "only for room one")).to_have_count(1)
+    await say(cleo, "only for room two")
+    await expect(said(cleo, "only for room one")).to_have_count(0)
+    await cleo.get("chat-input").press("Escape")
+
+    # The host moves Cleo too; after a reload Cleo is there again.
+    await ada.get("open-breakouts").click()
+    cleos = ada.page.locator('[data-testid="breakout-person"][data-name="Cleo"]')
+    await cleos.get_by_test_id("place").select_option("1")
+    await together((ada, "Ada"), (bob, "Bob"), (cleo, "Cleo"))
+    await cleo.page.reload()
+    await cleo.pass_lobby("Cleo")
+    await expect(cleo.get("breakout-bar")).to_have_attribute("data-room", "1")
+    await together((ada, "Ada"), (bob, "Bob"), (cleo, "Cleo"))
+
+    # Back by oneself, and for all when the host says so. Everything that was said is there now, with its place.
+    await bob.get("back-to-main").click()
+    await expect(bob.get("breakout-bar")).to_have_attribute("data-room", "0")
+    await expect(bob.get("tile")).to_have_count(1)
+    await ada.get("more-time").click()
+    await expect(bob.get("breakouts-left")).to_contain_text("back in")
+    await ada.get("end-breakouts").click()
+    for tab in people:
+        await expect(tab.get("breakout-bar")).to_have_count(0)
+    await together((ada, "Ada"), (bob, "Bob"), (cleo, "Cleo"))
+    await expect(said(ada, "only for room two").get_by_test_id("from-room")).to_have_text("Room 2")
+    await ada.expect_sound(2)

@@ -157,3 +157,21 @@ async def test_forwarding_ends(start_node: Callable[..., Any], end: str) -> None
     infos = [info for info in node.participants(ATTIC) if info.kind_details]
     assert infos == []
     await close_all(ada, cleo, *others)
+
+
+async def test_a_held_room_waits_for_its_people(start_node: Callable[..., Any]) -> None:
+    node = await start_node(departure_timeout_s=0.0)
+    (ada,) = await all_joined(node, DEN, ["ada"])
+    await active(ada)
+    node.hold_room(DEN, True)
+    node.hold_room(RoomName("nowhere"), True)
+    node.move_participant(DEN, ADA, ATTIC, create=True)
+    node._directory.look_after()
+    assert node.find_room(DEN) is not None
+    node.move_participant(ATTIC, ADA, DEN, create=False)
+    node.hold_room(DEN, False)
+    node._directory.look_after()
+    assert [info.name for info in node.rooms()] == [DEN]
+    await close_all(ada)
+    node._directory.look_after()
+    assert node.rooms() == []

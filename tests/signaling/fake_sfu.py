@@ -308,6 +308,7 @@ class FakeSfu:
         self.prepared = False
         self.closed = False
         self.listeners: list[NodeListener] = []
+        self.held: set[RoomName] = set()
         self.talked: dict[RoomName, list[TalkTime]] = {}
         self._rooms: dict[RoomName, RoomInfo] = {}
         self._sessions: dict[RoomName, list[FakeSession]] = {}
@@ -433,6 +434,9 @@ class FakeSfu:
         session = self._find(room, identity)
         session.change_mute(track_id, muted)
         session.emit(TrackMuted(track_id, muted))
+
+    def hold_room(self, room: RoomName, held: bool) -> None:
+        (self.held.add if held else self.held.discard)(room)
 
     def end_room(self, room: RoomName) -> bool:
         sessions = self.sessions_in(room)

@@ -4,6 +4,7 @@ import { lazy, Suspense, useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import type { Embedding } from "../embed/embedding";
+import { useBreakoutNews } from "../hooks/useBreakouts";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
 import { useEmbeddedCall } from "../hooks/useEmbedding";
 import { useLater } from "../hooks/useLater";
@@ -25,6 +26,7 @@ import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
 import type { Item } from "../lib/stage";
 import type { Visit } from "../lib/visit";
+import { BreakoutBar } from "../room/BreakoutBar";
 import { AskedToUnmute, KnockBar } from "../room/KnockBar";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive, useRoomNews } from "../room/RoomLive";
 import type { Entry } from "../log/entries";
@@ -92,6 +94,7 @@ export function CallScreen(props: Props) {
       />
       {live !== null && <SealBanner live={live} call={room} />}
       {live !== null && <KnockBar live={live} />}
+      {live !== null && <BreakoutBar live={live} present={screen.present} />}
       {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
@@ -194,7 +197,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   const micHint = useMicHint(room, media.micOn);
   const [shared, setShared] = useState(false);
   if (away === null && shared !== media.screenOn) setShared(media.screenOn);
-  useComingsAndGoings(room, show);
+  useComingsAndGoings(room, useBreakoutNews(live, show));
   useWakeLock();
   useShortcuts(view.shortcuts, {
     mic: media.toggleMic,

@@ -3,6 +3,7 @@ import { Hand, Link2, Mic, MicOff, MonitorUp, QrCode, Video, VideoOff } from "lu
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
+import { displayName } from "../lib/people";
 import { HostTools, PersonMenu } from "../room/HostTools";
 import { AtTheDoor } from "../room/KnockBar";
 import { TalkTimes } from "../room/TalkTimes";
@@ -22,6 +23,7 @@ interface Props {
 export function PeoplePanel({ participants, onInvite, onShow, onClose, onWriteTo }: Props) {
   const { t } = useTranslation();
   const live = useRoomLive();
+  const present = new Map(participants.map((participant) => [memberOf(participant.identity), displayName(participant)]));
   return (
     <Panel name="people" title={`${t("people.title")} (${participants.length})`} onClose={onClose}>
       {live !== null && <AtTheDoor live={live} />}
@@ -31,7 +33,7 @@ export function PeoplePanel({ participants, onInvite, onShow, onClose, onWriteTo
         ))}
       </ul>
       {live !== null && <TalkTimes live={live} />}
-      {live !== null && <HostTools live={live} />}
+      {live !== null && <HostTools live={live} present={present} />}
       <div className="panel-foot">
         <button type="button" className="button wide" onClick={onInvite}>
           <Link2 size={17} aria-hidden />

@@ -1,4 +1,4 @@
-import { Ellipsis, Lock, LockKeyhole, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
+import { DoorOpen, Ellipsis, Lock, LockKeyhole, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
 import { type ReactNode, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { text } from "../lib/api";
@@ -7,6 +7,8 @@ import { type Body, isLocked, texts } from "../log/entries";
 import type { ShownLine } from "../log/fold";
 import type { Pending } from "../log/outbox";
 import type { RoomSnapshot } from "../log/roomState";
+import { useBreakouts } from "../hooks/useBreakouts";
+import { breakoutOf } from "../room/breakouts";
 import { useRoomLive } from "../room/RoomLive";
 import { nameOf, type People } from "./draft";
 import { FileLine } from "./FileLine";
@@ -55,6 +57,7 @@ export function MessageLine({ line, head, withDay = false, state, people, action
           {own ? t("log.privateTo", { name: people.get(entry.to) ?? t("event.somebody") }) : t("log.privateFrom")}
         </p>
       )}
+      <FromRoom number={breakoutOf(entry.body)} />
       <div className="message-row">
         <Content line={line} people={people} actions={actions} />
         {body !== null && (
@@ -84,6 +87,19 @@ export function MessageLine({ line, head, withDay = false, state, people, action
         />
       )}
     </div>
+  );
+}
+
+/** Says where it was written, to those who are not there. */
+function FromRoom({ number }: { number: number }) {
+  const { t } = useTranslation("hosts");
+  const mine = useBreakouts(useRoomLive())?.mine ?? 0;
+  if (number === 0 || number === mine) return null;
+  return (
+    <p className="private-note" data-testid="from-room">
+      <DoorOpen size={13} aria-hidden />
+      {t("breakouts.room", { number })}
+    </p>
   );
 }
 

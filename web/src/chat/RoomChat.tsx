@@ -5,6 +5,9 @@ import { reaches } from "../lib/api";
 import { apiProblem } from "../lib/joinProblem";
 import type { Visit } from "../lib/visit";
 import { EMPTY, lineOf, type ShownLine } from "../log/fold";
+import { useBreakouts } from "../hooks/useBreakouts";
+import type { RoomSnapshot } from "../log/roomState";
+import { breakoutOf } from "../room/breakouts";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
 import { Around } from "./Around";
 import { type Intent, type People, peopleOf } from "./draft";
@@ -26,7 +29,7 @@ interface Props {
 
 /** The chat of a room that lasts: its history, what is written now, and what can be done with it. */
 export function RoomChat({ live, visit, present, privateTo = null }: Props) {
-  const state = useRoomState(live.log);
+  const state = useHere(live, useRoomState(live.log));
   const [intent, setIntent] = useState<Intent>({ kind: "message" });
   const [asked, setAsked] = useState(privateTo);
   if (asked !== privateTo) {
@@ -73,6 +76,15 @@ function DropHere({ isOver }: { isOver: boolean }) {
       {t("files.drop")}
     </p>
   );
+}
+
+/** In a breakout room one sees what is said there, and what is for all; in the main room everything. */
+function useHere(live: RoomLive, state: RoomSnapshot): RoomSnapshot {
+  const mine = useBreakouts(live)?.mine ?? 0;
+  return useMemo(() => {
+    if (mine === 0) return state;
+    return { ...state, lines: state.lines.filter(({ entry }) => [0, mine].includes(breakoutOf(entry.body))) };
+  }, [state, mine]);
 }
 
 /** While the chat is open and looked at, everything in it is read. */

@@ -40,7 +40,7 @@ export function RoomComposer(props: Props) {
       <PollForm
         onCancel={close}
         onAsk={(poll) => {
-          live.log.write({ verb: "poll", body: { ...poll } });
+          live.write({ verb: "poll", body: { ...poll } });
           close();
         }}
       />
@@ -245,7 +245,8 @@ function Suggestions({ composing: { suggested, mention } }: { composing: Composi
   );
 }
 
-function sendAs({ log }: RoomLive, intent: Intent, text: string, mentions: string[]): void {
+function sendAs(live: RoomLive, intent: Intent, text: string, mentions: string[]): void {
+  const { log } = live;
   const body = { text, ...(mentions.length > 0 ? { mentions } : {}) };
   switch (intent.kind) {
     case "edit":
@@ -255,14 +256,14 @@ function sendAs({ log }: RoomLive, intent: Intent, text: string, mentions: strin
       const { entry } = intent.line;
       // A reply to a private message goes to the other one of the two.
       const other = entry.from === log.state.me ? entry.to : entry.from;
-      log.write({ verb: "message", target: entry.seq, body, ...(entry.to === "" ? {} : { to: other }) });
+      live.write({ verb: "message", target: entry.seq, body, ...(entry.to === "" ? {} : { to: other }) });
       break;
     }
     case "private":
-      log.write({ verb: "message", body, to: intent.member });
+      live.write({ verb: "message", body, to: intent.member });
       break;
     default:
-      log.write({ verb: "message", body });
+      live.write({ verb: "message", body });
   }
 }
 

@@ -33,6 +33,8 @@ function actSentence(t: TFunction, body: Body, name: string): string {
   if (body.act === "role") return t("event.role", { name, who, role: t(`role.${roleOf(body.role)}`) });
   if (body.act === "mute") return t(`event.stop.${sourceOf(body.source)}`, { name, who });
   if (body.act === "spotlight") return t(`event.spotlight.${body.source === "screen" ? "screen" : "camera"}`, { ns: "hosts", name, who });
+  if (body.act === "open_breakouts") return t("event.open_breakouts", { ns: "hosts", name });
+  if (body.act === "close_breakouts") return t("event.close_breakouts", { ns: "hosts" });
   if (body.act === "end_spotlight") return t("event.end_spotlight", { ns: "hosts", name });
   const act = ACTS.find((known) => known === body.act);
   return act === undefined ? t("event.other", { name }) : t(`event.${act}`, { name, who });

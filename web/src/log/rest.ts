@@ -87,6 +87,14 @@ export interface TalkTime {
   present: boolean;
 }
 
+export interface NewBreakouts {
+  rooms: number;
+  how: "hand" | "random" | "choice";
+  /** By member, the number of the room; only where they are divided by hand. */
+  places: Readonly<Record<string, number>>;
+  endsInS: number | null;
+}
+
 export interface RoomChange {
   title?: string;
   password?: string;
@@ -217,6 +225,31 @@ export class RoomApi {
       seconds: number(one.seconds),
       present: one.present === true,
     }));
+  }
+
+  async openBreakouts({ rooms, how, places, endsInS }: NewBreakouts): Promise<void> {
+    await this.act("/breakouts", { rooms, how, places, ends_in_s: endsInS });
+  }
+
+  async closeBreakouts(): Promise<void> {
+    await this.ask("/breakouts", { method: "DELETE" });
+  }
+
+  async endBreakoutsIn(seconds: number): Promise<void> {
+    await this.ask("/breakouts", { method: "PATCH", body: { ends_in_s: seconds } });
+  }
+
+  async moveTo(member: string, number: number): Promise<void> {
+    await this.ask(`/breakouts/people/${part(member)}`, { method: "PUT", body: { number } });
+  }
+
+  /** To another breakout room oneself; 0: back to the main room. */
+  async goTo(number: number): Promise<void> {
+    await this.act("/breakouts/go", { number });
+  }
+
+  async askForHelp(on: boolean): Promise<void> {
+    await this.act("/breakouts/help", { on });
   }
 
   async kick(member: string): Promise<void> {

@@ -11,10 +11,6 @@ import { type RoomNews, type RoomSnapshot, toKnocks, toReadMark, withReadMark } 
 import { type Message, Sync, type SyncOptions } from "./sync";
 import { Typists } from "./typists";
 
-interface PageSource {
-  page: (before: number | null, limit: number) => Promise<Page>;
-}
-
 type Connection = Pick<Sync, "start" | "close" | "tryNow" | "write" | "read" | "typing" | "askHistory" | "handHistory">;
 
 export interface RoomLogOptions {
@@ -22,7 +18,7 @@ export interface RoomLogOptions {
   /** Who one is; the server says it again. */
   me: string;
   token: (fresh: boolean) => Promise<string>;
-  api: PageSource;
+  api: { page: (before: number | null, limit: number) => Promise<Page> };
   connect?: (options: SyncOptions) => Connection;
 }
 
@@ -279,6 +275,7 @@ export class RoomLog {
         break;
       default:
     }
+    this.tell("onMessage", message);
   }
 
   private gone(seqs: readonly number[]): void {

@@ -5,6 +5,7 @@ import type { Entry } from "./entries";
 import type { RaisedHand, ShownLine } from "./fold";
 import type { Pending } from "./outbox";
 import type { Policy } from "./rest";
+import type { Message } from "./sync";
 
 export interface Knock {
   id: string;
@@ -51,6 +52,8 @@ export interface RoomNews {
   /** An entry that is new now, not one of an older page. */
   onEntry: (entry: Entry) => void;
   onKnock: (knock: Knock) => void;
+  /** Whatever the server said, after it was taken in here. */
+  onMessage: (message: Message) => void;
   /** What was in these entries is gone. */
   onGone: (seqs: readonly number[]) => void;
   /** The server did not take what one wrote. */

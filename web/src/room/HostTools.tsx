@@ -3,6 +3,7 @@ import { useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches, ROLES } from "../lib/api";
 import type { Person } from "../hooks/usePerson";
+import { BreakoutsDialog } from "./BreakoutsDialog";
 import { memberOf, type RoomLive, useRoomState } from "./RoomLive";
 
 type Act = () => Promise<void>;
@@ -152,8 +153,10 @@ function Choices({ name, offered, onDone }: { name: string; offered: Offered[]; 
 }
 
 /** What a host may do with everybody. */
-export function HostTools({ live }: { live: RoomLive }) {
+export function HostTools({ live, present }: { live: RoomLive; present: ReadonlyMap<string, string> }) {
   const { t } = useTranslation();
+  const { t: hosts } = useTranslation("hosts");
+  const [divides, setDivides] = useState(false);
   const { role, policy, hands } = useRoomState(live.log);
   if (!reaches(role, "moderator")) return null;
   const { api } = live;
@@ -164,11 +167,29 @@ export function HostTools({ live }: { live: RoomLive }) {
     { key: "mute-all", label: t("host.muteAll"), act: () => api.muteAll(), shown: true },
     { key: "lower-hands", label: t("host.lowerHands"), act: () => api.lowerHands(), shown: hands.length > 0 },
     { key: "lock", label: t(policy.locked ? "host.unlock" : "host.lock"), act: lock, shown: true },
+    {
+      key: "breakouts",
+      label: hosts("breakouts.title"),
+      act: () => {
+        setDivides(true);
+        return Promise.resolve();
+      },
+      shown: true,
+    },
     { key: "end-call", label: t("host.endCall"), act: () => api.endCall(), shown: true, grave: true },
   ];
   return (
     <section className="host-tools" aria-label={t("host.tools")}>
       <Choices name="" offered={offered.filter(({ shown }) => shown)} onDone={() => undefined} />
+      {divides && (
+        <BreakoutsDialog
+          live={live}
+          present={present}
+          onClose={() => {
+            setDivides(false);
+          }}
+        />
+      )}
     </section>
   );
 }

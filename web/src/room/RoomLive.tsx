@@ -7,10 +7,12 @@ import { UploadQueue } from "../files/queue";
 import { RoomFiles } from "../files/roomFiles";
 import { tusSend } from "../files/tus";
 import type { Visit } from "../lib/visit";
+import type { Draft } from "../log/outbox";
 import { RoomApi } from "../log/rest";
 import { RoomLog } from "../log/roomLog";
 import type { RoomNews, RoomSnapshot } from "../log/roomState";
 import type { SealedRoom } from "../sealed/sealedRoom";
+import { Breakouts } from "./breakouts";
 
 /** The room that lasts behind a call or a chat: its log, and what one can ask of the server. */
 export interface RoomLive {
@@ -20,6 +22,9 @@ export interface RoomLive {
   files: RoomFiles;
   uploads: UploadQueue;
   archives: RoomArchives;
+  breakouts: Breakouts;
+  /** What one says in the room, marked as being from the breakout room in which one is. */
+  write: (draft: Draft) => void;
   /** Null in an open room. */
   sealed: SealedRoom | null;
 }
@@ -75,11 +80,16 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, sealed = 
     const kept = () => tokenOf(roomName, admission);
     const api = sealed?.api(kept) ?? new RoomApi(roomName, kept);
     const log = new RoomLog({ room: roomName, me: memberOf(admission.identity), token, api, connect: sealed?.connect });
+    const breakouts = new Breakouts(memberOf(admission.identity));
+    log.listen({ onMessage: breakouts.hear });
+    const write = (draft: Draft) => {
+      log.write(breakouts.mark(draft));
+    };
     const send = sealed?.files.send ?? tusSend(roomName, token);
     const files = new RoomFiles(roomName, token);
     const uploads = new UploadQueue({
       send,
-      write: log.write,
+      write,
       measure,
       describe: sealed?.files.describe,
       store: keptUploads(roomName, memberOf(admission.identity)),
@@ -87,7 +97,7 @@ export function RoomLiveProvider({ roomName, visit, admission, onOver, sealed = 
       discard: (url) => void files.remove(url.split("/").at(-1) ?? "").catch(() => undefined),
     });
     const archives = new RoomArchives(archiveTransport(roomName, token), saveArchive(roomName));
-    return { roomName, api, log, files, uploads, archives, sealed };
+    return { roomName, api, log, files, uploads, archives, breakouts, write, sealed };
   });
 
   useRoomNews(live, useMemo(() => ({ onOver }), [onOver]));
