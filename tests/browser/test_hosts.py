@@ -203,3 +203,22 @@ async def test_breakout_rooms_from_dividing_to_coming_back(people: list[Tab]) ->
     await together((ada, "Ada"), (bob, "Bob"), (cleo, "Cleo"))
     await expect(said(ada, "only for room two").get_by_test_id("from-room")).to_have_text("Room 2")
     await ada.expect_sound(2)
+
+
+async def test_a_poll_is_taken_along_as_a_table(people: list[Tab]) -> None:
+    ada, bob, _ = people
+    await come(bob, await make_room(ada, "Ada"), "Bob")
+    for tab in (ada, bob):
+        await tab.get("toggle-chat").click()
+    await ada.get("new-poll").click()
+    await ada.get("poll-question").fill("Tea or coffee?")
+    for place, option in enumerate(("Tea", "Coffee")):
+        await ada.get("poll-new-option").nth(place).fill(option)
+    await ada.get("ask-poll").click()
+    await bob.get("poll-option").filter(has_text="Coffee").click()
+    await expect(ada.get("poll-option").filter(has_text="Coffee")).to_contain_text("1")
+    await expect(bob.get("export-poll")).to_have_count(0)
+    async with ada.page.expect_download() as started:
+        await ada.get("export-poll").click()
+    table = (await (await started.value).path()).read_text(encoding="utf-8-sig")
+    assert table.splitlines() == ["Tea or coffee?", "Option,Votes,Who", "Tea,0,", "Coffee,1,Bob"]

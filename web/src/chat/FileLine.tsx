@@ -7,6 +7,7 @@ import type { RoomFiles } from "../files/roomFiles";
 import { sizeText } from "../files/size";
 import { ApiError, text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
+import { fetchByLink, saveAs } from "../lib/saveAs";
 import type { Body } from "../log/entries";
 
 interface Props {
@@ -23,7 +24,7 @@ export function FileLine({ body, files }: Props) {
   const download = async () => {
     setProblem(null);
     try {
-      if (isSealed(body)) saveBlob(await openSealed(files, body), name);
+      if (isSealed(body)) saveAs(await openSealed(files, body), name);
       else fetchByLink(await files.link(text(body.file_id)), name);
     } catch (error) {
       setProblem(fileProblem(error));
@@ -67,22 +68,6 @@ async function openSealed(files: RoomFiles, body: Body, signal = new AbortContro
   } catch (error) {
     throw error instanceof SealBroken ? new ApiError("seal_broken", error.message) : error;
   }
-}
-
-function saveBlob(blob: Blob, name: string): void {
-  const url = URL.createObjectURL(blob);
-  fetchByLink(url, name);
-  // The download has begun by then; the bytes are the browser's.
-  setTimeout(() => {
-    URL.revokeObjectURL(url);
-  }, 60_000);
-}
-
-function fetchByLink(path: string, name: string): void {
-  const link = document.createElement("a");
-  link.href = path;
-  link.download = name;
-  link.click();
 }
 
 function Preview({ body, files, name }: Props & { name: string }) {

@@ -1,12 +1,15 @@
-import { ChartBarBig, Plus } from "lucide-react";
+import { ChartBarBig, Download, Plus } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Switch } from "../components/Switch";
 import { text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
 import { texts } from "../log/entries";
+import { saveAs } from "../lib/saveAs";
 import type { ShownLine } from "../log/fold";
+import { useRoomLive } from "../room/RoomLive";
 import type { People } from "./draft";
+import { pollCsv } from "./pollCsv";
 import type { LineActions } from "./useLineActions";
 
 const MAX_OPTIONS = 10;
@@ -64,8 +67,28 @@ export function Poll({ line, people, actions }: { line: ShownLine; people: Peopl
             {t("poll.close")}
           </button>
         )}
+        {(entry.from === actions.me || actions.moderates) && <Export seq={entry.seq} people={people} />}
       </p>
     </div>
+  );
+}
+
+/** The result as a file. Only where the whole poll is known: what a search has found comes without its votes. */
+function Export({ seq, people }: { seq: number; people: People }) {
+  const { t } = useTranslation("hosts");
+  const { t: common } = useTranslation();
+  const live = useRoomLive();
+  const whole = live?.log.state.lines.find(({ entry }) => entry.seq === seq && seq > 0);
+  if (whole === undefined) return null;
+  const save = () => {
+    const columns = { option: t("poll.option"), votes: t("poll.votes"), voters: t("poll.voters") };
+    const table = pollCsv(whole, columns, (member) => people.get(member) ?? common("event.somebody"));
+    saveAs(new Blob([table], { type: "text/csv;charset=utf-8" }), `${t("poll.file")}-${seq}.csv`);
+  };
+  return (
+    <button type="button" className="icon-button" data-testid="export-poll" aria-label={t("poll.export")} title={t("poll.export")} onClick={save}>
+      <Download size={16} aria-hidden />
+    </button>
   );
 }
 

@@ -1,6 +1,7 @@
 /** A room as an archive: taken along, and brought in; one at a time, with how far it is, until it is done or cancelled. */
 
 import { ApiError, asRecord, roomUrl, toApiError } from "../lib/api";
+import { saveAs } from "../lib/saveAs";
 import { ARCHIVE_PROBLEMS, type ArchiveProblem, codeOf } from "./problem";
 
 export interface Imported {
@@ -174,13 +175,6 @@ function toImported(answer: unknown): Imported {
 /** Gives the archive to whoever asked for it, as a download. */
 export function saveArchive(room: string): (archive: Blob) => void {
   return (archive) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(archive);
-    link.download = `${room}.tar`;
-    link.click();
-    // The browser has begun to read it by then.
-    setTimeout(() => {
-      URL.revokeObjectURL(link.href);
-    }, 60_000);
+    saveAs(archive, `${room}.tar`);
   };
 }
