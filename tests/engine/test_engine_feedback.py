@@ -10,6 +10,7 @@ import pytest
 from sfu.engine.api import Extension, OutboundPayload, RembReceived
 from sfu.engine.reference import rtcp
 from sfu.engine.reference.rtp import RtpPacket
+from sfu.ids import TrackHandle
 from tests.engine.harness import (
     AUDIO_TYPE,
     MS,
@@ -31,9 +32,12 @@ def nacked(packets: Iterable[rtcp.RtcpPacket]) -> list[int]:
 
 class TestNackToPublisher:
     @pytest.fixture
-    def source(self, net: Net) -> Vp8Source:
-        publisher = net.peer()
-        publisher.publish_video()
+    def track(self, net: Net) -> TrackHandle:
+        return net.peer().publish_video()
+
+    @pytest.fixture
+    def source(self, net: Net, track: TrackHandle) -> Vp8Source:
+        publisher = next(iter(net.peers.values()))
         source = Vp8Source(publisher, 1000, seq=65_530)
         source.frame(key=True)
         return source
@@ -124,6 +128,41 @@ class TestNackToPublisher:
         source.frame()
         net.advance(3 * SECOND)
         assert len(nacked(source.peer.take_rtcp(rtcp.Nack))) == 3  # at 0, 400 and 800 ms
+
+    @pytest.mark.parametrize(("rtt_ms", "useless_ms"), [(None, 400), (40, 400), (150, 600)])
+    def test_what_is_missing_for_too_long_takes_a_keyframe(
+        self, net: Net, track: TrackHandle, source: Vp8Source, rtt_ms: int | None, useless_ms: int
+    ) -> None:
+        """One request, and none of what is missing before the keyframe any more."""
+        net.peer().subscribe(track)
+        source.frame(key=True)
+        if rtt_ms is not None:
+            missing = source.make_frame()[0]
+            source.frame()
+            source.frame()
+            net.advance(rtt_ms * MS)
+            source.peer.send(missing)
+        net.advance(SECOND)
+        source.skip(1)
+        source.frame()
+        source.frame()
+        source.peer.take_rtcp()
+        net.advance((useless_ms - 10) * MS)
+        assert source.peer.take_rtcp(rtcp.Pli) == []
+        net.advance(20 * MS)
+        assert len(source.peer.take_rtcp(rtcp.Pli)) == 1
+        source.frame(key=True)
+        source.peer.take_rtcp()
+        net.advance(2 * SECOND)
+        assert source.peer.take_rtcp(rtcp.Pli, rtcp.Nack) == []
+
+    def test_what_nobody_receives_takes_no_keyframe(self, net: Net, source: Vp8Source) -> None:
+        source.frame(key=True)
+        source.skip(1)
+        source.frame()
+        source.frame()
+        net.advance(2 * SECOND)
+        assert source.peer.take_rtcp(rtcp.Pli) == []
 
     def test_at_most_256_are_missing(self, net: Net, source: Vp8Source) -> None:
         source.skip(500)

@@ -43,6 +43,7 @@ def fan_out(state: State, now_ns: int, stream: InboundStream, packet: MediaPacke
             stream.keyframe_timestamp = packet.timestamp
             stream.keyframes += 1
             stream.cache.begin()
+            stream.nack.forget_before(packet.ext_seq)
             pacing.overtake(state, now_ns, stream, packet)
         state.core.keyframes_wanted.pop(stream.slot, None)
         if stream.waiting or stream.replaying:

@@ -199,6 +199,8 @@ def _register_nack(state: State, now_ns: int, stream: InboundStream, kind: int, 
 
 def send_nack(state: State, now_ns: int, stream: InboundStream, *, packet_followed: bool) -> None:
     """Ask the publisher for what is due. `packet_followed`: a packet beyond the newest gap is there."""
+    if stream.nack.take_useless(now_ns) and stream.receivers:
+        routing.want_keyframe(state, stream, is_asked=True)
     ext_seqs = stream.nack.due(now_ns, packet_followed=packet_followed)
     if ext_seqs and stream.ssrc is not None:
         transport = state.transports[state.tracks[stream.track].transport]

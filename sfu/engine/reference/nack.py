@@ -7,6 +7,8 @@ REORDER_NS = 10_000_000
 MIN_REPEAT_NS = 20_000_000
 INITIAL_RTT_NS = 100_000_000
 MAX_TRIES = 10
+USELESS_NS, USELESS_RTTS = 400_000_000, 4
+"""A picture that has missed a packet for so long, and so many round trips, is shown again sooner with a keyframe."""
 GIVE_UP_NS = 1_000_000_000
 MAX_MISSING = 256
 MAX_GAP = 512
@@ -14,12 +16,13 @@ MAX_GAP = 512
 
 
 class _Missing:
-    __slots__ = ("asked_at_ns", "first_asked_at_ns", "since_ns", "tries")
+    __slots__ = ("asked_at_ns", "first_asked_at_ns", "is_useless", "since_ns", "tries")
 
     def __init__(self, since_ns: int) -> None:
         self.since_ns = since_ns
         self.asked_at_ns = 0
         self.first_asked_at_ns = 0
+        self.is_useless = False
         self.tries = 0
 
 
@@ -61,13 +64,30 @@ class NackRegister:
             sample = now_ns - entry.first_asked_at_ns
             self.rtt_ns = sample if self.rtt_ns is None else self.rtt_ns + (sample - self.rtt_ns) // 8
 
+    def forget_before(self, ext_seq: int) -> None:
+        """A keyframe begins there: nobody needs what is missing before it."""
+        for older in [one for one in self._missing if one < ext_seq]:
+            del self._missing[older]
+
+    def take_useless(self, now_ns: int) -> bool:
+        """Whether a packet has become missing for so long that it takes a keyframe; told once of each."""
+        useless_ns = max(USELESS_NS, USELESS_RTTS * self._repeat_ns())
+        is_news = False
+        for entry in self._missing.values():
+            if not entry.is_useless and now_ns - entry.since_ns >= useless_ns:
+                entry.is_useless = is_news = True
+        return is_news
+
+    def _repeat_ns(self) -> int:
+        return max(MIN_REPEAT_NS, INITIAL_RTT_NS if self.rtt_ns is None else self.rtt_ns)
+
     def due(self, now_ns: int, *, packet_followed: bool) -> list[int]:
         """Sequence numbers to ask for now; asking is taken as done. `packet_followed`: called for a packet beyond the
         newest gap, which makes the packets of that gap lost and not only late."""
         missing = self._missing
         if not missing:
             return []
-        repeat_ns = max(MIN_REPEAT_NS, INITIAL_RTT_NS if self.rtt_ns is None else self.rtt_ns)
+        repeat_ns = self._repeat_ns()
         wanted: list[int] = []
         expired: list[int] = []
         for ext_seq, entry in missing.items():

@@ -51,6 +51,7 @@ pub(crate) fn fan_out(state: &mut State, slot: StreamSlot, packet: Arc<MediaPack
             stream.keyframe_timestamp = Some(packet.timestamp);
             stream.keyframes += 1;
             stream.cache.begin();
+            stream.nack.forget_before(packet.ext_seq);
         }
         let is_awaited = !stream.waiting.is_empty() || !stream.replaying.is_empty();
         if is_first {

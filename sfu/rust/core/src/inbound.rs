@@ -283,8 +283,13 @@ fn register_nack(state: &mut State, now_ns: i64, slot: StreamSlot, kind: &Regist
 /// Ask the publisher for what is due. `packet_followed`: a packet beyond the newest gap is there.
 pub(crate) fn send_nack(state: &mut State, now_ns: i64, slot: StreamSlot, packet_followed: bool) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
+    let has_useless = stream.nack.take_useless(now_ns) && !stream.receivers.is_empty();
     let mut seqs = Vec::new();
     stream.nack.due(now_ns, packet_followed, &mut seqs);
+    if has_useless {
+        routing::want_keyframe(state, slot, true);
+    }
+    let Some(stream) = state.streams.get_mut(slot) else { return };
     let Some(ssrc) = stream.ssrc.filter(|_| !seqs.is_empty()) else { return };
     let transport = state.tracks.get(stream.track).and_then(|track| state.transports.get_mut(track.transport));
     if let Some(transport) = transport {

@@ -6,6 +6,9 @@ pub(crate) const REORDER_NS: i64 = 10_000_000;
 pub(crate) const MIN_REPEAT_NS: i64 = 20_000_000;
 /// The round trip before it is known.
 pub(crate) const INITIAL_RTT_NS: i64 = 100_000_000;
+/// A picture that has missed a packet for so long, and for `USELESS_RTTS`, is shown again sooner with a keyframe.
+pub(crate) const USELESS_NS: i64 = 400_000_000;
+pub(crate) const USELESS_RTTS: i64 = 4;
 /// Requests of one packet.
 pub(crate) const MAX_TRIES: u8 = 10;
 /// A packet that is missing for so long is lost.
@@ -21,6 +24,7 @@ struct Missing {
     since_ns: i64,
     asked_at_ns: i64,
     first_asked_at_ns: i64,
+    is_useless: bool,
     tries: u8,
 }
 
@@ -53,7 +57,14 @@ impl NackRegister {
     /// `first` up to but not including `end` did not arrive before the packet after them did.
     pub(crate) fn add_gap(&mut self, now_ns: i64, first: i64, end: i64) {
         for ext_seq in first.max(end - MAX_MISSING as i64)..end {
-            self.missing.push(Missing { ext_seq, since_ns: now_ns, asked_at_ns: 0, first_asked_at_ns: 0, tries: 0 });
+            self.missing.push(Missing {
+                ext_seq,
+                since_ns: now_ns,
+                asked_at_ns: 0,
+                first_asked_at_ns: 0,
+                is_useless: false,
+                tries: 0,
+            });
         }
         let excess = self.missing.len().saturating_sub(MAX_MISSING);
         self.missing.drain(..excess);
@@ -70,6 +81,26 @@ impl NackRegister {
         }
     }
 
+    /// A keyframe begins there: nobody needs what is missing before it.
+    pub(crate) fn forget_before(&mut self, ext_seq: i64) {
+        self.missing.retain(|entry| entry.ext_seq >= ext_seq);
+    }
+
+    /// Whether a packet has become missing for so long that it takes a keyframe; told once of each.
+    pub(crate) fn take_useless(&mut self, now_ns: i64) -> bool {
+        let useless_ns = USELESS_NS.max(USELESS_RTTS * self.repeat_ns());
+        let mut is_news = false;
+        for entry in self.missing.iter_mut().filter(|entry| now_ns - entry.since_ns >= useless_ns) {
+            is_news |= !entry.is_useless;
+            entry.is_useless = true;
+        }
+        is_news
+    }
+
+    fn repeat_ns(&self) -> i64 {
+        self.rtt_ns.unwrap_or(INITIAL_RTT_NS).max(MIN_REPEAT_NS)
+    }
+
     /// Append the sequence numbers (16 bits, rising) to ask for now to `wanted`; asking is taken as done.
     /// `packet_followed`: called for a packet beyond the newest gap, which makes the packets of that gap lost and not
     /// only late.
@@ -77,7 +108,7 @@ impl NackRegister {
         if self.missing.is_empty() {
             return;
         }
-        let repeat_ns = self.rtt_ns.unwrap_or(INITIAL_RTT_NS).max(MIN_REPEAT_NS);
+        let repeat_ns = self.repeat_ns();
         self.missing.retain_mut(|entry| {
             let waited_ns = now_ns - entry.since_ns;
             if waited_ns >= GIVE_UP_NS {
@@ -163,6 +194,22 @@ mod tests {
         }
         assert_eq!(due(&mut register, 25_000_001, false), []);
         assert_eq!(due(&mut register, 25_000_002, false), [7]);
+    }
+
+    #[test]
+    fn a_packet_is_useless_once_and_not_before_a_newer_keyframe() {
+        for (rtt_ns, useless_ns) in [(None, 400 * MS), (Some(40 * MS), 400 * MS), (Some(150 * MS), 600 * MS)] {
+            let mut register = NackRegister { rtt_ns, ..NackRegister::default() };
+            register.add_gap(0, 5, 7);
+            assert!(!register.take_useless(useless_ns - 1));
+            assert!(register.take_useless(useless_ns));
+            assert!(!register.take_useless(useless_ns + 1));
+            register.add_gap(0, 8, 9);
+            assert!(register.take_useless(useless_ns));
+            register.add_gap(0, 10, 11);
+            register.forget_before(10);
+            assert_eq!(due(&mut register, MS, true), [10]);
+        }
     }
 
     #[test]
