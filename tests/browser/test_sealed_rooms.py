@@ -318,3 +318,28 @@ async def test_who_comes_back_reads_what_was_said_and_half_a_link_opens_nothing(
     await ada.expect_moving("Bob")
     for tab in (ada, bob):
         await expect(tab.get("media-seal-banner")).to_have_count(0)
+
+
+async def test_a_part_that_cannot_be_fetched_says_so_and_the_call_goes_on(
+    browser: Browser, sealed_server: ServerProcess
+) -> None:
+    tab = await Tab.open(browser, sealed_server.url)
+    try:
+        await make_room(tab)
+        await tab.pass_lobby("Ada")
+        for button, part, shown in (
+            ("toggle-chat", "RoomChat", "chat-input"),
+            ("room-menu", "RoomDialog", "room-dialog"),
+            ("seal-badge", "SealDialog", "seal-dialog"),
+        ):
+            address = f"**/assets/{part}-*.js"
+            await tab.page.route(address, lambda route: route.abort())
+            await tab.get(button).click()
+            await expect(tab.get("not-loaded")).to_be_visible()
+            await expect(tab.get("call")).to_be_visible()
+            await tab.page.unroute(address)
+            await tab.get("load-again").click()
+            await expect(tab.get(shown)).to_be_visible()
+            await tab.page.keyboard.press("Escape")
+    finally:
+        await tab.close()

@@ -1,13 +1,12 @@
 import { RoomAudioRenderer } from "@livekit/components-react";
 import { type Room, Track } from "livekit-client";
-import { lazy, Suspense, useCallback, useMemo, useState } from "react";
+import { useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import type { Embedding } from "../embed/embedding";
 import { useBreakoutNews } from "../hooks/useBreakouts";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
 import { useEmbeddedCall } from "../hooks/useEmbedding";
-import { useLater } from "../hooks/useLater";
 import { useMicHint } from "../hooks/useMicHint";
 import { useOwnMedia } from "../hooks/useOwnMedia";
 import { usePresent } from "../hooks/usePresent";
@@ -31,6 +30,7 @@ import { AskedToUnmute, KnockBar } from "../room/KnockBar";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive, useRoomNews } from "../room/RoomLive";
 import type { Entry } from "../log/entries";
 import type { RoomSnapshot } from "../log/roomState";
+import { later, laterDialog } from "../components/later";
 import { Away } from "./Away";
 import { Banners } from "./Banners";
 import { roomLink } from "../lib/keys";
@@ -47,11 +47,9 @@ import { ShortcutsDialog } from "./ShortcutsDialog";
 import { Stage } from "./Stage";
 import { problemText, Toasts } from "./Toasts";
 
-const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
-
-const loadInvite = () => import("./InviteDialog");
-
-const RoomDialog = lazy(async () => ({ default: (await import("../room/RoomDialog")).RoomDialog }));
+const RoomChat = later(async () => (await import("../chat/RoomChat")).RoomChat, undefined, <div className="messages" aria-busy="true" />);
+const RoomDialog = laterDialog(async () => (await import("../room/RoomDialog")).RoomDialog);
+const InviteDialog = laterDialog(async () => (await import("./InviteDialog")).InviteDialog);
 
 interface Props {
   call: InCall;
@@ -117,9 +115,7 @@ export function CallScreen(props: Props) {
         {panel === "chat" && live === null && <ChatPanel chat={chat} visit={visit} onClose={view.closePanel} />}
         {panel === "chat" && live !== null && (
           <Panel name="chat" title={t("chat.title")} onClose={view.closePanel}>
-            <Suspense fallback={<div className="messages" aria-busy="true" />}>
-              <RoomChat live={live} visit={visit} present={screen.present} privateTo={screen.privateTo} />
-            </Suspense>
+            <RoomChat live={live} visit={visit} present={screen.present} privateTo={screen.privateTo} />
           </Panel>
         )}
         {panel === "people" && <PeoplePanel participants={participants} onInvite={invite} onShow={screen.inviting.open} onClose={view.closePanel} onWriteTo={screen.writeTo} />}
@@ -145,14 +141,14 @@ export function CallScreen(props: Props) {
 function Dialogs({ screen, room, visit }: { screen: ReturnType<typeof useScreen>; room: Room; visit: Visit }) {
   const { live, settings, help, inviting } = screen;
   return (
-    <Suspense fallback={null}>
+    <>
       {live !== null && screen.room.isOpen && <RoomDialog live={live} onClose={screen.room.close} />}
       {settings.isOpen && (
         <SettingsDialog room={room} visit={visit} onClose={settings.close} onProblem={screen.tellProblem} />
       )}
-      {inviting.Part !== null && <inviting.Part link={screen.link} roomName={screen.title} onClose={inviting.close} />}
+      {inviting.isOpen && <InviteDialog link={screen.link} roomName={screen.title} onClose={inviting.close} />}
       {help.isOpen && <ShortcutsDialog onClose={help.close} />}
-    </Suspense>
+    </>
   );
 }
 
@@ -163,6 +159,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   const settings = useOpen();
   const roomDialog = useOpen();
   const help = useOpen();
+  const inviting = useOpen();
   const { toasts, show, dismiss } = useToasts();
   const participants = usePresent(room);
   const live = useRoomLive();
@@ -213,9 +210,6 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   useTalkKey(view.shortcuts && away === null && !pending.has(Track.Source.Microphone), room, visit, tellProblem);
 
   const link = roomLink(window.location.origin, roomName);
-  const inviting = useLater(loadInvite, () => {
-    show(t("call.notLoaded"), "problem");
-  });
   const invite = () => {
     void copyText(link).then((copied) => {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));

@@ -12,7 +12,7 @@ interface Props {
 }
 
 /** The room's link for those who are near: as a picture for their camera, and by way of other apps. */
-export default function InviteDialog({ link, roomName, onClose }: Props) {
+export function InviteDialog({ link, roomName, onClose }: Props) {
   const { t } = useTranslation();
   return (
     <Dialog title={t("invite.title")} testId="invite" onClose={onClose}>

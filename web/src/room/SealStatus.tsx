@@ -1,13 +1,14 @@
 import type { Room } from "livekit-client";
 import { LoaderCircle, ShieldAlert } from "lucide-react";
-import { lazy, Suspense, useState, useSyncExternalStore } from "react";
+import { useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
+import { later, laterDialog } from "../components/later";
 import { SealBadge } from "../components/SealBadge";
 import type { SealedProblem, SealedSession } from "../sealed/session";
 import { type RoomLive, useRoomState } from "./RoomLive";
 
-const MediaSealBanner = lazy(async () => ({ default: (await import("./MediaSealBanner")).MediaSealBanner }));
-const SealDialog = lazy(async () => ({ default: (await import("./SealDialog")).SealDialog }));
+const MediaSealBanner = later(async () => (await import("./MediaSealBanner")).MediaSealBanner);
+const SealDialog = laterDialog(async () => (await import("./SealDialog")).SealDialog);
 
 /** The room's kind; where it is sealed, the way to see how. */
 export function SealStatus({ live }: { live: RoomLive }) {
@@ -24,15 +25,13 @@ export function SealStatus({ live }: { live: RoomLive }) {
         }}
       />
       {isShown && (
-        <Suspense fallback={null}>
-          <SealDialog
-            live={live}
-            sealed={sealed}
-            onClose={() => {
-              setShown(false);
-            }}
-          />
-        </Suspense>
+        <SealDialog
+          live={live}
+          sealed={sealed}
+          onClose={() => {
+            setShown(false);
+          }}
+        />
       )}
     </>
   );
@@ -56,9 +55,7 @@ function Banners({ session, call }: BannersProps) {
       {view === null && <GroupBanner problem={problem} />}
       {/* With another link nobody is read, and no key is on its way. */}
       {call !== null && problem !== "link" && (
-        <Suspense fallback={null}>
-          <MediaSealBanner room={call} />
-        </Suspense>
+        <MediaSealBanner room={call} />
       )}
     </>
   );

@@ -1,6 +1,7 @@
 import { ArrowLeft, NotebookText, Users, Video } from "lucide-react";
-import { lazy, Suspense, useState } from "react";
+import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { later, laterDialog } from "../components/later";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
 import { useDoor } from "../hooks/useDoor";
@@ -9,9 +10,9 @@ import { KnockBar } from "../room/KnockBar";
 import { type RoomLive, useRoomState } from "../room/RoomLive";
 import { SealBanner, SealStatus } from "../room/SealStatus";
 
-const RoomChat = lazy(async () => ({ default: (await import("../chat/RoomChat")).RoomChat }));
+const RoomChat = later(async () => (await import("../chat/RoomChat")).RoomChat, undefined, <div className="messages" aria-busy="true" />);
 
-const RoomDialog = lazy(async () => ({ default: (await import("../room/RoomDialog")).RoomDialog }));
+const RoomDialog = laterDialog(async () => (await import("../room/RoomDialog")).RoomDialog);
 
 const NOBODY: ReadonlyMap<string, string> = new Map();
 
@@ -68,18 +69,14 @@ export function ChatPage({ appName, live, visit, onJoin }: Props) {
         </header>
         <SealBanner live={live} />
         <KnockBar live={live} />
-        <Suspense fallback={<div className="messages" aria-busy="true" />}>
-          <RoomChat live={live} visit={visit} present={NOBODY} />
-        </Suspense>
+        <RoomChat live={live} visit={visit} present={NOBODY} />
         {roomOpen && (
-          <Suspense fallback={null}>
-            <RoomDialog
-              live={live}
-              onClose={() => {
-                setRoomOpen(false);
-              }}
-            />
-          </Suspense>
+          <RoomDialog
+            live={live}
+            onClose={() => {
+              setRoomOpen(false);
+            }}
+          />
         )}
       </main>
     </div>
