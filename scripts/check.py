@@ -105,7 +105,7 @@ def test_phases() -> list[list[Step]]:
         [pytest_step("beside a call", list(BESIDE_A_CALL))],
         [pytest_step(f"{name}signalling", list(SIGNALLING), *which) for name, which in engines.items()],
         *([pytest_step(f"{name}media", media, *which)] for name, which in engines.items()),
-        *([[pytest_step("browser", ["tests/browser"], limit_s=1800)]] if has_chromium() else []),
+        *([[pytest_step("browser", ["tests/browser"], limit_s=2700)]] if has_chromium() else []),
     ]
 
 
