@@ -10,9 +10,10 @@ from aiohttp import web
 
 from sfu.api import Sfu
 from signaling.config import Settings
+from signaling.endpoints import create_endpoints, create_web_app
 from signaling.lifecycle import Phase
 from signaling.listener import Listener
-from signaling.services import Services, create_endpoints, create_middlewares, create_services, create_web_app
+from signaling.services import Services, create_middlewares, create_services
 
 SERVICES: web.AppKey[Services] = web.AppKey("services", Services)
 """For the start and the stop, and for tests; what answers requests was given its own parts."""

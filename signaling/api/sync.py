@@ -1,27 +1,12 @@
 """One WebSocket for the logs of all rooms that somebody has open: `/api/v1/sync`.
 
-The client sends JSON objects with a `type`:
-
-    open    {room, token, since?, device?, join?}
-                                    follow a room; `since` is the newest entry that the client has, `device` the one
-                                    that takes part in the encryption of a sealed room, `join` its wish to be added to
-                                    the group, as in `POST .../seal/joins`
-    write   {room, verb, body, client_id, target?, to?, ttl_s?}
-    read    {room, seq}             how far one has read
-    typing  {room, on}
-    close   {room}
-    ping    {}
-    ask_history  {room}              in a room that keeps nothing: what a member has of it
-    history {room, question, entries}  the answer to `history_wanted`: the newest that one has, as many as fit
-    seal_ask   {room, ask}          to all other devices of a sealed room: SEALED.md, section 3
-    seal_give  {room, device, give} to one of them
-
-and gets `opened`, `entry`, `gone`, `reset`, `written`, `refused`, `typing`, `read`, `knocks`, `breakouts` (as GET
-`…/breakouts` answers), `closed`, `pong`, `error`, `history` (entries of a member, with `from_member`) and
-`history_wanted` {question, max_entries, max_bytes}; with a `device` also `seal_present`, `seal_changed`,
-`seal_commit`, `seal_welcome`, `seal_ask` and `seal_give`. `opened` and `read` say how far others have read, where the
-room's policy has it so. `gone` has the `seqs` of entries whose time is over. `reset` means: too much has happened
-since; forget what you have and begin with the newest page. The token travels in a message and never in the address.
+The client sends JSON objects with a `type` (`sync_messages.py`) and gets `opened`, `entry`, `gone`, `reset`,
+`written`, `refused`, `typing`, `read`, `knocks`, `breakouts` (as GET `…/breakouts` answers), `closed`, `pong`,
+`error`, `history` (entries of a member, with `from_member`) and `history_wanted` {question, max_entries, max_bytes};
+with a `device` also `seal_present`, `seal_changed`, `seal_commit`, `seal_welcome`, `seal_ask` and `seal_give`.
+`opened` and `read` say how far others have read, where the room's policy has it so. `gone` has the `seqs` of entries
+whose time is over. `reset` means: too much has happened since; forget what you have and begin with the newest page.
+The token travels in a message and never in the address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,19 @@
-"""What clients send on `/api/v1/sync`."""
+"""What clients send on `/api/v1/sync`: JSON objects with a `type`.
+
+open    {room, token, since?, device?, join?}
+                                follow a room; `since` is the newest entry that the client has, `device` the one
+                                that takes part in the encryption of a sealed room, `join` its wish to be added to
+                                the group, as in `POST .../seal/joins`
+write   {room, verb, body, client_id, target?, to?, ttl_s?}
+read    {room, seq}             how far one has read
+typing  {room, on}
+close   {room}
+ping    {}
+ask_history  {room}              in a room that keeps nothing: what a member has of it
+history {room, question, entries}  the answer to `history_wanted`: the newest that one has, as many as fit
+seal_ask   {room, ask}          to all other devices of a sealed room: SEALED.md, section 3
+seal_give  {room, device, give} to one of them
+"""
 
 from __future__ import annotations
 
