@@ -36,6 +36,7 @@ import { Banners } from "./Banners";
 import { roomLink } from "../lib/keys";
 import { SealBanner, SealStatus } from "../room/SealStatus";
 import { CallHeader } from "./CallHeader";
+import { CaptionLines } from "./CaptionLines";
 import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
 import { OwnEffects } from "./OwnEffects";
@@ -110,6 +111,7 @@ export function CallScreen(props: Props) {
               onStopSharing={media.toggleScreen}
             />
           </AudioOnly>
+          <CaptionLines room={room} visit={visit} />
           {away !== null && <Away reason={away} shared={screen.shared} onTryNow={session.tryNow} />}
         </main>
         {panel === "chat" && live === null && <ChatPanel chat={chat} visit={visit} onClose={view.closePanel} />}

@@ -2,13 +2,14 @@ import { useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { Choice } from "../components/Choice";
 import { Switch } from "../components/Switch";
-import { LAYOUTS, OWN_VIEWS } from "../lib/prefs";
+import { CAPTION_SIZES, LAYOUTS, OWN_VIEWS } from "../lib/prefs";
 import type { Visit } from "../lib/visit";
 
 /** How the pictures are shown. */
 export function ViewSettings({ visit }: { visit: Visit }) {
   const { t } = useTranslation();
-  const { stage, ownView, audioOnly } = useSyncExternalStore(visit.subscribe, visit.snapshot);
+  const { t: tMedia } = useTranslation("media");
+  const { stage, ownView, audioOnly, captions } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   return (
     <section className="view-settings">
       <Choice
@@ -29,6 +30,16 @@ export function ViewSettings({ visit }: { visit: Visit }) {
         name={(view) => t(`view.owns.${view}`)}
         onChange={(view) => {
           visit.choose({ ownView: view });
+        }}
+      />
+      <Choice
+        label={tMedia("captions.label")}
+        testId="choose-captions"
+        value={captions}
+        options={CAPTION_SIZES}
+        name={(size) => tMedia(`captions.${size}`)}
+        onChange={(size) => {
+          visit.choose({ captions: size });
         }}
       />
       <Switch

@@ -20,6 +20,10 @@ export const BACKGROUNDS = ["none", "blur", "hills", "study", "calm", "own"] as 
 /** What is behind a person in the camera's picture: what is there, the same blurred, or a picture. */
 export type Background = (typeof BACKGROUNDS)[number];
 
+export const CAPTION_SIZES = ["off", "small", "medium", "large"] as const;
+/** Whether what is said is shown as text, where somebody sends it, and how large. */
+export type CaptionSize = (typeof CAPTION_SIZES)[number];
+
 export interface Prefs {
   name: string;
   cameraOn: boolean;
@@ -29,6 +33,7 @@ export interface Prefs {
   speakerId: string;
   noise: Noise;
   background: Background;
+  captions: CaptionSize;
   stage: ChosenLayout;
   ownView: OwnView;
   /** Whether the cameras of others are left away, to save data; shared screens are not. */
@@ -50,6 +55,7 @@ export const DEFAULT_PREFS: Prefs = {
   speakerId: "",
   noise: "browser",
   background: "none",
+  captions: "medium",
   stage: "auto",
   ownView: "tile",
   audioOnly: false,
@@ -69,6 +75,7 @@ export function parsePrefs(value: unknown, saveData = false): Prefs {
     speakerId: text("speakerId"),
     noise: NOISES.find((noise) => noise === raw.noise) ?? DEFAULT_PREFS.noise,
     background: BACKGROUNDS.find((background) => background === raw.background) ?? DEFAULT_PREFS.background,
+    captions: CAPTION_SIZES.find((size) => size === raw.captions) ?? DEFAULT_PREFS.captions,
     stage: LAYOUTS.find((layout) => layout === raw.stage) ?? DEFAULT_PREFS.stage,
     ownView: OWN_VIEWS.find((view) => view === raw.ownView) ?? DEFAULT_PREFS.ownView,
     audioOnly: typeof raw.audioOnly === "boolean" ? raw.audioOnly : saveData,

@@ -2,12 +2,13 @@
 
 import type { PanelName } from "../call/Panel";
 import type { JoinChoices } from "./call";
-import { type ChosenLayout, LAYOUTS, loadPrefs, type OwnView, type Prefs, savePrefs } from "./prefs";
+import { type CaptionSize, type ChosenLayout, LAYOUTS, loadPrefs, type OwnView, type Prefs, savePrefs } from "./prefs";
 import { readJson, writeJson } from "./storage";
 
 export interface VisitState extends JoinChoices {
   stage: ChosenLayout;
   ownView: OwnView;
+  captions: CaptionSize;
   audioOnly: boolean;
   shortcuts: boolean;
   panel: PanelName | null;
@@ -36,6 +37,7 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     // Settings of the browser, not of the stay: always the newest.
     noise: prefs.noise,
     background: prefs.background,
+    captions: prefs.captions,
     ownView: prefs.ownView,
     audioOnly: prefs.audioOnly,
     shortcuts: prefs.shortcuts,
