@@ -68,6 +68,9 @@ def route(
     if packet.HasField("user"):
         packet.user.participant_identity = sender.identity
         packet.user.participant_sid = sender.participant_id
+    if packet.HasField("transcription") and sender.kind != models.ParticipantInfo.AGENT:
+        # Receivers show it as this participant's words: only agents write down what others say.
+        packet.transcription.transcribed_participant_identity = sender.identity
     try:
         session.send_data(event.kind, packet.SerializeToString(), wanted or (), packet.sequence)
     except SfuError:

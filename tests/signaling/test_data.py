@@ -11,6 +11,7 @@ from livekit.protocol import metrics, models
 
 from sfu.api import DataKind, DataReceived, JoinRequest, Permissions
 from sfu.ids import Identity, RoomName
+from signaling.grants import KINDS
 from signaling.livekit import data
 from tests.signaling.fake_sfu import FakeSession, FakeSfu
 from tests.signaling.harness import Server, relaxed
@@ -47,12 +48,24 @@ async def test_the_sender_is_who_the_connection_belongs_to() -> None:
     assert received(alice) == []
 
 
+@pytest.mark.parametrize(("kind", "speaker"), [("agent", "bob"), ("standard", "alice")])
+async def test_only_an_agent_writes_down_what_others_say(kind: str, speaker: str) -> None:
+    sfu = FakeSfu()
+    request = JoinRequest(RoomName("r"), Identity("alice"), kind=KINDS[kind])
+    alice = await sfu.join(request, lambda event: None)
+    bob = await sfu.join(JoinRequest(RoomName("r"), Identity("bob")), lambda event: None)
+    said = models.Transcription(transcribed_participant_identity="bob")
+    assert route(alice, models.DataPacket(transcription=said)) is None
+    (packet,) = received(bob)
+    assert packet.transcription.transcribed_participant_identity == speaker
+
+
 @pytest.mark.parametrize(
     "value",
     [
         {"user": models.UserPacket(payload=b"x")},
         {"chat_message": models.ChatMessage(id="1", message="hello")},
-        {"transcription": models.Transcription(transcribed_participant_identity="somebody")},
+        {"transcription": models.Transcription(transcribed_participant_identity="alice")},
         {"sip_dtmf": models.SipDTMF(code=1)},
         {"rpc_request": models.RpcRequest(id="1", method="m")},
         {"rpc_ack": models.RpcAck(request_id="1")},
