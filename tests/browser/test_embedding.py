@@ -87,6 +87,11 @@ HEARD = """async ([name, part]) => {
 }"""
 
 
+SHARING_FAILS = """() => {
+    navigator.mediaDevices.getDisplayMedia = () => Promise.reject(new DOMException("in use", "NotReadableError"));
+}"""
+
+
 LOADED = "(part) => performance.getEntriesByType('resource').filter(({name}) => name.includes(part)).length"
 
 
@@ -144,6 +149,15 @@ async def test_jitsis_react_component_joins_mutes_talks_and_hangs_up(
     await heard(page, "incomingMessage", message="from within", nick="Bob")
     await command(page, "setTileView", False)
     await heard(page, "tileViewChanged", enabled=False)
+    await command(page, "setTileView", True)
+    await heard(page, "tileViewChanged", enabled=True)
+    # Chromium's fake microphone beeps once a second.
+    bobs = await bob.page.evaluate("() => window.__tingRoom.localParticipant.identity")
+    await heard(page, "dominantSpeakerChanged", id=bobs)
+    await command(page, "pinParticipant", bobs)
+    await expect(frame.locator('.focus-main [data-name="Bob"]')).to_be_visible()
+    await command(page, "pinParticipant", "")
+    await expect(frame.locator(".focus-main")).to_have_count(0)
 
     for name, args, code in (
         ("toggleLobby", [True], "ting.not_lasting"),
@@ -152,6 +166,10 @@ async def test_jitsis_react_component_joins_mutes_talks_and_hangs_up(
     ):
         await command(page, name, *args)
         await heard(page, "errorOccurred", name=code)
+    (inside,) = [one for one in page.frames if one.url.startswith(server.url)]
+    await inside.evaluate(SHARING_FAILS)
+    await command(page, "toggleShareScreen")
+    await heard(page, "errorOccurred", name="ting.screen_share_busy")
     refused = await page.evaluate("() => window.api.getAvailableDevices().catch((error) => error.message)")
     assert "getAvailableDevices" in refused
     await heard(page, "errorOccurred", name="ting.unknown_function")

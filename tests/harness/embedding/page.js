@@ -5,10 +5,10 @@ import { createElement } from "react";
 import { createRoot } from "react-dom/client";
 
 const EVENTS = [
-  "audioMuteStatusChanged", "displayNameChange", "endpointTextMessageReceived", "errorOccurred", "incomingMessage",
-  "knockingParticipant", "outgoingMessage", "participantJoined", "participantKickedOut", "participantLeft",
-  "participantRoleChanged", "passwordRequired", "raiseHandUpdated", "readyToClose", "subjectChange", "tileViewChanged",
-  "videoConferenceJoined", "videoConferenceLeft", "videoMuteStatusChanged",
+  "audioMuteStatusChanged", "displayNameChange", "dominantSpeakerChanged", "endpointTextMessageReceived", "errorOccurred",
+  "incomingMessage", "knockingParticipant", "outgoingMessage", "participantJoined", "participantKickedOut",
+  "participantLeft", "participantRoleChanged", "passwordRequired", "raiseHandUpdated", "readyToClose", "subjectChange",
+  "tileViewChanged", "videoConferenceJoined", "videoConferenceLeft", "videoMuteStatusChanged",
 ];
 
 window.heard = [];

@@ -187,8 +187,9 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   const tellProblem = useCallback(
     (source: Track.Source, problem: DeviceProblem) => {
       show(problemText(t, source, problem), "problem");
+      embedding?.failDevice(source, problem);
     },
-    [show, t],
+    [show, t, embedding],
   );
   const media = useOwnMedia(room, visit, pending, tellProblem);
   const [pinned, pin] = useState<Item | null>(null);

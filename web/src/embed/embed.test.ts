@@ -1,6 +1,6 @@
-import type { Participant, Room } from "livekit-client";
+import { type Participant, type Room, Track } from "livekit-client";
 import { describe, expect, it, vi } from "vitest";
-import type { Session, SessionState } from "../lib/session";
+import type { InCall, Session, SessionState } from "../lib/session";
 import type { Visit } from "../lib/visit";
 import { CommandError, MAX_ENDPOINT_BYTES, runCommand, type Target } from "./commands";
 import { type Embedding, openEmbedding } from "./embedding";
@@ -135,6 +135,20 @@ describe("an embedded page", () => {
     expect(events()).toHaveLength(before);
     hear("");
     expect(events().at(-1)).toEqual(["errorOccurred", expect.objectContaining({ name: "ting.malformed", isFatal: false })]);
+  });
+
+  it("tells once what a device does not do, from the beginning and later", () => {
+    const { embedding, events } = opened();
+    embedding.begin(visitParts().parts);
+    const call: InCall = {
+      kind: "call", room: callParts().parts.room, problems: [{ source: Track.Source.Microphone, problem: "denied" }], pending: new Set(), away: null, silent: false,
+    };
+    const state: SessionState = { phase: call, joining: false, waiting: false, problem: null, admission: null };
+    embedding.showSession(state);
+    embedding.showSession({ ...state, waiting: true });
+    embedding.failDevice(Track.Source.ScreenShare, "busy");
+    const errors = events().filter(([name]) => name === "errorOccurred").map(([, data]) => (data as { name: string }).name);
+    expect(errors).toEqual(["ting.microphone_denied", "ting.screen_share_busy"]);
   });
 
   it("takes the wishes once, and goes in directly only with a name", () => {

@@ -1,6 +1,7 @@
 /** The page in a frame of another page, which the operator allowed: takes its commands, and tells it what happens. */
 
-import { type Participant, type Room, RoomEvent } from "livekit-client";
+import { type Participant, type Room, RoomEvent, type Track } from "livekit-client";
+import type { DeviceProblem, OwnDeviceProblem } from "../lib/devices";
 import { isRoomName } from "../lib/rooms";
 import type { SessionState } from "../lib/session";
 import type { Entry } from "../log/entries";
@@ -23,6 +24,9 @@ export interface FrameWindow {
 export function openEmbedding(wishes: Wishes, allowed: readonly string[], frame: FrameWindow): Embedding | null {
   return isAllowed(wishes.parent, allowed) ? new Embedding(wishes, frame) : null;
 }
+
+const problemsOf = (state: SessionState | null): readonly OwnDeviceProblem[] =>
+  state?.phase.kind === "call" ? state.phase.problems : [];
 
 export class Embedding {
   private visit: VisitParts | null = null;
@@ -67,7 +71,14 @@ export class Embedding {
   /** What follows from how far the visit is. */
   showSession(state: SessionState): void {
     tellPhase(this.session, state, this.tell);
+    const told = problemsOf(this.session);
+    for (const one of problemsOf(state)) if (!told.includes(one)) this.failDevice(one.source, one.problem);
     this.session = state;
+  }
+
+  /** A microphone, a camera or the sharing of a screen did not work; who closes the browser's picker has chosen so. */
+  failDevice(source: Track.Source, problem: DeviceProblem): void {
+    this.fail(`${source}_${problem}`, `${source}: it could not be used (${problem})`);
   }
 
   /** There is no such room, and never will be. */
