@@ -164,8 +164,17 @@ async def test_the_keyboard_alone_leads_from_the_link_to_the_end(lasting: Server
         await page.keyboard.press("Enter")
         await expect(tab.get("settings")).to_be_visible()
         assert await page.evaluate("() => document.activeElement.closest('dialog') !== null"), "focus is in the dialog"
+        await go_to("key-mic")
+        await page.keyboard.press("Enter")
+        await page.keyboard.press("c")
+        await expect(tab.get("key-note")).to_contain_text("Chat")
+        await page.keyboard.press("x")
+        await expect(tab.get("key-mic")).to_have_text("X")
         await page.keyboard.press("Escape")
         await expect(tab.get("settings")).to_have_count(0)
+        await page.keyboard.press("m")
+        await page.keyboard.press("x")
+        await expect(tab.get("toggle-mic")).to_have_attribute("aria-pressed", "true")
         assert await page.evaluate(FOCUSED) == "open-settings", "and back where it was"
         await go_to("leave")
         await page.keyboard.press("Enter")

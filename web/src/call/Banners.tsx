@@ -4,24 +4,25 @@ import { LoaderCircle, MicOff, Volume2, VolumeX } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import type { MicHint } from "../lib/micHint";
-import { keyOf } from "../lib/shortcuts";
+import { keyLabel, type Keys } from "../lib/shortcuts";
 
 interface Props {
   room: Room;
   silent: boolean;
   micHint: MicHint;
   /** Whether M switches the microphone. */
-  shortcuts: boolean;
+  keys: Keys | null;
   onHear: () => void;
   onUnmute: () => void;
   onSettings: () => void;
 }
 
 /** What one should know of the call as a whole, above the pictures. */
-export function Banners({ room, silent, micHint, shortcuts, onHear, onUnmute, onSettings }: Props) {
+export function Banners({ room, silent, micHint, keys, onHear, onUnmute, onSettings }: Props) {
   const { t } = useTranslation();
   const state = useConnectionState(room);
   const soundHeld = useSoundHeld(room);
+  const key = keyLabel(keys, "mic");
   const reconnecting = state === ConnectionState.Reconnecting || state === ConnectionState.SignalReconnecting;
   return (
     <div className="banners" role="status">
@@ -40,7 +41,7 @@ export function Banners({ room, silent, micHint, shortcuts, onHear, onUnmute, on
       {micHint === "talking" && (
         <button type="button" className="banner" data-testid="hint-talking" onClick={onUnmute}>
           <MicOff size={18} aria-hidden />
-          {shortcuts ? t("hint.talkingKey", { key: keyOf("mic") }) : t("hint.talking")}
+          {key === undefined ? t("hint.talking") : t("hint.talkingKey", { key })}
         </button>
       )}
       {micHint === "silent" && (

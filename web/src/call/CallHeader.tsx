@@ -4,15 +4,14 @@ import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { canFillScreen, toggleFullScreen, useFullScreen } from "../lib/fullScreen";
 import type { Layout } from "../lib/prefs";
-import { keyOf } from "../lib/shortcuts";
+import { keyLabel, type Keys, withKey } from "../lib/shortcuts";
 
 interface Props {
   appName: string;
   roomName: string;
   count: number;
   layout: Layout;
-  /** Whether single keys are shortcuts. */
-  shortcuts: boolean;
+  keys: Keys | null;
   onInvite: () => void;
   onToggleLayout: () => void;
   /** Whether the room is sealed; nothing where it is only a call. */
@@ -23,7 +22,7 @@ interface Props {
   onRoom: (() => void) | null;
 }
 
-export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvite, onToggleLayout, seal, floating, onRoom }: Props) {
+export function CallHeader({ appName, roomName, count, layout, keys, onInvite, onToggleLayout, seal, floating, onRoom }: Props) {
   const { t } = useTranslation();
   const layoutLabel = layout === "grid" ? t("call.toSidebar") : t("call.toGrid");
   return (
@@ -58,15 +57,15 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
           </button>
         )}
         {floating}
-        {canFillScreen() && <FullScreenButton shortcuts={shortcuts} />}
+        {canFillScreen() && <FullScreenButton shortcut={keyLabel(keys, "fullScreen")} />}
         <button
           type="button"
           className="icon-button boxed"
           data-testid="toggle-layout"
           data-layout={layout}
           aria-label={layoutLabel}
-          aria-keyshortcuts={shortcuts ? keyOf("layout") : undefined}
-          data-tip={shortcuts ? `${layoutLabel} (${keyOf("layout")})` : layoutLabel}
+          aria-keyshortcuts={keyLabel(keys, "layout")}
+          data-tip={withKey(layoutLabel, keyLabel(keys, "layout"))}
           data-tip-side="below"
           onClick={onToggleLayout}
         >
@@ -77,7 +76,7 @@ export function CallHeader({ appName, roomName, count, layout, shortcuts, onInvi
   );
 }
 
-function FullScreenButton({ shortcuts }: { shortcuts: boolean }) {
+function FullScreenButton({ shortcut }: { shortcut: string | undefined }) {
   const { t } = useTranslation();
   const full = useFullScreen();
   const label = full ? t("call.leaveFullScreen") : t("call.fullScreen");
@@ -87,8 +86,8 @@ function FullScreenButton({ shortcuts }: { shortcuts: boolean }) {
       className="icon-button boxed full-screen"
       data-testid="toggle-full-screen"
       aria-label={label}
-      aria-keyshortcuts={shortcuts ? keyOf("fullScreen") : undefined}
-      data-tip={shortcuts ? `${label} (${keyOf("fullScreen")})` : label}
+      aria-keyshortcuts={shortcut}
+      data-tip={withKey(label, shortcut)}
       data-tip-side="below"
       onClick={toggleFullScreen}
     >

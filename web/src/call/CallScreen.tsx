@@ -75,7 +75,7 @@ export function CallScreen(props: Props) {
         roomName={screen.title}
         count={participants.length}
         layout={layout}
-        shortcuts={view.shortcuts}
+        keys={view.keys}
         onInvite={invite}
         onToggleLayout={view.toggleLayout}
         seal={live && <SealStatus live={live} />}
@@ -86,7 +86,7 @@ export function CallScreen(props: Props) {
         room={room}
         silent={call.silent}
         micHint={away === null ? screen.micHint : null}
-        shortcuts={view.shortcuts}
+        keys={view.keys}
         onHear={session.hear}
         onUnmute={media.toggleMic}
         onSettings={screen.settings.open}
@@ -149,7 +149,7 @@ function Dialogs({ screen, room, visit }: { screen: ReturnType<typeof useScreen>
         <SettingsDialog room={room} visit={visit} onClose={settings.close} onProblem={screen.tellProblem} />
       )}
       {inviting.isOpen && <InviteDialog link={screen.link} roomName={screen.title} onClose={inviting.close} />}
-      {help.isOpen && <ShortcutsDialog onClose={help.close} />}
+      {help.isOpen && <ShortcutsDialog visit={visit} onClose={help.close} />}
     </>
   );
 }
@@ -199,7 +199,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   if (away === null && shared !== media.screenOn) setShared(media.screenOn);
   useComingsAndGoings(room, useBreakoutNews(live, show));
   useWakeLock();
-  useShortcuts(view.shortcuts, {
+  useShortcuts(view.keys, {
     mic: media.toggleMic,
     camera: media.toggleCamera,
     screen: media.toggleScreen,
@@ -210,7 +210,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
     fullScreen: toggleFullScreen,
     help: help.open,
   });
-  useTalkKey(view.shortcuts && away === null && !pending.has(Track.Source.Microphone), room, visit, tellProblem);
+  useTalkKey(view.keys !== null && away === null && !pending.has(Track.Source.Microphone), room, visit, tellProblem);
 
   const link = roomLink(window.location.origin, roomName);
   const invite = () => {

@@ -17,7 +17,7 @@ import { useTranslation } from "react-i18next";
 import type { OwnMedia } from "../hooks/useOwnMedia";
 import type { View } from "../hooks/useView";
 import { canShareScreen } from "../lib/devices";
-import { keyOf, type Shortcut } from "../lib/shortcuts";
+import { keyLabel, type Keys, withKey } from "../lib/shortcuts";
 
 interface Props {
   media: OwnMedia;
@@ -36,7 +36,7 @@ export function Controls({ media, away, view, waiting, hand, onSettings, onLeave
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
-      <OwnControls media={media} away={away} keys={view.shortcuts} hand={hand} />
+      <OwnControls media={media} away={away} keys={view.keys} hand={hand} />
       <PanelControls view={view} waiting={waiting} onSettings={onSettings} />
       <button
         type="button"
@@ -63,7 +63,7 @@ function PanelControls({ view, waiting, onSettings }: Pick<Props, "view" | "wait
         icon={MessageSquare}
         label={unread > 0 ? t("call.chatUnread", { count: unread }) : t("call.chat")}
         tip={t("call.chat")}
-        shortcut={view.shortcuts ? "chat" : undefined}
+        shortcut={keyLabel(view.keys, "chat")}
         pressed={panel === "chat"}
         look={panel === "chat" ? "on" : ""}
         badge={unread}
@@ -74,7 +74,7 @@ function PanelControls({ view, waiting, onSettings }: Pick<Props, "view" | "wait
         icon={Users}
         label={waiting > 0 ? t("people.waiting", { count: waiting }) : t("people.title")}
         tip={t("people.title")}
-        shortcut={view.shortcuts ? "people" : undefined}
+        shortcut={keyLabel(view.keys, "people")}
         pressed={panel === "people"}
         look={panel === "people" ? "on" : ""}
         badge={waiting}
@@ -85,7 +85,7 @@ function PanelControls({ view, waiting, onSettings }: Pick<Props, "view" | "wait
   );
 }
 
-function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" | "hand"> & { keys: boolean }) {
+function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" | "hand"> & { keys: Keys | null }) {
   const { t } = useTranslation();
   return (
     <div className="control-group">
@@ -94,7 +94,7 @@ function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" |
         icon={media.micOn ? Mic : MicOff}
         label={t("lobby.mic")}
         tip={media.micOn ? t("call.micOn") : t("call.micOff")}
-        shortcut={keys ? "mic" : undefined}
+        shortcut={keyLabel(keys, "mic")}
         pressed={media.micOn}
         look={media.micOn ? "" : "off"}
         busy={media.busy.has(Track.Source.Microphone)}
@@ -105,7 +105,7 @@ function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" |
         icon={media.cameraOn ? Video : VideoOff}
         label={t("lobby.camera")}
         tip={media.cameraOn ? t("call.cameraOn") : t("call.cameraOff")}
-        shortcut={keys ? "camera" : undefined}
+        shortcut={keyLabel(keys, "camera")}
         pressed={media.cameraOn}
         look={media.cameraOn ? "" : "off"}
         busy={media.busy.has(Track.Source.Camera)}
@@ -117,7 +117,7 @@ function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" |
           icon={media.screenOn ? MonitorX : MonitorUp}
           label={t("call.screenOff")}
           tip={media.screenOn ? t("call.screenOn") : t("call.screenOff")}
-          shortcut={keys ? "screen" : undefined}
+          shortcut={keyLabel(keys, "screen")}
           pressed={media.screenOn}
           look={media.screenOn ? "on" : ""}
           busy={media.busy.has(Track.Source.ScreenShare)}
@@ -131,7 +131,7 @@ function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" |
           icon={Hand}
           label={t("hand.raise")}
           tip={hand.up ? t("hand.lower") : t("hand.raise")}
-          shortcut={keys ? "hand" : undefined}
+          shortcut={keyLabel(keys, "hand")}
           pressed={hand.up}
           look={hand.up ? "on" : ""}
           onClick={hand.toggle}
@@ -146,7 +146,7 @@ interface ControlProps {
   icon: LucideIcon;
   label: string;
   tip: string;
-  shortcut?: Shortcut;
+  shortcut?: string;
   pressed?: boolean;
   look?: "" | "on" | "off";
   busy?: boolean;
@@ -165,8 +165,8 @@ function Control({ testId, icon: Icon, label, tip, shortcut, pressed, look = "",
       aria-pressed={pressed}
       aria-busy={busy}
       disabled={disabled}
-      aria-keyshortcuts={shortcut === undefined ? undefined : keyOf(shortcut)}
-      data-tip={shortcut === undefined ? tip : `${tip} (${keyOf(shortcut)})`}
+      aria-keyshortcuts={shortcut}
+      data-tip={withKey(tip, shortcut)}
       onClick={onClick}
     >
       <Icon size={22} aria-hidden />

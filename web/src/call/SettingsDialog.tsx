@@ -61,7 +61,7 @@ function Shortcuts({ visit }: { visit: Visit }) {
           visit.choose({ shortcuts: on });
         }}
       />
-      {shortcuts && <ShortcutList />}
+      {shortcuts && <ShortcutList visit={visit} />}
     </section>
   );
 }

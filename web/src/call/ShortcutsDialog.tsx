@@ -1,13 +1,14 @@
 import { useTranslation } from "react-i18next";
 import { Dialog } from "../components/Dialog";
+import type { Visit } from "../lib/visit";
 import { ShortcutList } from "./ShortcutList";
 
 /** What keys do in the call. */
-export function ShortcutsDialog({ onClose }: { onClose: () => void }) {
+export function ShortcutsDialog({ visit, onClose }: { visit: Visit; onClose: () => void }) {
   const { t } = useTranslation();
   return (
     <Dialog title={t("settings.shortcuts")} testId="shortcuts" onClose={onClose}>
-      <ShortcutList />
+      <ShortcutList visit={visit} />
     </Dialog>
   );
 }

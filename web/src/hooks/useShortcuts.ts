@@ -1,5 +1,5 @@
 import { useEffect } from "react";
-import { type Shortcut, shortcutOf } from "../lib/shortcuts";
+import { type Keys, type Shortcut, shortcutOf } from "../lib/shortcuts";
 
 /** Whether keys belong to whatever has the focus: a field that is written into, or an open dialog. */
 export function isTyping(target: EventTarget | null): boolean {
@@ -7,11 +7,11 @@ export function isTyping(target: EventTarget | null): boolean {
 }
 
 /** Runs the action of a single-key shortcut, unless they are off, somebody types or a dialog is open. */
-export function useShortcuts(on: boolean, actions: Record<Shortcut, () => void>): void {
+export function useShortcuts(keys: Keys | null, actions: Record<Shortcut, () => void>): void {
   useEffect(() => {
-    if (!on) return;
+    if (keys === null) return;
     const onKey = (event: KeyboardEvent) => {
-      const shortcut = shortcutOf(event, isTyping(event.target));
+      const shortcut = shortcutOf(event, isTyping(event.target), keys);
       if (shortcut === null) return;
       event.preventDefault();
       actions[shortcut]();

@@ -1,6 +1,7 @@
 import { useCallback, useState, useSyncExternalStore } from "react";
 import type { PanelName } from "../call/Panel";
 import type { Layout, OwnView } from "../lib/prefs";
+import type { Keys } from "../lib/shortcuts";
 import { layoutOf } from "../lib/stage";
 import type { Visit } from "../lib/visit";
 
@@ -10,8 +11,8 @@ export interface View {
   ownView: OwnView;
   /** Whether the cameras of others are left away. */
   audioOnly: boolean;
-  /** Whether single keys are shortcuts. */
-  shortcuts: boolean;
+  /** Single-key shortcuts; null: they are off. */
+  keys: Keys | null;
   /** Chat messages that have arrived and were not seen. */
   unread: number;
   toggleChat: () => void;
@@ -25,7 +26,7 @@ export interface View {
  * shares a screen (`watching`) the button changes the layout for as long, and what is remembered stays.
  */
 export function useView(visit: Visit, received: number, watching: boolean): View {
-  const { panel, shortcuts, stage, ownView, audioOnly } = useSyncExternalStore(visit.subscribe, visit.snapshot);
+  const { panel, shortcuts, keys, stage, ownView, audioOnly } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [seen, setSeen] = useState(0);
   const [share, setShare] = useState<{ watching: boolean; layout: Layout | null }>({ watching, layout: null });
   if (share.watching !== watching) setShare({ watching, layout: null });
@@ -50,7 +51,7 @@ export function useView(visit: Visit, received: number, watching: boolean): View
     layout,
     ownView,
     audioOnly,
-    shortcuts,
+    keys: shortcuts ? keys : null,
     unread: received - seen,
     toggleChat: toggle("chat"),
     togglePeople: toggle("people"),

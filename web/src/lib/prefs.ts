@@ -1,5 +1,6 @@
 /** What a person chose on this device, kept in localStorage. */
 
+import { DEFAULT_KEYS, type Keys, parseKeys } from "./shortcuts";
 import { readJson, writeJson } from "./storage";
 
 export const LAYOUTS = ["auto", "grid", "sidebar", "speaker"] as const;
@@ -40,6 +41,8 @@ export interface Prefs {
   audioOnly: boolean;
   /** Whether single keys are shortcuts in the call. */
   shortcuts: boolean;
+  /** Which ones. */
+  keys: Keys;
 }
 
 const KEY = "ting.prefs";
@@ -60,6 +63,7 @@ export const DEFAULT_PREFS: Prefs = {
   ownView: "tile",
   audioOnly: false,
   shortcuts: true,
+  keys: DEFAULT_KEYS,
 };
 
 /** `saveData`: whether the browser was told to, which holds until the person chooses here. */
@@ -80,6 +84,7 @@ export function parsePrefs(value: unknown, saveData = false): Prefs {
     ownView: OWN_VIEWS.find((view) => view === raw.ownView) ?? DEFAULT_PREFS.ownView,
     audioOnly: typeof raw.audioOnly === "boolean" ? raw.audioOnly : saveData,
     shortcuts: raw.shortcuts !== false,
+    keys: parseKeys(raw.keys),
   };
 }
 

@@ -1,19 +1,36 @@
-/** Single-key shortcuts of the call. They can be switched off (WCAG 2.1.4). */
+/** Single-key shortcuts of the call. They can be changed and switched off (WCAG 2.1.4). */
 
 export const SHORTCUTS = ["mic", "camera", "screen", "hand", "chat", "people", "layout", "fullScreen", "help"] as const;
 export type Shortcut = (typeof SHORTCUTS)[number];
 
-const KEYS: Readonly<Record<string, Shortcut>> = {
-  m: "mic",
-  v: "camera",
-  s: "screen",
-  h: "hand",
-  c: "chat",
-  p: "people",
-  l: "layout",
-  f: "fullScreen",
-  "?": "help",
+/** The character that each has, in lower case; empty: none. */
+export type Keys = Readonly<Record<Shortcut, string>>;
+
+export const DEFAULT_KEYS: Keys = {
+  mic: "m",
+  camera: "v",
+  screen: "s",
+  hand: "h",
+  chat: "c",
+  people: "p",
+  layout: "l",
+  fullScreen: "f",
+  help: "?",
 };
+
+/** As they were kept: whatever is damaged, or would be there twice, is as it was made. */
+export function parseKeys(value: unknown): Keys {
+  const raw = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
+  const keys: Record<Shortcut, string> = { ...DEFAULT_KEYS };
+  for (const shortcut of SHORTCUTS) {
+    const key = raw[shortcut];
+    if (typeof key === "string" && (key === "" || isCharacter(key))) keys[shortcut] = key;
+  }
+  const taken = Object.values(keys).filter((key) => key !== "");
+  return new Set(taken).size === taken.length ? keys : DEFAULT_KEYS;
+}
+
+const isCharacter = (key: string) => /^[^\s\p{C}\p{Lu}]$/u.test(key);
 
 export interface KeyPress {
   key: string;
@@ -27,9 +44,16 @@ export interface KeyPress {
 }
 
 /** The shortcut of a key press, or null while somebody types or holds a modifier. */
-export function shortcutOf(press: KeyPress, typing: boolean): Shortcut | null {
-  if (typing || hasModifier(press) || press.repeat || press.isComposing) return null;
-  return KEYS[characterOf(press)] ?? null;
+export function shortcutOf(press: KeyPress, typing: boolean, keys: Keys): Shortcut | null {
+  const key = typing ? "" : keyOfPress(press);
+  return SHORTCUTS.find((shortcut) => key !== "" && keys[shortcut] === key) ?? null;
+}
+
+/** The character that a shortcut may have; empty where a press is none. */
+export function keyOfPress(press: KeyPress): string {
+  if (hasModifier(press) || press.repeat || press.isComposing) return "";
+  const character = characterOf(press);
+  return isCharacter(character) ? character : "";
 }
 
 function hasModifier(press: Pick<KeyPress, "altKey" | "ctrlKey" | "metaKey">): boolean {
@@ -48,8 +72,15 @@ function characterOf({ key, code }: KeyPress): string {
   return /^Key([A-Z])$/.exec(code)?.[1]?.toLowerCase() ?? "";
 }
 
-export function keyOf(shortcut: Shortcut): string {
-  return (Object.keys(KEYS).find((key) => KEYS[key] === shortcut) ?? "").toUpperCase();
+/** As it is printed on the key; undefined where there is none, or shortcuts are off. */
+export function keyLabel(keys: Keys | null, shortcut: Shortcut): string | undefined {
+  const key = keys?.[shortcut] ?? "";
+  return key === "" ? undefined : key.toUpperCase();
+}
+
+/** What a button does, with the key that does it too. */
+export function withKey(tip: string, key: string | undefined): string {
+  return key === undefined ? tip : `${tip} (${key})`;
 }
 
 /** Whether a key press begins to hold the key that lets one talk while muted. */

@@ -26,7 +26,7 @@ describe("Visit", () => {
     expect(new Visit("den").state).toEqual({
       name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", stage: "speaker",
       noise: "browser", background: "none", captions: "medium", ownView: "tile", audioOnly: false,
-      shortcuts: true, panel: "chat", draft: "half a sent",
+      shortcuts: true, keys: DEFAULT_PREFS.keys, panel: "chat", draft: "half a sent",
     });
   });
 

@@ -3,6 +3,7 @@
 import type { PanelName } from "../call/Panel";
 import type { JoinChoices } from "./call";
 import { type CaptionSize, type ChosenLayout, LAYOUTS, loadPrefs, type OwnView, type Prefs, savePrefs } from "./prefs";
+import type { Keys } from "./shortcuts";
 import { readJson, writeJson } from "./storage";
 
 export interface VisitState extends JoinChoices {
@@ -11,6 +12,7 @@ export interface VisitState extends JoinChoices {
   captions: CaptionSize;
   audioOnly: boolean;
   shortcuts: boolean;
+  keys: Keys;
   panel: PanelName | null;
   /** The chat message that was not sent yet. */
   draft: string;
@@ -41,6 +43,7 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     ownView: prefs.ownView,
     audioOnly: prefs.audioOnly,
     shortcuts: prefs.shortcuts,
+    keys: prefs.keys,
     panel: PANELS.find((panel) => panel === raw.panel) ?? null,
     draft: typeof raw.draft === "string" ? raw.draft : "",
   };
