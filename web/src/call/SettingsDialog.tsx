@@ -15,6 +15,7 @@ import { useOwnCamera } from "../hooks/useBackground";
 import { useOwnMic, useSentTrack } from "../hooks/useNoise";
 import { canChooseSpeaker, type DeviceProblem, deviceProblem } from "../lib/devices";
 import type { Visit } from "../lib/visit";
+import { CallReport } from "./CallReport";
 import { ShortcutList } from "./ShortcutList";
 import { ViewSettings } from "./ViewSettings";
 
@@ -44,6 +45,7 @@ export function SettingsDialog({ room, visit, onClose, onProblem }: Props) {
         <LangSwitch />
       </div>
       <Shortcuts visit={visit} />
+      <CallReport room={room} />
     </Dialog>
   );
 }
