@@ -6,10 +6,10 @@ import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
 from tests.harness.browser import Tab, launch
-from tests.harness.fixtures import room, server
+from tests.harness.fixtures import room, sealed_server, server
 from tests.harness.server import ServerProcess
 
-__all__ = ["browser", "open_tab", "room", "server"]
+__all__ = ["browser", "open_tab", "room", "sealed_server", "server"]
 
 OpenTab = Callable[..., Awaitable[Tab]]
 

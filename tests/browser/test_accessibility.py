@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-
 import pytest
-import pytest_asyncio
 from playwright.async_api import Browser, Page, expect
 
 from tests.harness.axe import LOOKS, findings
@@ -27,21 +24,12 @@ OUTLINED = """() => {
 """The ring is around what has the focus, or around a list's frame."""
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def lasting() -> AsyncIterator[ServerProcess]:
-    process = ServerProcess()
-    await process.start()
-    yield process
-    await process.kill()
-    process.assert_healthy()
-
-
 async def expect_accessible(page: Page, what: str) -> None:
     assert await findings(page) == [], what
 
 
-async def test_a_picture_without_words_is_found(lasting: ServerProcess, browser: Browser) -> None:
-    tab = await Tab.open(browser, lasting.url)
+async def test_a_picture_without_words_is_found(sealed_server: ServerProcess, browser: Browser) -> None:
+    tab = await Tab.open(browser, sealed_server.url)
     try:
         await tab.page.goto(f"{tab.origin}/check")
         await expect(tab.get("run-check")).to_be_visible()
@@ -52,8 +40,8 @@ async def test_a_picture_without_words_is_found(lasting: ServerProcess, browser:
         await tab.close()
 
 
-async def test_screens_around_a_call_have_no_findings(lasting: ServerProcess, browser: Browser) -> None:
-    tab = await Tab.open(browser, lasting.url)
+async def test_screens_around_a_call_have_no_findings(sealed_server: ServerProcess, browser: Browser) -> None:
+    tab = await Tab.open(browser, sealed_server.url)
     try:
         for path, shown in (("/", "new-room"), ("/nowhere/at/all", "home"), ("/check", "run-check")):
             await tab.page.goto(tab.origin + path)
@@ -63,8 +51,8 @@ async def test_screens_around_a_call_have_no_findings(lasting: ServerProcess, br
         await tab.close()
 
 
-async def test_a_call_and_its_panels_have_no_findings(lasting: ServerProcess, browser: Browser) -> None:
-    ada, bob = await Tab.open(browser, lasting.url), await Tab.open(browser, lasting.url)
+async def test_a_call_and_its_panels_have_no_findings(sealed_server: ServerProcess, browser: Browser) -> None:
+    ada, bob = await Tab.open(browser, sealed_server.url), await Tab.open(browser, sealed_server.url)
     try:
         await ada.page.goto(f"{ada.origin}/?debug=1")
         await ada.get("new-room").click()
@@ -124,8 +112,10 @@ async def test_pages_of_accounts_have_no_findings(browser: Browser) -> None:
             await tab.close()
 
 
-async def test_the_keyboard_alone_leads_from_the_link_to_the_end(lasting: ServerProcess, browser: Browser) -> None:
-    tab = await Tab.open(browser, lasting.url)
+async def test_the_keyboard_alone_leads_from_the_link_to_the_end(
+    sealed_server: ServerProcess, browser: Browser
+) -> None:
+    tab = await Tab.open(browser, sealed_server.url)
     page = tab.page
 
     async def go_to(test_id: str) -> None:

@@ -16,15 +16,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
 PHONE = {"width": 390, "height": 844}
 
 
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def sealed_server() -> AsyncIterator[ServerProcess]:
-    server = ServerProcess()
-    await server.start()
-    yield server
-    await server.kill()
-    server.assert_healthy()
-
-
 @pytest_asyncio.fixture(loop_scope="session")
 async def people(browser: Browser, sealed_server: ServerProcess) -> AsyncIterator[list[Tab]]:
     """Three of them, one with a phone. None logs an error or asks another host."""

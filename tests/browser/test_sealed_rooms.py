@@ -20,7 +20,7 @@ from sealed.member import SealedMember
 from tests.harness import tone
 from tests.harness.browser import INBOUND, Tab
 from tests.harness.caller import Caller
-from tests.harness.firefox import FIREFOX, own_address
+from tests.harness.firefox import FIREFOX
 from tests.harness.server import ServerProcess
 from tests.harness.window import FirefoxWindow, element
 
@@ -31,15 +31,6 @@ POLL_S = 0.2
 PHONE = {"width": 390, "height": 844}
 CANARY = "canary-7f3a9c"
 CONTENT = f"the {CANARY} sings in the file\n".encode() * 4000
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="session")
-async def sealed_server() -> AsyncIterator[ServerProcess]:
-    server = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}")
-    await server.start()
-    yield server
-    await server.kill()
-    server.assert_healthy()
 
 
 @pytest_asyncio.fixture(loop_scope="session")

@@ -37,3 +37,12 @@ def engine(engine_kind: str) -> PacketEngine:
 @pytest.fixture
 def net(engine: PacketEngine) -> Net:
     return Net(engine)
+
+
+@pytest.fixture
+def both_engines() -> None:
+    """For tests that compare them."""
+    try:
+        engine_name("rust")
+    except EngineError as error:
+        pytest.skip(str(error))

@@ -7,7 +7,7 @@ from collections import Counter
 
 import pytest
 
-from sfu.engine import create_engine, engine_name
+from sfu.engine import create_engine
 from sfu.engine.api import MAX_WANTED_BPS, OVERHEAD_BYTES, EstimateChanged, PacketEngine, TransportStats
 from sfu.engine.reference import rtcp
 from sfu.errors import EngineError
@@ -264,15 +264,7 @@ def test_who_claims_that_everything_arrived_gets_what_is_wanted_and_no_more(engi
     assert len(other.take_rtp()) == len(call.camera.sent) - frames_sent
 
 
-@pytest.fixture
-def _both() -> None:
-    try:
-        engine_name("rust")
-    except EngineError as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.usefixtures("_both")
+@pytest.mark.usefixtures("both_engines")
 @pytest.mark.parametrize("seed", range(8))
 def test_both_engines_estimate_and_probe_alike(seed: int) -> None:
     """Lines of every kind, and now and then feedback that lies: equal bytes, events and figures at every call."""
@@ -296,7 +288,7 @@ def test_both_engines_estimate_and_probe_alike(seed: int) -> None:
             call.stats()
 
 
-@pytest.mark.usefixtures("_both")
+@pytest.mark.usefixtures("both_engines")
 def test_the_twins_have_probed() -> None:
     call = Call(TwinEngine(seed=1), narrow_between(500, 3_000))
     call.run(6_000)

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sfu.engine import engine_name
 from sfu.engine.api import (
     Codec,
     Extension,
@@ -69,12 +68,7 @@ ACTIONS = (
 )  # fmt: skip
 
 
-@pytest.fixture(autouse=True)
-def _both_engines() -> None:
-    try:
-        engine_name("rust")
-    except EngineError as error:
-        pytest.skip(str(error))
+pytestmark = pytest.mark.usefixtures("both_engines")
 
 
 def flip(chaos: random.Random, data: bytes) -> bytes:

@@ -7,11 +7,10 @@ from collections import Counter
 
 import pytest
 
-from sfu.engine import create_engine, engine_name
+from sfu.engine import create_engine
 from sfu.engine.api import OVERHEAD_BYTES, TICK_NS, PacketEngine
 from sfu.engine.reference import rtcp
 from sfu.engine.reference.rtp import RtpPacket
-from sfu.errors import EngineError
 from tests.engine.harness import MS, OUT_RTX_TYPE, parse_vp8
 from tests.engine.line import Line
 from tests.engine.test_engine_congestion import Call
@@ -195,15 +194,7 @@ def test_much_too_much_is_bounded_and_whole_frames_are_left_out(engine_kind: str
     assert_sound_is_whole(show)
 
 
-@pytest.fixture
-def _both() -> None:
-    try:
-        engine_name("rust")
-    except EngineError as error:
-        pytest.skip(str(error))
-
-
-@pytest.mark.usefixtures("_both")
+@pytest.mark.usefixtures("both_engines")
 @pytest.mark.parametrize("seed", range(6))
 def test_both_engines_hold_and_leave_out_alike(seed: int) -> None:
     """With commands of every kind between: equal bytes, events and figures at every call."""

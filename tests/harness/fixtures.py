@@ -9,6 +9,7 @@ import pytest
 import pytest_asyncio
 
 from tests.harness.caller import Caller
+from tests.harness.firefox import own_address
 from tests.harness.server import EmbeddedServer, ServerProcess
 
 Join = Callable[..., Awaitable[Caller]]
@@ -22,6 +23,16 @@ async def server() -> AsyncIterator[ServerProcess]:
     await process.start()
     yield process
     assert await process.stop() == 0, "\n".join(process.log[-40:])
+    process.assert_healthy()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="session")
+async def sealed_server() -> AsyncIterator[ServerProcess]:
+    """As operators have it: its page makes sealed rooms. Firefox, which has no loopback candidates, reaches it too."""
+    process = ServerProcess(rtc_addresses=f"127.0.0.1,{own_address()}")
+    await process.start()
+    yield process
+    await process.kill()
     process.assert_healthy()
 
 
