@@ -17,7 +17,7 @@ const BLUR = 12;
 let compiled: Promise<WebAssembly.Module> | null = null;
 
 /** Everything that can fail to arrive is here afterwards. */
-export async function prepare(): Promise<WebAssembly.Module> {
+async function prepare(): Promise<WebAssembly.Module> {
   compiled ??= compileWasm(wasm);
   compiled.catch(() => {
     compiled = null;
