@@ -179,6 +179,8 @@ def install_engine() -> None:
     fresh = folder / "ting_engine.abi3.so.new"
     shutil.copy2(LIBRARY, fresh)
     fresh.replace(folder / "ting_engine.abi3.so")
+    # The stamp too: a copy of this folder made of hard links has an engine of its own.
+    stamp.unlink(missing_ok=True)
     stamp.write_text(wanted, encoding="ascii")
 
 
