@@ -5,14 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from sfu import metrics
-from sfu.api import NodeEvent, NodeListener
+from sfu.api import NodeEvent, NodeListener, SubscriptionFigures
 from sfu.config import SfuConfig
 from sfu.control.adapt.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
 from sfu.control.adapt.adaptation import Adaptation
 from sfu.control.context import ControlContext
+from sfu.control.participant import Participant
 from sfu.control.speakers import sort_levels
 from sfu.directory import Directory
 from sfu.engine import create_runtime
@@ -143,6 +144,9 @@ class Node(Rooms):
         heard = sort_levels(self._runtime.commands.audio_levels(), self._control.tracks, rooms)
         for name, levels in heard.items():
             rooms[name].update_speakers(levels)
+
+    def _subscription_figures(self, participant: Participant) -> Sequence[SubscriptionFigures]:
+        return [] if self._adaptation is None else self._adaptation.subscription_figures(participant)
 
     # --- figures ----------------------------------------------------------------------------------------------
 

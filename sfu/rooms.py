@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sfu.api import (
+    CallTimeline,
     DataKind,
     JoinRequest,
     LeaveReason,
@@ -16,6 +17,7 @@ from sfu.api import (
     RoomInfo,
     RoomOptions,
     SessionSink,
+    SubscriptionFigures,
     TalkTime,
     TrackMuted,
     TrackSource,
@@ -51,6 +53,10 @@ class Rooms(ABC):
     async def prepare(self) -> None:
         """Returns when transports can be made; every way of coming passes here."""
 
+    @abstractmethod
+    def _subscription_figures(self, participant: Participant) -> Sequence[SubscriptionFigures]:
+        """What it is sent now."""
+
     # --- looking ------------------------------------------------------------------------------------------
 
     def rooms(self) -> list[RoomInfo]:
@@ -67,6 +73,13 @@ class Rooms(ABC):
     def talk_times(self, room: RoomName) -> list[TalkTime]:
         found = self._directory.find(room)
         return [] if found is None else found.talk_times.all()
+
+    def call_timelines(self, room: RoomName) -> list[CallTimeline]:
+        found = self._directory.find(room)
+        if found is None:
+            return []
+        present = [one.timeline.of(one.info, self._subscription_figures(one)) for one in found.participants()]
+        return [*found.past_timelines, *present]
 
     def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None:
         found = self._directory.find(room)

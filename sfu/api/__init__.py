@@ -8,7 +8,6 @@ thread. A sink must not block and must not raise.
 from __future__ import annotations
 
 from sfu.api.events import (
-    ConnectionGrade,
     ConnectionQualitiesChanged,
     ConnectionQuality,
     DataReceived,
@@ -45,6 +44,7 @@ from sfu.api.events import (
 )
 from sfu.api.records import (
     CodecInfo,
+    ConnectionGrade,
     DataKind,
     LeaveReason,
     ParticipantInfo,
@@ -81,6 +81,14 @@ from sfu.api.sharing import (
     SubscriptionRights,
     TrackGrant,
 )
+from sfu.api.timelines import (
+    CallTimeline,
+    LineFigures,
+    Moment,
+    SubscriptionFigures,
+    SwitchCause,
+    TimelineEntry,
+)
 from sfu.errors import (
     BindError,
     RequestError,
@@ -92,16 +100,17 @@ from sfu.kind import (
 )
 
 __all__ = [
-    "AddTrackRequest", "Answer", "BindError", "Check", "ClientDescription", "CodecInfo", "ConnectionGrade",
-    "ConnectionQualitiesChanged", "ConnectionQuality", "DataKind", "DataReceived", "DataTrackHandles",
-    "DataTrackInfo", "DataTrackRequest", "DataTrackSource", "DataTrackUnpublished", "JoinRequest", "Kind",
-    "LayersWanted", "LeaveReason", "MediaSectionsRequired", "NodeEvent", "NodeListener", "ParticipantAborted",
-    "ParticipantChanges", "ParticipantInfo", "ParticipantJoined", "ParticipantLeft", "ParticipantSession",
-    "ParticipantState", "ParticipantsUpdated", "Permissions", "PlaybackChanged", "PlaybackSource", "PlaybackWish",
-    "PublicationEnded", "PublicationInfo", "PublicationStarted", "RequestError", "RoomFinished", "RoomInfo",
-    "RoomMoved", "RoomOptions", "RoomStarted", "RoomUpdated", "SdpError", "SessionEnded", "SessionEvent",
-    "SessionSink", "Sfu", "SfuError", "Speaker", "SpeakersChanged", "StreamState", "StreamStatesChanged",
-    "SubscriberOffer", "SubscriptionAllowed", "SubscriptionRefused", "SubscriptionRights", "TalkTime", "Target",
-    "TrackGrant", "TrackMuted", "TrackPublished", "TrackSettings", "TrackSource", "TrackSubscribed",
-    "TrackUnpublished", "VideoLayerInfo",
+    "AddTrackRequest", "Answer", "BindError", "CallTimeline", "Check", "ClientDescription", "CodecInfo",
+    "ConnectionGrade", "ConnectionQualitiesChanged", "ConnectionQuality", "DataKind", "DataReceived",
+    "DataTrackHandles", "DataTrackInfo", "DataTrackRequest", "DataTrackSource", "DataTrackUnpublished",
+    "JoinRequest", "Kind", "LayersWanted", "LeaveReason", "LineFigures", "MediaSectionsRequired", "Moment",
+    "NodeEvent", "NodeListener", "ParticipantAborted", "ParticipantChanges", "ParticipantInfo", "ParticipantJoined",
+    "ParticipantLeft", "ParticipantSession", "ParticipantState", "ParticipantsUpdated", "Permissions",
+    "PlaybackChanged", "PlaybackSource", "PlaybackWish", "PublicationEnded", "PublicationInfo",
+    "PublicationStarted", "RequestError", "RoomFinished", "RoomInfo", "RoomMoved", "RoomOptions", "RoomStarted",
+    "RoomUpdated", "SdpError", "SessionEnded", "SessionEvent", "SessionSink", "Sfu", "SfuError", "Speaker",
+    "SpeakersChanged", "StreamState", "StreamStatesChanged", "SubscriberOffer", "SubscriptionAllowed",
+    "SubscriptionFigures", "SubscriptionRefused", "SubscriptionRights", "SwitchCause", "TalkTime", "Target",
+    "TimelineEntry", "TrackGrant", "TrackMuted", "TrackPublished", "TrackSettings", "TrackSource",
+    "TrackSubscribed", "TrackUnpublished", "VideoLayerInfo",
 ]  # fmt: skip

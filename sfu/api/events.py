@@ -4,10 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
-from sfu.api.records import DataKind, LeaveReason, ParticipantInfo, PublicationInfo, RoomInfo, VideoLayerInfo
+from sfu.api.records import (
+    ConnectionGrade,
+    DataKind,
+    LeaveReason,
+    ParticipantInfo,
+    PublicationInfo,
+    RoomInfo,
+    VideoLayerInfo,
+)
 from sfu.api.sharing import DataTrackHandles, DataTrackUnpublished
+from sfu.api.timelines import CallTimeline
 from sfu.ids import ParticipantId, TrackId
 from sfu.kind import Kind
 
@@ -107,13 +115,6 @@ class LayersWanted:
 
     track_id: TrackId
     codecs: Mapping[str, int]
-
-
-class ConnectionGrade(StrEnum):
-    EXCELLENT = "excellent"
-    GOOD = "good"
-    POOR = "poor"
-    LOST = "lost"
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +241,8 @@ class ParticipantLeft:
 
     room: RoomInfo
     participant: ParticipantInfo
+    timeline: CallTimeline
+    """How the call went for it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -41,6 +41,13 @@ class LeaveReason(StrEnum):
     MIGRATION = "migration"  # moved to another room
 
 
+class ConnectionGrade(StrEnum):
+    EXCELLENT = "excellent"
+    GOOD = "good"
+    POOR = "poor"
+    LOST = "lost"
+
+
 class Target(StrEnum):
     """The transport that a message is about, by what the client does on it."""
 

@@ -32,6 +32,7 @@ from sfu.api.requests import (
     TrackSettings,
 )
 from sfu.api.sharing import DataTrackInfo, DataTrackRequest, SubscriptionRights
+from sfu.api.timelines import CallTimeline
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.kind import Kind
 
@@ -226,6 +227,11 @@ class Sfu(Protocol):
 
     def talk_times(self, room: RoomName) -> list[TalkTime]:
         """Who has talked in the room, longest first, also those who have left; empty when there is no such room."""
+        ...
+
+    def call_timelines(self, room: RoomName) -> list[CallTimeline]:
+        """How the call goes for everyone in the room, after those who have left it; empty when there is no such
+        room."""
         ...
 
     def create_room(self, name: RoomName, options: RoomOptions) -> RoomInfo:

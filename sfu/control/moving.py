@@ -61,7 +61,7 @@ def _leave(participant: Participant, publications: Sequence[Publication], contex
     others = [ended(info, LeaveReason.MIGRATION) for info in participant.others()]
     participant.become(ended(participant.info, LeaveReason.MIGRATION))
     room.broadcast_info(participant)
-    room.remove(participant)
-    context.notify(ParticipantLeft(room.info, participant.info))
+    timeline = room.remove(participant)
+    context.notify(ParticipantLeft(room.info, participant.info, timeline))
     # Not every client forgets them when it hears that it was moved.
     participant.emit(ParticipantsUpdated(others))

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from sfu.api import (
+    CallTimeline,
     ClientDescription,
     ConnectionGrade,
     JoinRequest,
@@ -49,6 +50,7 @@ from sfu.control.subscribe.subscriber import Subscriber
 from sfu.control.subscribe.subscription import Subscription
 from sfu.control.subscribe.wishes import Wishes
 from sfu.control.talk_times import TalkTimes
+from sfu.control.timelines import Timeline
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, new_participant_id
 from sfu.transport.transport import Transport
@@ -100,7 +102,7 @@ class Surroundings(Protocol):
 
     def broadcast_info(self, participant: Participant) -> None: ...
 
-    def remove(self, participant: Participant) -> None: ...
+    def remove(self, participant: Participant) -> CallTimeline: ...
 
 
 class Participant:
@@ -122,6 +124,7 @@ class Participant:
         self.former_ids: frozenset[ParticipantId] = frozenset()
         self._announced_subscribed: set[TrackId] = set()
         self.told_grades: Mapping[ParticipantId, ConnectionGrade] = {}
+        self.timeline = Timeline(context.config.max_timeline_entries)
         self.simulated_bandwidth_bps: int | None = None
         self._request = request
         self._info = ParticipantInfo(
@@ -329,9 +332,9 @@ class Participant:
         self.data_publisher.close()
         self.change(state=ParticipantState.DISCONNECTED, leave_reason=reason)
         self.stop_forwarding()
-        self.room.remove(self)
-        event = ParticipantLeft if had_joined else ParticipantAborted
-        self._context.notify(event(self.room.info, self._info))
+        timeline = self.room.remove(self)
+        left = ParticipantLeft(self.room.info, self._info, timeline)
+        self._context.notify(left if had_joined else ParticipantAborted(self.room.info, self._info))
         self.emit(SessionEnded(reason))
         self._sink = None
 
@@ -356,6 +359,7 @@ class Participant:
         self._context.engine.set_group([one.handle for one in self.transports], room.group)
         self.blobs = Blobs(self._context.config, room.blob_budget)
         self._announced_subscribed.clear()
+        self.timeline = Timeline(self._context.config.max_timeline_entries)
         self.former_ids |= {self._info.participant_id}
         self._info = replace(self._info, participant_id=new_participant_id())
 

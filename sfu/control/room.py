@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from sfu.api import (
+    CallTimeline,
     DataKind,
     JoinRequest,
     LeaveReason,
@@ -61,6 +63,8 @@ class Room:
         self.forwarded = ForwardedParticipants(self)
         self._speakers = SpeakerDetector(round(config.speaker_interval_s * 1000))
         self.talk_times = TalkTimes(config.max_talkers_per_room)
+        self.past_timelines = deque[CallTimeline](maxlen=config.max_timelines_per_room)
+        """Of those who left, the newest last."""
         self._info = RoomInfo(
             room_id=new_room_id(),
             name=name,
@@ -196,8 +200,8 @@ class Room:
             self._joined = True
             self._empty_since_s = None
 
-    def remove(self, participant: Participant) -> None:
-        """Called by the participant when it has ended, or goes on in another room."""
+    def remove(self, participant: Participant) -> CallTimeline:
+        """Called by the participant when it has ended, or goes on in another room. Gives how its call went."""
         info = participant.info
         self._participants.pop(info.participant_id, None)
         if self._by_identity.get(info.identity) is participant:
@@ -206,6 +210,10 @@ class Room:
         self._remember_departed(info)
         if self._empty_since_s is None and self._head_count()[0] == 0:
             self._empty_since_s = self._context.loop.time()
+        participant.timeline.end()
+        timeline = participant.timeline.of(info)
+        self.past_timelines.append(timeline)
+        return timeline
 
     def _remember_departed(self, info: ParticipantInfo) -> None:
         self._departed[info.identity] = (info, self._context.loop.time())

@@ -30,6 +30,8 @@ class RoomSettings:
     """How often active speakers are worked out."""
     max_talkers_per_room: int = 1000
     """Of so many people a room knows how long they have talked, there or gone."""
+    max_timelines_per_room: int = 100
+    """Of so many who have left a room knows how the call went for them."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,10 @@ class AdaptSettings:
     """How long a downlink must be free of congestion before more is tried."""
     downlink_probe_backoff_s: float = 30.0
     """The longest wait before the next try after tries that congested the downlink."""
+    timeline_interval_s: float = 60.0
+    """How often the figures of a participant's line are noted in its timeline while nothing changes."""
+    max_timeline_entries: int = 60
+    """Of a participant's timeline. Of more, those of times when nothing changed go first, then the oldest."""
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class PolicyChange(Input):
     read_markers: bool | msgspec.UnsetType = msgspec.UNSET
     guests_write: bool | msgspec.UnsetType = msgspec.UNSET
     files: bool | msgspec.UnsetType = msgspec.UNSET
+    call_timelines: bool | msgspec.UnsetType = msgspec.UNSET
 
 
 class RoomChange(Input):

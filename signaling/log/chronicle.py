@@ -8,6 +8,8 @@ import secrets
 from collections.abc import Coroutine, Mapping
 from typing import Any
 
+import msgspec
+
 from sfu.api import (
     LeaveReason,
     NodeEvent,
@@ -17,6 +19,7 @@ from sfu.api import (
     RoomFinished,
     RoomInfo,
     RoomStarted,
+    TimelineEntry,
 )
 from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError, DatabaseError
@@ -27,6 +30,9 @@ from signaling.rooms.records import RoomChange, RoomStores
 from signaling.rooms.roles import member_id_of
 
 _log = logging.getLogger("ting.log")
+
+MAX_TIMELINE_ENTRIES = 60
+"""In one entry of the log, of what a participant's call was like in a room and its breakout rooms."""
 
 
 class LogChronicle:
@@ -52,8 +58,10 @@ class CallChronicle:
         self._stores = stores
         self._log = log
         self._homes = homes
-        self._moving: dict[Identity, tuple[RoomInfo, ParticipantInfo]] = {}
+        self._moving: dict[Identity, ParticipantLeft] = {}
         """Who has just left a room in order to go on in another one."""
+        self._earlier: dict[Identity, list[TimelineEntry]] = {}
+        """How the call went for them in other rooms of the same home."""
         self._rooms: dict[str, int | None] = {}
         """Of the calls under way: the room's key, None for one that does not last."""
         self._names: dict[int, RoomName] = {}
@@ -87,20 +95,21 @@ class CallChronicle:
             case ParticipantJoined(room, participant):
                 self._handle_joined(room, participant)
             case ParticipantLeft(room, participant) if participant.leave_reason is LeaveReason.MIGRATION:
-                self._moving[participant.identity] = room, participant
-            case ParticipantLeft(room, participant):
-                self._put(self._note_person(room, participant, Verb.LEFT))
+                self._moving[participant.identity] = event
+            case ParticipantLeft():
+                self._put(self._note_left(event))
             case _:
                 pass
 
     def _handle_joined(self, room: RoomInfo, participant: ParticipantInfo) -> None:
         """Who goes from a room to one of its breakout rooms, or back, is in the same call."""
         left = self._moving.pop(participant.identity, None)
-        if left is not None and self._homes.home_of(left[0].name) == self._homes.home_of(room.name):
+        if left is not None and self._homes.home_of(left.room.name) == self._homes.home_of(room.name):
+            self._earlier[participant.identity] = self._timeline_of(left)
             return
         if left is not None:
-            self._put(self._note_person(*left, Verb.LEFT))
-        self._put(self._note_person(room, participant, Verb.CAME))
+            self._put(self._note_left(left))
+        self._put(self._note_person(room, participant, Verb.CAME, {}))
 
     async def close(self) -> None:
         """What happened so far is still written."""
@@ -139,13 +148,37 @@ class CallChronicle:
             self._names.pop(room_key, None)
             await self._log.note(room_key, Verb.CALL_ENDED, {"call": call.room_id}, client_id=_new_id())
 
-    async def _note_person(self, call: RoomInfo, person: ParticipantInfo, verb: Verb) -> None:
+    def _timeline_of(self, left: ParticipantLeft) -> list[TimelineEntry]:
+        """Of all that call, the newest part."""
+        entries = [*self._earlier.pop(left.participant.identity, ()), *left.timeline.entries]
+        return entries[-MAX_TIMELINE_ENTRIES:]
+
+    async def _note_left(self, left: ParticipantLeft) -> None:
+        entries = self._timeline_of(left)
+        home = self._homes.home_of(left.room.name)
+        if self._rooms.get(home) is None:
+            return
+        room = await (await self._stores.rooms()).find_room(home)
+        keeps = room is not None and room.policy.call_timelines and bool(entries)
+        said = {"timeline": [_told(one) for one in entries]} if keeps else {}
+        await self._note_person(left.room, left.participant, Verb.LEFT, said)
+
+    async def _note_person(
+        self, call: RoomInfo, person: ParticipantInfo, verb: Verb, said: Mapping[str, object]
+    ) -> None:
         room_key = self._rooms.get(self._homes.home_of(call.name))
         if room_key is not None:
             await self._log.note(
-                room_key, verb, {"call": call.room_id}, client_id=_new_id(), sender=member_id_of(person.identity),
-                name=person.name,
+                room_key, verb, {"call": call.room_id, **said}, client_id=_new_id(),
+                sender=member_id_of(person.identity), name=person.name,
             )  # fmt: skip
+
+
+def _told(entry: TimelineEntry) -> dict[str, Any]:
+    """Without what is not known."""
+    said = msgspec.to_builtins(entry)
+    line = said.pop("line") or {}
+    return {key: value for key, value in {**line, **said}.items() if value is not None}
 
 
 def _new_id() -> str:

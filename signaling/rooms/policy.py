@@ -63,6 +63,9 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """Whether others see how far somebody has read."""
     guests_write: bool = True
     files: bool = True
+    call_timelines: bool = False
+    """Whether the log says, of whoever leaves a call, how it went for them: what their line took, which videos they
+    got less of. The server knows that, not what was said."""
 
 
 def decode(text: str) -> Policy:

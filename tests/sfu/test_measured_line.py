@@ -10,15 +10,25 @@ from typing import Any
 
 import pytest
 
-from sfu.api import StreamStatesChanged, TrackSettings, TrackSource
+from sfu.api import (
+    Moment,
+    ParticipantInfo,
+    ParticipantState,
+    Permissions,
+    StreamStatesChanged,
+    TrackSettings,
+    TrackSource,
+)
 from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation
 from sfu.control.adapt.measured_line import SPARE, VIDEO_OVERHEAD, MeasuredLine
+from sfu.control.timelines import Timeline
 from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats, TransportStats
-from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
+from sfu.ids import Identity, ParticipantId, SubscriptionHandle, TrackHandle, TransportHandle
 from sfu.kind import Kind
 from sfu.metrics import _lines
 
 LINE = TransportHandle(7)
+BOB = ParticipantInfo(ParticipantId("PA_2"), Identity("bob"), "", ParticipantState.ACTIVE, 0, 1, Permissions())
 VIDEO, SOUND = TrackHandle(1), TrackHandle(2)
 VIDEO_BPS, SOUND_BPS = 500_000, 40_000
 NEEDED_BPS = VIDEO_BPS * VIDEO_OVERHEAD + SOUND_BPS + AUDIO_OVERHEAD_BPS
@@ -50,7 +60,7 @@ class Received:
     def __init__(self, handle: TrackHandle, kind: Kind) -> None:
         self.handle = handle
         self.encoding = SimpleNamespace(track=handle, target_layers=tuple)
-        owner = SimpleNamespace(info=SimpleNamespace(participant_id="PA_1"))
+        owner = SimpleNamespace(info=SimpleNamespace(participant_id="PA_1", identity="ada"))
         info = SimpleNamespace(kind=kind, muted=False, source=TrackSource.CAMERA)
         self.publication = SimpleNamespace(info=info, owner=owner, primary=self.encoding, track_id="TR_1")
         self.settings = TrackSettings()
@@ -79,7 +89,7 @@ class Call:
         self.told: list[Any] = []
         self.participant = SimpleNamespace(
             downlink=LINE, subscriptions=[self.video, Received(SOUND, Kind.AUDIO)], emit=self.told.append,
-            allow_pause=allow_pause, simulated_bandwidth_bps=None,
+            allow_pause=allow_pause, simulated_bandwidth_bps=None, timeline=Timeline(60),
         )  # fmt: skip
         room = SimpleNamespace(participants=lambda: [self.participant], active_speakers=list)
         config = SimpleNamespace(
@@ -109,6 +119,10 @@ def test_what_does_not_fit_is_paused_with_the_event_and_comes_back_with_one() ->
     assert call.told[1:] == [StreamStatesChanged([False])]  # type: ignore[list-item]
     assert call.engine.wanted_bps[-1] == 0
     assert call.counters == {"downlink_cuts": 1, "video_paused": 1, "video_resumed": 1}
+    paused, resumed = call.participant.timeline.of(BOB).entries
+    assert (paused.what, paused.of, paused.track_id, paused.layer) == (Moment.PAUSED, "ada", "TR_1", None)
+    assert (resumed.what, resumed.layer) == (Moment.RESUMED, 0)
+    assert paused.limit_bps < VIDEO_BPS < resumed.limit_bps
 
 
 def test_what_fits_is_left_alone_and_nothing_is_probed() -> None:

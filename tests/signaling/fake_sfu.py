@@ -13,6 +13,7 @@ from typing import Any
 from sfu.api import (
     AddTrackRequest,
     Answer,
+    CallTimeline,
     DataKind,
     DataReceived,
     DataTrackInfo,
@@ -310,6 +311,7 @@ class FakeSfu:
         self.listeners: list[NodeListener] = []
         self.held: set[RoomName] = set()
         self.talked: dict[RoomName, list[TalkTime]] = {}
+        self.timelines: dict[RoomName, list[CallTimeline]] = {}
         self._rooms: dict[RoomName, RoomInfo] = {}
         self._sessions: dict[RoomName, list[FakeSession]] = {}
 
@@ -386,6 +388,9 @@ class FakeSfu:
 
     def talk_times(self, room: RoomName) -> list[TalkTime]:
         return self.talked.get(room, [])
+
+    def call_timelines(self, room: RoomName) -> list[CallTimeline]:
+        return self.timelines.get(room, [])
 
     def find_participant(self, room: RoomName, identity: Identity) -> FakeSession | None:
         return next((s for s in self.sessions_in(room) if s.request.identity == identity), None)

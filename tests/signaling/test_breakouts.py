@@ -9,7 +9,19 @@ from typing import Any
 
 import pytest
 
-from sfu.api import AddTrackRequest, Kind, LeaveReason, ParticipantJoined, ParticipantLeft, TrackSource
+from sfu.api import (
+    AddTrackRequest,
+    CallTimeline,
+    ConnectionGrade,
+    Kind,
+    LeaveReason,
+    LineFigures,
+    Moment,
+    ParticipantJoined,
+    ParticipantLeft,
+    TimelineEntry,
+    TrackSource,
+)
 from sfu.ids import RoomName
 from tests.signaling.fake_sfu import FakeSession
 from tests.signaling.harness import Client, Server, eventually, running
@@ -225,8 +237,17 @@ async def test_whoever_comes_anew_is_nowhere_else_and_comes_back_to_their_room(s
     await call.until(0, 1)
 
 
-async def test_the_log_says_who_came_and_left_and_not_who_was_moved(server: Server) -> None:
-    call = await call_of(server, "Ada", "Bob")
+def timeline_of(session: FakeSession, at_ms: int) -> CallTimeline:
+    """Of one whose connection became poor."""
+    info, line = session.info, LineFigures(200_000, 250_000, 0.05, 80.5, 0, 0.0)
+    entry = TimelineEntry(at_ms, Moment.QUALITY, ConnectionGrade.POOR, line)
+    return CallTimeline(info.identity, info.participant_id, info.name, info.joined_at_ms, entries=[entry])
+
+
+@pytest.mark.parametrize("keeps", [False, True])
+async def test_the_log_says_who_came_and_left_and_not_who_was_moved(server: Server, keeps: bool) -> None:
+    """And, where the owner wants it, how the call went for them in all its rooms."""
+    call = await call_of(server, "Ada", "Bob", policy={"call_timelines": keeps})
     ada, bob = call.people
     await ada.good("POST", "breakouts", {"rooms": 1, "places": {bob.member_id: 1}})
     await call.until(0, 1)
@@ -235,13 +256,17 @@ async def test_the_log_says_who_came_and_left_and_not_who_was_moved(server: Serv
     main = server.sfu.find_room(RoomName(ada.room))
     assert main is not None
     gone = dataclasses.replace(session.info, leave_reason=LeaveReason.MIGRATION)
-    server.sfu.notify(ParticipantLeft(main, gone))
+    server.sfu.notify(ParticipantLeft(main, gone, timeline_of(session, 1_000)))
     server.sfu.notify(ParticipantJoined(session.room, session.info))
     gone = dataclasses.replace(gone, leave_reason=LeaveReason.CLIENT_INITIATED)
-    server.sfu.notify(ParticipantLeft(session.room, gone))
+    server.sfu.notify(ParticipantLeft(session.room, gone, timeline_of(session, 2_000)))
     await server.services.lasting.calls.close()
-    told = [(one["verb"], one["name"]) for one in await ada.entries() if one["verb"] in ("came", "left")]
-    assert told == [("left", "Bob")]
+    (left,) = [one for one in await ada.entries() if one["verb"] in ("came", "left")]
+    assert (left["verb"], left["name"]) == ("left", "Bob")
+    figures = {"sent_bps": 200_000, "estimate_bps": 250_000, "sent_loss": 0.05, "rtt_ms": 80.5}
+    received = {"received_bps": 0, "received_loss": 0.0}
+    told = [{"at_ms": at, "what": "quality", "grade": "poor", **figures, **received} for at in (1_000, 2_000)]
+    assert left["body"].get("timeline") == (told if keeps else None)
 
 
 async def test_only_hosts_announce(server: Server) -> None:

@@ -19,6 +19,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from sfu.api import (
+    CallTimeline,
     Kind,
     NodeEvent,
     ParticipantAborted,
@@ -68,10 +69,11 @@ def life(name: str = "lobby") -> list[NodeEvent]:
     ada = ParticipantInfo(
         ParticipantId("PA_ada"), Identity("ada"), "Ada 厅", ParticipantState.ACTIVE, 1_700_000_001_000, 3, Permissions()
     )
+    timeline = CallTimeline(ada.identity, ada.participant_id, ada.name, ada.joined_at_ms)
     track = PublicationInfo(TrackId("TR_mic"), Kind.AUDIO, TrackSource.MICROPHONE)
     return [
         RoomStarted(there), ParticipantJoined(there, ada), PublicationStarted(there, ada, track),
-        PublicationEnded(there, ada, track), ParticipantLeft(there, ada), ParticipantAborted(there, ada),
+        PublicationEnded(there, ada, track), ParticipantLeft(there, ada, timeline), ParticipantAborted(there, ada),
         RoomFinished(there),
     ]  # fmt: skip
 

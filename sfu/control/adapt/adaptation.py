@@ -9,8 +9,9 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from sfu.api import StreamState, StreamStatesChanged, TrackSource
+from sfu.api import Moment, StreamState, StreamStatesChanged, SubscriptionFigures, TimelineEntry, TrackSource
 from sfu.control.adapt.allocation import Want, allocate, fit
+from sfu.control.adapt.call_watch import figures_of, watch
 from sfu.control.adapt.downlink import Downlink, SteadyBitrates
 from sfu.control.adapt.figures import Figures
 from sfu.control.adapt.line import Line
@@ -19,6 +20,7 @@ from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
 from sfu.control.context import ControlContext
 from sfu.control.publish.encoding import Encoding
 from sfu.control.subscribe.subscription import Subscription
+from sfu.control.timelines import wall_ms
 from sfu.engine.api import HIGHEST_LAYER, MAX_WANTED_BPS, OVERHEAD_BYTES, LayerStats
 from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 from sfu.kind import Kind
@@ -118,6 +120,11 @@ class Adaptation:
         if quality_due:
             self._quality_due_s = now_s + self._context.config.connection_quality_interval_s
             self._quality.run(rooms, figures, now_s)
+            watch(rooms, figures, now_s, self._context.config.timeline_interval_s)
+
+    def subscription_figures(self, participant: AdaptedParticipant) -> Sequence[SubscriptionFigures]:
+        """What it is sent now, as of `connection_quality_interval_s` ago at most."""
+        return [] if self._figures is None else figures_of(participant.subscriptions, self._figures)
 
     def _forget_gone(self, rooms: Sequence[AdaptedRoom]) -> None:
         if not self._downlinks:
@@ -169,7 +176,7 @@ class Adaptation:
         states: list[StreamState] = []
         layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
-            self._tell_switch(transport, subscription, want, layer)
+            self._tell_switch(participant, transport, subscription, want, layer)
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
             if subscription.paused != (layer is None):
                 subscription.set_paused(layer is None)
@@ -179,22 +186,31 @@ class Adaptation:
             participant.emit(StreamStatesChanged(states))
 
     def _tell_switch(
-        self, transport: TransportHandle, subscription: Subscription, want: Want, layer: int | None
+        self,
+        participant: AdaptedParticipant,
+        transport: TransportHandle,
+        subscription: Subscription,
+        want: Want,
+        layer: int | None,
     ) -> None:
-        """Count it, and say in the log why a video gets another layer than before."""
+        """Count it, and say in timeline and log why a video gets another layer than before."""
         top = len(want.costs_bps) - 1
         before, now = (-1 if one is None else min(one, top) for one in (want.held, layer))
         if before == now:
             return
         if -1 in (before, now):
-            event = "video_paused" if now < 0 else "video_resumed"
+            moment, event = (Moment.PAUSED, "video_paused") if now < 0 else (Moment.RESUMED, "video_resumed")
         else:
-            event = "layer_lowered" if now < before else "layer_raised"
+            moment, event = (Moment.LOWERED, "layer_lowered") if now < before else (Moment.RAISED, "layer_raised")
         self._context.counters[event] += 1
+        limit_bps, publication = self._downlinks[transport].limit_bps, subscription.publication
+        participant.timeline.note(TimelineEntry(
+            wall_ms(), moment, track_id=publication.track_id, of=publication.owner.info.identity, layer=layer,
+            limit_bps=None if limit_bps is None else round(limit_bps),
+        ))  # fmt: skip
         logger.debug(
             "transport %d: %s: layer %d after %d of %s, whose layers take %s bit/s; all video may take %s bit/s",
-            transport, event, now, before, subscription.publication.track_id, [int(cost) for cost in want.costs_bps],
-            self._downlinks[transport].limit_bps,
+            transport, event, now, before, publication.track_id, [int(cost) for cost in want.costs_bps], limit_bps,
         )  # fmt: skip
 
 

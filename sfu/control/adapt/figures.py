@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from sfu.control.subscribe.subscription import Subscription
 from sfu.engine.api import EngineStats, LayerStats
-from sfu.ids import TrackHandle
+from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 
 REPORTED_AFTER_S = 12.0
 """What a publisher lost may still be in its receivers' reports: those of sound come every five seconds or so, are of
@@ -23,6 +23,9 @@ class Flow:
     loss: float
     """Share that was lost on the way from here: what was lost before leaves gaps too, and is not counted."""
     rtt_ms: float
+    """0: not known."""
+    spatial: int | None
+    """The layer that is sent."""
 
 
 class Figures:
@@ -32,6 +35,9 @@ class Figures:
         self._at_s = now_s
         self._subscriptions = {one.subscription: one for one in stats.subscriptions}
         self.layers: dict[TrackHandle, Sequence[LayerStats]] = {one.track: one.layers for one in stats.tracks}
+        self._estimates = {one.transport: one.estimate_bps or one.remb_bps for one in stats.transports}
+        self._flows: dict[SubscriptionHandle, Flow | None] = {}
+        """Worked out so far: several ask."""
         self._before = before
         self._lost: dict[TrackHandle, list[tuple[float, float]]] = {}
         """By track, when and which share of it was lost before it came here."""
@@ -43,9 +49,15 @@ class Figures:
             self._lost[track] = [one for one in lost if now_s - one[0] < REPORTED_AFTER_S]
 
     def flow(self, subscription: Subscription) -> Flow | None:
-        handle, encoding, before = subscription.handle, subscription.encoding, self._before
+        handle, encoding = subscription.handle, subscription.encoding
         if handle is None or encoding is None:
             return None
+        if handle not in self._flows:
+            self._flows[handle] = self._flow(handle, encoding.track)
+        return self._flows[handle]
+
+    def _flow(self, handle: SubscriptionHandle, track: TrackHandle) -> Flow | None:
+        before = self._before
         now = self._subscriptions.get(handle)
         earlier = before._subscriptions.get(handle) if before is not None else None
         if now is None or earlier is None or before is None or self._at_s <= before._at_s:
@@ -53,12 +65,16 @@ class Figures:
         elapsed_s = self._at_s - before._at_s
         bitrate_bps = 8 * (now.bytes_sent - earlier.bytes_sent) / elapsed_s
         packets = now.packets_sent - earlier.packets_sent
-        lost_before = max((share for _, share in self._lost.get(encoding.track, ())), default=0.0)
+        lost_before = max((share for _, share in self._lost.get(track, ())), default=0.0)
         loss = max(0.0, now.fraction_lost - lost_before)
         if packets > 0:
             # What a resend without RTX mends is no loss in receiver reports, yet it was lost on the way.
             loss = max(loss, (now.retransmitted_packets_sent - earlier.retransmitted_packets_sent) / packets)
-        return Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0)
+        return Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0, now.spatial)
+
+    def estimate_of(self, transport: TransportHandle | None) -> int | None:
+        """What a line takes, by the engine or by its receiver; None where neither has said."""
+        return None if transport is None else self._estimates.get(transport)
 
     def loss_of(self, track: TrackHandle) -> float | None:
         """Share of a track's packets that was lost for good; None while it sends nothing."""

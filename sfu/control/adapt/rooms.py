@@ -8,12 +8,15 @@ from typing import Protocol
 from sfu.api import ConnectionGrade, ParticipantInfo, SessionEvent, Speaker
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.subscription import Subscription
+from sfu.control.timelines import Timeline
 from sfu.ids import ParticipantId, TransportHandle
 
 
 class AdaptedParticipant(Protocol):
     told_grades: Mapping[ParticipantId, ConnectionGrade]
     """How good the client believes the connections are: its own and those of whom it receives."""
+
+    timeline: Timeline
 
     @property
     def info(self) -> ParticipantInfo: ...

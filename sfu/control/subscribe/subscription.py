@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections.abc import Container
 from dataclasses import replace
 from typing import Protocol
 
-from sfu.api import ClientDescription, StreamState, TrackSettings, VideoLayerInfo
+from sfu.api import ClientDescription, StreamState, SwitchCause, TrackSettings, VideoLayerInfo
 from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publish.encoding import Encoding, codec_name
 from sfu.control.publish.publication import Publication
@@ -72,6 +73,10 @@ class Subscription:
         self._accepted: AcceptedSection | None = None
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
+        self._applied_for: tuple[tuple[int, bool], TrackSettings] | None = None
+        self.switch_cause = SwitchCause.START
+        self.switched_at_ms = 0
+        """Why and when it was last given another target."""
 
     def sent_media(self) -> SentMedia:
         """What a description says of it."""
@@ -199,9 +204,21 @@ class Subscription:
         spatial, temporal = target_layer(self.target_layers(), self.settings)
         target = (min(spatial, self.allowed_spatial), temporal, self.settings.disabled or self.paused)
         if target != self._applied:
+            self._note_switch()
             self._applied = target
             engine.set_target_layer(self.handle, target[0], target[1])
             engine.set_subscription_paused(self.handle, target[2])
+
+    def _note_switch(self) -> None:
+        self.switched_at_ms = time.time_ns() // 1_000_000
+        wanted_for, before = ((self.allowed_spatial, self.paused), self.settings), self._applied_for
+        self._applied_for = wanted_for
+        if self._applied is None or before is None:
+            self.switch_cause = SwitchCause.START
+        elif wanted_for[0] != before[0]:
+            self.switch_cause = SwitchCause.LINE
+        else:
+            self.switch_cause = SwitchCause.SOURCE if wanted_for[1] == before[1] else SwitchCause.WISH
 
     def reattach(self) -> None:
         self.receiver.reattach(self)

@@ -5,18 +5,22 @@ import { useTranslation } from "react-i18next";
 import { BrandContext } from "../components/brandContext";
 import { CopyButton } from "../components/CopyButton";
 import { saveAs } from "../lib/saveAs";
+import { memberOf, useRoomLive } from "../room/RoomLive";
 import { measureCall } from "./callReport";
 
 /** A report of the call for whoever runs the server: one reads it before it goes anywhere. */
 export function CallReport({ room }: { room: Room }) {
   const { t } = useTranslation();
   const { mail } = useContext(BrandContext);
+  const live = useRoomLive();
   const [isMeasuring, setMeasuring] = useState(false);
   const [report, setReport] = useState<string | null>(null);
 
   const make = async () => {
     setMeasuring(true);
-    setReport(await measureCall(room));
+    const timelines = live === null ? [] : await live.api.callTimelines().catch(() => []);
+    const mine = timelines.filter(({ identity }) => memberOf(identity) === memberOf(room.localParticipant.identity));
+    setReport(await measureCall(room, mine));
     setMeasuring(false);
   };
 

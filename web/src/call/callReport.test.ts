@@ -17,6 +17,7 @@ describe("callReportOf", () => {
         { who: "person 1", source: "camera", muted: false, figures },
         { who: "person 1", source: "microphone", muted: false, figures: nothing },
       ],
+      server: ["server, now: to me 512 kbit/s"],
     });
     expect(report.split("\n")).toEqual([
       "Call at https://call.example, 1970-01-01T00:00:00.000Z",
@@ -24,6 +25,7 @@ describe("callReportOf", () => {
       "me, microphone, muted: nothing",
       "person 1, camera: 640x360, 25 frames/s, 512 kbit/s, 1.3 % lost, 41 ms, VP8, udp",
       "person 1, microphone: nothing",
+      "server, now: to me 512 kbit/s",
       "agent: Browser/1",
     ]);
   });

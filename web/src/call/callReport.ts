@@ -2,6 +2,8 @@
 
 import type { Participant, Room, TrackPublication } from "livekit-client";
 import { type Figures, figuresOf, toReport } from "../lib/figures";
+import type { CallTimeline } from "../log/timelines";
+import { serverLines } from "./serverView";
 
 /** Rates are those of so long. */
 const MEASURE_MS = 2000;
@@ -23,13 +25,16 @@ export interface CallFacts {
   quality: string;
   people: number;
   tracks: readonly TrackLine[];
+  /** What the server says. */
+  server: readonly string[];
 }
 
-export function callReportOf({ origin, at, browser, connection, quality, people, tracks }: CallFacts): string {
+export function callReportOf({ origin, at, browser, connection, quality, people, tracks, server }: CallFacts): string {
   return [
     `Call at ${origin}, ${at.toISOString()}`,
     `connection: ${connection}, quality ${quality}, ${people} in the call`,
     ...tracks.map(lineOf),
+    ...server,
     `agent: ${browser}`,
   ].join("\n");
 }
@@ -53,14 +58,16 @@ function partsOf({ size, framesPerS, layers, bitsPerS, lossPercent, delayMs, cod
   return parts.length === 0 ? "nothing" : parts.join(", ");
 }
 
-/** What this device sends and gets, measured now. */
-export async function measureCall(room: Room): Promise<string> {
+/** What this device sends and gets, measured now, and what the server saw of its line. */
+export async function measureCall(room: Room, timelines: readonly CallTimeline[]): Promise<string> {
   const others = [...room.remoteParticipants.values()];
   const people: [string, Participant][] = [["me", room.localParticipant], ...others.map((one, at): [string, Participant] => [`person ${at + 1}`, one])];
   const tracks = await Promise.all(
     people.flatMap(([who, participant]) => [...participant.trackPublications.values()].map((publication) => measure(who, publication))),
   );
+  const whoIs = new Map(people.map(([who, participant]) => [participant.identity, who]));
   return callReportOf({
+    server: serverLines(timelines, (identity) => whoIs.get(identity) ?? "somebody who left"),
     origin: window.location.origin,
     at: new Date(),
     browser: navigator.userAgent,

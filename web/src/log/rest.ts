@@ -2,6 +2,7 @@
 
 import { type Ask, asRecord, type EntryMode, request, type Role, roleOf, roomUrl, text } from "../lib/api";
 import { type Entry, parseEntries } from "./entries";
+import { type CallTimeline, parseTimelines } from "./timelines";
 
 export interface Page {
   entries: Entry[];
@@ -26,6 +27,8 @@ export interface Policy {
   read_markers: boolean;
   guests_write: boolean;
   files: boolean;
+  /** Whether the log keeps how calls went for those who leave. */
+  call_timelines: boolean;
 }
 
 export const DEFAULT_POLICY: Policy = {
@@ -41,6 +44,7 @@ export const DEFAULT_POLICY: Policy = {
   read_markers: false,
   guests_write: true,
   files: true,
+  call_timelines: false,
 };
 
 export function toPolicy(value: unknown): Policy {
@@ -225,6 +229,11 @@ export class RoomApi {
       seconds: number(one.seconds),
       present: one.present === true,
     }));
+  }
+
+  /** How the call goes: one's own, and for moderators everybody's. */
+  async callTimelines(): Promise<CallTimeline[]> {
+    return parseTimelines((await this.ask("/call-timelines")).timelines);
   }
 
   async openBreakouts({ rooms, how, places, endsInS }: NewBreakouts): Promise<void> {
