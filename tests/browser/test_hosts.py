@@ -213,3 +213,24 @@ async def test_a_poll_is_taken_along_as_a_table(people: list[Tab]) -> None:
         await ada.get("export-poll").click()
     table = (await (await started.value).path()).read_text(encoding="utf-8-sig")
     assert table.splitlines() == ["Tea or coffee?", "Option,Votes,Who", "Tea,0,", "Coffee,1,Bob"]
+
+
+async def test_a_report_has_what_the_server_saw_of_ones_line(people: list[Tab]) -> None:
+    """Of oneself alone, and without names."""
+    ada, bob, _ = people
+    link = await make_room(ada, "Ada")
+    await come(bob, link, "Bob")
+    await bob.expect_moving("Ada")
+    await bob.get("open-settings").click()
+    report = bob.get("call-report")
+    # The server works figures out every few seconds; a report is of the moment.
+    for _ in range(10):
+        await bob.get("make-report").click()
+        await expect(bob.get("make-report")).to_have_attribute("aria-busy", "false", timeout=30_000)
+        told = await report.inner_text()
+        if "round trip" in told:
+            break
+    assert "server, now: to me" in told
+    assert "round trip" in told
+    assert told.count("server, now") == 1
+    assert not any(name in told for name in ("Ada", "Bob"))
