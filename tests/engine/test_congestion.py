@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from sfu.engine.reference.congestion.delay import MAX_DRIFT_NS, DelayTrend, Group, Verdict
+from sfu.engine.reference.congestion.delay import MAX_DRIFT_NS, DelayTrend, Group, Rise, Verdict
 from sfu.engine.reference.congestion.estimate import MIN_BPS, Estimator
 from sfu.engine.reference.congestion.history import MAX_SENT, MAX_UNHEARD, SentHistory, SentPacket
 from sfu.engine.reference.congestion.probe import CLUSTER_NS, Probe
@@ -170,6 +170,27 @@ def test_verdicts() -> None:
     assert trend(40, *[80] * 8)[-1] is Verdict.HOLD
     assert Verdict.OVERUSE in trend(40, *[140] * 30)
     assert trend(40, *[140] * 30)[-1] is Verdict.NORMAL
+
+
+def rise(*packets: tuple[int, int], size: int = 1_100) -> list[int | None]:
+    """Of packets (sent at, arrived at, in ms): what each of them says."""
+    one = Rise()
+    return [one.add(sent_ms * MS, arrival_ms * MS, size) for sent_ms, arrival_ms in packets]
+
+
+def test_one_picture_tells_what_the_line_takes() -> None:
+    """Five packets that leave together and come out one by one: 1,100 bytes in 40 ms."""
+    picture = [(80, 120 + 40 * index) for index in range(1, 6)]
+    assert rise((0, 40), (20, 60), (40, 80), *picture) == [None] * 5 + [220_000] * 3
+    assert rise((0, 40), *((one - 10, at) for one, at in picture)) == [None] * 3 + [220_000] * 3
+    assert rise((0, 40), (80, 120), (80, 120), (80, 121), (80, 122)) == [None] * 5
+
+
+def test_what_stops_and_goes_on_is_no_queue() -> None:
+    """A radio that is silent for 150 ms, and one that jumps; packets that come out of order say nothing."""
+    assert set(rise((0, 40), *((sent, 190) for sent in range(0, 140, 20)), (160, 200), (180, 220))) == {None}
+    assert set(rise((0, 40), (20, 61), (20, 62), (20, 160), (40, 180), (60, 200))) == {None}
+    assert set(rise((80, 120), (60, 180), (40, 240), (20, 300), (0, 360))) == {None}
 
 
 def test_a_probe_that_is_lost_ends() -> None:

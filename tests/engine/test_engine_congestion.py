@@ -134,6 +134,43 @@ def test_a_line_that_becomes_narrow_is_told_at_once_and_sound_is_whole_soon(engi
     assert sum(ms is None for _, ms in call.sound_ms) <= 12
 
 
+class Slow(Call):
+    """Twelve pictures a second, each of which takes the narrow line longer than until the next one."""
+
+    shown = 0
+
+    def send_picture(self) -> None:
+        if self.now_ms * 12 // 1_000 > self.shown:
+            self.shown += 1
+            for packet in self.camera.make_frame(key=self.shown % 40 == 1, packets=5, step=7_500):
+                packet.payload += bytes(VIDEO_BPS // 12 // 40 - len(packet.payload))
+                self.camera.peer.send(packet)
+
+
+@pytest.mark.parametrize("phase_ms", [0, 30, 60])
+def test_the_first_picture_on_a_narrow_line_tells(engine_kind: str, phase_ms: int) -> None:
+    """Two ways of 40 ms, feedback every 60, and the packets of one picture: with less nobody can know."""
+    begin_ms = 2_000 + phase_ms
+    call = Slow(create_engine(engine_kind, seed=1), narrow_between(begin_ms, 60_000))
+    call.run(begin_ms + 4_000)
+    first_ms, bitrate_bps = call.told[0]
+    assert begin_ms < first_ms <= begin_ms + 400
+    assert 130_000 <= bitrate_bps <= 300_000
+    assert len([at_ms for at_ms in call.pictures_ms if at_ms >= begin_ms]) <= 5 * 5
+    assert all(bps <= 230_000 for at_ms, bps in call.told if at_ms > begin_ms + 700)
+
+
+def test_a_keyframe_that_takes_its_time_on_a_line_with_room_is_no_limit(engine_kind: str) -> None:
+    """It waits for a tenth of a second, but more comes through than was sent lately."""
+    call = Call(create_engine(engine_kind, seed=1), Line(lambda _: 900_000))
+    call.run(2_000)
+    for packet in call.camera.make_frame(key=True, packets=14, step=2700):
+        packet.payload += bytes(900 - len(packet.payload))
+        call.camera.peer.send(packet)
+    call.run(2_300)
+    assert call.stats().estimate_bps is None
+
+
 def test_probes_find_a_line_that_is_wide_again(engine_kind: str) -> None:
     call = Call(create_engine(engine_kind, seed=1), narrow_between(2_000, 8_000))
     call.run(8_000)

@@ -115,6 +115,9 @@ Where a subscription's packets carry transport-cc numbers, the peer's transport-
 its line takes: None until the line has shown a limit, then `EstimateChanged` tells it, within a tick of the feedback.
 Packets are judged in groups of 50 ms by when they were sent. The fastest of each group against the fastest of the last
 ten seconds is the queue; a trend over eight groups, a steep rise, a queue that loses, or one that lingers is overuse.
+Sooner than that, packets in a row each of which took longer than the one before, by 90 ms in all and none by more than
+half of that, say at what rate the line takes them: where that is less than what was sent lately, or than 60 % of the
+estimate, the estimate becomes 90 % of it.
 Overuse, or more than 40 % lost, cuts the estimate to 85 % of what arrived, at most every 300 ms; without a queue it
 grows by 8 % a second up to 1.5 times what arrives, more slowly where a queue began to grow the last time.
 A packet is lost when one that was sent 100 ms later has arrived; where nothing sent within 500 ms has, the way was

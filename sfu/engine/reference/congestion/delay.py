@@ -35,6 +35,14 @@ MAX_DRIFT_NS = 3_600_000_000_000
 is void."""
 
 
+RISE_NS = 90_000_000
+"""Packets in a row that took longer and longer, by this much from the first to the last, wait behind each other."""
+RISE_STEPS = 3
+"""So many at least, and none of them by more than half of it: one that jumps was held up by something else."""
+LEVEL_NS = 1_000_000
+"""A delay that is shorter by no more than this is as long as the one before."""
+
+
 class Verdict(IntEnum):
     NORMAL = 0
     HOLD = 1
@@ -154,3 +162,41 @@ class DelayTrend:
             sum_xy += x * y
         spread = count * sum_xx - sum_x * sum_x
         return (count * sum_xy - sum_x * sum_y) // spread if spread > 0 else None
+
+
+class Rise:
+    """Packet by packet, while each takes longer than the one before: how fast they come out of the queue in which they
+    wait is what the line takes. Known within one picture, long before a trend over groups."""
+
+    __slots__ = ("_began_ns", "_delay_ns", "_first_delay_ns", "_sent_at_ns", "_size", "_steepest_ns", "_steps")
+
+    def __init__(self) -> None:
+        self._sent_at_ns = -1
+        self._delay_ns = self._first_delay_ns = 0
+        self._began_ns: int | None = None
+        """When the first of those that waited arrived."""
+        self._size = self._steps = self._steepest_ns = 0
+
+    def add(self, sent_at_ns: int, arrival_ns: int, size: int) -> int | None:
+        """A packet has arrived. The bitrate at which those that wait come out, once that is certain."""
+        if sent_at_ns < self._sent_at_ns:
+            return None
+        delay_ns = arrival_ns - sent_at_ns
+        is_first = self._sent_at_ns < 0
+        step_ns, self._delay_ns, self._sent_at_ns = delay_ns - self._delay_ns, delay_ns, sent_at_ns
+        if is_first or step_ns < -LEVEL_NS:
+            self._first_delay_ns, self._began_ns = delay_ns, None
+            self._size = self._steps = self._steepest_ns = 0
+            return None
+        risen_ns = delay_ns - self._first_delay_ns
+        if risen_ns < LEVEL_NS:
+            return None
+        self._steps += 1
+        self._steepest_ns = max(self._steepest_ns, step_ns)
+        if self._began_ns is None:
+            self._began_ns = arrival_ns
+            return None
+        self._size += size
+        if risen_ns < RISE_NS or self._steps < RISE_STEPS or 2 * self._steepest_ns > risen_ns:
+            return None
+        return self._size * 8 * 1_000_000_000 // max(1, arrival_ns - self._began_ns)

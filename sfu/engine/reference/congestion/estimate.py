@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterable
 
 from sfu.engine.api import OVERHEAD_BYTES
-from sfu.engine.reference.congestion.delay import GROUP_NS, MAX_DRIFT_NS, MAX_STEP_NS, DelayTrend, Group, Verdict
+from sfu.engine.reference.congestion.delay import GROUP_NS, MAX_DRIFT_NS, MAX_STEP_NS, DelayTrend, Group, Rise, Verdict
 from sfu.engine.reference.congestion.history import SentHistory, SentPacket
 from sfu.engine.reference.congestion.pacer import Pacer
 from sfu.engine.reference.congestion.probe import Probe
@@ -27,6 +27,10 @@ UNSURE_PERCENT = 15
 """While so much is lost, no more is tried."""
 FILLED_PERCENT = 104
 """What is sent is at least this share of what gets through where a queue grows because of it."""
+RISE_KEPT_PERCENT = 90
+"""The same of what comes out of a queue that one picture made: its packets say at what rate."""
+NARROWER_PERCENT = 60
+"""A line that takes less than this share of the estimate has become narrower."""
 OUTAGE_NS = 500_000_000
 """Nothing at all arrived of what was sent for so long: the way was gone, and not too narrow."""
 CUT_INTERVAL_NS = 300_000_000
@@ -66,6 +70,7 @@ class Estimator:
         "_groups",
         "_history",
         "_judged_at_ns",
+        "_rise",
         "_told_at_ns",
         "_told_bps",
         "_top_bps",
@@ -83,6 +88,7 @@ class Estimator:
         self.pacer = Pacer()
         self._history = SentHistory(first_seq)
         self._delay = DelayTrend()
+        self._rise = Rise()
         self._groups: deque[Group] = deque(maxlen=LOSS_WINDOW)
         self._group: Group | None = None
         self._arrival_ns: int | None = None
@@ -134,7 +140,7 @@ class Estimator:
             if step_ns <= MAX_STEP_NS and drift_ns <= MAX_DRIFT_NS:
                 self._arrival_ns, self._delay_ns = placed_ns, delay_ns
                 return placed_ns
-            self._delay = DelayTrend()
+            self._delay, self._rise = DelayTrend(), Rise()
             self._groups.clear()
             self._group = None
         self._arrival_ns = arrival_ns
@@ -153,6 +159,21 @@ class Estimator:
             group.is_tried = sent.sent_at_ns < self._tried_until_ns
         group.is_tried = group.is_tried or sent.phase > 0
         group.add(sent.sent_at_ns, arrival_ns, sent.size)
+        taken_bps = self._rise.add(sent.sent_at_ns, arrival_ns, sent.size)
+        if taken_bps is not None and not group.is_tried:
+            self._narrow(now_ns, taken_bps)
+
+    def _narrow(self, now_ns: int, taken_bps: int) -> None:
+        """Packets wait behind each other, and come out at `taken_bps`."""
+        limit_bps = self._rates(CUT_WINDOW)[0]
+        if self.bitrate_bps is not None:
+            limit_bps = self.bitrate_bps * NARROWER_PERCENT // 100
+        if 0 < limit_bps <= taken_bps:
+            return
+        self._set(taken_bps * RISE_KEPT_PERCENT // 100)
+        self._top_bps = taken_bps
+        self._cut_at_ns = now_ns
+        self.probe.hold(now_ns + PROBE_AFTER_CUT_NS)
 
     def _complete(self, now_ns: int, group: Group) -> None:
         self._judged_at_ns = now_ns
@@ -201,12 +222,12 @@ class Estimator:
         self.probe.hold(now_ns + PROBE_AFTER_CUT_NS)
 
     def _grow(self, now_ns: int, bitrate_bps: int, elapsed_ns: int) -> None:
+        if self._cut_at_ns is not None and now_ns - self._cut_at_ns < CALM_AFTER_CUT_NS:
+            return
         acked_bps = self._acked_bps
         if acked_bps > bitrate_bps:
             self._set(acked_bps)
-        elif bitrate_bps < acked_bps * 3 // 2 and (
-            self._cut_at_ns is None or now_ns - self._cut_at_ns >= CALM_AFTER_CUT_NS
-        ):
+        elif bitrate_bps < acked_bps * 3 // 2:
             growth_bps = bitrate_bps * GROWTH_PERCENT // 100
             if self._top_bps * 8 <= bitrate_bps * 10 <= self._top_bps * 12:
                 growth_bps = min(bitrate_bps * NEAR_GROWTH_PERCENT // 100, NEAR_GROWTH_BPS)

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use crate::congestion::rate_bps;
+
 /// Packets that are judged together were sent within this time.
 pub(crate) const GROUP_NS: i64 = 50_000_000;
 /// The fastest of this long, at least, is the line without a queue.
@@ -24,6 +26,12 @@ const FULL_NS: i64 = 60_000_000;
 /// A queue longer than this for `LINGERING` groups, and not shrinking, is ours, if it gets shorter when less is sent.
 const LINGERING_NS: i64 = 60_000_000;
 const LINGERING: u32 = 10;
+/// Packets in a row that took longer and longer, by this much from the first to the last, wait behind each other.
+const RISE_NS: i64 = 90_000_000;
+/// So many at least, and none of them by more than half of it: one that jumps was held up by something else.
+const RISE_STEPS: u32 = 3;
+/// A delay that differs by no more than this is the same.
+const LEVEL_NS: i64 = 1_000_000;
 /// Groups in a row that must say so.
 const CERTAIN: u32 = 2;
 /// A delay that differs by more from the one before, or by `MAX_DRIFT_NS` from the first, is of another clock: what was
@@ -185,5 +193,51 @@ impl DelayTrend {
         }
         let spread = count * sum_xx - sum_x * sum_x;
         (spread > 0).then(|| (count * sum_xy - sum_x * sum_y).div_euclid(spread) as i64)
+    }
+}
+
+/// Packet by packet, while each takes longer than the one before: how fast they come out of the queue in which they wait is
+/// what the line takes. Known within one picture, long before a trend over groups.
+#[derive(Debug, Default)]
+pub(crate) struct Rise {
+    sent_at_ns: Option<i64>,
+    delay_ns: i64,
+    first_delay_ns: i64,
+    /// When the first of those that waited arrived.
+    began_ns: Option<i64>,
+    size: i64,
+    steps: u32,
+    steepest_ns: i64,
+}
+
+impl Rise {
+    /// A packet has arrived. The bitrate at which those that wait come out, once that is certain.
+    #[inline]
+    pub(crate) fn add(&mut self, sent_at_ns: i64, arrival_ns: i64, size: u32) -> Option<i64> {
+        let before_ns = self.sent_at_ns;
+        if before_ns.is_some_and(|before_ns| sent_at_ns < before_ns) {
+            return None;
+        }
+        let delay_ns = arrival_ns - sent_at_ns;
+        let step_ns = delay_ns - self.delay_ns;
+        if before_ns.is_none() || step_ns < -LEVEL_NS {
+            *self = Self { sent_at_ns: Some(sent_at_ns), delay_ns, first_delay_ns: delay_ns, ..Self::default() };
+            return None;
+        }
+        self.delay_ns = delay_ns;
+        self.sent_at_ns = Some(sent_at_ns);
+        let risen_ns = delay_ns - self.first_delay_ns;
+        if risen_ns < LEVEL_NS {
+            return None;
+        }
+        self.steps += 1;
+        self.steepest_ns = self.steepest_ns.max(step_ns);
+        let Some(began_ns) = self.began_ns else {
+            self.began_ns = Some(arrival_ns);
+            return None;
+        };
+        self.size += i64::from(size);
+        let is_certain = risen_ns >= RISE_NS && self.steps >= RISE_STEPS && 2 * self.steepest_ns <= risen_ns;
+        is_certain.then(|| rate_bps(self.size, (arrival_ns - began_ns).max(1)))
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use crate::api::OVERHEAD_BYTES;
-use crate::congestion::delay::{DelayTrend, GROUP_NS, Group, MAX_DRIFT_NS, MAX_STEP_NS, Verdict};
+use crate::congestion::delay::{DelayTrend, GROUP_NS, Group, MAX_DRIFT_NS, MAX_STEP_NS, Rise, Verdict};
 use crate::congestion::history::{SentHistory, SentPacket};
 use crate::congestion::pacer::Pacer;
 use crate::congestion::probe::Probe;
@@ -25,6 +25,10 @@ const UNSURE_PERCENT: u64 = 15;
 const FILLED_PERCENT: i64 = 104;
 /// Share of what gets through that is used afterwards.
 const KEPT_PERCENT: i64 = 85;
+/// The same of what comes out of a queue that one picture made: its packets say at what rate.
+const RISE_KEPT_PERCENT: i64 = 90;
+/// A line that takes less than this share of the estimate has become narrower.
+const NARROWER_PERCENT: i64 = 60;
 /// Nothing at all arrived of what was sent for so long: the way was gone, and not too narrow.
 const OUTAGE_NS: i64 = 500_000_000;
 /// A cut needs this long to show.
@@ -59,6 +63,7 @@ pub(crate) struct Estimator {
     packets_lost: u64,
     history: SentHistory,
     delay: DelayTrend,
+    rise: Rise,
     groups: VecDeque<Group>,
     group: Option<Group>,
     arrival_ns: Option<i64>,
@@ -83,6 +88,7 @@ impl Estimator {
             packets_lost: 0,
             history: SentHistory::new(first_seq),
             delay: DelayTrend::default(),
+            rise: Rise::default(),
             groups: VecDeque::new(),
             group: None,
             arrival_ns: None,
@@ -156,6 +162,7 @@ impl Estimator {
                 return placed_ns;
             }
             self.delay = DelayTrend::default();
+            self.rise = Rise::default();
             self.groups.clear();
             self.group = None;
         }
@@ -176,6 +183,27 @@ impl Estimator {
         let group = self.group.get_or_insert_with(|| Group::new(sent.sent_at_ns, arrival_ns, is_tried));
         group.is_tried |= sent.phase != 0;
         group.add(sent.sent_at_ns, arrival_ns, sent.size);
+        let is_tried = group.is_tried;
+        let taken_bps = self.rise.add(sent.sent_at_ns, arrival_ns, sent.size);
+        if let Some(taken_bps) = taken_bps.filter(|_| !is_tried) {
+            self.narrow(now_ns, taken_bps);
+        }
+    }
+
+    /// Packets wait behind each other, and come out at `taken_bps`.
+    #[cold]
+    fn narrow(&mut self, now_ns: i64, taken_bps: i64) {
+        let limit_bps = match self.bitrate_bps {
+            Some(bitrate_bps) => (bitrate_bps * NARROWER_PERCENT).div_euclid(100),
+            None => self.rates(CUT_WINDOW).0,
+        };
+        if (1..=taken_bps).contains(&limit_bps) {
+            return;
+        }
+        self.set((taken_bps * RISE_KEPT_PERCENT).div_euclid(100));
+        self.top_bps = taken_bps;
+        self.cut_at_ns = Some(now_ns);
+        self.probe.hold(now_ns + PROBE_AFTER_CUT_NS);
     }
 
     fn complete(&mut self, now_ns: i64, group: Group) {
@@ -243,12 +271,13 @@ impl Estimator {
     }
 
     fn grow(&mut self, now_ns: i64, bitrate_bps: i64, elapsed_ns: i64) {
+        if self.cut_at_ns.is_some_and(|cut_at_ns| now_ns - cut_at_ns < CALM_AFTER_CUT_NS) {
+            return;
+        }
         let acked_bps = self.acked_bps;
         if acked_bps > bitrate_bps {
             self.set(acked_bps);
-        } else if bitrate_bps < (acked_bps * 3).div_euclid(2)
-            && self.cut_at_ns.is_none_or(|cut_at_ns| now_ns - cut_at_ns >= CALM_AFTER_CUT_NS)
-        {
+        } else if bitrate_bps < (acked_bps * 3).div_euclid(2) {
             let mut growth_bps = (bitrate_bps * GROWTH_PERCENT).div_euclid(100);
             if (self.top_bps * 8..=self.top_bps * 12).contains(&(bitrate_bps * 10)) {
                 growth_bps = (bitrate_bps * NEAR_GROWTH_PERCENT).div_euclid(100).min(NEAR_GROWTH_BPS);
