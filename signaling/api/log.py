@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
-from signaling.log.entries import Entry, Seq, wire
+from signaling.log.entries import Drawn, Entry, Seq, wire
 from signaling.log.live import Listener, Live
 from signaling.log.log import Log
 from signaling.log.reading import LogReader, Page
@@ -64,6 +64,8 @@ class PageQuery(Input):
     before: Seq | None = None
     since: Annotated[int, msgspec.Meta(ge=0)] | None = None
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    drawn: Drawn = Drawn.WITH
+    """Whether what was drawn is among them: much of it would be a page on which nothing is said."""
 
 
 class SearchQuery(Input):
@@ -97,7 +99,9 @@ class LogEndpoint:
     @route("GET", "/api/v1/rooms/{room}/entries", access=Access.GUEST)
     async def get_entries(self, actor: Actor, query: PageQuery) -> EntryPage:
         """Read a page of the log: the newest entries, those before, or those since a `seq`."""
-        page = await self._reader.page(actor, before=query.before, since=query.since, limit=query.limit)
+        page = await self._reader.page(
+            actor, before=query.before, since=query.since, limit=query.limit, drawn=query.drawn
+        )
         return _page(page, actor)
 
     @route(

@@ -14,7 +14,7 @@ from signaling.db.models import EntryRow, RoomRow, WordRow
 from signaling.db.repository import parts, table
 from signaling.db.rooms import change_room
 from signaling.errors import ApiError
-from signaling.log.entries import LASTING, Draft, Entry, Verb
+from signaling.log.entries import DRAWN, LASTING, Draft, Drawn, Entry, Verb
 from signaling.log.rules import check_target
 from signaling.log.store import Written
 from signaling.log.words import words_of
@@ -31,6 +31,7 @@ _ENTRY = (
 _FOUND = frozenset({Verb.MESSAGE, Verb.FILE, Verb.POLL})
 """What a search finds."""
 _COUNTED = (Verb.MESSAGE.value, Verb.FILE.value, Verb.POLL.value)
+_DRAWN = tuple(verb.value for verb in DRAWN)
 # What every batch needs is put together once, and compiled once.
 _LOCK_ROOMS = (
     select(RoomRow.room_key, RoomRow.last_seq, RoomRow.policy)
@@ -58,16 +59,18 @@ class LogRepository:
         return await self._database.write(lambda connection: _append(connection, drafts, now_ms))
 
     async def before(
-        self, room_key: int, before: int | None, limit: int, member_id: str, floor: int
+        self, room_key: int, before: int | None, limit: int, member_id: str, floor: int, drawn: Drawn = Drawn.WITH
     ) -> tuple[list[Entry], int]:
-        query = _visible(room_key, member_id, floor)
+        query = _of_kind(_visible(room_key, member_id, floor), drawn)
         if before is not None:
             query = query.where(EntryRow.seq < before)
         found, newest = await self._page(room_key, query.order_by(EntryRow.seq.desc()).limit(limit))
         return found[::-1], newest
 
-    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> tuple[list[Entry], int]:
-        query = _visible(room_key, member_id, max(since, floor))
+    async def since(
+        self, room_key: int, since: int, limit: int, member_id: str, floor: int, drawn: Drawn = Drawn.WITH
+    ) -> tuple[list[Entry], int]:
+        query = _of_kind(_visible(room_key, member_id, max(since, floor)), drawn)
         return await self._page(room_key, query.order_by(EntryRow.seq).limit(limit))
 
     async def newest(self, room_key: int) -> int:
@@ -138,6 +141,12 @@ def _visible(room_key: int, member_id: str, floor: int) -> Any:
         EntryRow.seq > floor,
         or_(EntryRow.recipient == "", EntryRow.recipient == member_id, EntryRow.sender == member_id),
     )
+
+
+def _of_kind(query: Any, drawn: Drawn) -> Any:
+    if drawn is Drawn.WITH:
+        return query
+    return query.where(EntryRow.verb.in_(_DRAWN) if drawn is Drawn.ONLY else EntryRow.verb.not_in(_DRAWN))
 
 
 def _append(connection: Connection, drafts: Sequence[Draft], now_ms: int) -> list[Written | ApiError]:

@@ -25,6 +25,7 @@ class Verb(StrEnum):
     VOTE = "vote"
     CLOSE_POLL = "close_poll"
     HAND = "hand"
+    DRAW = "draw"
     # From here on the server alone writes.
     CALL_BEGAN = "call_began"
     CALL_ENDED = "call_ended"
@@ -36,9 +37,21 @@ class Verb(StrEnum):
 
 WRITABLE = frozenset({
     Verb.MESSAGE, Verb.EDIT, Verb.DELETE, Verb.REACT, Verb.PIN, Verb.FILE, Verb.POLL, Verb.VOTE, Verb.CLOSE_POLL,
-    Verb.HAND,
+    Verb.HAND, Verb.DRAW,
 })  # fmt: skip
 """What clients may write; the rest is the server's."""
+
+DRAWN = frozenset({Verb.DRAW})
+"""What is drawn, not said: much of it, in larger pieces."""
+
+
+class Drawn(StrEnum):
+    """Whether a page of the log has what was drawn."""
+
+    WITH = "with"
+    WITHOUT = "without"
+    ONLY = "only"
+
 
 LASTING = frozenset({Verb.MODERATION, Verb.POLICY})
 """What was decided stays, whatever the policy says of what was said."""
@@ -113,6 +126,24 @@ class HandBody(Body):
     up: bool
 
 
+class Stroke(Body):
+    by: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    """A member id, by the word of the presenter, who alone knows who was allowed to draw."""
+    name: Annotated[str, msgspec.Meta(max_length=512)]
+    points: Annotated[tuple[Annotated[int, msgspec.Meta(ge=0, le=10_000)], ...], msgspec.Meta(min_length=2)]
+    """x and y in turns, in ten thousandths of the picture's width and height."""
+
+
+class DrawBody(Body):
+    """What was drawn on the sender's shared screen and stays."""
+
+    share: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    """The sid of the shared track."""
+    strokes: tuple[Stroke, ...] = ()
+    clear: bool = False
+    """All that was drawn there before was wiped off."""
+
+
 class Sealed(Body):
     """What was encrypted by its sender: SEALED.md, section 5."""
 
@@ -145,11 +176,12 @@ BODIES: dict[Verb, type[Body]] = {
     Verb.VOTE: VoteBody,
     Verb.CLOSE_POLL: ClosePollBody,
     Verb.HAND: HandBody,
+    Verb.DRAW: DrawBody,
 }
 
 
 SEALED_BODIES: dict[Verb, type[Body]] = {
-    **dict.fromkeys((Verb.MESSAGE, Verb.EDIT, Verb.REACT, Verb.POLL, Verb.VOTE, Verb.HAND), SealedBody),
+    **dict.fromkeys((Verb.MESSAGE, Verb.EDIT, Verb.REACT, Verb.POLL, Verb.VOTE, Verb.HAND, Verb.DRAW), SealedBody),
     Verb.FILE: SealedFileBody,
     Verb.DELETE: DeleteBody,
     Verb.PIN: PinBody,

@@ -19,7 +19,7 @@ import msgspec
 
 from sfu.limits import TokenBucket
 from signaling.errors import ApiError, DatabaseError
-from signaling.log.entries import BODIES, MAX_CLIENT_ID_LENGTH, SEALED_BODIES, Draft, Entry, FileFacts, Verb
+from signaling.log.entries import BODIES, DRAWN, MAX_CLIENT_ID_LENGTH, SEALED_BODIES, Draft, Entry, FileFacts, Verb
 from signaling.log.live import Live
 from signaling.log.rules import check_draft, check_text
 from signaling.log.settings import RoomLogSettings
@@ -63,7 +63,7 @@ class Log:
         self._unsettled: set[asyncio.Future[Written]] = set()
         self._work = asyncio.Event()
         self._writer: asyncio.Task[None] | None = None
-        self._buckets: OrderedDict[tuple[int, str], TokenBucket] = OrderedDict()
+        self._buckets: OrderedDict[tuple[int, str, bool], TokenBucket] = OrderedDict()
         self._observers: list[Observer] = []
         self._find_file: FileFinder | None = None
         self._remove_file: FileRemover | None = None
@@ -106,10 +106,7 @@ class Log:
             raise ApiError("invalid_body", f"A client id has 1 to {MAX_CLIENT_ID_LENGTH} printable ASCII characters.")
         if "text" in fields:
             fields["text"] = check_text(fields["text"], self._settings.max_entry_bytes)
-        limit = 2 * self._settings.max_entry_bytes
-        if "sealed" in fields:
-            limit = self._settings.max_sealed_entry_bytes
-        if len(msgspec.json.encode(fields)) > limit:
+        if len(msgspec.json.encode(fields)) > self._max_bytes(known, fields):
             raise ApiError("invalid_body", "The entry is too long.")
         draft = Draft(
             room_key=actor.room_key,
@@ -138,11 +135,19 @@ class Log:
             draft = dataclasses.replace(draft, body=body)
         return (await self._commit(draft)).entry
 
+    def _max_bytes(self, verb: Verb, body: dict[str, Any]) -> int:
+        if "sealed" in body:
+            return self._settings.max_sealed_entry_bytes
+        return self._settings.max_drawn_bytes if verb in DRAWN else 2 * self._settings.max_entry_bytes
+
     def _limit(self, draft: Draft) -> None:
-        settings, key = self._settings, (draft.room_key, draft.sender)
+        """Whoever draws can still say something, and the other way round."""
+        settings, is_drawn = self._settings, draft.verb in DRAWN
+        key = draft.room_key, draft.sender, is_drawn
         bucket = self._buckets.get(key)
         if bucket is None:
-            bucket = self._buckets[key] = TokenBucket(settings.entries_per_second, settings.entry_burst)
+            rate = settings.drawn_per_second if is_drawn else settings.entries_per_second
+            bucket = self._buckets[key] = TokenBucket(rate, settings.drawn_burst if is_drawn else settings.entry_burst)
             while len(self._buckets) > _MAX_BUCKETS:
                 self._buckets.popitem(last=False)
         if not bucket.take(time.monotonic()):

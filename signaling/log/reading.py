@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from signaling.errors import ApiError
-from signaling.log.entries import Entry
+from signaling.log.entries import Drawn, Entry
 from signaling.log.live import Live
 from signaling.log.log import expired
 from signaling.log.settings import RoomLogSettings
@@ -53,14 +53,22 @@ class LogReader:
         """Awaited with the room's key and its policy when somebody has read on."""
         self._read_listeners.append(listener)
 
-    async def page(self, actor: Actor, *, before: int | None = None, since: int | None = None, limit: int = 0) -> Page:
+    async def page(
+        self,
+        actor: Actor,
+        *,
+        before: int | None = None,
+        since: int | None = None,
+        limit: int = 0,
+        drawn: Drawn = Drawn.WITH,
+    ) -> Page:
         """The newest entries, or those before or after a `seq`. Oldest first."""
         limit = min(limit or self._settings.max_page_entries, self._settings.max_page_entries)
         store = await self._stores.log()
         if since is not None:
-            found, newest = await store.since(actor.room_key, since, limit + 1, actor.member_id, actor.from_seq)
+            found, newest = await store.since(actor.room_key, since, limit + 1, actor.member_id, actor.from_seq, drawn)
             return Page(self._fresh(found[:limit]), newest, len(found) > limit)
-        found, newest = await store.before(actor.room_key, before, limit + 1, actor.member_id, actor.from_seq)
+        found, newest = await store.before(actor.room_key, before, limit + 1, actor.member_id, actor.from_seq, drawn)
         return Page(self._fresh(found[-limit:]), newest, len(found) > limit)
 
     async def pins(self, actor: Actor) -> list[Entry]:

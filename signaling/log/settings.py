@@ -15,6 +15,12 @@ class RoomLogSettings:
     """What one person may write to one room in the long run."""
     entry_burst: int = 20
     """And at once."""
+    max_drawn_bytes: int = 16_384
+    """The body of an entry with what was drawn, in an open room; in a sealed one it is as long as any other."""
+    drawn_per_second: float = 3.0
+    """Entries with what was drawn that one person may write to one room in the long run, beside all others."""
+    drawn_burst: int = 40
+    """And at once."""
     max_page_entries: int = 200
     """In one page of history, and in one answer of a search."""
     max_pending_entries: int = 2000

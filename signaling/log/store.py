@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from signaling.errors import ApiError
-from signaling.log.entries import Draft, Entry
+from signaling.log.entries import Draft, Drawn, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,15 @@ class LogStore(Protocol):
         ...
 
     async def before(
-        self, room_key: int, before: int | None, limit: int, member_id: str, floor: int
+        self, room_key: int, before: int | None, limit: int, member_id: str, floor: int, drawn: Drawn = Drawn.WITH
     ) -> tuple[list[Entry], int]:
         """The newest `limit` entries with `floor` < seq < `before` that the member may see, oldest first, and `newest`
         as it was just before."""
         ...
 
-    async def since(self, room_key: int, since: int, limit: int, member_id: str, floor: int) -> tuple[list[Entry], int]:
+    async def since(
+        self, room_key: int, since: int, limit: int, member_id: str, floor: int, drawn: Drawn = Drawn.WITH
+    ) -> tuple[list[Entry], int]:
         """The first `limit` entries after `since` (and `floor`) that the member may see, oldest first, and `newest` as
         it was just before."""
         ...

@@ -1,7 +1,8 @@
 """What was said in one archived room, said again in another: numbers and files are new, times and authors are not.
 
 Messages, replies, edits, reactions, pins, polls and files are taken in. What the server noted there (who came, who was
-put out, what was decided) stays behind: in this room's log that would be untrue. So do members and bans.
+put out, what was decided) stays behind: in this room's log that would be untrue. So do members and bans, and what was
+drawn.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ import msgspec
 from signaling.errors import ArchiveError
 from signaling.files.records import FileRecords, NewFile, Quotas
 from signaling.files.store import FileStore
-from signaling.log.entries import WRITABLE, Entry, Verb
+from signaling.log.entries import DRAWN, WRITABLE, Entry, Verb
 from signaling.log.live import Live
 from signaling.log.rules import TARGETED
 from signaling.portability.importing import ArchivedRooms, Report, in_batches
@@ -130,6 +131,8 @@ class _Work:
         return found
 
     def _against(self, line: EntryLine) -> str | None:
+        if line.verb in DRAWN:
+            return "what was drawn"
         if line.verb not in _TAKEN:
             return "notes of the server"
         if line.body is None or self._expiry(line) <= self._now_ms:

@@ -449,3 +449,46 @@ async def test_many_rooms_at_once_share_the_disk_and_not_their_entries(server: S
         entries = await person.entries()
         assert [e["seq"] for e in entries] == list(range(1, 10))
         assert sorted(texts(entries)) == [f"{person.name} {n}" for n in range(8)]
+
+
+async def test_what_was_drawn_is_on_pages_for_those_who_want_it() -> None:
+    async with running(max_drawn_bytes=9000, drawn_per_second=0.001, drawn_burst=3, entry_burst=2) as server:
+        ada = await founder(server)
+        stroke = {"by": ada.member_id, "name": "Ada", "points": [0, 10_000, 5, 5]}
+        # More than a message may have, and beside what one may say.
+        long = {**stroke, "points": [5000] * 1500}
+        for strokes in ([stroke], [long], []):
+            assert (await ada.write("draw", share="TR_1", strokes=strokes, clear=not strokes))[0] == 200
+        too_long = {**stroke, "points": [5000] * 2000}
+        assert (await ada.write("draw", share="TR_1", strokes=[too_long]))[1]["error"]["code"] == "invalid_body"
+        assert (await ada.write("draw", share="TR_1"))[1]["error"]["code"] == "rate_limited"
+        for text in ("one", "two"):
+            await ada.say(text)
+        seen = {
+            drawn: [e["verb"] for e in (await ada.good("GET", "entries", params={"drawn": drawn}))["entries"]]
+            for drawn in ("with", "without", "only")
+        }
+        assert seen["only"] == ["draw"] * 3
+        assert seen["without"] == ["moderation", "message", "message"]
+        assert seen["with"] == ["moderation", *["draw"] * 3, "message", "message"]
+        since = await ada.good("GET", "entries", params={"drawn": "only", "since": 2})
+        assert [e["seq"] for e in since["entries"]] == [3, 4]
+        assert await ada.refused("GET", "entries", params={"drawn": "perhaps"}) == "invalid_body"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"share": ""},
+        {"share": "TR_1", "strokes": [{"by": "x", "points": [1, 2]}]},
+        {"share": "TR_1", "strokes": [{"by": "", "name": "", "points": [1, 2]}]},
+        {"share": "TR_1", "strokes": [{"by": "x", "name": "", "points": [1]}]},
+        {"share": "TR_1", "strokes": [{"by": "x", "name": "", "points": [1, 2], "colour": "red"}]},
+        {"share": "TR_1", "strokes": [{"by": "x", "name": "", "points": [1, 10_001]}]},
+        {"share": "TR_1", "strokes": [{"by": "x", "name": "", "points": [1, 2.5]}]},
+    ],
+)
+async def test_what_is_no_drawing_is_refused(server: Server, body: dict[str, Any]) -> None:
+    ada = await founder(server)
+    assert (await ada.write("draw", **body))[1]["error"]["code"] == "invalid_body"

@@ -62,10 +62,14 @@ async def test_what_is_sealed_and_what_is_not_do_not_mix(server: Server) -> None
     ada, bob = await founder(server, policy={"kind": "sealed"}), await founder(server, "Bob")
     assert (await ada.write("message", sealed={"group": "g", "epoch": 0, "data": "eA"}))[0] == 200
     await bob.say("plain")
+    stroke = {"by": bob.member_id, "name": "Bob", "points": [1, 2]}
+    assert (await bob.write("draw", share="TR_1", strokes=[stroke]))[0] == 200
     from_ada, from_bob = await export(ada), await export(bob)
     assert (await bring(bob, from_ada))["left_out"]["entries that are encrypted for another room"] == 1
     plain = "entries that are not encrypted, which a sealed room does not take"
-    assert (await bring(ada, from_bob))["left_out"][plain] == 1
+    left_out = (await bring(ada, from_bob))["left_out"]
+    assert (left_out[plain], left_out["what was drawn"]) == (1, 1)
+    assert [line["body"]["strokes"] for line in lines_of(from_bob) if line.get("verb") == "draw"] == [[stroke]]
     assert "plain" not in str(await ada.entries())
     assert [line["policy"]["kind"] for line in lines_of(from_ada) if line.get("type") == "room"] == ["sealed"]
 

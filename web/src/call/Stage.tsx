@@ -2,6 +2,7 @@ import type { Participant, Room } from "livekit-client";
 import { AudioLines, MonitorUp } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { later } from "../components/later";
 import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
 import { useSpotlight } from "../hooks/useSpotlight";
@@ -12,6 +13,8 @@ import { Grid } from "./Grid";
 import { SpotlightBar } from "./SpotlightBar";
 import { ScreenTile, Tile } from "./Tile";
 import "../styles/hosts.css";
+
+const Presenting = later(async () => (await import("../drawing/Presenting")).Presenting);
 
 interface Props {
   room: Room;
@@ -59,6 +62,7 @@ export function Stage({ room, participants, screens, sharing, layout, pinned, on
   return (
     <>
       {sharing && <SharingBar onStop={onStopSharing} />}
+      {sharing && <Presenting />}
       {spotlight !== null && <SpotlightBar spotlight={spotlight} participants={participants} pinned={pinned} onPin={onPin} />}
       {main === null ? (
         <Grid

@@ -4,6 +4,7 @@ import { LoaderCircle, Maximize2, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiO
 import { type CSSProperties, type MouseEvent, useContext, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { Avatar } from "../components/Avatar";
+import { later } from "../components/later";
 import { rawTrack } from "../effects/rawTrack";
 import { type Person, usePerson } from "../hooks/usePerson";
 import type { SharedScreen } from "../hooks/useScreens";
@@ -12,6 +13,8 @@ import { AudioOnly } from "../lib/audioOnly";
 import type { Item } from "../lib/stage";
 import { FlipButton } from "./FlipButton";
 import { TileFigures } from "./TileFigures";
+
+const ScreenDrawing = later(async () => (await import("../drawing/ScreenDrawing")).ScreenDrawing, () => null);
 
 interface TileProps {
   participant: Participant;
@@ -166,7 +169,10 @@ export function ScreenTile({ participant, publication, style, large = false, pin
           <LoaderCircle className="spin" size={28} aria-label={t("call.connecting")} />
         </div>
       ) : (
-        <VideoTrack className="tile-video whole" trackRef={{ participant, publication, source: Track.Source.ScreenShare }} />
+        <>
+          <VideoTrack className="tile-video whole" trackRef={{ participant, publication, source: Track.Source.ScreenShare }} />
+          <ScreenDrawing presenter={participant} share={publication.trackSid} large={large} />
+        </>
       )}
       <div className="tile-caption">
         <MonitorUp size={15} aria-hidden />

@@ -127,8 +127,9 @@ export class RoomApi {
     return this.ask(rest, { method: "POST", body });
   }
 
+  /** The newest, or those before a `seq`. What was drawn is left out of it, as nobody reads it. */
   async page(before: number | null, limit: number): Promise<Page> {
-    const answer = await this.ask(`/entries?limit=${limit}${before === null ? "" : `&before=${before}`}`);
+    const answer = await this.ask(`/entries?limit=${limit}&drawn=without${before === null ? "" : `&before=${before}`}`);
     return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
   }
 

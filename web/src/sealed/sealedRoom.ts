@@ -9,6 +9,7 @@ import { SealedFiles } from "./sealedFiles";
 import { KeyAsks } from "./keyAsks";
 import { KeyRing } from "./keyRing";
 import { linkKeys } from "./linkSecret";
+import { LiveSeal } from "./liveSeal";
 import { LogSeal } from "./logSeal";
 import { createEngine } from "./mlsEngine";
 import { SealApi } from "./sealApi";
@@ -34,6 +35,7 @@ export class SealedRoom {
     private readonly room: string,
     readonly session: SealedSession,
     readonly seal: LogSeal,
+    readonly packets: LiveSeal,
     readonly ring: KeyRing,
     readonly files: SealedFiles,
     readonly verified: Verified,
@@ -66,7 +68,7 @@ export class SealedRoom {
       engine.close();
       throw error;
     });
-    opened.room = new SealedRoom(room, session, seal, ring, new SealedFiles(room, token), verified, recovery, asks, device);
+    opened.room = new SealedRoom(room, session, seal, new LiveSeal(ring, current), ring, new SealedFiles(room, token), verified, recovery, asks, device);
     return opened.room;
   }
 
