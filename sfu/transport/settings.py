@@ -25,6 +25,8 @@ class TransportSettings:
     """Per publishing transport; more is policed."""
     max_bitrate_bps: int = 50_000_000
     """Per publishing transport; more is policed."""
+    max_feedback_per_s: int = 200
+    """Transport-wide feedback packets of one transport; more are dropped unread. libwebrtc gives 20 at most."""
     max_data_message_bytes: int = 65_536
     max_data_buffered_bytes: int = 8 * 1024 * 1024
     """Unsent bytes per receiver's data channel; beyond it lossy packets are dropped and counted, and reliable ones

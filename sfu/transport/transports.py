@@ -47,6 +47,7 @@ class Transports:
             group=group,
             max_ssrcs=self._config.max_ssrcs_per_transport,
             max_packets_per_s=self._config.max_packets_per_s,
+            max_feedback_per_s=self._config.max_feedback_per_s,
             max_bitrate_bps=self._config.max_bitrate_bps if publishing else 0,
         )
         transport = Transport(

@@ -20,6 +20,7 @@ from sfu.engine.api import (
     TrackConfig,
 )
 from sfu.engine.reference import rtcp
+from sfu.engine.reference.congestion.estimate import START_NS
 from sfu.engine.reference.rtp import RtpPacket
 from sfu.errors import EngineError
 from sfu.ids import TrackHandle
@@ -369,7 +370,7 @@ class TestBounds:
         for _ in range(KEYFRAME_CACHE_PACKETS - 1):
             call.source.frame()
         viewer = call.viewer()
-        net.advance(10 * MS)
+        net.advance(START_NS + 20 * MS, 10 * MS)
         assert len(viewer.rtp) == KEYFRAME_CACHE_PACKETS
         call.source.frame()
         self.assert_void(call)

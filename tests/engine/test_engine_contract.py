@@ -32,6 +32,7 @@ from sfu.engine.api import (
     TransportConfig,
 )
 from sfu.engine.reference import rtcp
+from sfu.engine.reference.congestion.estimate import START_NS
 from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 from tests.engine.harness import (
@@ -185,6 +186,7 @@ class TestKeys:
         subscriber.subscribe(publisher.publish_video(), **overrides)
         source = Vp8Source(publisher, 1000)
         source.frame(key=True)
+        net.advance(START_NS, 10 * MS)
         for _ in range(200):  # more than one wrap of the numbers sent
             source.skip(499)
             source.frame()
@@ -608,6 +610,22 @@ class TestFigures:
         net.advance(3 * SECOND)
         (layer,) = net.engine.stats().tracks[0].layers
         assert layer.bitrate_bps == 0
+
+    def test_the_first_bitrate_counts_from_the_first_packet(self, net: Net) -> None:
+        """However long the engine has run, and never from a moment in which only a keyframe came."""
+        publisher = net.peer()
+        publisher.publish_audio()
+        net.advance(2_350 * MS, 10 * MS)
+        source = Source(publisher, 2000, AUDIO_TYPE)
+        seen = []
+        for _ in range(200):
+            source.send(b"x" * 125, step=480)
+            net.advance(10 * MS)
+            seen.append(net.engine.stats().tracks[0].layers[0].bitrate_bps)
+        measured = [bitrate_bps for bitrate_bps in seen if bitrate_bps]
+        assert seen[:79] == [0] * 79
+        assert len(measured) > 20
+        assert measured == [pytest.approx(100_000, rel=0.03)] * len(measured)
 
 
 def test_removal_leaves_nothing(net: Net) -> None:

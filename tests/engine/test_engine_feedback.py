@@ -9,6 +9,7 @@ import pytest
 
 from sfu.engine.api import Extension, OutboundPayload, RembReceived
 from sfu.engine.reference import rtcp
+from sfu.engine.reference.congestion.estimate import START_NS
 from sfu.engine.reference.rtp import RtpPacket
 from sfu.ids import TrackHandle
 from tests.engine.harness import (
@@ -335,6 +336,7 @@ class TestResend:
         source, subscriber = self.call(net)
         padding = bytes(1_000)
         sent = resent = 0
+        net.advance(START_NS, 10 * MS)
         for _ in range(500):
             for _ in range(3):
                 packet = source.make_frame()[0]

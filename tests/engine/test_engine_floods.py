@@ -18,6 +18,7 @@ from sfu.engine.api import (
     TransportConfig,
 )
 from sfu.engine.reference import rtcp
+from sfu.engine.reference.congestion.estimate import START_NS
 from sfu.engine.reference.rtp import RtpPacket
 from tests.engine.harness import (
     AUDIO_TYPE,
@@ -74,6 +75,7 @@ def test_every_length_of_every_payload(net: Net, bystanders: Bystanders, codec: 
     subscriber.subscribe(track)
     source = Source(publisher, 1000)
     source.send(b"\x67\x42" if codec is Codec.H264 else HEADS[codec][0] + bytes(40), step=3000)
+    net.advance(START_NS, 10 * MS)
     source.timestamp += 3000
     for number, payload in enumerate(payloads(codec)):
         source.timestamp += 3000 * (number % 2)

@@ -134,6 +134,34 @@ def test_what_fits_is_left_alone_and_nothing_is_probed() -> None:
     assert set(call.engine.wanted_bps) == {0}
 
 
+@pytest.mark.parametrize(("announced_bps", "estimate_bps", "paused"), [
+    (None, 250_000, True),  # a camera takes more than that
+    (None, 600_000, False),
+    (500_000, 450_000, True),
+    (200_000, 450_000, False),
+])  # fmt: skip
+def test_what_has_only_just_begun_takes_what_was_announced(
+    announced_bps: int | None, estimate_bps: int, paused: bool
+) -> None:
+    """The engine has not measured it yet: it is not free."""
+    call = Call()
+    call.engine.video_bps = 0
+    if announced_bps is not None:
+        call.video.encoding.target_layers = lambda: (SimpleNamespace(bitrate_bps=announced_bps),)
+    call.estimate(estimate_bps)
+    assert call.video.applied == [paused]
+
+
+def test_figures_are_looked_at_until_it_is_known_what_is_sent() -> None:
+    call = Call()
+    call.estimate(10 * NEEDED_BPS)
+    asked = call.engine.asked
+    for _ in range(3):
+        call.now_s += 1
+        call.adaptation.run()
+    assert call.engine.asked == asked + 3
+
+
 def test_who_forbids_it_is_not_paused() -> None:
     call = Call(allow_pause=False)
     call.estimate(30_000)

@@ -13,7 +13,7 @@ from sfu.api import Moment, StreamState, StreamStatesChanged, SubscriptionFigure
 from sfu.control.adapt.allocation import Want, allocate, fit
 from sfu.control.adapt.call_watch import figures_of, watch
 from sfu.control.adapt.downlink import Downlink, SteadyBitrates
-from sfu.control.adapt.figures import Figures
+from sfu.control.adapt.figures import Figures, Flow
 from sfu.control.adapt.line import Line
 from sfu.control.adapt.quality_watch import QualityWatch
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 INTERVAL_S = 1.0
 UNKNOWN_LOWEST_BPS, UNKNOWN_RATIO = 100_000, 3
 """Costs of a layer that is not sent now and whose bitrate its publisher did not announce."""
+UNKNOWN_BPS = 300_000
+"""The same of a video that is one stream."""
 SVC_SHARES = (0.15, 0.4, 1.0)
 """What of an SVC stream its spatial layers take, when that was not announced."""
 LAST_PRIORITY = 1 << 32
@@ -105,7 +107,7 @@ class Adaptation:
         self._forget_gone(rooms)
         quality_due = now_s >= self._quality_due_s
         suspicious = any(
-            downlink.is_suspicious(self._sent_bps.get(transport, 0.0))
+            downlink.is_suspicious(self._sent_bps.get(transport, math.inf))
             for transport, downlink in self._downlinks.items()
         )
         if not quality_due and not suspicious:
@@ -148,8 +150,10 @@ class Adaptation:
         if downlink is None:
             return
         videos = [one for one in participant.subscriptions if _takes_bandwidth(one)]
-        sent_bps, loss = _sent_and_lost(videos, figures)
-        self._sent_bps[transport] = sent_bps
+        flows = [flow for one in videos if (flow := figures.flow(one)) is not None]
+        sent_bps, loss = _sent_and_lost(flows)
+        if flows or not videos:
+            self._sent_bps[transport] = sent_bps
         if downlink.update(now_s, sent_bps, loss):
             self._context.counters["downlink_cuts"] += 1
 
@@ -245,9 +249,8 @@ def _priority(subscription: Subscription, speakers: set[ParticipantId]) -> tuple
     )
 
 
-def _sent_and_lost(videos: Sequence[Subscription], figures: Figures) -> tuple[float, float]:
+def _sent_and_lost(flows: Sequence[Flow]) -> tuple[float, float]:
     """Bits per second sent, and the share of them that is lost."""
-    flows = [flow for one in videos if (flow := figures.flow(one)) is not None]
     sent_bps = sum(flow.bitrate_bps for flow in flows)
     lost_bps = sum(flow.bitrate_bps * flow.loss for flow in flows)
     return sent_bps, lost_bps / sent_bps if sent_bps > 0 else 0.0
@@ -269,6 +272,9 @@ def layer_costs(
             costs.append(bitrate_bps or (UNKNOWN_RATIO * costs[-1] if costs else UNKNOWN_LOWEST_BPS))
     else:
         total = measured[0] if measured else 0.0
+        if not total:
+            # It has only just begun.
+            total = (announced[-1].bitrate_bps if announced else 0) or UNKNOWN_BPS
         costs = [total * share for share in _shares(encoding)]
     return costs[: subscription.desired_spatial + 1]
 

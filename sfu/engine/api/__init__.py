@@ -116,17 +116,20 @@ its line takes: None until the line has shown a limit, then `EstimateChanged` te
 Packets are judged in groups of 50 ms by when they were sent. The fastest of each group against the fastest of the last
 ten seconds is the queue; a trend over eight groups, a steep rise, a queue that loses, or one that lingers is overuse.
 Sooner than that, packets in a row each of which took longer than the one before, by 90 ms in all and none by more than
-half of that, say at what rate the line takes them: where that is less than what was sent lately, or than 60 % of the
-estimate, the estimate becomes 90 % of it.
+half of that, say at what rate the line takes them: the first estimate, or one that was more than 1.6 times of it,
+becomes 90 % of it.
 Overuse, or more than 40 % lost, cuts the estimate to 85 % of what arrived, at most every 300 ms; without a queue it
 grows by 8 % a second up to 1.5 times what arrives, more slowly where a queue began to grow the last time.
 A packet is lost when one that was sent 100 ms later has arrived; where nothing sent within 500 ms has, the way was
 gone, and that is no measure of it. Numbers that were never sent, or were told before, say nothing; at most 2,048
-packets wait for their feedback, 256 before the first.
+packets wait for their feedback, 256 before the first. Datagrams with more than `max_feedback_per_s` of it are not read
+(`feedback_limited`).
 As long as the estimate is below `set_wanted_bitrate`, the line is probed: for 50 ms as much padding (RTX packets that
 hold nothing else, on the first subscription that can carry them) as makes 1.1 times the wanted bitrate, at most three
 times the estimate. What arrived, and how fast, raises the estimate; after a probe that did not arrive as it was sent
 the next one waits for 1.5 s, after a cut for 1 s.
+Before the first feedback, for 500 ms at most, video and what is replayed of it leaves at 2.5 Mbit/s, 80 ms of that at
+once.
 Where there is an estimate, video is paced: at 2.5 times of it until 150 ms more have left than it allows, then at 1.25
 times; at 0.8 times while the queue on the way is above 60 ms. Sound, resends and probes leave at once and count. What
 may not leave waits, before it is numbered: until its turn, the longest waiting first at every tick, or until a newer

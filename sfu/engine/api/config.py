@@ -79,6 +79,8 @@ class TransportConfig:
     max_ssrcs: int = 64
     max_packets_per_s: int = 20_000
     max_bitrate_bps: int = 0
+    max_feedback_per_s: int = 200
+    """Transport-wide feedback packets; libwebrtc gives 20 at most."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ DROP_REASONS = (
     "policed",
     "no_payload_for_subscriber",
     "nack_limited",
+    "feedback_limited",
     "pacer_full",
 )
 """Every reason a packet can be dropped for; `EngineStats.drops` has all of them as keys."""

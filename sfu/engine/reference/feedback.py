@@ -21,6 +21,7 @@ from sfu.engine.reference.rtcp import (
 from sfu.engine.reference.state import State
 from sfu.engine.reference.stream import SenderReportReceived
 from sfu.engine.reference.transport import Transport
+from sfu.engine.reference.transport_feedback import count_transport_feedback
 
 
 def handle_rtcp(state: State, now_ns: int, transport: Transport, data: bytes) -> None:
@@ -38,6 +39,12 @@ def handle_rtcp(state: State, now_ns: int, transport: Transport, data: bytes) ->
         drops[rx.rtcp_failure] += 1
         return
     transport.packet_bucket.take(1)
+    feedback = count_transport_feedback(compound)
+    if feedback:
+        if not transport.feedback_bucket.allows(now_ns, feedback):
+            drops["feedback_limited"] += 1
+            return
+        transport.feedback_bucket.take(feedback)
     packets = parse_compound(compound)
     if packets is None:
         drops["malformed"] += 1

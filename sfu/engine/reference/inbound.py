@@ -178,6 +178,7 @@ def _register(
     stream.last_packet_at_ns = now_ns
     if not stream.is_fresh:
         stream.is_fresh = True
+        stream.begin_samples(now_ns)
         if len(track.streams) > 1:
             routing.refresh_track(state, track)
     if is_newest:

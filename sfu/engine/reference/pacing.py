@@ -26,9 +26,12 @@ MAX_WAITING = 2048
 
 def holds(forwarder: Forwarder, transport: Transport, now_ns: int) -> bool:
     """Whether what a subscription gets next has to wait in its queue."""
-    if forwarder.queue is None or transport.estimator is None:
-        return False
-    return bool(forwarder.queue) or not transport.estimator.pacer.may_send(now_ns)
+    return forwarder.queue is not None and (bool(forwarder.queue) or not may_send(transport, now_ns))
+
+
+def may_send(transport: Transport, now_ns: int) -> bool:
+    """Whether video may leave now."""
+    return transport.estimator is None or transport.estimator.may_send(now_ns)
 
 
 def deliver(state: State, now_ns: int, forwarder: Forwarder, transport: Transport, entry: CachedPacket) -> None:
@@ -57,13 +60,14 @@ def overtake(state: State, now_ns: int, stream: InboundStream, packet: MediaPack
 def run(state: State, now_ns: int, transport: Transport) -> None:
     """Once every `TICK_NS`: what may leave now, the longest waiting first."""
     estimator = transport.estimator
-    if estimator is None or estimator.bitrate_bps is None:
+    if estimator is None:
+        return
+    was_paced, transport.is_paced = transport.is_paced, estimator.bitrate_bps is not None or estimator.is_starting
+    if not was_paced and not transport.is_paced:
         return
     forwarders = [state.forwarders[handle] for handle in transport.forwarders]
-    if not transport.is_paced:
-        _begin(state, transport, forwarders)
     waiting = [(one.queue, one) for one in forwarders if one.queue]
-    while waiting and estimator.pacer.may_send(now_ns):
+    while waiting and estimator.may_send(now_ns):
         queue, forwarder = min(waiting, key=lambda one: one[0][0].arrived_at_ns)
         deliver(state, now_ns, forwarder, transport, queue.popleft())
         if not queue:
@@ -74,14 +78,6 @@ def run(state: State, now_ns: int, transport: Transport) -> None:
         if forwarder.thinned_at_ns is not None and now_ns - forwarder.thinned_at_ns >= THIN_FOR_NS:
             forwarder.thinned_at_ns = None
             routing.refresh_one(state, forwarder)
-
-
-def _begin(state: State, transport: Transport, forwarders: list[Forwarder]) -> None:
-    """The line has shown a limit for the first time."""
-    transport.is_paced = True
-    for forwarder in forwarders:
-        if forwarder.current is not None and state.tracks[forwarder.track].is_video:
-            forwarder.queue = deque()
 
 
 def _relieve(state: State, now_ns: int, forwarder: Forwarder, queue: deque[CachedPacket]) -> None:

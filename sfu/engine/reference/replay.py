@@ -53,8 +53,9 @@ def _go_on(state: State, now_ns: int, forwarder: Forwarder) -> bool:
     replay = forwarder.replay
     if replay is None or forwarder.current is None:
         return True
-    while (entry := replay.next_due(now_ns)) is not None:
-        pacing.deliver(state, now_ns, forwarder, state.transports[forwarder.transport], entry)
+    transport = state.transports[forwarder.transport]
+    while pacing.may_send(transport, now_ns) and (entry := replay.next_due(now_ns)) is not None:
+        pacing.deliver(state, now_ns, forwarder, transport, entry)
     if replay.entries:
         return False
     forwarder.replay = None

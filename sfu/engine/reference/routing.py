@@ -180,8 +180,7 @@ def begin(state: State, now_ns: int, forwarder: Forwarder, stream: InboundStream
     source = forwarder.timeline.source
     old_report = None if source is None else state.streams[source].sender_report
     forwarder.begin(now_ns, stream, packet, old_report)
-    is_paced = state.transports[forwarder.transport].is_paced and state.tracks[stream.track].is_video
-    forwarder.queue = deque() if is_paced else None
+    forwarder.queue = deque() if state.tracks[stream.track].is_video else None
     report(state.core, forwarder, stream, is_svc=state.tracks[stream.track].is_svc)
 
 

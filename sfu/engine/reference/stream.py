@@ -14,6 +14,7 @@ from sfu.ids import SubscriptionHandle, TrackHandle
 WINDOW = 1024
 """Sequence numbers below the highest in which duplicates are told from late packets."""
 
+MIN_SAMPLE_NS = 800_000_000
 _NS_PER_S = 1_000_000_000
 
 NEW, LATE, DUPLICATE, TOO_OLD, RESET = range(5)
@@ -83,7 +84,7 @@ class InboundStream:
         self.keyframes = 0
         self.bitrate_bps = 0
         self._bytes_sampled = 0
-        self._sampled_at_ns = 0
+        self._sampled_at_ns: int | None = None
         self.clock_rate = 90_000
         self.reception = ReceptionStatistics()
         self.receivers: list[SubscriptionHandle] = []
@@ -146,10 +147,18 @@ class InboundStream:
             self.picture_highest = picture
         return picture
 
+    def begin_samples(self, now_ns: int) -> None:
+        """A packet has come after none did: the bitrate counts from here when it is the first one."""
+        if self._sampled_at_ns is None:
+            self._sampled_at_ns = now_ns
+
     def sample_bitrate(self, now_ns: int) -> None:
-        """Measure the bitrate since the last call, which was about a second ago."""
+        """Measure the bitrate since the last call, which was about a second ago. Of less time it says nothing: a stream
+        begins with a keyframe."""
+        if self._sampled_at_ns is None:
+            return
         elapsed_ns = now_ns - self._sampled_at_ns
-        if elapsed_ns > 0:
+        if elapsed_ns >= MIN_SAMPLE_NS:
             received = self.reception.bytes_received
             self.bitrate_bps = (received - self._bytes_sampled) * 8 * _NS_PER_S // elapsed_ns
             self._bytes_sampled = received

@@ -63,6 +63,7 @@ class Transport:
         "contexts",
         "declared",
         "estimator",
+        "feedback_bucket",
         "forwarders",
         "forwarders_by_ssrc",
         "handle",
@@ -116,12 +117,13 @@ class Transport:
         self.has_mid = False
         self.packet_bucket = TokenBucket(config.max_packets_per_s)
         self.bit_bucket = TokenBucket(config.max_bitrate_bps)
+        self.feedback_bucket = TokenBucket(config.max_feedback_per_s)
         self.arrivals = ArrivalRecorder()
         self.twcc_seq = 0
         self.estimator: Estimator | None = None
         """Once something leaves with a transport-wide number."""
         self.is_paced = False
-        """The line has shown a limit: video to it waits for its turn."""
+        """The line has shown a limit, or nothing is known of it yet: video to it waits for its turn."""
         self.wanted_bps = 0
         self.last_media_ssrc = 0
         self.retired_ssrcs: dict[int, RetiredSsrc] = {}

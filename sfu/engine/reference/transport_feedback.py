@@ -24,6 +24,16 @@ _NOT_RECEIVED, _SMALL_DELTA_SYMBOL, _LARGE_DELTA_SYMBOL = 0, 1, 2
 _MAX_RUN = 0x1FFF
 
 
+def count_transport_feedback(data: bytes) -> int:
+    """Sub-packets that are transport-wide feedback, by their headers alone: what they hold is not looked at yet."""
+    position = count = 0
+    while position + 4 <= len(data):
+        first, packet_type, words = _RTCP_HEADER.unpack_from(data, position)
+        count += packet_type == 205 and first & 0x1F == 15
+        position += 4 + (words << 2)
+    return count
+
+
 @dataclass(frozen=True, slots=True)
 class TransportFeedback:
     """Which of `status_count` packets from `base_seq` on (16 bits, wrapping) arrived, and when.

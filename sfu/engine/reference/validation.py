@@ -18,7 +18,8 @@ def _refuse(message: str) -> None:
 
 
 def check_transport(config: TransportConfig) -> None:
-    if config.group < 0 or config.max_ssrcs < 1 or config.max_packets_per_s < 0 or config.max_bitrate_bps < 0:
+    rates = (config.max_packets_per_s, config.max_bitrate_bps, config.max_feedback_per_s)
+    if config.group < 0 or config.max_ssrcs < 1 or min(rates) < 0:
         _refuse("a transport needs room for one SSRC, and a group and rates that are not negative")
 
 

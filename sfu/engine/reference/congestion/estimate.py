@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from sfu.engine.api import OVERHEAD_BYTES
 from sfu.engine.reference.congestion.delay import GROUP_NS, MAX_DRIFT_NS, MAX_STEP_NS, DelayTrend, Group, Rise, Verdict
 from sfu.engine.reference.congestion.history import SentHistory, SentPacket
-from sfu.engine.reference.congestion.pacer import Pacer
+from sfu.engine.reference.congestion.pacer import START_BPS, Pacer
 from sfu.engine.reference.congestion.probe import Probe
 from sfu.engine.reference.transport_feedback import REFERENCE_NS
 
@@ -31,6 +31,8 @@ RISE_KEPT_PERCENT = 90
 """The same of what comes out of a queue that one picture made: its packets say at what rate."""
 NARROWER_PERCENT = 60
 """A line that takes less than this share of the estimate has become narrower."""
+START_NS = 500_000_000
+"""Who has not given any feedback for so long after the first packet may never give any."""
 OUTAGE_NS = 500_000_000
 """Nothing at all arrived of what was sent for so long: the way was gone, and not too narrow."""
 CUT_INTERVAL_NS = 300_000_000
@@ -71,11 +73,13 @@ class Estimator:
         "_history",
         "_judged_at_ns",
         "_rise",
+        "_started_at_ns",
         "_told_at_ns",
         "_told_bps",
         "_top_bps",
         "_tried_until_ns",
         "bitrate_bps",
+        "is_starting",
         "pacer",
         "packets_lost",
         "probe",
@@ -83,9 +87,12 @@ class Estimator:
 
     def __init__(self, first_seq: int) -> None:
         self.bitrate_bps: int | None = None
+        self.is_starting = True
+        """Nothing is known of the line yet."""
         self.packets_lost = 0
         self.probe = Probe()
         self.pacer = Pacer()
+        self._started_at_ns: int | None = None
         self._history = SentHistory(first_seq)
         self._delay = DelayTrend()
         self._rise = Rise()
@@ -113,9 +120,18 @@ class Estimator:
         self._history.add(sent)
         if self.bitrate_bps is not None:
             self.pacer.sent(now_ns, sent.size, self.bitrate_bps)
+        elif self.is_starting:
+            self._started_at_ns = self._started_at_ns or now_ns
+            self.pacer.sent(now_ns, sent.size, START_BPS)
         if sent.phase:
             self.probe.sent(sent)
             self._tried_until_ns = now_ns + TRIED_NS
+
+    def may_send(self, now_ns: int) -> bool:
+        """Whether video may leave now."""
+        if self.bitrate_bps is not None:
+            return self.pacer.may_send(now_ns)
+        return not self.is_starting or self.pacer.may_start(now_ns)
 
     def handle_feedback(self, now_ns: int, received: Iterable[tuple[int, int]]) -> None:
         """What arrived and when, as `TransportFeedback.received`. Numbers that were not sent say nothing."""
@@ -123,6 +139,7 @@ class Estimator:
         for seq, arrival_ns in received:
             sent = self._history.acknowledge(seq)
             if sent is not None:
+                self.is_starting = False
                 self._take(now_ns, sent, self._place(sent.sent_at_ns, arrival_ns))
         lost, lost_bytes = self._history.take_lost()
         self.packets_lost += lost
@@ -165,10 +182,8 @@ class Estimator:
 
     def _narrow(self, now_ns: int, taken_bps: int) -> None:
         """Packets wait behind each other, and come out at `taken_bps`."""
-        limit_bps = self._rates(CUT_WINDOW)[0]
-        if self.bitrate_bps is not None:
-            limit_bps = self.bitrate_bps * NARROWER_PERCENT // 100
-        if 0 < limit_bps <= taken_bps:
+        before_bps = self.bitrate_bps
+        if before_bps is not None and taken_bps * 100 >= before_bps * NARROWER_PERCENT:
             return
         self._set(taken_bps * RISE_KEPT_PERCENT // 100)
         self._top_bps = taken_bps
@@ -238,6 +253,8 @@ class Estimator:
 
     def run(self, now_ns: int) -> int:
         """Once every `TICK_NS`: padding packets to send now."""
+        if self._started_at_ns is not None and now_ns - self._started_at_ns >= START_NS:
+            self.is_starting = False
         if self.bitrate_bps is None:
             return 0
         if self.probe.is_over(now_ns, self._history.newest_arrived_ns):

@@ -1,5 +1,5 @@
-"""How fast video may leave towards a line that has shown a limit, so that it does not fill the queue in which sound
-waits.
+"""How fast video may leave towards a line that has shown a limit, or of which nothing is known yet, so that it does not
+fill the queue in which sound waits.
 
 A keyframe may leave at `BURST_PERCENT` of the estimate as long as the line, if it took `PERCENT` of it, would be busy
 with all that was sent for no longer than `AHEAD_NS`; then at `PERCENT`. While there is a queue on the way it is less
@@ -15,6 +15,8 @@ PERCENT = 125
 and not only here."""
 DRAINING_PERCENT = 80
 AHEAD_NS = 150_000_000
+START_BPS, START_AHEAD_NS = 2_000_000, 80_000_000
+"""Before anything is known of the line: a picture of 25 kilobytes at once, then at `PERCENT` of this."""
 MAX_DEBT_NS = 200_000_000
 """What leaves unasked (sound, resends, probes) holds video back by this much at most."""
 _NS_PER_S = 1_000_000_000
@@ -40,6 +42,10 @@ class Pacer:
         self._free_at_ns = min(free_at_ns, latest_ns)
         busy_until_ns = max(self._busy_until_ns, now_ns) + bits_ns // (share * estimate_bps)
         self._busy_until_ns = min(busy_until_ns, latest_ns)
+
+    def may_start(self, now_ns: int) -> bool:
+        """The same before anything is known of the line."""
+        return self._busy_until_ns <= now_ns + START_AHEAD_NS
 
     def may_send(self, now_ns: int) -> bool:
         ahead_ns = TICK_NS if self.is_draining else AHEAD_NS

@@ -7,6 +7,7 @@ use crate::slots::TransportSlot;
 use crate::srtp::RtcpFailure;
 use crate::state::State;
 use crate::stream::SenderReportReceived;
+use crate::transport_feedback::count_transport_feedback;
 
 /// One datagram that looks like SRTCP. Whatever it names that is not this transport's own is ignored.
 pub(crate) fn handle_rtcp(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) {
@@ -35,7 +36,15 @@ fn receive(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) -> 
         RtcpFailure::AuthFailed => DropReason::AuthFailed,
     })?;
     transport.packet_bucket.take(1);
-    plain.get(..size).and_then(parse_compound).ok_or(DropReason::Malformed)
+    let compound = plain.get(..size).ok_or(DropReason::Malformed)?;
+    let feedback = count_transport_feedback(compound);
+    if feedback > 0 {
+        if !transport.feedback_bucket.allows(now_ns, feedback) {
+            return Err(DropReason::FeedbackLimited);
+        }
+        transport.feedback_bucket.take(feedback);
+    }
+    parse_compound(compound).ok_or(DropReason::Malformed)
 }
 
 fn take_packet(state: &mut State, now_ns: i64, slot: TransportSlot, packet: &RtcpPacket) {

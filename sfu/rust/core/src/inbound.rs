@@ -243,6 +243,7 @@ fn register(state: &mut State, now_ns: i64, slot: StreamSlot, packet: &Incoming)
             let track_slot = stream.track;
             if !stream.is_fresh {
                 stream.is_fresh = true;
+                stream.begin_samples(now_ns);
                 if state.tracks.get(track_slot)?.streams.len() > 1 {
                     routing::refresh_track(state, track_slot);
                 }

@@ -36,8 +36,10 @@ pub(crate) fn hold(forwarder: &mut Forwarder, entry: CachedPacket) {
     }
 }
 
-fn may_send(transport: &Transport, now_ns: i64) -> bool {
-    transport.estimator.as_ref().is_none_or(|estimator| estimator.pacer.may_send(now_ns))
+/// Whether video may leave now.
+#[inline]
+pub(crate) fn may_send(transport: &Transport, now_ns: i64) -> bool {
+    transport.estimator.as_ref().is_none_or(|estimator| estimator.may_send(now_ns))
 }
 
 fn oldest(state: &State, slot: ForwarderSlot) -> Option<&CachedPacket> {
@@ -81,19 +83,20 @@ pub(crate) fn overtake(state: &mut State, slot: StreamSlot, packet: &MediaPacket
 /// Once every `TICK_NS`: what may leave now, the longest waiting first.
 pub(crate) fn run(state: &mut State, now_ns: i64, slot: TransportSlot) {
     let Some(transport) = state.transports.get_mut(slot) else { return };
-    if transport.estimator.as_ref().is_none_or(|estimator| estimator.bitrate_bps().is_none()) {
+    let Some(is_paced) = transport.estimator.as_ref().map(|estimator| estimator.is_pacing()) else { return };
+    if !replace(&mut transport.is_paced, is_paced) && !is_paced {
         return;
     }
-    let is_new = !replace(&mut transport.is_paced, true);
     let forwarders = transport.forwarders.clone();
-    if is_new {
-        begin(state, &forwarders);
-    }
     while state.transports.get(slot).is_some_and(|transport| may_send(transport, now_ns)) {
         let since = |one: &ForwarderSlot| Some((oldest(state, *one)?.arrived_at_ns(), *one));
         let Some((_, next)) = forwarders.iter().filter_map(since).min_by_key(|(at_ns, _)| *at_ns) else { break };
-        let entry = state.forwarders.get_mut(next).and_then(|forwarder| forwarder.queue.as_mut()?.pop_front());
-        let Some(entry) = entry else { break };
+        let Some(queue) = state.forwarders.get_mut(next).and_then(|forwarder| forwarder.queue.as_mut()) else { break };
+        let Some(entry) = queue.pop_front() else { break };
+        if queue.is_empty() {
+            // Most lines are wide after the first picture: what it took is not kept.
+            *queue = VecDeque::new();
+        }
         deliver(state, now_ns, next, &entry);
     }
     for forwarder in &forwarders {
@@ -104,18 +107,6 @@ pub(crate) fn run(state: &mut State, now_ns: i64, slot: TransportSlot) {
         if one.thinned_at_ns.is_some_and(|at_ns| now_ns - at_ns >= THIN_FOR_NS) {
             one.thinned_at_ns = None;
             routing::refresh_one(state, forwarder);
-        }
-    }
-}
-
-/// The line has shown a limit for the first time.
-fn begin(state: &mut State, forwarders: &[ForwarderSlot]) {
-    let State { tracks, forwarders: table, .. } = state;
-    for slot in forwarders {
-        let Some(forwarder) = table.get_mut(*slot) else { continue };
-        let is_video = tracks.get(forwarder.track).is_some_and(|track| track.is_video());
-        if is_video && forwarder.current.is_some() {
-            forwarder.queue = Some(VecDeque::new());
         }
     }
 }

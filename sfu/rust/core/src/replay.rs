@@ -60,8 +60,13 @@ fn start(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
 
 /// Whether the subscription is live now.
 fn go_on(state: &mut State, now_ns: i64, slot: ForwarderSlot) -> bool {
-    while let Some(entry) =
-        state.forwarders.get_mut(slot).and_then(|forwarder| forwarder.replay.as_mut()?.next_due(now_ns))
+    let may_send = |state: &State| {
+        let owner = state.forwarders.get(slot).and_then(|forwarder| state.transports.get(forwarder.transport));
+        owner.is_some_and(|transport| pacing::may_send(transport, now_ns))
+    };
+    while may_send(state)
+        && let Some(entry) =
+            state.forwarders.get_mut(slot).and_then(|forwarder| forwarder.replay.as_mut()?.next_due(now_ns))
     {
         pacing::deliver(state, now_ns, slot, &entry);
     }

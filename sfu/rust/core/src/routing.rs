@@ -267,8 +267,7 @@ pub(crate) fn begin(
     let old = forwarder.timeline.source().and_then(|source| state.streams.get(source));
     forwarder.begin(now_ns, stream_slot, stream, packet, old.and_then(|old| old.sender_report));
     let is_video = state.tracks.get(stream.track).is_some_and(|track| track.is_video());
-    let is_paced = is_video && state.transports.get(forwarder.transport).is_some_and(|transport| transport.is_paced);
-    forwarder.queue = is_paced.then(VecDeque::new);
+    forwarder.queue = is_video.then(VecDeque::new);
     report(&mut state.core, forwarder, Some((stream, is_svc)));
 }
 

@@ -9,6 +9,7 @@ use crate::reception::ReceptionStatistics;
 use crate::seqnum::extend_near;
 use crate::slots::{ForwarderSlot, TrackSlot};
 
+const MIN_SAMPLE_NS: i64 = 800_000_000;
 /// Sequence numbers below the highest in which duplicates are told from late packets.
 pub(crate) const WINDOW: i64 = 1024;
 
@@ -57,7 +58,7 @@ pub(crate) struct InboundStream {
     pub(crate) keyframes: u64,
     pub(crate) bitrate_bps: u64,
     bytes_sampled: u64,
-    sampled_at_ns: i64,
+    sampled_at_ns: Option<i64>,
     pub(crate) clock_rate: u32,
     pub(crate) reception: ReceptionStatistics,
     /// Subscriptions that get this stream now, in the order of their handles.
@@ -97,7 +98,7 @@ impl InboundStream {
             keyframes: 0,
             bitrate_bps: 0,
             bytes_sampled: 0,
-            sampled_at_ns: 0,
+            sampled_at_ns: None,
             clock_rate: 90_000,
             reception: ReceptionStatistics::default(),
             receivers: Vec::new(),
@@ -174,15 +175,22 @@ impl InboundStream {
         picture
     }
 
-    /// Measure the bitrate since the last call, which was about a second ago.
+    /// A packet has come after none did: the bitrate counts from here when it is the first one.
+    pub(crate) fn begin_samples(&mut self, now_ns: i64) {
+        self.sampled_at_ns.get_or_insert(now_ns);
+    }
+
+    /// Measure the bitrate since the last call, which was about a second ago. Of less time it says nothing: a stream begins
+    /// with a keyframe.
     pub(crate) fn sample_bitrate(&mut self, now_ns: i64) {
-        let elapsed_ns = now_ns - self.sampled_at_ns;
-        if elapsed_ns > 0 {
+        let Some(sampled_at_ns) = self.sampled_at_ns else { return };
+        let elapsed_ns = now_ns - sampled_at_ns;
+        if elapsed_ns >= MIN_SAMPLE_NS {
             let received = self.reception.bytes_received;
             let bits_ns = u128::from(received - self.bytes_sampled) * 8 * NS_PER_S;
             self.bitrate_bps = (bits_ns / elapsed_ns.unsigned_abs() as u128) as u64;
             self.bytes_sampled = received;
-            self.sampled_at_ns = now_ns;
+            self.sampled_at_ns = Some(now_ns);
         }
     }
 }

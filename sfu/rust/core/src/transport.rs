@@ -82,11 +82,12 @@ pub(crate) struct Transport {
     pub(crate) has_mid: bool,
     pub(crate) packet_bucket: TokenBucket,
     pub(crate) bit_bucket: TokenBucket,
+    pub(crate) feedback_bucket: TokenBucket,
     pub(crate) arrivals: ArrivalRecorder,
     twcc_seq: u16,
     /// Once something leaves with a transport-wide number.
     pub(crate) estimator: Option<Box<Estimator>>,
-    /// The line has shown a limit: video to it waits for its turn.
+    /// The line has shown a limit, or nothing is known of it yet: video to it waits for its turn.
     pub(crate) is_paced: bool,
     wanted_bps: i64,
     pub(crate) last_media_ssrc: u32,
@@ -127,6 +128,7 @@ impl Transport {
             has_mid: false,
             packet_bucket: TokenBucket::new(config.max_packets_per_s),
             bit_bucket: TokenBucket::new(config.max_bitrate_bps),
+            feedback_bucket: TokenBucket::new(config.max_feedback_per_s),
             config,
             arrivals: ArrivalRecorder::default(),
             twcc_seq: 0,

@@ -225,3 +225,14 @@ fn finish(packet: &mut Vec<u8>) {
         [*high, *low] = words.to_be_bytes();
     }
 }
+
+/// Sub-packets that are transport-wide feedback, by their headers alone: what they hold is not looked at yet.
+#[must_use]
+pub(crate) fn count_transport_feedback(data: &[u8]) -> u64 {
+    let (mut rest, mut count) = (data, 0);
+    while let Some((&[first, packet_type, high, low], after)) = rest.split_first_chunk::<4>() {
+        count += u64::from((packet_type, first & 0x1F) == (205, 15));
+        rest = after.get(4 * usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
+    }
+    count
+}

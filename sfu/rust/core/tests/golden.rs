@@ -50,6 +50,7 @@ fn transport(value: &Value) -> TransportConfig {
         max_ssrcs: int(&value["max_ssrcs"]),
         max_packets_per_s: int(&value["max_packets_per_s"]),
         max_bitrate_bps: int(&value["max_bitrate_bps"]),
+        max_feedback_per_s: int(&value["max_feedback_per_s"]),
     }
 }
 

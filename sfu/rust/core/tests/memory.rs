@@ -118,6 +118,9 @@ fn stream_of(engine: &mut Engine, sender: &SrtpContext, from: i64, count: i64, h
         data.resize(PACKET_BYTES + sender.rtp_overhead(), 0);
         sender.protect_rtp(&mut data, 12, 1000, EXT_SEQ_START + number).unwrap();
         engine.handle_datagram(1_000_000 * number as u64, &path(1), &data);
+        if number % 10 == 0 {
+            engine.handle_timeout(1_000_000 * number as u64);
+        }
         engine.drain_transmits(&mut out);
         out.clear();
         while engine.poll_event().is_some() {}

@@ -87,6 +87,7 @@ pub(crate) fn transport_config(config: &Bound<'_, PyAny>) -> PyResult<TransportC
         max_ssrcs: field(config, "max_ssrcs")?,
         max_packets_per_s: field(config, "max_packets_per_s")?,
         max_bitrate_bps: field(config, "max_bitrate_bps")?,
+        max_feedback_per_s: field(config, "max_feedback_per_s")?,
     })
 }
 

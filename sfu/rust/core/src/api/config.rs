@@ -159,11 +159,13 @@ pub struct TransportConfig {
     pub max_packets_per_s: u64,
     /// Bits per second.
     pub max_bitrate_bps: u64,
+    /// Transport-wide feedback packets per second.
+    pub max_feedback_per_s: u64,
 }
 
 impl Default for TransportConfig {
     fn default() -> Self {
-        Self { group: 0, max_ssrcs: 64, max_packets_per_s: 20_000, max_bitrate_bps: 0 }
+        Self { group: 0, max_ssrcs: 64, max_packets_per_s: 20_000, max_bitrate_bps: 0, max_feedback_per_s: 200 }
     }
 }
 

@@ -37,12 +37,14 @@ pub enum DropReason {
     NoPayloadForSubscriber,
     /// A resend that a limit forbids.
     NackLimited,
+    /// More transport-wide feedback than anybody needs to give.
+    FeedbackLimited,
     /// It waited too long for its turn towards a narrow line.
     PacerFull,
 }
 
 /// Every reason with its name in the order of `sfu.engine.api.DROP_REASONS`.
-pub const DROP_REASONS: [(DropReason, &str); 18] = [
+pub const DROP_REASONS: [(DropReason, &str); 19] = [
     (DropReason::NotRtc, "not_rtc"),
     (DropReason::TooLong, "too_long"),
     (DropReason::UnknownPath, "unknown_path"),
@@ -60,6 +62,7 @@ pub const DROP_REASONS: [(DropReason, &str); 18] = [
     (DropReason::Policed, "policed"),
     (DropReason::NoPayloadForSubscriber, "no_payload_for_subscriber"),
     (DropReason::NackLimited, "nack_limited"),
+    (DropReason::FeedbackLimited, "feedback_limited"),
     (DropReason::PacerFull, "pacer_full"),
 ];
 

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use crate::api::OVERHEAD_BYTES;
 use crate::congestion::delay::{DelayTrend, GROUP_NS, Group, MAX_DRIFT_NS, MAX_STEP_NS, Rise, Verdict};
 use crate::congestion::history::{SentHistory, SentPacket};
-use crate::congestion::pacer::Pacer;
+use crate::congestion::pacer::{Pacer, START_BPS};
 use crate::congestion::probe::Probe;
 use crate::congestion::{NS_PER_S, rate_bps};
 use crate::transport_feedback::REFERENCE_NS;
@@ -29,6 +29,8 @@ const KEPT_PERCENT: i64 = 85;
 const RISE_KEPT_PERCENT: i64 = 90;
 /// A line that takes less than this share of the estimate has become narrower.
 const NARROWER_PERCENT: i64 = 60;
+/// Who has not given any feedback for so long after the first packet may never give any.
+const START_NS: i64 = 500_000_000;
 /// Nothing at all arrived of what was sent for so long: the way was gone, and not too narrow.
 const OUTAGE_NS: i64 = 500_000_000;
 /// A cut needs this long to show.
@@ -60,6 +62,9 @@ pub(crate) struct Estimator {
     pub(crate) probe: Probe,
     pub(crate) pacer: Pacer,
     bitrate_bps: Option<i64>,
+    /// Nothing is known of the line yet.
+    is_starting: bool,
+    started_at_ns: Option<i64>,
     packets_lost: u64,
     history: SentHistory,
     delay: DelayTrend,
@@ -85,6 +90,8 @@ impl Estimator {
             probe: Probe::default(),
             pacer: Pacer::default(),
             bitrate_bps: None,
+            is_starting: true,
+            started_at_ns: None,
             packets_lost: 0,
             history: SentHistory::new(first_seq),
             delay: DelayTrend::default(),
@@ -125,6 +132,9 @@ impl Estimator {
         self.history.add(sent);
         if let Some(bitrate_bps) = self.bitrate_bps {
             self.pacer.sent(now_ns, size, bitrate_bps);
+        } else if self.is_starting {
+            self.started_at_ns.get_or_insert(now_ns);
+            self.pacer.sent(now_ns, size, START_BPS);
         }
         if sent.phase != 0 {
             self.probe.sent(sent);
@@ -132,11 +142,26 @@ impl Estimator {
         }
     }
 
+    /// Whether video waits for its turn.
+    pub(crate) fn is_pacing(&self) -> bool {
+        self.bitrate_bps.is_some() || self.is_starting
+    }
+
+    /// Whether video may leave now.
+    #[inline]
+    pub(crate) fn may_send(&self, now_ns: i64) -> bool {
+        if self.bitrate_bps.is_some() {
+            return self.pacer.may_send(now_ns);
+        }
+        !self.is_starting || self.pacer.may_start(now_ns)
+    }
+
     /// What arrived and when, as `TransportFeedback::received`. Numbers that were not sent say nothing.
     pub(crate) fn handle_feedback(&mut self, now_ns: i64, received: &[(u16, i64)]) {
         let heard_ns = self.history.newest_arrived_ns();
         for &(seq, arrival_ns) in received {
             if let Some(sent) = self.history.acknowledge(seq) {
+                self.is_starting = false;
                 let arrival_ns = self.place(sent.sent_at_ns, arrival_ns);
                 self.take(now_ns, sent, arrival_ns);
             }
@@ -193,11 +218,7 @@ impl Estimator {
     /// Packets wait behind each other, and come out at `taken_bps`.
     #[cold]
     fn narrow(&mut self, now_ns: i64, taken_bps: i64) {
-        let limit_bps = match self.bitrate_bps {
-            Some(bitrate_bps) => (bitrate_bps * NARROWER_PERCENT).div_euclid(100),
-            None => self.rates(CUT_WINDOW).0,
-        };
-        if (1..=taken_bps).contains(&limit_bps) {
+        if self.bitrate_bps.is_some_and(|bitrate_bps| taken_bps * 100 >= bitrate_bps * NARROWER_PERCENT) {
             return;
         }
         self.set((taken_bps * RISE_KEPT_PERCENT).div_euclid(100));
@@ -292,6 +313,9 @@ impl Estimator {
 
     /// Once every `TICK_NS`: padding packets to send now.
     pub(crate) fn run(&mut self, now_ns: i64) -> usize {
+        if self.started_at_ns.is_some_and(|started_at_ns| now_ns - started_at_ns >= START_NS) {
+            self.is_starting = false;
+        }
         let Some(mut bitrate_bps) = self.bitrate_bps else { return 0 };
         if self.probe.is_over(now_ns, self.history.newest_arrived_ns()) {
             let measured_bps = self.probe.finish(now_ns);

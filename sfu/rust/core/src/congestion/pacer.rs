@@ -1,4 +1,5 @@
-//! How fast video may leave towards a line that has shown a limit, so that it does not fill the queue in which sound waits.
+//! How fast video may leave towards a line that has shown a limit, or of which nothing is known yet, so that it does not fill
+//! the queue in which sound waits.
 //!
 //! A keyframe may leave at `BURST_PERCENT` of the estimate as long as the line, if it took `PERCENT` of it, would be busy with
 //! all that was sent for no longer than `AHEAD_NS`; then at `PERCENT`. While there is a queue on the way it is less than the
@@ -13,6 +14,9 @@ const BURST_PERCENT: i64 = 250;
 const PERCENT: i64 = 125;
 const DRAINING_PERCENT: i64 = 80;
 const AHEAD_NS: i64 = 150_000_000;
+/// Before anything is known of the line: a picture of 25 kilobytes at once, then at `PERCENT` of this.
+pub(crate) const START_BPS: i64 = 2_000_000;
+const START_AHEAD_NS: i64 = 80_000_000;
 /// What leaves unasked (sound, resends, probes) holds video back by this much at most.
 const MAX_DEBT_NS: i64 = 200_000_000;
 
@@ -36,6 +40,11 @@ impl Pacer {
         let free_at_ns = self.free_at_ns.max(now_ns - TICK_NS as i64) + bits_ns / (BURST_PERCENT * estimate_bps);
         self.free_at_ns = free_at_ns.min(latest_ns);
         self.busy_until_ns = (self.busy_until_ns.max(now_ns) + bits_ns / (share * estimate_bps)).min(latest_ns);
+    }
+
+    /// The same before anything is known of the line.
+    pub(crate) fn may_start(&self, now_ns: i64) -> bool {
+        self.busy_until_ns <= now_ns + START_AHEAD_NS
     }
 
     pub(crate) fn may_send(&self, now_ns: i64) -> bool {
