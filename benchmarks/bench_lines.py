@@ -76,7 +76,9 @@ class Shown:
         """(when, how late)."""
 
     def row(self, row: Row) -> list[str]:
-        first_s = self.frames[0][0] if self.frames else math.inf
+        if not self.frames:
+            return ["never", "0.0", "–", f"{row.end_s - row.begin_s:.2f}", "–"]
+        first_s = self.frames[0][0]
         inside = [one for one in self.frames if row.begin_s <= one[0] < row.end_s]
         late_s = sorted(late_s for _, late_s in inside)
         p95_s = late_s[int(0.95 * len(late_s))] if late_s else math.nan

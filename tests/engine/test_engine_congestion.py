@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections import Counter
 
@@ -179,6 +180,21 @@ def test_probes_find_a_line_that_is_wide_again(engine_kind: str) -> None:
     assert max(bps for _, bps in call.told[before:]) >= VIDEO_BPS
     call.run(14_000)
     assert call.stats().probes_sent <= 12
+
+
+def test_a_line_that_nearly_goes_away_keeps_its_sound_and_gets_its_picture_back(engine_kind: str) -> None:
+    """2 Mbit/s, then 50 kbit/s, where sound alone would take 60, then 2 Mbit/s again."""
+    line = Line(lambda now_ms: 50_000 if 4_000 <= now_ms < 14_000 else 2_000_000)
+    call = Slow(create_engine(engine_kind, seed=1), line)
+    call.run(24_000)
+    heard_ms = sorted(at_ms + took_ms for at_ms, took_ms in call.sound_ms if took_ms is not None)
+    gaps_ms = {after: after - before for before, after in itertools.pairwise(heard_ms)}
+    # What the picture had put into the queue before anybody could know comes out at 50 kbit/s.
+    assert max(gap for at_ms, gap in gaps_ms.items() if at_ms < 5_500) <= 600
+    assert max(gap for at_ms, gap in gaps_ms.items() if at_ms >= 5_500) <= 200
+    back_ms = next(at_ms for at_ms, bps in call.told if at_ms >= 14_000 and bps >= VIDEO_BPS)
+    assert back_ms <= 14_000 + 8_000
+    assert [at_ms for at_ms in call.pictures_ms if at_ms > back_ms + 500]
 
 
 def test_who_resumes_on_a_narrow_line_gets_nothing_of_the_past(engine_kind: str) -> None:
