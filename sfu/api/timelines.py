@@ -80,6 +80,8 @@ class SubscriptionFigures:
     sent_bps: int
     loss: float
     rtt_ms: float | None
+    redundancy: int | None
+    """Of sound: how many earlier frames go with each packet; None: as many as the publisher sends."""
     cause: SwitchCause
     """Of the last switch."""
     switched_at_ms: int

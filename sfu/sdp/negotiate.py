@@ -312,12 +312,20 @@ def subscribe_variants(received: ReceivedMedia) -> list[str]:
     return list(keys)
 
 
-def outbound_payloads(received: ReceivedMedia, accepted: AcceptedSection) -> dict[int, OutboundPayload]:
+def outbound_payloads(
+    received: ReceivedMedia, accepted: AcceptedSection, redundancy: int | None = None
+) -> dict[int, OutboundPayload]:
     """The publisher's payload types to the subscriber's, for one that accepted `accepted`. Empty when nothing fits.
 
     RED goes out as RED only if its blocks carry the subscriber's Opus payload type already, since they pass through
-    unchanged; otherwise its primary block goes out as Opus.
+    unchanged; otherwise its primary block goes out as Opus. With a number as `redundancy`, sound goes out with so many
+    earlier frames whatever the publisher sends, 0 as plain Opus, where the subscriber takes both.
     """
+    if redundancy is not None and can_add_redundancy(accepted):
+        opus, red, block_type = accepted.payloads["opus"], accepted.payloads["red"], accepted.red_block_type or 0
+        plain = replace(opus, strip_red=True)
+        added = replace(red, redundancy=redundancy, frame_type=block_type) if redundancy else plain
+        return {payload_type: added for payload_type, key in received.variants.items() if key in ("opus", "red")}
     publisher_opus = {pt for pt, key in received.variants.items() if key == "opus"}
     payloads: dict[int, OutboundPayload] = {}
     for payload_type, key in received.variants.items():
@@ -328,6 +336,11 @@ def outbound_payloads(received: ReceivedMedia, accepted: AcceptedSection) -> dic
             payloads[payload_type] = replace(payload, strip_red=key == "red" and candidate == "opus")
             break
     return payloads
+
+
+def can_add_redundancy(accepted: AcceptedSection) -> bool:
+    """Whether sound can go out on a section as plain Opus and as RED, as its line needs it."""
+    return accepted.red_block_type is not None and "opus" in accepted.payloads and "red" in accepted.payloads
 
 
 def negotiate_subscribe(

@@ -81,10 +81,14 @@ def _track(value: dict[str, Any]) -> TrackConfig:
     return TrackConfig(**fields)
 
 
+def _payloads(value: list[Any]) -> dict[int, OutboundPayload]:
+    return {number: OutboundPayload(**one) for number, one in value}
+
+
 def _subscription(value: dict[str, Any]) -> SubscriptionConfig:
     fields = {
         **value,
-        "payloads": {number: OutboundPayload(**one) for number, one in value["payloads"]},
+        "payloads": _payloads(value["payloads"]),
         "extensions": _extensions(value["extensions"]),
     }
     return SubscriptionConfig(**fields)
@@ -104,6 +108,7 @@ DECODERS = {
     ("add_track", 1): _track,
     ("set_track_config", 1): _track,
     ("add_subscription", 2): _subscription,
+    ("set_payloads", 1): _payloads,
     ("handle_datagram", 1): _path,
     ("handle_datagram", 2): bytes.fromhex,
 }

@@ -64,7 +64,7 @@ ACTIONS = (
     *("media",) * 30, *("late",) * 5, *("tick",) * 6, *("nack",) * 5, *("rtcp",) * 4, *("rtx",) * 3, *("report",) * 3,
     "mutate", "mutate", "replay", "lose", "rtcp_noise", "wait", "target", "target", "pause", "pause", "mute",
     "subscribe", "unsubscribe", "publish", "unpublish", "configure", "keyframe", "join", "leave", "rekey", "move",
-    "forget", "levels", "stats", "misuse", "stun", *("feedback",) * 6, "want",
+    "forget", "levels", "stats", "misuse", "stun", *("feedback",) * 6, "want", "payloads", "payloads",
 )  # fmt: skip
 
 
@@ -401,8 +401,7 @@ class Life:
         chaos = self.chaos
         peer, track = chaos.choice(self.peers), chaos.choice(list(self.tracks))
         self.next_ssrc += 10
-        rtx = chaos.choice((106, None))
-        outbound = OutboundPayload(chaos.choice((100, 105)), rtx, strip_red=chaos.random() < 0.5)
+        outbound = self.outbound()
         config = SubscriptionConfig(
             ssrc=self.next_ssrc if chaos.random() < 0.9 else 4_000,
             mid=chaos.choice(("0", "", "7", "x" * 16, "y" * 17, "z" * 200)),
@@ -419,6 +418,18 @@ class Life:
             return
         self.net.engine.set_subscription_paused(handle, False)
         self.subscriptions[handle] = (peer, config)
+
+    def do_payloads(self) -> None:
+        handle = self.subscription()
+        if handle is not None:
+            self.net.engine.set_payloads(handle, {96: self.outbound(), 98: self.outbound()})
+
+    def outbound(self) -> OutboundPayload:
+        chaos = self.chaos
+        redundancy = chaos.choice((0, 0, 1, 2, 3))
+        return OutboundPayload(
+            chaos.choice((100, 105)), chaos.choice((106, None)), chaos.random() < 0.5, redundancy, chaos.choice((0, 98))
+        )
 
     def do_unsubscribe(self) -> None:
         handle = self.subscription()

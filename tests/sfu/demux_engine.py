@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, deque
+from collections.abc import Mapping
 
 from sfu.engine.api import (
     MAX_DATAGRAM_BYTES,
@@ -11,6 +12,7 @@ from sfu.engine.api import (
     DtlsReceived,
     EngineStats,
     Event,
+    OutboundPayload,
     Path,
     SrtpKeys,
     StunReceived,
@@ -140,6 +142,9 @@ class DemuxEngine:
         raise EngineError("no media here")
 
     def set_target_layer(self, subscription: SubscriptionHandle, spatial: int, temporal: int) -> None:
+        raise EngineError("no media here")
+
+    def set_payloads(self, subscription: SubscriptionHandle, payloads: Mapping[int, OutboundPayload]) -> None:
         raise EngineError("no media here")
 
     def set_subscription_paused(self, subscription: SubscriptionHandle, paused: bool) -> None:

@@ -66,6 +66,7 @@ class Received:
         self.settings = TrackSettings()
         self.desired_spatial = 0
         self.allowed_spatial = 255
+        self.can_add_redundancy = False
         self.paused = False
         self.applied: list[bool] = []
 

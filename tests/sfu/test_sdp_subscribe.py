@@ -270,6 +270,18 @@ def test_red_passes_or_is_stripped() -> None:
     }
 
 
+def test_with_redundancy_sound_goes_out_as_the_line_needs_it_whatever_comes() -> None:
+    publisher, both = received((63, "red"), (109, "opus")), accepted("red", "opus")
+    plain, added = OutboundPayload(111, strip_red=True), OutboundPayload(63, redundancy=2, frame_type=111)
+    assert outbound_payloads(publisher, both, 0) == {63: plain, 109: plain}
+    assert outbound_payloads(publisher, both, 2) == {63: added, 109: added}
+    opus_alone = accepted("opus")
+    for redundancy in (0, 2):
+        assert outbound_payloads(publisher, opus_alone, redundancy) == outbound_payloads(publisher, opus_alone)
+    pictures = AcceptedSection("1", True, {"vp8": OutboundPayload(96)})
+    assert outbound_payloads(received((96, "vp8")), pictures, 2) == {96: OutboundPayload(96)}
+
+
 def test_red_with_other_block_types_is_stripped_for_everyone() -> None:
     """Blocks pass through unchanged, so a subscriber would find an Opus payload type in them that it never heard of."""
     publisher = received((63, "red"), (109, "opus"))

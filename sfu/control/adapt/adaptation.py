@@ -17,6 +17,7 @@ from sfu.control.adapt.figures import Figures, Flow
 from sfu.control.adapt.line import Line
 from sfu.control.adapt.quality_watch import QualityWatch
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
+from sfu.control.adapt.sound import SoundProtection
 from sfu.control.context import ControlContext
 from sfu.control.publish.encoding import Encoding
 from sfu.control.subscribe.subscription import Subscription
@@ -52,6 +53,7 @@ class Adaptation:
         self._figures: Figures | None = None
         self._quality = QualityWatch()
         self._quality_due_s = 0.0
+        self._sound = SoundProtection(context.engine)
 
     def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """A REMB of a peer. It says nothing where the engine measures the line itself."""
@@ -119,6 +121,9 @@ class Adaptation:
             for participant in room.participants():
                 self._judge(participant, figures, now_s)
                 self._fit(participant, speakers, now_s)
+        estimate = figures.estimate_of
+        everyone = [participant for room in rooms for participant in room.participants()]
+        self._sound.run(((estimate(one.downlink), one.subscriptions) for one in everyone), figures, now_s)
         if quality_due:
             self._quality_due_s = now_s + self._context.config.connection_quality_interval_s
             self._quality.run(rooms, figures, now_s)

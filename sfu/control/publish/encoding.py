@@ -59,9 +59,9 @@ class Encoding:
         same = [key for key in keys if VARIANTS[key].codec is codec]
         return same if same and codec not in (Codec.OPUS, Codec.RED) else keys
 
-    def payloads_for(self, accepted: AcceptedSection) -> dict[int, OutboundPayload]:
+    def payloads_for(self, accepted: AcceptedSection, redundancy: int | None = None) -> dict[int, OutboundPayload]:
         """What becomes of each payload type for a subscriber; empty when it cannot receive the codec in use."""
-        payloads = outbound_payloads(self.received, accepted)
+        payloads = outbound_payloads(self.received, accepted, redundancy)
         codecs = {VARIANTS[self.received.variants[payload_type]].codec for payload_type in payloads}
         return payloads if self.received.kind is Kind.AUDIO or self.codec in codecs else {}
 

@@ -18,6 +18,7 @@ from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, Subs
 from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
 from sfu.sdp.capabilities import VARIANTS
 from sfu.sdp.model import AcceptedSection, SentMedia
+from sfu.sdp.negotiate import can_add_redundancy
 
 MAX_SSRC = 0xFFFF_FFFE
 
@@ -70,6 +71,9 @@ class Subscription:
         """Runs while it waits for the backup codec."""
         self.gave_up = False
         """It has waited in vain."""
+        self.redundancy: int | None = None
+        """Of sound: how many earlier frames go with each packet, so that what the line loses is there all the same;
+        None: as many as the publisher sends."""
         self._accepted: AcceptedSection | None = None
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
@@ -179,7 +183,7 @@ class Subscription:
             ssrc=self.ssrc,
             mid=accepted.mid,
             cname=self.publication.owner.info.participant_id,
-            payloads=encoding.payloads_for(accepted),
+            payloads=encoding.payloads_for(accepted, self.redundancy),
             rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,
             extensions=extensions,
             nack=accepted.nack,
@@ -193,6 +197,18 @@ class Subscription:
         """For want of room in the downlink, from the next `apply_settings` on."""
         self.paused = paused
         self.was_paused = self.was_paused or paused
+
+    @property
+    def can_add_redundancy(self) -> bool:
+        """The client takes sound with and without earlier frames."""
+        return self._accepted is not None and can_add_redundancy(self._accepted)
+
+    def set_redundancy(self, engine: EngineCommands, frames: int | None) -> None:
+        if frames == self.redundancy:
+            return
+        self.redundancy = frames
+        if self.handle is not None and self.encoding is not None and self._accepted is not None:
+            engine.set_payloads(self.handle, self.encoding.payloads_for(self._accepted, frames))
 
     def stream_state(self) -> StreamState:
         publication = self.publication

@@ -107,7 +107,11 @@ Sender reports every second per subscription: NTP time of the publisher's last r
 translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
 publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
 A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its primary block where
-`OutboundPayload.strip_red` says so.
+`OutboundPayload.strip_red` says so, or is made here where `OutboundPayload.redundancy` does: of the frame that came,
+Opus or the primary block, and of the frames of the stream before it that are known, those that were lost and came as
+redundant blocks included, the newest of them; none that is older than a block can say (2^14 of the clock), empty or
+longer than 1,023 bytes, and so few that the payload has at most `MAX_RED_BYTES`. Frames are remembered from when the
+first subscription of the track wants redundancy.
 
 Congestion
 ----------
@@ -202,6 +206,8 @@ from sfu.engine.api.limits import (
     KEYFRAME_INTERVAL_NS,
     MAX_DATAGRAM_BYTES,
     MAX_PATHS,
+    MAX_RED_BYTES,
+    MAX_REDUNDANCY,
     MAX_WANTED_BPS,
     OVERHEAD_BYTES,
     REPLAY_ALONE_NS,
@@ -230,6 +236,8 @@ __all__ = [
     "KEYFRAME_INTERVAL_NS",
     "MAX_DATAGRAM_BYTES",
     "MAX_PATHS",
+    "MAX_REDUNDANCY",
+    "MAX_RED_BYTES",
     "MAX_WANTED_BPS",
     "OVERHEAD_BYTES",
     "REPLAY_ALONE_NS",

@@ -126,6 +126,11 @@ class OutboundPayload:
     payload_type: int
     rtx_payload_type: int | None = None
     strip_red: bool = False
+    redundancy: int = 0
+    """Of sound: how many earlier frames each packet carries besides its own, as RED of `payload_type` (RFC 2198); at
+    most `MAX_REDUNDANCY`. 0: what the publisher sent."""
+    frame_type: int = 0
+    """With `redundancy`: the payload type that the frames inside have."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from sfu.engine.api.config import Path, SrtpKeys, SubscriptionConfig, TrackConfig, TransportConfig
+from sfu.engine.api.config import OutboundPayload, Path, SrtpKeys, SubscriptionConfig, TrackConfig, TransportConfig
 from sfu.engine.api.events import Event, Transmit
 from sfu.engine.api.stats import AudioLevel, EngineStats
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
@@ -82,6 +82,10 @@ class EngineCommands(Protocol):
         ...
 
     def set_target_layer(self, subscription: SubscriptionHandle, spatial: int, temporal: int) -> None: ...
+
+    def set_payloads(self, subscription: SubscriptionHandle, payloads: Mapping[int, OutboundPayload]) -> None:
+        """As in its `SubscriptionConfig`, from now on."""
+        ...
 
     def set_subscription_paused(self, subscription: SubscriptionHandle, paused: bool) -> None: ...
 

@@ -11,5 +11,8 @@ REPLAY_SPEED = 8
 REPLAY_ALONE_NS = 1_000_000_000
 MAX_PATHS = 4
 MAX_DATAGRAM_BYTES = 1500
+MAX_REDUNDANCY = 3
+MAX_RED_BYTES = 1000
+"""Of a payload with redundancy that is made here: it fits where any packet does."""
 HIGHEST_LAYER = 255
 """`set_target_layer` with this value means "whatever is best"."""

@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
-from sfu.engine.api import MAX_WANTED_BPS, Path, SrtpKeys, SubscriptionConfig, TrackConfig, TransportConfig
+from sfu.engine.api import (
+    MAX_WANTED_BPS,
+    OutboundPayload,
+    Path,
+    SrtpKeys,
+    SubscriptionConfig,
+    TrackConfig,
+    TransportConfig,
+)
 from sfu.engine.reference import migration, routing
 from sfu.engine.reference.bindings import refresh_declared
 from sfu.engine.reference.consent import Ice
@@ -13,7 +21,7 @@ from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.state import State
 from sfu.engine.reference.track import Track
 from sfu.engine.reference.transport import Transport
-from sfu.engine.reference.validation import check_subscription, check_track, check_transport
+from sfu.engine.reference.validation import check_payloads, check_subscription, check_track, check_transport
 from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 
@@ -223,6 +231,7 @@ class Commands:
         to.forwarders.append(handle)
         to.forwarders_by_ssrc[config.ssrc] = handle
         source.forwarders.append(handle)
+        self._remember_frames(self._state.forwarders[handle])
         return handle
 
     def set_target_layer(self, subscription: SubscriptionHandle, spatial: int, temporal: int) -> None:
@@ -232,6 +241,17 @@ class Commands:
         forwarder.target_spatial = spatial
         forwarder.target_temporal = temporal
         routing.refresh_one(self._state, forwarder)
+
+    def set_payloads(self, subscription: SubscriptionHandle, payloads: Mapping[int, OutboundPayload]) -> None:
+        forwarder = self._forwarder(subscription)
+        check_payloads(payloads.values())
+        forwarder.payloads = dict(payloads)
+        self._remember_frames(forwarder)
+
+    def _remember_frames(self, forwarder: Forwarder) -> None:
+        """Of the track, from now on, if the subscription wants redundancy."""
+        if any(one.redundancy for one in forwarder.payloads.values()):
+            self._track(forwarder.track).makes_red = True
 
     def set_subscription_paused(self, subscription: SubscriptionHandle, paused: bool) -> None:
         forwarder = self._forwarder(subscription)

@@ -173,6 +173,8 @@ class Forwarder:
             if ext_seq == NO_PLACE:
                 core.drops["too_old"] += 1
                 return
+        if outbound.redundancy and packet.picture < 0:
+            packet = packet.redundant(outbound.redundancy, outbound.frame_type)
         payload, picture = self._payload_for(packet, outbound)
         self._last_payload_type = second = outbound.payload_type
         info = packet.info

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from sfu.engine.api import Codec, StreamStarted
-from sfu.engine.reference import routing
+from sfu.engine.reference import red, routing
 from sfu.engine.reference.bindings import find_binding
 from sfu.engine.reference.codecs import describe
 from sfu.engine.reference.dependency_descriptor import FRAME_NUMBER_BITS
 from sfu.engine.reference.fan_out import fan_out, withhold
 from sfu.engine.reference.packet import MediaPacket
-from sfu.engine.reference.red import primary
 from sfu.engine.reference.rtcp import build_nack
 from sfu.engine.reference.rtp import RtpPacket, parse_audio_level, parse_header
 from sfu.engine.reference.seqnum import OK
@@ -210,6 +209,15 @@ def send_nack(state: State, now_ns: int, stream: InboundStream, *, packet_follow
         transport.send_rtcp(state.core, build_nack(transport.local_ssrc, stream.ssrc, seqs))
 
 
+def _remember_frames(frames: red.FrameHistory, packet: MediaPacket) -> None:
+    """Those that came with it, and what it may be sent with."""
+    blocks = red.parse(packet.payload) if packet.codec is Codec.RED else None
+    for block in blocks[:-1] if blocks else ():
+        frames.add(packet.timestamp - block.timestamp_offset & 0xFFFF_FFFF, block.data)
+    packet.earlier = frames.before(packet.timestamp)
+    frames.add(packet.timestamp, packet.payload if packet.primary is None else packet.primary)
+
+
 def _describe(track: Track, stream: InboundStream, rtp: RtpPacket, ext_seq: int) -> MediaPacket | None:
     """The packet with what its payload says; None when that lies."""
     codec = track.media[rtp.payload_type].codec
@@ -224,9 +232,11 @@ def _describe(track: Track, stream: InboundStream, rtp: RtpPacket, ext_seq: int)
     elif info.frame_number is not None:
         packet.picture = stream.extend_picture(info.frame_number, FRAME_NUMBER_BITS)
     if codec is Codec.RED:
-        packet.primary = primary(rtp.payload)
+        packet.primary = red.primary(rtp.payload)
         if packet.primary is None:
             return None
+    if track.makes_red:
+        _remember_frames(stream.frames, packet)
     if track.audio_level_id and not track.is_video:
         level = parse_audio_level(extensions.get(track.audio_level_id, b""))
         if level is not None:

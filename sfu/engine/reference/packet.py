@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from sfu.engine.api import Codec, Extension
 from sfu.engine.reference.dependency_descriptor import write_frame_number
 from sfu.engine.reference.frame_info import FrameInfo
+from sfu.engine.reference.red import Frame, build
 from sfu.engine.reference.rtp import abs_send_time, build_extensions
 
 _CARRIED = (
@@ -50,7 +51,9 @@ class MediaPacket:
     __slots__ = (
         "_blocks",
         "_blocks_at_ns",
+        "_redundant",
         "codec",
+        "earlier",
         "ext_seq",
         "extensions",
         "info",
@@ -85,8 +88,24 @@ class MediaPacket:
         """Extended picture id (VP8, VP9) or frame number (AV1); -1 without one."""
         self.primary: bytes | None = None
         """The primary block of a RED payload."""
+        self.earlier: tuple[Frame, ...] = ()
+        """Of sound with redundancy: the frames before it that are known."""
+        self._redundant: dict[tuple[int, int], MediaPacket] = {}
         self._blocks: dict[ExtensionPlan, bytes | None] = {}
         self._blocks_at_ns = 0
+
+    def redundant(self, frames: int, frame_type: int) -> MediaPacket:
+        """The same packet with so many of the frames before it, as RED (RFC 2198). Made once for all subscribers."""
+        made = self._redundant.get((frames, frame_type))
+        if made is None:
+            own = self.payload if self.primary is None else self.primary
+            payload = build(frame_type, self.timestamp, self.earlier[-frames:], own)
+            made = MediaPacket(
+                self.codec, self.payload_type, self.marker, self.ext_seq, self.timestamp, self.extensions, payload,
+                self.info,
+            )  # fmt: skip
+            self._redundant[frames, frame_type] = made
+        return made
 
     def elements(self, plan: ExtensionPlan, now_ns: int, frame_number: int | None = None) -> list[tuple[int, bytes]]:
         """The extension elements that every subscriber with this plan gets, sent at `now_ns`. `frame_number` goes into

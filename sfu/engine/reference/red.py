@@ -4,6 +4,15 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from sfu.engine.api import MAX_RED_BYTES, MAX_REDUNDANCY
+
+MAX_OFFSET = 1 << 14
+MAX_BLOCK_BYTES = 1023
+_FAR = 1 << 20
+"""Further apart, timestamps are of different times: the clock of the stream has begun anew."""
+_HALF = 0x8000_0000
+_MASK = 0xFFFF_FFFF
+
 
 class RedBlock(NamedTuple):
     """One block. `timestamp_offset` is subtracted from the packet's timestamp; 0 for the primary."""
@@ -56,3 +65,58 @@ def primary(payload: bytes) -> bytes | None:
         skipped += (payload[position + 2] & 0x03) << 8 | payload[position + 3]
         position += 4
     return None
+
+
+class Frame(NamedTuple):
+    """An encoded frame of sound, and its RTP timestamp."""
+
+    timestamp: int
+    data: bytes
+
+
+class FrameHistory:
+    """The newest frames of a stream that can be redundant blocks, oldest first."""
+
+    __slots__ = ("_frames",)
+
+    def __init__(self) -> None:
+        self._frames: list[Frame] = []
+
+    def before(self, timestamp: int) -> tuple[Frame, ...]:
+        """Those that a packet of that time can carry."""
+        return tuple(one for one in self._frames if 0 < (timestamp - one.timestamp & _MASK) < MAX_OFFSET)
+
+    def add(self, timestamp: int, data: bytes) -> None:
+        """A frame of that time which is known already stays."""
+        frames = self._frames
+        if not 0 < len(data) <= MAX_BLOCK_BYTES:
+            return
+        if frames and _distance(timestamp, frames[-1].timestamp) >= _FAR:
+            frames.clear()
+        at = len(frames)
+        while at and (frames[at - 1].timestamp - timestamp & _MASK) < _HALF:
+            at -= 1
+            if frames[at].timestamp == timestamp:
+                return
+        frames.insert(at, Frame(timestamp, data))
+        if len(frames) > MAX_REDUNDANCY:
+            del frames[0]
+
+
+def _distance(one: int, other: int) -> int:
+    return min(one - other & _MASK, other - one & _MASK)
+
+
+def build(frame_type: int, timestamp: int, earlier: tuple[Frame, ...], primary_block: bytes) -> bytes:
+    """A payload with as many of the `earlier` frames, oldest first, as there is room for; the newest go first in."""
+    size = 1 + len(primary_block)
+    first = len(earlier)
+    while first and size + 4 + len(earlier[first - 1].data) <= MAX_RED_BYTES:
+        first -= 1
+        size += 4 + len(earlier[first].data)
+    kept = earlier[first:]
+    headers = [
+        ((0x80 | frame_type) << 24 | (timestamp - one.timestamp & _MASK) << 10 | len(one.data)).to_bytes(4, "big")
+        for one in kept
+    ]
+    return b"".join((*headers, bytes((frame_type,)), *(one.data for one in kept), primary_block))

@@ -8,6 +8,7 @@ from sfu.engine.reference.keyframe_cache import KeyframeCache
 from sfu.engine.reference.layers import Tops
 from sfu.engine.reference.nack import MAX_GAP, NackRegister
 from sfu.engine.reference.reception import ReceptionStatistics
+from sfu.engine.reference.red import FrameHistory
 from sfu.engine.reference.slots import StreamSlot
 from sfu.ids import SubscriptionHandle, TrackHandle
 
@@ -42,6 +43,7 @@ class InboundStream:
         "clock_rate",
         "codec_state",
         "config",
+        "frames",
         "highest",
         "is_fresh",
         "keyframe_timestamp",
@@ -108,6 +110,7 @@ class InboundStream:
         self.top_spatial = 0
         self.sender_report: SenderReportReceived | None = None
         self.cache.clear()
+        self.frames = FrameHistory()
 
     @property
     def tops(self) -> Tops:

@@ -28,6 +28,7 @@ class Track:
         "is_svc",
         "is_video",
         "levels",
+        "makes_red",
         "media",
         "mid_bytes",
         "mid_id",
@@ -45,6 +46,8 @@ class Track:
         self.transport = transport
         self.handle = handle
         self.muted = False
+        self.makes_red = False
+        """Some subscription has wanted redundancy: frames are remembered."""
         self.levels = LevelMeter()
         self.streams: list[StreamSlot] = []
         """By layer."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable
+from collections.abc import Collection, Container, Iterable
 
-from sfu.engine.api import SubscriptionConfig, TrackConfig, TransportConfig
+from sfu.engine.api import MAX_REDUNDANCY, OutboundPayload, SubscriptionConfig, TrackConfig, TransportConfig
 from sfu.errors import EngineError
 
 _MAX_SSRC = 0xFFFF_FFFF
@@ -48,15 +48,21 @@ def check_subscription(config: SubscriptionConfig, taken: Container[int | None])
         _refuse("SSRCs are different and have 32 bits")
     if any(ssrc in taken for ssrc in ssrcs):
         _refuse("the SSRC is in use on this transport")
-    types = [one.payload_type for one in config.payloads.values()]
-    types += [one.rtx_payload_type for one in config.payloads.values() if one.rtx_payload_type is not None]
-    if not all(0 <= payload_type <= _MAX_PAYLOAD_TYPE for payload_type in types):
-        _refuse("payload types are 0..127")
+    check_payloads(config.payloads.values())
     if config.cache_packets < 0:
         _refuse("a cache has no negative size")
     if len(config.mid.encode()) > _MAX_NAME_BYTES or len(config.cname.encode()) > _MAX_NAME_BYTES:
         _refuse("MID and CNAME have at most 255 bytes")
     _check_extensions(config.extensions.values())
+
+
+def check_payloads(payloads: Collection[OutboundPayload]) -> None:
+    types = [payload_type for one in payloads for payload_type in (one.payload_type, one.frame_type)]
+    types += [one.rtx_payload_type for one in payloads if one.rtx_payload_type is not None]
+    if not all(0 <= payload_type <= _MAX_PAYLOAD_TYPE for payload_type in types):
+        _refuse("payload types are 0..127")
+    if not all(0 <= one.redundancy <= MAX_REDUNDANCY for one in payloads):
+        _refuse("redundancy is 0..3 frames")
 
 
 def _check_extensions(ids: Iterable[int]) -> None:

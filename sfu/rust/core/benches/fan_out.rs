@@ -69,7 +69,13 @@ fn engine(shape: &Shape, subscribers: u16) -> Engine {
         let transport = engine.add_transport(limits()).unwrap();
         engine.set_srtp(transport, keys()).unwrap();
         engine.set_path(transport, path(1000 + subscriber)).unwrap();
-        let outbound = OutboundPayload { payload_type: 96, rtx_payload_type: Some(97), strip_red: false };
+        let outbound = OutboundPayload {
+            payload_type: 96,
+            rtx_payload_type: Some(97),
+            strip_red: false,
+            redundancy: 0,
+            frame_type: 0,
+        };
         let config = SubscriptionConfig {
             ssrc: 5000,
             mid: "7".into(),

@@ -1,19 +1,19 @@
 //! The commands of an engine: what the control plane asks of it.
 
 use crate::api::{
-    Error, MAX_WANTED_BPS, Path, SrtpKeys, SubscriptionConfig, SubscriptionHandle, TrackConfig, TrackHandle,
-    TransportConfig, TransportHandle,
+    Error, MAX_WANTED_BPS, OutboundPayload, Path, SrtpKeys, SubscriptionConfig, SubscriptionHandle, TrackConfig,
+    TrackHandle, TransportConfig, TransportHandle,
 };
 use crate::bindings::refresh_declared;
 use crate::engine::Engine;
 use crate::forwarder::Forwarder;
 use crate::routing;
-use crate::slots::TransportSlot;
+use crate::slots::{ForwarderSlot, TransportSlot};
 use crate::state::State;
 use crate::stun::Ice;
 use crate::track::Track;
 use crate::transport::Transport;
-use crate::validation::{check_subscription, check_track, check_transport};
+use crate::validation::{check_payloads, check_subscription, check_track, check_transport};
 
 impl Engine {
     // --- transports ---------------------------------------------------------------------------------------------
@@ -299,6 +299,7 @@ impl Engine {
         to.forwarders_by_ssrc.insert(ssrc, slot);
         source.forwarders.push(slot);
         self.handles.subscriptions.insert(handle, slot);
+        self.remember_frames(slot);
         Ok(handle)
     }
 
@@ -316,6 +317,31 @@ impl Engine {
         }
         routing::refresh_one(&mut self.state, slot);
         Ok(())
+    }
+
+    /// As in its `SubscriptionConfig`, from now on.
+    pub fn set_payloads(
+        &mut self,
+        subscription: SubscriptionHandle,
+        payloads: Vec<(u8, OutboundPayload)>,
+    ) -> Result<(), Error> {
+        let slot = self.handles.subscription(subscription)?;
+        check_payloads(&payloads)?;
+        if let Some(forwarder) = self.state.forwarders.get_mut(slot) {
+            forwarder.config.payloads = payloads;
+        }
+        self.remember_frames(slot);
+        Ok(())
+    }
+
+    /// Of the track, from now on, if the subscription wants redundancy.
+    fn remember_frames(&mut self, slot: ForwarderSlot) {
+        let Some(forwarder) = self.state.forwarders.get(slot) else { return };
+        if forwarder.config.payloads.iter().any(|(_, one)| one.redundancy > 0)
+            && let Some(track) = self.state.tracks.get_mut(forwarder.track)
+        {
+            track.makes_red = true;
+        }
     }
 
     /// Stop or go on sending.

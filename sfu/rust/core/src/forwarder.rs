@@ -147,14 +147,14 @@ impl Forwarder {
         self.queue.as_ref().map_or(0, VecDeque::len)
     }
 
-    /// Index of what a payload type of the publisher becomes.
-    fn outbound_index(&self, payload_type: u8) -> Option<usize> {
-        self.config.payloads.iter().position(|(inbound, _)| *inbound == payload_type)
+    /// What a payload type of the publisher becomes.
+    fn outbound(&self, payload_type: u8) -> Option<OutboundPayload> {
+        self.config.payloads.iter().find(|(inbound, _)| *inbound == payload_type).map(|(_, outbound)| *outbound)
     }
 
     /// Whether the subscriber can have packets of this type.
     pub(crate) fn knows(&self, payload_type: u8) -> bool {
-        self.outbound_index(payload_type).is_some()
+        self.outbound(payload_type).is_some()
     }
 
     /// `packet` is the first one of `stream` (in `slot`) for this subscription. `old_report` is the last sender report of
@@ -185,8 +185,7 @@ impl Forwarder {
         packet: &Arc<MediaPacket>,
         blocks: &mut BlockCache,
     ) {
-        let index = self.outbound_index(packet.payload_type);
-        let Some((index, outbound)) = index.and_then(|index| Some((index, self.config.payloads.get(index)?.1))) else {
+        let Some(outbound) = self.outbound(packet.payload_type) else {
             core.drop_one(DropReason::NoPayloadForSubscriber);
             self.withhold(core, transport, now_ns, packet);
             return;
@@ -194,6 +193,13 @@ impl Forwarder {
         let Some((ext_seq, timestamp)) = self.place(now_ns, packet) else {
             core.drop_one(DropReason::TooOld);
             return;
+        };
+        let with_frames;
+        let packet = if outbound.redundancy > 0 && packet.picture < 0 {
+            with_frames = packet.redundant(outbound.redundancy, outbound.frame_type);
+            &with_frames
+        } else {
+            packet
         };
         let (payload, picture) = self.payload_for(packet, outbound);
         self.last_payload_type = outbound.payload_type;
@@ -215,7 +221,7 @@ impl Forwarder {
                 sent_at_ns: now_ns,
                 twcc_seq,
                 second,
-                outbound: index as u8,
+                outbound,
                 picture,
             });
         }
@@ -300,8 +306,7 @@ impl Forwarder {
     }
 
     fn resend(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, sent: SentPacket) {
-        let Some((_, outbound)) = self.config.payloads.get(usize::from(sent.outbound)) else { return };
-        let packet = &sent.packet;
+        let (packet, outbound) = (&sent.packet, sent.outbound);
         let is_stripped = sent.picture.is_none() && outbound.strip_red;
         let payload = packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload);
         self.counters.retransmitted += 1;

@@ -149,7 +149,13 @@ fn track_config(kind: Kind) -> TrackConfig {
 
 fn subscription_config(ssrc: u32) -> SubscriptionConfig {
     let payloads = STREAMS.iter().map(|&(payload_type, rtx_payload_type, codec, _)| {
-        let out = OutboundPayload { payload_type, rtx_payload_type, strip_red: codec == Codec::Red };
+        let out = OutboundPayload {
+            payload_type,
+            rtx_payload_type,
+            strip_red: codec == Codec::Red,
+            redundancy: 0,
+            frame_type: 0,
+        };
         (payload_type, out)
     });
     // Each inbound payload type once.
@@ -291,6 +297,11 @@ impl Call {
             5 => self.engine.set_track_muted(self.video, false),
             6 => self.engine.request_keyframe(self.video, 0),
             7 => self.engine.set_track_config(self.video, track_config(Kind::Video)),
+            8 => {
+                let mut payloads = subscription_config(0).payloads;
+                payloads.iter_mut().for_each(|(_, one)| one.redundancy = 2);
+                self.engine.set_payloads(second, payloads)
+            }
             target => {
                 let (spatial, temporal) = (u32::from(target & 3), u32::from(target >> 2 & 1));
                 self.engine.set_target_layer(first, spatial, temporal)

@@ -7,8 +7,8 @@ use crate::bindings::find_binding;
 use crate::codecs::describe;
 use crate::dependency_descriptor::FRAME_NUMBER_BITS;
 use crate::fan_out::{fan_out, withhold};
-use crate::packet::{MediaPacket, Span};
-use crate::red::primary;
+use crate::packet::{MediaPacket, Redundancy, Span};
+use crate::red::{FrameHistory, parse, primary};
 use crate::routing;
 use crate::rtcp::build_nack;
 use crate::rtp::{RtpHeader, parse_audio_level, parse_header};
@@ -326,6 +326,10 @@ fn describe_packet(
         let size = primary(content)?.len() as u32;
         primary_span = Some(Span { start: payload.end - size, end: payload.end });
     }
+    let redundancy = track.makes_red.then(|| {
+        let frame = primary_span.unwrap_or(payload).of(&data);
+        remember_frames(&mut stream.frames, codec, header.timestamp, content, frame)
+    });
     if !track.is_video()
         && let Some((level, _)) = header.extension(&data, track.id(Extension::AudioLevel)).and_then(parse_audio_level)
     {
@@ -344,5 +348,27 @@ fn describe_packet(
         header,
         payload,
         primary: primary_span,
+        redundancy,
     }))
+}
+
+/// Those that came in `payload`, whose newest is `frame`; gives what the packet may be sent with.
+fn remember_frames(
+    frames: &mut FrameHistory,
+    codec: Codec,
+    timestamp: u32,
+    payload: &[u8],
+    frame: &[u8],
+) -> Box<Redundancy> {
+    if codec == Codec::Red
+        && let Some(blocks) = parse(payload)
+        && let Some((_, earlier)) = blocks.split_last()
+    {
+        for block in earlier {
+            frames.add(timestamp.wrapping_sub(u32::from(block.timestamp_offset)), block.data);
+        }
+    }
+    let earlier = frames.before(timestamp);
+    frames.add(timestamp, frame);
+    Box::new(Redundancy::new(earlier))
 }

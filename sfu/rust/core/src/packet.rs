@@ -1,12 +1,13 @@
 //! One media packet on its way through the engine: parsed once, shared by everything it is forwarded to.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
-use crate::api::{Codec, Extension, ExtensionIds};
+use crate::api::{Codec, Extension, ExtensionIds, MAX_REDUNDANCY};
 use crate::codecs::FrameInfo;
 use crate::dependency_descriptor::write_frame_number;
+use crate::red::{Frames, build};
 use crate::rtp::{EXTENSION_HEADER_BYTES, RtpHeader, abs_send_time, write_extensions};
 
 /// Extensions that leave as they came. MID, transport-cc and abs-send-time are ours to set; RIDs end here.
@@ -88,9 +89,60 @@ pub(crate) struct MediaPacket {
     pub(crate) payload: Span,
     /// The primary block of a RED payload.
     pub(crate) primary: Option<Span>,
+    /// Of sound that somebody wants with redundancy.
+    pub(crate) redundancy: Option<Box<Redundancy>>,
+}
+
+/// What a packet of sound may be sent with, and what was made of that.
+#[derive(Debug, Default)]
+pub(crate) struct Redundancy {
+    /// The frames before it that are known.
+    earlier: Frames,
+    /// By the number of frames from 1 on: their payload type, and the packet with them.
+    made: [OnceLock<(u8, Arc<MediaPacket>)>; MAX_REDUNDANCY],
+}
+
+impl Redundancy {
+    pub(crate) fn new(earlier: Frames) -> Self {
+        Self { earlier, ..Self::default() }
+    }
 }
 
 impl MediaPacket {
+    /// The same packet with so many of the frames before it, as RED (RFC 2198). Made once for all subscribers, unless they
+    /// call the frames by different payload types.
+    pub(crate) fn redundant(&self, frames: u8, frame_type: u8) -> Arc<MediaPacket> {
+        let place = usize::from(frames).checked_sub(1);
+        let known = self.redundancy.as_ref().zip(place).and_then(|(one, place)| one.made.get(place));
+        let Some(known) = known else { return Arc::new(self.with_frames(frames, frame_type)) };
+        let (made_for, made) = known.get_or_init(|| (frame_type, Arc::new(self.with_frames(frames, frame_type))));
+        if *made_for == frame_type { Arc::clone(made) } else { Arc::new(self.with_frames(frames, frame_type)) }
+    }
+
+    fn with_frames(&self, frames: u8, frame_type: u8) -> MediaPacket {
+        let earlier = self.redundancy.as_ref().map(|one| &one.earlier[..]).unwrap_or_default();
+        let newest = earlier.get(earlier.len().saturating_sub(usize::from(frames))..).unwrap_or_default();
+        let mut data = self.data.get(..self.payload.start as usize).unwrap_or_default().to_vec();
+        let start = data.len();
+        build(&mut data, frame_type, self.timestamp, newest, self.primary.unwrap_or(self.payload).of(&self.data));
+        let payload = Span::new(start, data.len());
+        MediaPacket {
+            codec: self.codec,
+            payload_type: self.payload_type,
+            marker: self.marker,
+            ext_seq: self.ext_seq,
+            timestamp: self.timestamp,
+            info: self.info,
+            picture: self.picture,
+            now_ns: self.now_ns,
+            data,
+            header: self.header,
+            payload,
+            primary: None,
+            redundancy: None,
+        }
+    }
+
     /// Append the extension elements that every subscriber with this plan gets to `elements`. `send_time` is that of
     /// abs-send-time, `descriptor` takes the place of the dependency descriptor.
     pub(crate) fn elements<'a>(

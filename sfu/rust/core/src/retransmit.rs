@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
+use crate::api::OutboundPayload;
 use crate::packet::{ExtensionPlan, MediaPacket};
 use crate::pictures::Picture;
 
@@ -31,8 +32,8 @@ pub(crate) struct SentPacket {
     pub(crate) twcc_seq: u16,
     /// Marker and payload type.
     pub(crate) second: u8,
-    /// Which of the subscription's payloads it is.
-    pub(crate) outbound: u8,
+    /// What became of its payload type.
+    pub(crate) outbound: OutboundPayload,
     /// The numbers written into it; None: the payload left as it came.
     pub(crate) picture: Option<Picture>,
 }

@@ -6,6 +6,7 @@ use crate::keyframe_cache::KeyframeCache;
 use crate::layers::Tops;
 use crate::nack::{MAX_GAP, NackRegister};
 use crate::reception::ReceptionStatistics;
+use crate::red::FrameHistory;
 use crate::seqnum::extend_near;
 use crate::slots::{ForwarderSlot, TrackSlot};
 
@@ -74,6 +75,7 @@ pub(crate) struct InboundStream {
     seen: Vec<i64>,
     pub(crate) nack: NackRegister,
     pub(crate) codec_state: CodecState,
+    pub(crate) frames: FrameHistory,
     picture_highest: i64,
     pub(crate) keyframe_timestamp: Option<u32>,
     pub(crate) top_temporal: u32,
@@ -109,6 +111,7 @@ impl InboundStream {
             seen: vec![-1; WINDOW as usize],
             nack: NackRegister::default(),
             codec_state: CodecState::default(),
+            frames: FrameHistory::default(),
             picture_highest: -1,
             keyframe_timestamp: None,
             top_temporal: 0,
@@ -123,6 +126,7 @@ impl InboundStream {
         self.seen.fill(-1);
         self.nack = NackRegister::default();
         self.codec_state = CodecState::default();
+        self.frames = FrameHistory::default();
         self.picture_highest = -1;
         self.keyframe_timestamp = None;
         self.top_temporal = 0;

@@ -15,6 +15,8 @@ pub(crate) struct Track {
     pub(crate) transport: TransportSlot,
     pub(crate) config: TrackConfig,
     pub(crate) muted: bool,
+    /// Some subscription has wanted redundancy: frames are remembered.
+    pub(crate) makes_red: bool,
     pub(crate) levels: LevelMeter,
     /// By layer.
     pub(crate) streams: Vec<StreamSlot>,
@@ -34,6 +36,7 @@ impl Track {
             bit_bucket: TokenBucket::new(config.max_bitrate_bps),
             config,
             muted: false,
+            makes_red: false,
             levels: LevelMeter::default(),
             streams: Vec::new(),
             forwarders: Vec::new(),

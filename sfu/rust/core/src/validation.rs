@@ -1,6 +1,8 @@
 //! Misuse of commands, told apart from bad input: these are errors.
 
-use crate::api::{Error, ExtensionIds, SubscriptionConfig, TrackConfig, TransportConfig};
+use crate::api::{
+    Error, ExtensionIds, MAX_REDUNDANCY, OutboundPayload, SubscriptionConfig, TrackConfig, TransportConfig,
+};
 
 const MAX_PAYLOAD_TYPE: u8 = 127;
 const MAX_NAME_BYTES: usize = 255;
@@ -43,15 +45,25 @@ pub(crate) fn check_subscription(config: &SubscriptionConfig, taken: impl Fn(u32
     if taken(config.ssrc) || config.rtx_ssrc.is_some_and(taken) {
         return refuse("the SSRC is in use on this transport");
     }
-    let is_too_high = |payload_type: u8| payload_type > MAX_PAYLOAD_TYPE;
-    let payloads = || config.payloads.iter().map(|(_, outbound)| outbound);
-    if payloads().any(|one| is_too_high(one.payload_type) || one.rtx_payload_type.is_some_and(is_too_high)) {
-        return refuse("payload types are 0..127");
-    }
+    check_payloads(&config.payloads)?;
     if config.mid.len() > MAX_NAME_BYTES || config.cname.len() > MAX_NAME_BYTES {
         return refuse("MID and CNAME have at most 255 bytes");
     }
     check_extensions(&config.extensions)
+}
+
+pub(crate) fn check_payloads(payloads: &[(u8, OutboundPayload)]) -> Result<(), Error> {
+    let is_too_high = |payload_type: u8| payload_type > MAX_PAYLOAD_TYPE;
+    for (_, one) in payloads {
+        let types = [one.payload_type, one.frame_type];
+        if types.into_iter().chain(one.rtx_payload_type).any(is_too_high) {
+            return refuse("payload types are 0..127");
+        }
+    }
+    if payloads.iter().any(|(_, one)| usize::from(one.redundancy) > MAX_REDUNDANCY) {
+        return refuse("redundancy is 0..3 frames");
+    }
+    Ok(())
 }
 
 fn check_extensions(extensions: &ExtensionIds) -> Result<(), Error> {

@@ -129,17 +129,23 @@ fn track(value: &Value) -> TrackConfig {
     }
 }
 
-fn subscription(value: &Value) -> SubscriptionConfig {
+fn payloads(value: &Value) -> Vec<(u8, OutboundPayload)> {
     let outbound = |one: &Value| OutboundPayload {
         payload_type: int(&one["payload_type"]),
         rtx_payload_type: maybe(&one["rtx_payload_type"]),
         strip_red: one["strip_red"].as_bool().unwrap(),
+        redundancy: maybe(&one["redundancy"]).unwrap_or(0),
+        frame_type: maybe(&one["frame_type"]).unwrap_or(0),
     };
+    list(value, |pair| (int(&pair[0]), outbound(&pair[1])))
+}
+
+fn subscription(value: &Value) -> SubscriptionConfig {
     SubscriptionConfig {
         ssrc: int(&value["ssrc"]),
         mid: text(&value["mid"]),
         cname: text(&value["cname"]),
-        payloads: list(&value["payloads"], |pair| (int(&pair[0]), outbound(&pair[1]))),
+        payloads: payloads(&value["payloads"]),
         rtx_ssrc: maybe(&value["rtx_ssrc"]),
         extensions: extensions(&value["extensions"]),
         nack: value["nack"].as_bool().unwrap(),
@@ -266,6 +272,7 @@ fn call(engine: &mut Engine, name: &str, args: &Value) -> String {
         "request_keyframe" => nothing(engine.request_keyframe(handle(0), int(&args[1]))),
         "add_subscription" => outcome(engine.add_subscription(handle(0), handle(1), subscription(&args[2]))),
         "set_target_layer" => nothing(engine.set_target_layer(handle(0), int(&args[1]), int(&args[2]))),
+        "set_payloads" => nothing(engine.set_payloads(handle(0), payloads(&args[1]))),
         "set_subscription_paused" => nothing(engine.set_subscription_paused(handle(0), args[1].as_bool().unwrap())),
         "remove_subscription" => nothing(engine.remove_subscription(handle(0))),
         "audio_levels" => levels_text(&engine.audio_levels()),

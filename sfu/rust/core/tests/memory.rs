@@ -90,7 +90,16 @@ fn subscribe(engine: &mut Engine, track: u64, port: u16) -> u64 {
         ssrc: 5000,
         mid: "7".into(),
         cname: "publisher".into(),
-        payloads: vec![(96, OutboundPayload { payload_type: 96, rtx_payload_type: None, strip_red: false })],
+        payloads: vec![(
+            96,
+            OutboundPayload {
+                payload_type: 96,
+                rtx_payload_type: None,
+                strip_red: false,
+                redundancy: 0,
+                frame_type: 0,
+            },
+        )],
         rtx_ssrc: None,
         extensions: ids(&[(Extension::Mid, 9), (Extension::TransportCc, 5), (Extension::AbsSendTime, 6)]),
         nack: true,

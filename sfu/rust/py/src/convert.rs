@@ -199,30 +199,36 @@ fn extension(uri: &str) -> Option<Extension> {
 
 /// A `SubscriptionConfig`.
 pub(crate) fn subscription_config(config: &Bound<'_, PyAny>) -> PyResult<SubscriptionConfig> {
+    Ok(SubscriptionConfig {
+        ssrc: field(config, "ssrc")?,
+        mid: field(config, "mid")?,
+        cname: field(config, "cname")?,
+        payloads: outbound_payloads(&config.getattr("payloads")?)?,
+        rtx_ssrc: field(config, "rtx_ssrc")?,
+        extensions: extensions(config)?,
+        nack: field(config, "nack")?,
+        cache_packets: field(config, "cache_packets")?,
+    })
+}
+
+/// A mapping of payload types to `OutboundPayload`s.
+pub(crate) fn outbound_payloads(by_type: &Bound<'_, PyAny>) -> PyResult<Vec<(u8, OutboundPayload)>> {
     let mut payloads = Vec::new();
-    let by_type = config.getattr("payloads")?;
     for item in by_type.cast::<PyMapping>()?.items()?.iter() {
         let (inbound, payload): (Bound<'_, PyAny>, Bound<'_, PyAny>) = item.extract()?;
         let outbound = OutboundPayload {
             payload_type: field(&payload, "payload_type")?,
             rtx_payload_type: field(&payload, "rtx_payload_type")?,
             strip_red: field(&payload, "strip_red")?,
+            redundancy: field(&payload, "redundancy")?,
+            frame_type: field(&payload, "frame_type")?,
         };
         // A key that no packet can have is never looked up.
         if let Some(inbound) = inbound.extract().ok().filter(|inbound: &u8| *inbound <= MAX_PAYLOAD_TYPE) {
             payloads.push((inbound, outbound));
         }
     }
-    Ok(SubscriptionConfig {
-        ssrc: field(config, "ssrc")?,
-        mid: field(config, "mid")?,
-        cname: field(config, "cname")?,
-        payloads,
-        rtx_ssrc: field(config, "rtx_ssrc")?,
-        extensions: extensions(config)?,
-        nack: field(config, "nack")?,
-        cache_packets: field(config, "cache_packets")?,
-    })
+    Ok(payloads)
 }
 
 // --- out ----------------------------------------------------------------------------------------------------------

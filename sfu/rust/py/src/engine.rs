@@ -228,6 +228,12 @@ impl PacketEngine {
         self.command(py, Kind::Subscription, handle, |engine| engine.set_target_layer(handle, spatial, temporal))
     }
 
+    fn set_payloads(&self, subscription: &Bound<'_, PyAny>, payloads: &Bound<'_, PyAny>) -> PyResult<()> {
+        let handle = convert::handle(subscription, "subscription")?;
+        let payloads = convert::outbound_payloads(payloads)?;
+        self.command(subscription.py(), Kind::Subscription, handle, |engine| engine.set_payloads(handle, payloads))
+    }
+
     fn set_subscription_paused(&self, subscription: &Bound<'_, PyAny>, paused: bool) -> PyResult<()> {
         let handle = convert::handle(subscription, "subscription")?;
         self.command(subscription.py(), Kind::Subscription, handle, |engine| {

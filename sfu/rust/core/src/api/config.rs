@@ -225,6 +225,11 @@ pub struct OutboundPayload {
     pub rtx_payload_type: Option<u8>,
     /// Send the primary block of RED payloads only.
     pub strip_red: bool,
+    /// Of sound: how many earlier frames each packet carries besides its own, as RED of `payload_type` (RFC 2198); at most
+    /// `MAX_REDUNDANCY`. 0: what the publisher sent.
+    pub redundancy: u8,
+    /// With `redundancy`: the payload type that the frames inside have.
+    pub frame_type: u8,
 }
 
 /// How one subscriber receives one track.

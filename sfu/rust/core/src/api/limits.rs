@@ -22,3 +22,7 @@ pub const MAX_PATHS: usize = 4;
 pub const MAX_DATAGRAM_BYTES: usize = 1500;
 /// As a target layer: "whatever is best".
 pub const HIGHEST_LAYER: u32 = 255;
+/// Earlier frames of sound in a packet that is made with redundancy.
+pub const MAX_REDUNDANCY: usize = 3;
+/// Of a payload with redundancy that is made here: it fits where any packet does.
+pub const MAX_RED_BYTES: usize = 1000;
