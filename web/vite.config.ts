@@ -1,10 +1,14 @@
-import react from "@vitejs/plugin-react";
 import { defineConfig } from "vite";
+import { budget } from "./build/budget.ts";
+import { compressed } from "./build/compressed.ts";
+import { preact } from "./build/preact.ts";
+import limits from "./budget.json" with { type: "json" };
 
 const server = process.env.TING_SERVER ?? "http://127.0.0.1:7880";
 
 export default defineConfig({
-  plugins: [react()],
+  plugins: [budget(limits), compressed()],
+  resolve: { alias: preact },
   build: {
     target: "es2022",
     // The server's Content-Security-Policy allows no inline script and no data: URL.

@@ -1,3 +1,12 @@
 import { defineConfig } from "vitest/config";
+import { preact } from "./build/preact.ts";
 
-export default defineConfig({ test: { environment: "node", include: ["src/**/*.test.ts"] } });
+export default defineConfig({
+  resolve: { alias: preact },
+  test: {
+    environment: "node",
+    include: ["src/**/*.test.ts"],
+    // So that their imports of React are replaced too.
+    server: { deps: { inline: ["react-i18next", "lucide-react"] } },
+  },
+});

@@ -29,6 +29,7 @@ _IMMUTABLE = "public, max-age=31536000, immutable"
 _EMBEDDING = "external_api.js"
 """What pages of other origins load to show a room in a frame."""
 _EMBEDDING_CACHE = "public, max-age=600"
+_COMPRESSED = (".br", ".gz")
 _NO_BUILD = "The web app has not been built. `make run` builds it.\n"
 
 _WASM_WORKER = re.compile(r"assets/(mlsWorker|wasmCompiler)-[\w-]+\.js")
@@ -70,7 +71,12 @@ class WebApp:
         self._frame_ancestors = tuple(frame_ancestors)
         root = find_web_root(web_root)
         files = {} if root is None else {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*"))}
-        self._files = {name: path for name, path in files.items() if path.is_file()}
+        # What is there for browsers that take it compressed (aiohttp looks beside each file) has no address of its own.
+        self._files = {
+            name: path
+            for name, path in files.items()
+            if path.is_file() and not (path.suffix in _COMPRESSED and name.removesuffix(path.suffix) in files)
+        }
         index = self._files.pop("index.html", None)
         self._page = None if index is None else Page(index.read_text("utf-8"), brand, view, self._files)
         self._titles = titles

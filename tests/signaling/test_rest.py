@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 import time
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 
 from sfu.api import (
     Kind,
@@ -291,6 +293,26 @@ async def test_pages_and_assets(built: Path) -> None:
         assert "immutable" in headers["Cache-Control"]
         assert "javascript" in headers["Content-Type"]
         assert (await get(server, "/icon.svg"))[2]["Cache-Control"] == "no-cache"
+
+
+@pytest.mark.parametrize(("accepted", "coding"), [("gzip", "gzip"), ("gzip, br", "br"), ("identity", "")])
+async def test_assets_are_sent_compressed_to_those_who_take_them(built: Path, accepted: str, coding: str) -> None:
+    script = b"export {}"
+    (built / "assets" / "app-1a2b.js.gz").write_bytes(gzip.compress(script))
+    (built / "assets" / "app-1a2b.js.br").write_bytes(b"brotli's")
+    path, headers = "/assets/app-1a2b.js", {"Accept-Encoding": accepted}
+    async with (
+        running(web_root=built) as server,
+        ClientSession(auto_decompress=False) as http,
+        http.get(server.url + path, headers=headers) as response,
+    ):
+        body = await response.read()
+        assert (response.status, response.headers.get("Content-Encoding", "")) == (200, coding)
+        assert response.headers.get("Vary", "") == ("Accept-Encoding" if coding else "")
+        assert "javascript" in response.headers["Content-Type"]
+        assert "immutable" in response.headers["Cache-Control"]
+        assert body == {"gzip": gzip.compress(script), "br": b"brotli's", "": script}[coding]
+        assert (await get(server, path + ".gz"))[0] == 404
 
 
 @pytest.mark.parametrize(

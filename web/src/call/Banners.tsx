@@ -1,8 +1,8 @@
-import { useConnectionState } from "@livekit/components-react";
 import { ConnectionState, type Room, RoomEvent } from "livekit-client";
 import { LoaderCircle, MicOff, Volume2, VolumeX } from "lucide-react";
 import { useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { useConnectionState } from "../hooks/useRoomState";
 import type { MicHint } from "../lib/micHint";
 import { keyLabel, type Keys } from "../lib/shortcuts";
 

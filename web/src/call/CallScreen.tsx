@@ -1,4 +1,3 @@
-import { RoomAudioRenderer } from "@livekit/components-react";
 import { type Room, Track } from "livekit-client";
 import { useCallback, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
@@ -37,18 +36,19 @@ import { roomLink } from "../lib/keys";
 import { SealBanner, SealStatus } from "../room/SealStatus";
 import { CallHeader } from "./CallHeader";
 import { CaptionLines } from "./CaptionLines";
-import { ChatPanel } from "./ChatPanel";
 import { Controls } from "./Controls";
 import { OwnEffects } from "./OwnEffects";
 import { FloatingCall } from "./FloatingCall";
 import { Panel } from "./Panel";
-import { PeoplePanel } from "./PeoplePanel";
-import { SettingsDialog } from "./SettingsDialog";
-import { ShortcutsDialog } from "./ShortcutsDialog";
 import { Stage } from "./Stage";
 import { problemText, Toasts } from "./Toasts";
+import { RoomSound } from "./TrackMedia";
 
 const RoomChat = later(async () => (await import("../chat/RoomChat")).RoomChat, undefined, <div className="messages" aria-busy="true" />);
+const ChatPanel = later(async () => (await import("./ChatPanel")).ChatPanel);
+const PeoplePanel = later(async () => (await import("./PeoplePanel")).PeoplePanel);
+const SettingsDialog = laterDialog(async () => (await import("./SettingsDialog")).SettingsDialog);
+const ShortcutsDialog = laterDialog(async () => (await import("./ShortcutsDialog")).ShortcutsDialog);
 const RoomDialog = laterDialog(async () => (await import("../room/RoomDialog")).RoomDialog);
 const InviteDialog = laterDialog(async () => (await import("./InviteDialog")).InviteDialog);
 
@@ -134,7 +134,7 @@ export function CallScreen(props: Props) {
       <Dialogs screen={screen} room={room} visit={visit} />
       <Toasts toasts={screen.toasts} dismiss={screen.dismiss} problems={call.problems} />
       <OwnEffects room={room} visit={visit} onNote={screen.show} />
-      <RoomAudioRenderer room={room} muted={call.silent} />
+      <RoomSound room={room} muted={call.silent} />
     </div>
   );
 }

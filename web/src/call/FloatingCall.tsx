@@ -1,5 +1,4 @@
-import { VideoTrack } from "@livekit/components-react";
-import { type Participant, type Room, Track } from "livekit-client";
+import type { Participant, Room } from "livekit-client";
 import { Mic, MicOff, PhoneOff, PictureInPicture } from "lucide-react";
 import { useEffect, useState } from "react";
 import { createPortal } from "react-dom";
@@ -10,6 +9,7 @@ import { usePerson } from "../hooks/usePerson";
 import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
 import { hasPictureInPicture, openWindow, toggleVideo } from "../lib/pictureInPicture";
+import { VideoTrack } from "./TrackMedia";
 import "../styles/floating.css";
 
 interface Props {
@@ -84,7 +84,7 @@ function Inside({ room, participants, screens, media, onLeave }: Props) {
       ) : (
         <VideoTrack
           className="floating-screen"
-          trackRef={{ participant: screen.participant, publication: screen.publication, source: Track.Source.ScreenShare }}
+          publication={screen.publication}
         />
       )}
       <div className="floating-controls">
@@ -119,7 +119,7 @@ function Face({ participant }: { participant: Participant }) {
       {camera !== undefined && cameraOn && cameraReady ? (
         <VideoTrack
           className={person.local ? "floating-face mirrored" : "floating-face"}
-          trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
+          publication={camera}
         />
       ) : (
         <Avatar name={person.name} identity={person.identity} />

@@ -1,4 +1,3 @@
-import { VideoTrack } from "@livekit/components-react";
 import { ConnectionQuality, LocalVideoTrack, type Participant, Track, type TrackPublication } from "livekit-client";
 import { LoaderCircle, Maximize2, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
 import { type CSSProperties, type MouseEvent, useContext, useState } from "react";
@@ -13,6 +12,7 @@ import { AudioOnly } from "../lib/audioOnly";
 import type { Item } from "../lib/stage";
 import { FlipButton } from "./FlipButton";
 import { TileFigures } from "./TileFigures";
+import { VideoTrack } from "./TrackMedia";
 
 const ScreenDrawing = later(async () => (await import("../drawing/ScreenDrawing")).ScreenDrawing, () => null);
 
@@ -82,18 +82,17 @@ function Picture({ person, camera }: { person: Person; camera: TrackPublication 
   const [playing, setPlaying] = useState(false);
   const [, setFlips] = useState(0);
   const own = camera.track instanceof LocalVideoTrack ? camera.track : null;
-  const { participant, local } = person;
   return (
     <>
       {!playing && <Blank person={person} waiting />}
       <VideoTrack
         className={own !== null && !facesAway(rawTrack(own)) ? "tile-video mirrored" : "tile-video"}
-        trackRef={{ participant, publication: camera, source: Track.Source.Camera }}
+        publication={camera}
         onPlaying={() => {
           setPlaying(true);
         }}
       />
-      {local && (
+      {person.local && (
         <FlipButton
           camera={camera}
           onFlipped={() => {
@@ -170,7 +169,7 @@ export function ScreenTile({ participant, publication, style, large = false, pin
         </div>
       ) : (
         <>
-          <VideoTrack className="tile-video whole" trackRef={{ participant, publication, source: Track.Source.ScreenShare }} />
+          <VideoTrack className="tile-video whole" publication={publication} />
           <ScreenDrawing presenter={participant} share={publication.trackSid} large={large} />
         </>
       )}

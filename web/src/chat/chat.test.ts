@@ -18,7 +18,7 @@ describe("Markdown", () => {
     ["- a\n- b", "<ul><li>a</li><li>b</li></ul>"],
     ["see https://a.example/x.", '<a href="https://a.example/x" target="_blank" rel="noopener noreferrer nofollow">'],
     ["[here](https://a.example/)", '<a href="https://a.example/" target="_blank" rel="noopener noreferrer nofollow">here</a>'],
-    ["<b>x</b>", "&lt;b&gt;x&lt;/b&gt;"],
+    ["<b>x</b>", "&lt;b>x&lt;/b>"],
     ["# no heading", "# no heading"],
   ])("%j has %s", (text, expected) => {
     expect(html(text)).toContain(expected);

@@ -1,8 +1,10 @@
-import { useMaybeRoomContext, useTracks, VideoTrack } from "@livekit/components-react";
 import { type Room, Track, type TrackPublication } from "livekit-client";
 import { Eraser, PenLine } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useContext, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { VideoTrack } from "../call/TrackMedia";
+import { RoomContext } from "../hooks/roomContext";
+import { useParticipants } from "../hooks/useRoomState";
 import { type Drawings, type SheetView } from "./drawings";
 import { Layer } from "./Layer";
 import { namesOf, useEscape, WhoBegan } from "./ScreenDrawing";
@@ -12,16 +14,17 @@ import "../styles/drawing.css";
 
 /** Who may draw on one's own shared screen, and one's own pen. */
 export function Presenting() {
-  const room = useMaybeRoomContext();
-  return room === undefined ? null : <OfRoom room={room} />;
+  const room = useContext(RoomContext);
+  return room === null ? null : <OfRoom room={room} />;
 }
 
 function OfRoom({ room }: { room: Room }) {
   const drawings = useDrawings(room);
-  const own = useTracks([Track.Source.ScreenShare], { room }).find(({ participant }) => participant.isLocal);
-  const share = own?.publication.trackSid;
-  if (own === undefined || share === undefined) return null;
-  return <OwnDrawing key={share} room={room} drawings={drawings} share={share} publication={own.publication} />;
+  useParticipants(room);
+  const publication = room.localParticipant.getTrackPublication(Track.Source.ScreenShare);
+  if (publication?.track === undefined) return null;
+  const share = publication.trackSid;
+  return <OwnDrawing key={share} room={room} drawings={drawings} share={share} publication={publication} />;
 }
 
 interface Props {
@@ -138,7 +141,7 @@ function OwnScreen({ room, drawings, share, publication, view }: Props & { view:
   const me = room.localParticipant;
   return (
     <section className="tile screen own-screen" data-testid="own-screen" aria-label={t("yourScreen")}>
-      <VideoTrack className="tile-video whole" trackRef={{ participant: me, publication, source: Track.Source.ScreenShare }} />
+      <VideoTrack className="tile-video whole" publication={publication} />
       <Layer view={view} nameOf={namesOf(room)} penDown={() => drawings.penDown(me.identity, share)} />
     </section>
   );

@@ -1,8 +1,8 @@
-import { useMaybeRoomContext } from "@livekit/components-react";
 import type { Participant, Room } from "livekit-client";
 import { PenLine } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useContext, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { RoomContext } from "../hooks/roomContext";
 import { displayName } from "../lib/people";
 import { Layer } from "./Layer";
 import { useDrawings, useSheet } from "./useDrawings";
@@ -18,8 +18,8 @@ interface Props {
 
 /** What is drawn on somebody's shared screen, and the pen for those whom they let draw. */
 export function ScreenDrawing(props: Props) {
-  const room = useMaybeRoomContext();
-  return room === undefined ? null : <OnScreen {...props} room={room} />;
+  const room = useContext(RoomContext);
+  return room === null ? null : <OnScreen {...props} room={room} />;
 }
 
 function OnScreen({ room, presenter, share, large }: Props & { room: Room }) {

@@ -1,6 +1,6 @@
-import { useTracks } from "@livekit/components-react";
 import { type Participant, type Room, Track, type TrackPublication } from "livekit-client";
 import { useState } from "react";
+import { useParticipants } from "./useRoomState";
 
 export interface SharedScreen {
   participant: Participant;
@@ -9,11 +9,12 @@ export interface SharedScreen {
 
 /** The screens that others share, in the order in which they came: a second one does not push the first aside. */
 export function useScreens(room: Room): readonly SharedScreen[] {
-  const tracks = useTracks([Track.Source.ScreenShare], { room, onlySubscribed: false });
+  const participants = useParticipants(room);
   const [order, setOrder] = useState<readonly string[]>([]);
   const byIdentity = new Map<string, SharedScreen>();
-  for (const { participant, publication } of tracks) {
-    if (!participant.isLocal) byIdentity.set(participant.identity, { participant, publication });
+  for (const participant of participants) {
+    const publication = participant.getTrackPublication(Track.Source.ScreenShare);
+    if (!participant.isLocal && publication !== undefined) byIdentity.set(participant.identity, { participant, publication });
   }
   const kept = order.filter((identity) => byIdentity.has(identity));
   const next = [...kept, ...[...byIdentity.keys()].filter((identity) => !kept.includes(identity))];

@@ -1,16 +1,18 @@
 import { DoorOpen, Hand, LogOut, Megaphone, X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
+import { laterDialog } from "../components/later";
 import { reaches } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
 import { text } from "../lib/api";
 import type { Entry } from "../log/entries";
 import { useBreakouts } from "../hooks/useBreakouts";
 import type { BreakoutState, Named } from "./breakouts";
-import { BreakoutsDialog } from "./BreakoutsDialog";
 import { clockTime } from "./duration";
 import { type RoomLive, useRoomNews, useRoomState } from "./RoomLive";
 import "../styles/hosts.css";
+
+const BreakoutsDialog = laterDialog(async () => (await import("./BreakoutsDialog")).BreakoutsDialog);
 
 /** From here on everybody is warned. */
 const WARN_S = 60;

@@ -1,10 +1,12 @@
 import { Ellipsis, X } from "lucide-react";
 import { useState } from "react";
 import { useTranslation } from "react-i18next";
+import { laterDialog } from "../components/later";
 import { reaches, ROLES } from "../lib/api";
 import type { Person } from "../hooks/usePerson";
-import { BreakoutsDialog } from "./BreakoutsDialog";
 import { memberOf, type RoomLive, useRoomState } from "./RoomLive";
+
+const BreakoutsDialog = laterDialog(async () => (await import("./BreakoutsDialog")).BreakoutsDialog);
 
 type Act = () => Promise<void>;
 

@@ -1,5 +1,5 @@
-import { useMaybeRoomContext } from "@livekit/components-react";
-import { useEffect, useMemo, useState } from "react";
+import { useContext, useEffect, useMemo, useState } from "react";
+import { RoomContext } from "../hooks/roomContext";
 import { text } from "../lib/api";
 import { callMediaOf } from "../sealed/callMedia";
 import { SealedRoom } from "../sealed/sealedRoom";
@@ -44,7 +44,7 @@ export function SealedLiveProvider(props: RoomLiveProps) {
 /** What goes from the log to the group, from the group to the log, and from the group to the call. */
 function Follow({ identity }: { identity: string }) {
   const live = useRoomLive();
-  const call = useMaybeRoomContext();
+  const call = useContext(RoomContext);
   const sealed = live?.sealed ?? null;
 
   useEffect(() => {
@@ -77,7 +77,7 @@ function Follow({ identity }: { identity: string }) {
   );
 
   useEffect(() => {
-    const media = call === undefined ? null : callMediaOf(call);
+    const media = call === null ? null : callMediaOf(call);
     if (media === null || sealed === null) return;
     return media.follow(sealed.session, identity);
   }, [call, sealed, identity]);

@@ -1,8 +1,9 @@
-import { RoomContext } from "@livekit/components-react";
 import { setLogLevel } from "livekit-client";
 import { type ReactNode, useEffect, useState } from "react";
 import { CallScreen } from "../call/CallScreen";
+import { later } from "../components/later";
 import type { Embedding } from "../embed/embedding";
+import { RoomContext } from "../hooks/roomContext";
 import { useEmbeddedVisit, useEmbedding } from "../hooks/useEmbedding";
 import { useSealedLive } from "../hooks/useSealedLive";
 import { useSession } from "../hooks/useSession";
@@ -14,11 +15,12 @@ import { isRoomName } from "../lib/rooms";
 import type { Session } from "../lib/session";
 import { Visit } from "../lib/visit";
 import { memberOf, RoomLiveProvider, useRoomLive } from "../room/RoomLive";
-import { ChatPage } from "./ChatPage";
 import type { DoorAnswers } from "./DoorParts";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
 import { BadRoomName } from "./NotFound";
+
+const ChatPage = later(async () => (await import("./ChatPage")).ChatPage, undefined, <Splash />);
 
 setLogLevel("warn");
 
@@ -75,7 +77,7 @@ function RoomVisit({ roomName, config, embedding }: Props & { embedding: Embeddi
   // The log, and the group of a sealed room, are entered beside the call's own connection, not after it.
   return (
     <>
-      <RoomContext.Provider value={phase.kind === "call" ? phase.room : undefined}>
+      <RoomContext value={phase.kind === "call" ? phase.room : null}>
         {(isInside || joining || asksWhy) && (
           <WithLog key={asksWhy && !joining ? "after" : "inside"} roomName={roomName} visit={visit} session={session} admission={admission}>
             {phase.kind === "call" && (
@@ -84,7 +86,7 @@ function RoomVisit({ roomName, config, embedding }: Props & { embedding: Embeddi
             {phase.kind === "chat" && <Chat appName={config.name} visit={visit} onJoin={session.withdraw} />}
           </WithLog>
         )}
-      </RoomContext.Provider>
+      </RoomContext>
       {direct && <Splash />}
       {phase.kind === "lobby" && !direct && (
         <Lobby
