@@ -78,6 +78,7 @@ class Room:
         self._waiting_infos: dict[ParticipantId, ParticipantInfo] = {}
         """News of a large room that wait for company."""
         self._flush_timer: asyncio.TimerHandle | None = None
+        self._ending = False
         self._told: tuple[int, int] = (0, 0)
         self._told_at_s = 0.0
         self.configure(options)
@@ -234,6 +235,8 @@ class Room:
         self._speakers.remove(participant_id)
 
     def close(self, reason: LeaveReason) -> None:
+        """Everybody leaves, and hears that only: not of each other's leaving, which would empty their pages before."""
+        self._ending = True
         self.forwarded.close()
         for participant in self.participants():
             participant.leave(reason)
@@ -244,12 +247,16 @@ class Room:
     # --- telling everyone -----------------------------------------------------------------------------------
 
     def broadcast(self, event: SessionEvent) -> None:
+        if self._ending:
+            return
         for participant in self.participants():
             participant.emit(event)
 
     def broadcast_info(self, participant: Participant) -> None:
         """Everyone else hears of a change. In a large room those who only watch come and go in batches: each of n joins
         would else send n messages. Who publishes is told of at once, since a track may follow."""
+        if self._ending:
+            return
         info = participant.info
         waits = self._waiting_infos.pop(info.participant_id, None)
         watches = not info.is_publisher and (waits is None or not waits.is_publisher)

@@ -166,15 +166,26 @@ async def test_the_newer_of_two_with_one_identity_wins(start_node: Callable[...,
 
 async def test_kick_and_room_end(start_node: Callable[..., Any]) -> None:
     node = await start_node()
-    ada, bob = await all_joined(node, ROOM, ["ada", "bob"])
+    ada, bob, cleo = await all_joined(node, ROOM, ["ada", "bob", "cleo"])
     node.remove_participant(ROOM, Identity("ada"))
     assert (await ada.event(SessionEnded)).reason is LeaveReason.PARTICIPANT_REMOVED
     assert node.end_room(ROOM)
-    assert (await bob.event(SessionEnded)).reason is LeaveReason.ROOM_DELETED
+    for one in (bob, cleo):
+        assert (await one.event(SessionEnded)).reason is LeaveReason.ROOM_DELETED
+    # Of those who left with them they have not heard: it is the room that is gone.
+    gone = {
+        info.identity
+        for one in (bob, cleo)
+        for event in one.events
+        if isinstance(event, ParticipantsUpdated)
+        for info in event.participants
+        if info.state is ParticipantState.DISCONNECTED
+    }
+    assert gone == {"ada"}
     assert not node.end_room(ROOM)
     with pytest.raises(RequestError):
         node.remove_participant(ROOM, Identity("ada"))
-    await close_all(ada, bob)
+    await close_all(ada, bob, cleo)
 
 
 async def test_a_lost_signal_is_resumed_with_media_untouched(start_node: Callable[..., Any]) -> None:
