@@ -21,7 +21,7 @@ from statistics import median
 from playwright.async_api import Browser, async_playwright, expect
 
 from tests.harness.browser import Tab, launch
-from tests.harness.page_weight import PageWeight
+from tests.harness.page_weight import NO_WORKER, PageWeight
 from tests.harness.server import ServerProcess
 
 SLOWER = 4
@@ -50,6 +50,7 @@ Figures = dict[str, float]
 
 async def load_once(browser: Browser, url: str, coding: str) -> Figures:
     tab = await Tab.open(browser, url)
+    await tab.context.add_init_script(NO_WORKER)
     weight = await PageWeight.follow(tab.page, url, coding)
     await tab.page.goto(url)
     await expect(tab.get("new-room")).to_be_visible()

@@ -1,13 +1,15 @@
 import { defineConfig } from "vite";
 import { budget } from "./build/budget.ts";
 import { compressed } from "./build/compressed.ts";
+import { groups } from "./build/groups.ts";
 import { preact } from "./build/preact.ts";
+import { serviceWorker } from "./build/serviceWorker.ts";
 import limits from "./budget.json" with { type: "json" };
 
 const server = process.env.TING_SERVER ?? "http://127.0.0.1:7880";
 
 export default defineConfig({
-  plugins: [budget(limits), compressed()],
+  plugins: [serviceWorker(), budget(limits), compressed()],
   resolve: { alias: preact },
   build: {
     target: "es2022",
@@ -18,6 +20,7 @@ export default defineConfig({
     // The bundle holds other people's code: their licences travel with it.
     license: { fileName: "licenses.md" },
     chunkSizeWarningLimit: 900,
+    rolldownOptions: { output: { codeSplitting: { groups: groups() } } },
   },
   server: {
     proxy: {

@@ -179,15 +179,97 @@ async def test_what_is_behind_a_person_is_what_they_want(open_tab: OpenTab, room
     )
     await expect(ada.get("background-note")).not_to_be_empty()
 
-    # It is kept; where pictures get lost, it goes off, and the page says so.
+    # It is kept; where pictures get lost, it stays, and the page asks.
     await ada.page.reload()
     await expect_colour(ada, preview, RED)
     await cleo.context.add_init_script(clock(100))
     await cleo.page.goto(f"{cleo.origin}/r/{room}?debug=1")
     await cleo.get("background-blur").click()
-    await expect(cleo.get("background-note")).not_to_be_empty()
-    await expect(cleo.get("background-none")).to_have_attribute("aria-pressed", "true")
-    await expect_colour(cleo, cleo.get("preview-video"), GREEN)
+    await expect(cleo.get("background-notice")).to_have_attribute("data-problem", "slow")
+    await expect(cleo.get("background-blur")).to_have_attribute("aria-pressed", "true")
+    await cleo.get("keep-cover").click()
+    await expect(cleo.get("background-notice")).to_have_count(0)
+    assert await cleo.page.evaluate("document.querySelector('[data-testid=background-blur]').ariaPressed") == "true"
+
+
+BREAKABLE = """
+    const broken = () => sessionStorage.getItem("broken") !== "no";
+    window.Worker = class extends Worker {
+        constructor(address, options) {
+            if (broken() && String(address).includes("wasmCompiler")) throw new Error("gone");
+            super(address, options);
+        }
+    };
+"""
+"""What draws backgrounds does not load, until the page is told otherwise."""
+
+
+async def test_nobody_is_shown_without_their_background_unless_they_say_so(open_tab: OpenTab, room: str) -> None:
+    ada, bob = await open_tab(), await (await open_tab()).join(room, "Bob")
+    await ada.context.add_init_script(clock(0.001) + BREAKABLE)
+    await ada.page.goto(f"{ada.origin}/r/{room}?debug=1")
+    await expect_colour(ada, ada.get("preview-video"), GREEN)
+    blue = {"name": "blue.png", "mimeType": "image/png", "buffer": png(0, 0, 200)}
+    await ada.get("background-file").set_input_files(blue)
+    notice = ada.get("background-notice")
+    await expect(notice).to_have_attribute("data-problem", "failed")
+    await expect(ada.get("preview-video")).to_be_hidden()
+
+    # In the call it stays off, however often one tries, until the background is there.
+    await ada.pass_lobby("Ada")
+    await expect(bob.tile("Ada")).to_have_attribute("data-camera", "false")
+    for switch in ("toggle-camera", "cover-again"):
+        await ada.get(switch).click()
+        await expect(notice).to_be_visible()
+        await expect(ada.get("toggle-camera")).to_be_enabled()
+        assert await ada.page.evaluate("window.__tingRoom.localParticipant.videoTrackPublications.size") == 0
+    await ada.page.evaluate("sessionStorage.setItem('broken', 'no')")
+    await ada.get("cover-again").click()
+    await expect_colour(bob, bob.tile("Ada").locator("video"), BLUE)
+    await expect(notice).to_have_count(0)
+
+    # One that is chosen while the camera is off is there before the camera is.
+    await ada.get("open-settings").click()
+    await ada.get("background-none").click()
+    await expect_colour(bob, bob.tile("Ada").locator("video"), GREEN)
+    await ada.get("close-settings").click()
+    await ada.get("toggle-camera").click()
+    await expect(bob.tile("Ada")).to_have_attribute("data-camera", "false")
+    await ada.get("open-settings").click()
+    await ada.get("background-own").click()
+    await ada.get("close-settings").click()
+    await bob.page.evaluate(WATCH, "Ada")
+    await ada.get("toggle-camera").click()
+    await expect_colour(bob, bob.tile("Ada").locator("video"), BLUE)
+    assert await bob.page.evaluate("window.__seen.includes('green')") is False
+
+    # A click shows the room.
+    await ada.page.evaluate("sessionStorage.setItem('broken', 'yes')")
+    await ada.page.reload()
+    await expect(notice).to_have_attribute("data-problem", "failed")
+    await ada.get("uncover").click()
+    await expect(ada.get("background-none")).to_have_attribute("aria-pressed", "true")
+    await expect_colour(ada, ada.get("preview-video"), GREEN)
+    await ada.pass_lobby("Ada")
+    await expect_colour(bob, bob.tile("Ada").locator("video"), GREEN)
+
+
+WATCH = """name => {
+    window.__seen = [];
+    const canvas = new OffscreenCanvas(1, 1);
+    const context = canvas.getContext("2d", {willReadFrequently: true});
+    const look = () => {
+        const video = document.querySelector(`[data-testid="tile"][data-name="${name}"] video`);
+        if (video?.videoWidth) {
+            context.drawImage(video, 0, 0, 1, 1);
+            const [red, green, blue] = context.getImageData(0, 0, 1, 1).data;
+            if (Math.max(red, green, blue) > 60) window.__seen.push(green > blue ? "green" : "blue");
+        }
+        requestAnimationFrame(look);
+    };
+    look();
+}"""
+"""`window.__seen`: the colours of all pictures of somebody that are shown from now on."""
 
 
 async def test_one_hears_oneself_before_a_call(open_tab: OpenTab, room: str) -> None:

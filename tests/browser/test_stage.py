@@ -29,12 +29,27 @@ async def test_two_screens_a_pin_and_the_layout(open_tab: OpenTab, room: str) ->
     await expect(bob_screen).to_have_attribute("data-large", "false")
     await cleo.expect_frames(ada_screen.locator("video"), frames=2)
 
+    # Tabs name those who share; by keyboard as by mouse.
+    tabs = cleo.get("screen-tab")
+    ada_tab, bob_tab = (cleo.page.get_by_role("tab", name=name) for name in ("Ada", "Bob"))
+    await expect(tabs).to_have_count(2)
+    await expect(ada_tab).to_have_attribute("aria-selected", "true")
+    await expect(bob_tab).to_have_attribute("tabindex", "-1")
+    await ada_tab.press("ArrowRight")
+    await expect(bob_tab).to_be_focused()
+    await expect(bob_screen).to_have_attribute("data-large", "true")
+    await expect(ada_screen).to_be_visible()
+    await bob_tab.press("End")
+    await expect(ada_tab).to_be_focused()
+    await expect(ada_screen).to_have_attribute("data-large", "true")
+
     # A pinned person has the main place; both screens stay.
     await cleo.tile("Bob").hover()
     await cleo.tile("Bob").get_by_test_id("pin").click()
     for screen in (ada_screen, bob_screen):
         await expect(screen).to_have_attribute("data-large", "false")
         await expect(screen).to_be_visible()
+    await expect(cleo.page.get_by_role("tab", selected=True)).to_have_count(0)
     await cleo.tile("Bob").get_by_test_id("pin").click()
     await expect(bob_screen).to_have_attribute("data-large", "true")
 
@@ -47,8 +62,9 @@ async def test_two_screens_a_pin_and_the_layout(open_tab: OpenTab, room: str) ->
     await expect(cleo.get("tile")).to_have_count(3)
     await cleo.get("toggle-layout").click()
     await expect(bob_screen).to_have_attribute("data-large", "true")
-    for tab in (ada, bob):
-        await tab.get("toggle-screen").click()
+    await ada.get("toggle-screen").click()
+    await expect(tabs).to_have_count(0)
+    await bob.get("toggle-screen").click()
     await expect(cleo.get("screen-tile")).to_have_count(0)
     await expect(cleo.get("call")).to_have_attribute("data-layout", "grid")
 

@@ -9,6 +9,9 @@ from urllib.parse import urlsplit
 
 from playwright.async_api import CDPSession, Page
 
+NO_WORKER = "delete Navigator.prototype.serviceWorker"
+"""What a service worker fetches beside the page is not what one waits for, and hides the page's own from this."""
+
 
 @dataclass
 class PageWeight:
@@ -28,11 +31,12 @@ class PageWeight:
         session = await page.context.new_cdp_session(page)
         weight = cls(urlsplit(origin).netloc, session)
         session.on("Network.requestWillBeSent", lambda event: weight._count(event["request"]["url"]))
+        session.on("Network.requestServedFromCache", lambda _event: weight._uncount())
         session.on("Network.webSocketCreated", lambda event: weight._count(event["url"]))
         session.on("Network.responseReceived", weight._note_kind)
         session.on("Network.loadingFinished", weight._note_bytes)
         await session.send("Network.enable")
-        await session.send("Network.setAcceptedEncodings", {"encodings": [coding]})
+        await page.set_extra_http_headers({"Accept-Encoding": coding})
         return weight
 
     def script_bytes(self) -> int:
@@ -50,6 +54,9 @@ class PageWeight:
             self.requests += 1
         else:
             self.foreign.append(url)
+
+    def _uncount(self) -> None:
+        self.requests -= 1
 
     def _note_kind(self, event: Mapping[str, Any]) -> None:
         kind = event["type"]

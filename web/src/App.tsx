@@ -5,6 +5,7 @@ import { brandRules, NO_BRAND } from "./lib/brand";
 import { usePath, useRoomOfPath } from "./lib/router";
 import { Landing } from "./screens/Landing";
 import { NotFound } from "./screens/NotFound";
+import { OfflinePage } from "./screens/OfflinePage";
 
 // The media library is most of the code, and the start page does not need it.
 const RoomPage = lazy(async () => ({ default: (await import("./screens/RoomPage")).RoomPage }));
@@ -57,7 +58,7 @@ function useBrandColours(rules: string): void {
   }, [rules]);
 }
 
-export function App({ known }: { known: ServerConfig | null }) {
+export function App({ known, offline }: { known: ServerConfig | null; offline: boolean }) {
   const path = usePath();
   const room = useRoomOfPath();
   const config = useServerConfig(known);
@@ -67,7 +68,7 @@ export function App({ known }: { known: ServerConfig | null }) {
     document.title = room === null ? config.name : `${room} · ${config.name}`;
   }, [room, config.name]);
 
-  return <BrandContext value={config.brand}>{pageOf(room, path, config)}</BrandContext>;
+  return <BrandContext value={config.brand}>{offline ? <OfflinePage appName={config.name} /> : pageOf(room, path, config)}</BrandContext>;
 }
 
 function pageOf(room: string | null, path: string, config: ServerConfig): ReactNode {

@@ -4,6 +4,7 @@ import { App } from "./App";
 import { ErrorBoundary } from "./components/ErrorBoundary";
 import { initI18n } from "./i18n";
 import { OWN_NAME } from "./lib/api";
+import { install } from "./lib/installed";
 import { readPageConfig } from "./lib/pageConfig";
 import "./styles/tokens.css";
 import "./styles/base.css";
@@ -21,15 +22,16 @@ import "./styles/landscape.css";
 async function start(): Promise<void> {
   const config = readPageConfig(document);
   await initI18n(config?.name ?? OWN_NAME);
+  const isOffline = document.querySelector('meta[name="app-offline"]') !== null;
   const root = document.getElementById("root");
   if (root === null) throw new Error("index.html has no #root");
   createRoot(root).render(
     <StrictMode>
       <ErrorBoundary>
-        <App known={config} />
+        <App known={config} offline={isOffline} />
       </ErrorBoundary>
     </StrictMode>,
   );
 }
 
-void start();
+void start().then(install);

@@ -1,5 +1,5 @@
 import { type Room, Track } from "livekit-client";
-import { useCallback, useMemo, useState } from "react";
+import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import type { Embedding } from "../embed/embedding";
@@ -20,6 +20,7 @@ import { AudioOnly } from "../lib/audioOnly";
 import { copyText } from "../lib/copy";
 import type { DeviceProblem } from "../lib/devices";
 import { toggleFullScreen } from "../lib/fullScreen";
+import { stayInVersion } from "../lib/installed";
 import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
 import type { Item } from "../lib/stage";
@@ -91,6 +92,7 @@ export function CallScreen(props: Props) {
         onUnmute={media.toggleMic}
         onSettings={screen.settings.open}
       />
+      <OwnEffects room={room} visit={visit} media={media} onNote={screen.show} />
       {live !== null && <SealBanner live={live} call={room} />}
       {live !== null && <KnockBar live={live} />}
       {live !== null && <BreakoutBar live={live} present={screen.present} />}
@@ -133,7 +135,6 @@ export function CallScreen(props: Props) {
       />
       <Dialogs screen={screen} room={room} visit={visit} />
       <Toasts toasts={screen.toasts} dismiss={screen.dismiss} problems={call.problems} />
-      <OwnEffects room={room} visit={visit} onNote={screen.show} />
       <RoomSound room={room} muted={call.silent} />
     </div>
   );
@@ -199,6 +200,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   if (away === null && shared !== media.screenOn) setShared(media.screenOn);
   useComingsAndGoings(room, useBreakoutNews(live, show));
   useWakeLock();
+  useEffect(stayInVersion, []);
   useShortcuts(view.keys, {
     mic: media.toggleMic,
     camera: media.toggleCamera,

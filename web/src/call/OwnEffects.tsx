@@ -1,18 +1,21 @@
-import type { Room } from "livekit-client";
+import type { LocalVideoTrack, Room } from "livekit-client";
 import { useCallback, useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
-import { useBackground, useBackgroundProblem, useOwnCamera } from "../hooks/useBackground";
+import { BackgroundNotice } from "../components/BackgroundNotice";
+import { useBackground, useOwnCamera } from "../hooks/useBackground";
 import { useNoise, useOwnMic, useStrongFailed } from "../hooks/useNoise";
+import type { OwnMedia } from "../hooks/useOwnMedia";
 import type { Visit } from "../lib/visit";
 
 interface Props {
   room: Room;
   visit: Visit;
+  media: OwnMedia;
   onNote: (text: string) => void;
 }
 
-/** What is made of one's own sound and picture before they are sent, for as long as the call is shown. */
-export function OwnEffects({ room, visit, onNote }: Props) {
+/** What is made of one's own sound and picture before they are sent, for as long as the call is shown, and what does not work of it. */
+export function OwnEffects({ room, visit, media, onNote }: Props) {
   const { t } = useTranslation("media");
   const { noise, background } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const mic = useOwnMic(room);
@@ -21,17 +24,13 @@ export function OwnEffects({ room, visit, onNote }: Props) {
   useBackground(
     camera,
     background,
-    useCallback(() => {
-      visit.note({ background: "none" });
-    }, [visit]),
+    useCallback((track: LocalVideoTrack) => {
+      void room.localParticipant.unpublishTrack(track);
+    }, [room]),
   );
   const strongFailed = useStrongFailed(mic) && noise === "strong";
-  const problem = useBackgroundProblem(camera);
   useEffect(() => {
     if (strongFailed) onNote(t("noise.failed"));
   }, [strongFailed, onNote, t]);
-  useEffect(() => {
-    if (problem !== null) onNote(t(`background.problem.${problem}`));
-  }, [problem, onNote, t]);
-  return null;
+  return <BackgroundNotice camera={camera} onUncover={media.uncover} onTryAgain={media.toggleCamera} />;
 }

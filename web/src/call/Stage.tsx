@@ -1,6 +1,6 @@
 import type { Participant, Room } from "livekit-client";
 import { AudioLines, MonitorUp } from "lucide-react";
-import { useState } from "react";
+import { useId, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { later } from "../components/later";
 import type { SharedScreen } from "../hooks/useScreens";
@@ -10,6 +10,7 @@ import { displayName } from "../lib/people";
 import type { Layout, OwnView } from "../lib/prefs";
 import { arrange, isSame, type Item, orderStrip, ownViewOf } from "../lib/stage";
 import { Grid } from "./Grid";
+import { ScreenTabs } from "./ScreenTabs";
 import { SpotlightBar } from "./SpotlightBar";
 import { ScreenTile, Tile } from "./Tile";
 import "../styles/hosts.css";
@@ -35,6 +36,7 @@ interface Props {
 /** Everybody's pictures: a shared screen or a person large with the rest beside it, or all in a grid. */
 export function Stage({ room, participants, screens, sharing, layout, pinned, onPin, ownView, onInvite, onStopSharing }: Props) {
   const { speaking, lastOther } = useSpeakers(room);
+  const panel = useId();
   const spotlight = useSpotlight(room, participants);
   const alone = participants.length === 1 && screens.length === 0;
   const own = ownViewOf(ownView, layout, alone);
@@ -75,9 +77,12 @@ export function Stage({ room, participants, screens, sharing, layout, pinned, on
         />
       ) : (
         <div className="focus">
-          <div className="focus-main">
-            {draw(main, "main")}
-            <SpeakingNow participants={participants} speaking={speaking} main={main} />
+          <div className="focus-large">
+            {screens.length > 1 && <ScreenTabs screens={screens} main={main} panel={panel} onPin={onPin} />}
+            <div id={panel} className="focus-main" role={screens.length > 1 ? "tabpanel" : undefined}>
+              {draw(main, "main")}
+              <SpeakingNow participants={participants} speaking={speaking} main={main} />
+            </div>
           </div>
           {layout !== "speaker" && <div className="focus-strip">{rest.map((item) => draw(item, "rest"))}</div>}
         </div>

@@ -5,7 +5,7 @@ import { useTranslation } from "react-i18next";
 import { canChangeBackground } from "../effects/background";
 import { chooseOwnPicture, loadOwnPicture, onOwnPicture, ownPictureAddress } from "../effects/ownPicture";
 import { PICTURES } from "../effects/pictures";
-import { useBackgroundProblem } from "../hooks/useBackground";
+import { useBackgroundProblem, useWithheld } from "../hooks/useBackground";
 import { type Background, BACKGROUNDS } from "../lib/prefs";
 
 interface Props {
@@ -18,7 +18,8 @@ interface Props {
 export function BackgroundChoice({ camera, background, onChange }: Props) {
   const { t } = useTranslation("media");
   const id = useId();
-  const problem = useBackgroundProblem(camera);
+  const slow = useBackgroundProblem(camera);
+  const problem = useWithheld() ? "failed" : slow;
   const own = useSyncExternalStore(onOwnPicture, ownPictureAddress);
   const file = useRef<HTMLInputElement>(null);
   const [unreadable, setUnreadable] = useState(false);

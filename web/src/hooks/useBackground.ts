@@ -1,6 +1,6 @@
 import { LocalVideoTrack, type Room, Track } from "livekit-client";
-import { useEffect } from "react";
-import { type BackgroundProblem, backgroundProblem, putBehind } from "../effects/background";
+import { useEffect, useSyncExternalStore } from "react";
+import { type BackgroundProblem, backgroundProblem, isWithheld, onWithheld, putBehind } from "../effects/background";
 import { onOwnPicture } from "../effects/ownPicture";
 import type { Background } from "../lib/prefs";
 import { useOfTrack } from "./useNoise";
@@ -13,8 +13,8 @@ export function useOwnCamera(room: Room): LocalVideoTrack | null {
   return track instanceof LocalVideoTrack ? track : null;
 }
 
-/** Keeps behind a person what is wanted; `onSlow`: this browser is too slow for it, and it is off. */
-export function useBackground(track: LocalVideoTrack | null, background: Background, onSlow: () => void): void {
+/** Keeps behind a person what is wanted; `onMissing`: it did not load, and the camera has to go off. */
+export function useBackground(track: LocalVideoTrack | null, background: Background, onMissing: (track: LocalVideoTrack) => void): void {
   const problem = useBackgroundProblem(track);
   useEffect(() => {
     if (track === null) return;
@@ -28,8 +28,12 @@ export function useBackground(track: LocalVideoTrack | null, background: Backgro
     };
   }, [track, background]);
   useEffect(() => {
-    if (problem === "slow") onSlow();
-  }, [problem, onSlow]);
+    if (problem === "failed" && track !== null) onMissing(track);
+  }, [problem, track, onMissing]);
+}
+
+export function useWithheld(): boolean {
+  return useSyncExternalStore(onWithheld, isWithheld);
 }
 
 export function useBackgroundProblem(track: LocalVideoTrack | null): BackgroundProblem | null {

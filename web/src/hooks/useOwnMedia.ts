@@ -14,6 +14,8 @@ export interface OwnMedia {
   toggleMic: () => void;
   toggleCamera: () => void;
   toggleScreen: () => void;
+  /** The camera, on, with nothing else behind the person from now on. */
+  uncover: () => void;
 }
 
 /**
@@ -63,6 +65,11 @@ export function useOwnMedia(
     if (pending.has(Track.Source.Camera)) return;
     void change(Track.Source.Camera, () => setCamera(room.localParticipant, !cameraOn, wanted.background));
   };
+  const uncover = () => {
+    visit.note({ background: "none" });
+    if (cameraOn || busy.has(Track.Source.Camera)) return;
+    void change(Track.Source.Camera, () => setCamera(room.localParticipant, true, "none"));
+  };
   const toggleScreen = () => {
     if (busy.has(Track.Source.ScreenShare) || room.state === ConnectionState.Disconnected) return;
     const options = { audio: true, contentHint: "detail", surfaceSwitching: "include" } as const;
@@ -79,6 +86,7 @@ export function useOwnMedia(
     toggleMic,
     toggleCamera,
     toggleScreen,
+    uncover,
   };
 }
 

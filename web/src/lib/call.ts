@@ -5,13 +5,14 @@ import {
   ConnectionErrorReason,
   DisconnectReason,
   type LocalTrack,
+  LocalVideoTrack,
   Room,
   type RoomOptions,
   ScreenSharePresets,
   Track,
   VideoPresets,
 } from "livekit-client";
-import { setCamera } from "../effects/background";
+import { cover, setCamera } from "../effects/background";
 import { type Admission, type RoomKind, signalUrl } from "./api";
 import { apiProblem, type JoinProblem } from "./joinProblem";
 import type { Background, Noise } from "./prefs";
@@ -98,6 +99,7 @@ export async function publishChoices(
     const track = ready.get(source);
     try {
       if (!wanted()) track?.stop();
+      else if (track instanceof LocalVideoTrack && !(await cover(track, choices().background))) track.stop();
       else if (track !== undefined) await me.publishTrack(track);
       else await enable(true);
       if (!wanted()) await enable(false);

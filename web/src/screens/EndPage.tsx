@@ -2,6 +2,7 @@ import { CircleSlash, DoorOpen, House, MonitorSmartphone, RotateCw, ServerOff, T
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
+import { UpdateNote } from "../components/UpdateNote";
 import type { EndReason } from "../lib/call";
 import type { JoinProblem } from "../lib/joinProblem";
 import { navigate } from "../lib/router";
@@ -36,6 +37,7 @@ export function EndPage({ appName, roomName, reason, rejoining, problem, onRejoi
         <Brand name={appName} />
         <LangSwitch />
       </header>
+      <UpdateNote />
       <main className="end-page">
         <div
           className="card end-card"

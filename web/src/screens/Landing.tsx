@@ -6,6 +6,7 @@ import { Brand } from "../components/Brand";
 import { Illustration } from "../components/Illustration";
 import { LangSwitch } from "../components/LangSwitch";
 import { LegalLinks } from "../components/LegalLinks";
+import { UpdateNote } from "../components/UpdateNote";
 import { useMakeRoom } from "../hooks/useMakeRoom";
 import type { ServerConfig } from "../lib/api";
 import { forgetRooms, loadRecent } from "../lib/prefs";
@@ -24,6 +25,7 @@ export function Landing({ config }: { config: ServerConfig }) {
           <LangSwitch />
         </div>
       </header>
+      <UpdateNote />
       <main>
         <section className="hero">
           <div className="hero-text">

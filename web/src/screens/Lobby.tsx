@@ -1,13 +1,15 @@
 import type { TFunction } from "i18next";
 import { ArrowLeft, LoaderCircle, MessageSquare, TriangleAlert, Users } from "lucide-react";
-import { type SubmitEvent, useCallback, useEffect, useState, useSyncExternalStore } from "react";
+import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { AccountLink } from "../account/AccountLink";
+import { BackgroundNotice } from "../components/BackgroundNotice";
 import { Brand } from "../components/Brand";
 import { ElsewhereNote } from "../components/ElsewhereNote";
 import { LegalLinks } from "../components/LegalLinks";
 import { LangSwitch } from "../components/LangSwitch";
 import { SealBadge } from "../components/SealBadge";
+import { forgetWithheld } from "../effects/background";
 import { useDoor } from "../hooks/useDoor";
 import { usePreparedSeal } from "../hooks/usePreparedSeal";
 import type { RoomSummary, ServerConfig } from "../lib/api";
@@ -44,6 +46,7 @@ export function Lobby(props: Props) {
   const media = useSyncExternalStore(preview.subscribe, preview.snapshot);
 
   useEffect(() => {
+    forgetWithheld();
     void preview.start();
     return () => {
       preview.dispose();
@@ -67,6 +70,14 @@ export function Lobby(props: Props) {
         <section className="lobby-media">
           <PreviewBox media={media} preview={preview} name={chosen.name} onToggle={change} />
           <DeviceProblems media={media} />
+          <BackgroundNotice
+            camera={media.camera}
+            onUncover={() => {
+              visit.note({ background: "none" });
+              if (media.camera === null) void preview.setOn("camera", true);
+            }}
+            onTryAgain={() => void preview.setOn("camera", true)}
+          />
         </section>
         {waiting ? (
           <Waiting door={door} onCancel={onCancel} />
@@ -91,9 +102,6 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
   const { roomName, visit, elsewhere, joining, problem, onJoin, onJoinSilent, onOpenChat } = props;
   const { t } = useTranslation();
   const [nameMissing, setNameMissing] = useState(false);
-  const withoutBackground = useCallback(() => {
-    visit.note({ background: "none" });
-  }, [visit]);
   const [answers, setAnswers] = useState<DoorAnswers>({ password: "", note: "" });
 
   const join = (enter: () => void) => {
@@ -146,7 +154,7 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
           setAnswers({ ...answers, ...part });
         }}
       />
-      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} onSlow={withoutBackground} />
+      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} />
       {problem !== null && <JoinProblemBox problem={problem} />}
       {elsewhere && <ElsewhereNote disabled={joining} onJoinSilent={joinSilent} />}
       <button type="submit" className="button primary large wide" data-testid="join-call" disabled={joining}>

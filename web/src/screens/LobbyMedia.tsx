@@ -1,6 +1,6 @@
 import type { LocalTrack } from "livekit-client";
 import { Mic, MicOff, Video, VideoOff, Volume2 } from "lucide-react";
-import { useEffect, useRef } from "react";
+import { useCallback, useEffect, useRef } from "react";
 import { useTranslation } from "react-i18next";
 import { BackgroundChoice } from "../components/BackgroundChoice";
 import { DeviceSelect } from "../components/DeviceSelect";
@@ -116,16 +116,19 @@ interface DevicesProps {
   preview: Preview;
   prefs: Pick<Prefs, "cameraId" | "micId" | "speakerId" | "noise" | "background">;
   onChange: (part: Partial<Prefs>) => void;
-  onSlow: () => void;
 }
 
-export function Devices({ media, preview, prefs, onChange, onSlow }: DevicesProps) {
+export function Devices({ media, preview, prefs, onChange }: DevicesProps) {
   const { t } = useTranslation();
   const devices = useDevices(`${media.camera !== null}${media.mic !== null}`);
   const inUse = (track: LocalTrack | null, wanted: string) =>
     track === null ? wanted : (rawTrack(track).getSettings().deviceId ?? wanted);
   useNoise(media.mic, prefs.noise);
-  useBackground(media.camera, prefs.background, onSlow);
+  useBackground(
+    media.camera,
+    prefs.background,
+    useCallback(() => void preview.setOn("camera", false), [preview]),
+  );
   const sent = useSentTrack(media.mic);
   return (
     <div className="devices">
