@@ -3,6 +3,7 @@ import { useCallback, useEffect, useSyncExternalStore } from "react";
 import { useTranslation } from "react-i18next";
 import { BackgroundNotice } from "../components/BackgroundNotice";
 import { useBackground, useOwnCamera } from "../hooks/useBackground";
+import { useOwnCaptions } from "../hooks/useOwnCaptions";
 import { useNoise, useOwnMic, useStrongFailed } from "../hooks/useNoise";
 import type { OwnMedia } from "../hooks/useOwnMedia";
 import type { Visit } from "../lib/visit";
@@ -27,6 +28,13 @@ export function OwnEffects({ room, visit, media, onNote }: Props) {
     useCallback((track: LocalVideoTrack) => {
       void room.localParticipant.unpublishTrack(track);
     }, [room]),
+  );
+  useOwnCaptions(
+    room,
+    visit,
+    useCallback(() => {
+      onNote(t("captions.own.none"));
+    }, [onNote, t]),
   );
   const strongFailed = useStrongFailed(mic) && noise === "strong";
   useEffect(() => {

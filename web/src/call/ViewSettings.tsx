@@ -4,6 +4,7 @@ import { Choice } from "../components/Choice";
 import { Switch } from "../components/Switch";
 import { CAPTION_SIZES, LAYOUTS, OWN_VIEWS } from "../lib/prefs";
 import type { Visit } from "../lib/visit";
+import { OwnCaptionsSwitch } from "./OwnCaptionsSwitch";
 
 /** How the pictures are shown. */
 export function ViewSettings({ visit }: { visit: Visit }) {
@@ -42,6 +43,7 @@ export function ViewSettings({ visit }: { visit: Visit }) {
           visit.choose({ captions: size });
         }}
       />
+      <OwnCaptionsSwitch visit={visit} />
       <Switch
         label={t("view.audioOnly")}
         testId="audio-only"

@@ -1,13 +1,7 @@
 import { type Participant, ParticipantKind, type Room, RoomEvent, type TranscriptionSegment } from "livekit-client";
 import { useEffect, useState } from "react";
-import { type Caption, Captions } from "../lib/captions";
+import { type Caption, Captions, TRANSCRIPTION } from "../lib/captions";
 import { displayName } from "../lib/people";
-
-/** Text streams of transcriptions, and their attributes (LiveKit's agents, `livekit.agents.types`). */
-const TOPIC = "lk.transcription";
-const FINAL = "lk.transcription_final";
-const TRACK = "lk.transcribed_track_id";
-const SEGMENT = "lk.segment_id";
 
 /** What is said in a call, as far as somebody sends it as text. */
 export function useCaptions(room: Room, on: boolean): Captions["lines"] {
@@ -43,25 +37,25 @@ function listen(room: Room, tell: (caption: Caption) => void): () => void {
     }
   };
   room.on(RoomEvent.TranscriptionReceived, onPacket);
-  room.registerTextStreamHandler(TOPIC, (reader, { identity }) => {
+  room.registerTextStreamHandler(TRANSCRIPTION.topic, (reader, { identity }) => {
     const { id, attributes = {} } = reader.info;
     const sender = room.remoteParticipants.get(identity);
-    const speaker = speakerOf(room, sender, attributes[TRACK]) ?? { identity };
-    const caption = { id: attributes[SEGMENT] ?? id, speaker: speaker.identity, name: displayName(speaker) };
+    const speaker = speakerOf(room, sender, attributes[TRANSCRIPTION.track]) ?? { identity };
+    const caption = { id: attributes[TRANSCRIPTION.segment] ?? id, speaker: speaker.identity, name: displayName(speaker) };
     const read = async () => {
       let text = "";
       for await (const piece of reader) {
         text += piece;
         tell({ ...caption, text, final: false });
       }
-      tell({ ...caption, text, final: attributes[FINAL] !== "false" });
+      tell({ ...caption, text, final: attributes[TRANSCRIPTION.final] !== "false" });
     };
     // Too long, or the sender left half-way: what has come is shown.
     read().catch(() => undefined);
   });
   return () => {
     room.off(RoomEvent.TranscriptionReceived, onPacket);
-    room.unregisterTextStreamHandler(TOPIC);
+    room.unregisterTextStreamHandler(TRANSCRIPTION.topic);
   };
 }
 

@@ -1,5 +1,13 @@
 /** What people say, as text: the lines that are shown now. */
 
+/** Text streams of transcriptions, and their attributes (LiveKit's agents, `livekit.agents.types`). */
+export const TRANSCRIPTION = {
+  topic: "lk.transcription",
+  final: "lk.transcription_final",
+  track: "lk.transcribed_track_id",
+  segment: "lk.segment_id",
+} as const;
+
 export interface Caption {
   /** One stretch of speech; what comes again with the same id takes the place of what was there. */
   id: string;

@@ -35,6 +35,8 @@ export interface Prefs {
   noise: Noise;
   background: Background;
   captions: CaptionSize;
+  /** Whether what one says oneself goes to the others as text. */
+  ownCaptions: boolean;
   stage: ChosenLayout;
   ownView: OwnView;
   /** Whether the cameras of others are left away, to save data; shared screens are not. */
@@ -59,6 +61,7 @@ export const DEFAULT_PREFS: Prefs = {
   noise: "browser",
   background: "none",
   captions: "medium",
+  ownCaptions: false,
   stage: "auto",
   ownView: "tile",
   audioOnly: false,
@@ -80,6 +83,7 @@ export function parsePrefs(value: unknown, saveData = false): Prefs {
     noise: NOISES.find((noise) => noise === raw.noise) ?? DEFAULT_PREFS.noise,
     background: BACKGROUNDS.find((background) => background === raw.background) ?? DEFAULT_PREFS.background,
     captions: CAPTION_SIZES.find((size) => size === raw.captions) ?? DEFAULT_PREFS.captions,
+    ownCaptions: raw.ownCaptions === true,
     stage: LAYOUTS.find((layout) => layout === raw.stage) ?? DEFAULT_PREFS.stage,
     ownView: OWN_VIEWS.find((view) => view === raw.ownView) ?? DEFAULT_PREFS.ownView,
     audioOnly: typeof raw.audioOnly === "boolean" ? raw.audioOnly : saveData,

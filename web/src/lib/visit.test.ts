@@ -25,7 +25,7 @@ describe("Visit", () => {
     visit.note({ panel: "chat", draft: "half a sent" });
     expect(new Visit("den").state).toEqual({
       name: "Ada", micOn: false, cameraOn: false, micId: "m", cameraId: "c", speakerId: "s", stage: "speaker",
-      noise: "browser", background: "none", captions: "medium", ownView: "tile", audioOnly: false,
+      noise: "browser", background: "none", captions: "medium", ownCaptions: false, ownView: "tile", audioOnly: false,
       shortcuts: true, keys: DEFAULT_PREFS.keys, panel: "chat", draft: "half a sent",
     });
   });

@@ -10,6 +10,7 @@ export interface VisitState extends JoinChoices {
   stage: ChosenLayout;
   ownView: OwnView;
   captions: CaptionSize;
+  ownCaptions: boolean;
   audioOnly: boolean;
   shortcuts: boolean;
   keys: Keys;
@@ -40,6 +41,7 @@ export function parseVisit(value: unknown, prefs: Prefs): VisitState {
     noise: prefs.noise,
     background: prefs.background,
     captions: prefs.captions,
+    ownCaptions: prefs.ownCaptions,
     ownView: prefs.ownView,
     audioOnly: prefs.audioOnly,
     shortcuts: prefs.shortcuts,
