@@ -1,6 +1,7 @@
 """What the web app asks of a browser, in headless Chromium on loopback.
 
-    python -m benchmarks.web_app load       bytes and requests, of the start page and until in a call
+    python -m benchmarks.web_app load       bytes and requests, of the start page and until in a call: in a room by its
+                                            name, and in one that the start page makes, which lasts and is sealed
     python -m benchmarks.web_app join       from the click on Join to the first picture of somebody else
     python -m benchmarks.web_app busy       how long the page's main thread works while nine tiles play
 
@@ -49,6 +50,12 @@ Figures = dict[str, float]
 
 
 async def load_once(browser: Browser, url: str, coding: str) -> Figures:
+    by_name = await _load(browser, url, coding, "den")
+    return by_name | await _load(browser, url, coding, "")
+
+
+async def _load(browser: Browser, url: str, coding: str, room: str) -> Figures:
+    """Into `room`, or into a new one."""
     tab = await Tab.open(browser, url)
     await tab.context.add_init_script(NO_WORKER)
     weight = await PageWeight.follow(tab.page, url, coding)
@@ -56,12 +63,16 @@ async def load_once(browser: Browser, url: str, coding: str) -> Figures:
     await expect(tab.get("new-room")).to_be_visible()
     await tab.page.wait_for_load_state("networkidle")
     start = _weigh("start page", weight)
-    await tab.get("new-room").click()
+    if room:
+        await tab.get("room-input").fill(room)
+        await tab.get("join-room").click()
+    else:
+        await tab.get("new-room").click()
     await tab.pass_lobby("Ada")
     await tab.expect_moving("Ada")
     await tab.page.wait_for_load_state("networkidle")
     await tab.close()
-    return start | _weigh("until in a call", weight)
+    return start | _weigh("until in a call" if room else "until in a call of a new room", weight)
 
 
 def _weigh(until: str, weight: PageWeight) -> Figures:
@@ -122,7 +133,8 @@ async def _others(url: str) -> AsyncIterator[None]:
     try:
         yield
     finally:
-        process.terminate()
+        if process.returncode is None:
+            process.terminate()
         await process.wait()
 
 
