@@ -1,4 +1,5 @@
 import { defineConfig } from "vite";
+import { board, noMermaid } from "./build/board.ts";
 import { budget } from "./build/budget.ts";
 import { compressed } from "./build/compressed.ts";
 import { groups } from "./build/groups.ts";
@@ -9,8 +10,8 @@ import limits from "./budget.json" with { type: "json" };
 const server = process.env.TING_SERVER ?? "http://127.0.0.1:7880";
 
 export default defineConfig({
-  plugins: [serviceWorker(), budget(limits), compressed()],
-  resolve: { alias: preact },
+  plugins: [board(), serviceWorker(), budget(limits), compressed()],
+  resolve: { alias: [...preact, ...noMermaid] },
   build: {
     target: "es2022",
     // The server's Content-Security-Policy allows no inline script and no data: URL.

@@ -26,6 +26,7 @@ class Verb(StrEnum):
     CLOSE_POLL = "close_poll"
     HAND = "hand"
     DRAW = "draw"
+    BOARD = "board"
     # From here on the server alone writes.
     CALL_BEGAN = "call_began"
     CALL_ENDED = "call_ended"
@@ -37,11 +38,11 @@ class Verb(StrEnum):
 
 WRITABLE = frozenset({
     Verb.MESSAGE, Verb.EDIT, Verb.DELETE, Verb.REACT, Verb.PIN, Verb.FILE, Verb.POLL, Verb.VOTE, Verb.CLOSE_POLL,
-    Verb.HAND, Verb.DRAW,
+    Verb.HAND, Verb.DRAW, Verb.BOARD,
 })  # fmt: skip
 """What clients may write; the rest is the server's."""
 
-DRAWN = frozenset({Verb.DRAW})
+DRAWN = frozenset({Verb.DRAW, Verb.BOARD})
 """What is drawn, not said: much of it, in larger pieces."""
 
 
@@ -144,6 +145,24 @@ class DrawBody(Body):
     """All that was drawn there before was wiped off."""
 
 
+MAX_PIECES = 64
+
+
+class BoardBody(Body):
+    """A change of the room's whiteboard, or that somebody has opened it."""
+
+    opened: bool = False
+    id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Of the change, of which there may be several pieces."""
+    part: Annotated[int, msgspec.Meta(ge=0, le=MAX_PIECES)] = 0
+    """The first one is 1."""
+    parts: Annotated[int, msgspec.Meta(ge=0, le=MAX_PIECES)] = 0
+    update: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9_-]*$")] = ""
+    """Of Yjs, in base64url. The server does not look into it."""
+    upto: Annotated[int, msgspec.Meta(ge=0, lt=2**53)] | None = None
+    """It is the whole board, with everything up to this entry."""
+
+
 class Sealed(Body):
     """What was encrypted by its sender: SEALED.md, section 5."""
 
@@ -177,11 +196,12 @@ BODIES: dict[Verb, type[Body]] = {
     Verb.CLOSE_POLL: ClosePollBody,
     Verb.HAND: HandBody,
     Verb.DRAW: DrawBody,
+    Verb.BOARD: BoardBody,
 }
 
 
 SEALED_BODIES: dict[Verb, type[Body]] = {
-    **dict.fromkeys((Verb.MESSAGE, Verb.EDIT, Verb.REACT, Verb.POLL, Verb.VOTE, Verb.HAND, Verb.DRAW), SealedBody),
+    **dict.fromkeys((Verb.MESSAGE, Verb.EDIT, Verb.REACT, Verb.POLL, Verb.VOTE, Verb.HAND, *DRAWN), SealedBody),
     Verb.FILE: SealedFileBody,
     Verb.DELETE: DeleteBody,
     Verb.PIN: PinBody,

@@ -12,6 +12,7 @@ from playwright.async_api import Browser, FloatRect, Locator, expect
 
 from sealed.member import SealedMember
 from tests.browser.conftest import OpenTab
+from tests.harness.axe import findings
 from tests.harness.browser import Tab
 from tests.harness.server import ServerProcess
 
@@ -135,6 +136,8 @@ async def test_who_may_draw_and_that_it_fades(open_tab: OpenTab, room: str) -> N
     await expect(strokes(screen)).to_have_count(1)
     cleo = await (await open_tab(viewport=WIDE)).join(room, "Cleo")
     await expect(strokes(screen_of(cleo, "Ada"))).to_have_count(1)
+    for tab in (ada, cleo):
+        assert await findings(tab.page) == []
     await ada.get("draw-clear").click()
     for tab in (bob, cleo):
         await expect(strokes(screen_of(tab, "Ada"))).to_have_count(0)
@@ -178,15 +181,6 @@ async def test_strokes_that_nobody_was_allowed_are_not_shown(open_tab: OpenTab, 
     assert not await ada.get("draw-stays").is_checked()
 
 
-async def make_room(tab: Tab, name: str) -> str:
-    await tab.page.goto(f"{tab.origin}/?debug=1")
-    await tab.get("new-room").click()
-    await expect(tab.get("recovery")).to_be_visible(timeout=60_000)
-    link = tab.page.url
-    await tab.pass_lobby(name)
-    return link
-
-
 KEPT = """async () => {
     const room = location.pathname.slice(3);
     const headers = {Authorization: `Bearer ${sessionStorage.getItem(`ting.token.${room}`)}`};
@@ -213,10 +207,9 @@ async def test_in_a_sealed_room_it_comes_soon_to_all_and_is_kept_sealed(
     people: list[Tab], record_property: Callable[[str, object], None]
 ) -> None:
     ada, bob, cleo = people
-    link = await make_room(ada, "Ada")
+    link = await ada.make_room("Ada")
     for tab, name in ((bob, "Bob"), (cleo, "Cleo")):
-        await tab.page.goto(link)
-        await tab.pass_lobby(name)
+        await tab.come(link, name)
         await ada.expect_moving(name)
     await share(ada)
     await ada.get("draw-everyone").check()

@@ -29,21 +29,6 @@ async def people(browser: Browser, sealed_server: ServerProcess) -> AsyncIterato
     assert errors == []
 
 
-async def make_room(tab: Tab, name: str) -> str:
-    """From the start page into the call of a new sealed room; its whole link."""
-    await tab.page.goto(f"{tab.origin}/?debug=1")
-    await tab.get("new-room").click()
-    await expect(tab.get("recovery")).to_be_visible(timeout=60_000)
-    link = tab.page.url
-    await tab.pass_lobby(name)
-    return link
-
-
-async def come(tab: Tab, link: str, name: str) -> None:
-    await tab.page.goto(link)
-    await tab.pass_lobby(name)
-
-
 def person(tab: Tab, name: str) -> Locator:
     return tab.page.locator(f'[data-testid="people-item"][data-name="{name}"]')
 
@@ -61,8 +46,8 @@ def large(tab: Tab, name: str) -> Locator:
 
 async def test_one_is_first_for_all_and_everybody_sees_who_talked(people: list[Tab]) -> None:
     ada, bob, cleo = people
-    link = await make_room(ada, "Ada")
-    await come(bob, link, "Bob")
+    link = await ada.make_room("Ada")
+    await bob.come(link, "Bob")
     await ada.expect_moving("Bob")
     await ada.get("toggle-people").click()
     await act(ada, "Bob", "spotlight")
@@ -72,7 +57,7 @@ async def test_one_is_first_for_all_and_everybody_sees_who_talked(people: list[T
     await expect(bob.get("end-spotlight")).to_have_count(0)
 
     # Who comes late has it, and may look at something else.
-    await come(cleo, link, "Cleo")
+    await cleo.come(link, "Cleo")
     await expect(large(cleo, "Bob")).to_be_visible()
     await expect(cleo.get("spotlight")).to_contain_text("Spotlight by Ada: Bob")
     await cleo.tile("Ada").dblclick()
@@ -131,9 +116,9 @@ def said(tab: Tab, text: str) -> Locator:
 
 async def test_breakout_rooms_from_dividing_to_coming_back(people: list[Tab]) -> None:
     ada, bob, cleo = people
-    link = await make_room(ada, "Ada")
-    await come(bob, link, "Bob")
-    await come(cleo, link, "Cleo")
+    link = await ada.make_room("Ada")
+    await bob.come(link, "Bob")
+    await cleo.come(link, "Cleo")
     await together((ada, "Ada"), (bob, "Bob"), (cleo, "Cleo"))
 
     # By hand: Bob into room 1, Cleo into room 2, and the host stays.
@@ -198,7 +183,7 @@ async def test_breakout_rooms_from_dividing_to_coming_back(people: list[Tab]) ->
 
 async def test_a_poll_is_taken_along_as_a_table(people: list[Tab]) -> None:
     ada, bob, _ = people
-    await come(bob, await make_room(ada, "Ada"), "Bob")
+    await bob.come(await ada.make_room("Ada"), "Bob")
     for tab in (ada, bob):
         await tab.get("toggle-chat").click()
     await ada.get("new-poll").click()
@@ -218,8 +203,8 @@ async def test_a_poll_is_taken_along_as_a_table(people: list[Tab]) -> None:
 async def test_a_report_has_what_the_server_saw_of_ones_line(people: list[Tab]) -> None:
     """Of oneself alone, and without names."""
     ada, bob, _ = people
-    link = await make_room(ada, "Ada")
-    await come(bob, link, "Bob")
+    link = await ada.make_room("Ada")
+    await bob.come(link, "Bob")
     await bob.expect_moving("Ada")
     await bob.get("open-settings").click()
     report = bob.get("call-report")

@@ -139,6 +139,19 @@ class Tab:
         await expect(self.get("call")).to_be_visible()
         return self
 
+    async def make_room(self, name: str) -> str:
+        """From the start page into the call of a new sealed room; its whole link."""
+        await self.page.goto(f"{self.origin}/?debug=1")
+        await self.get("new-room").click()
+        await expect(self.get("recovery")).to_be_visible(timeout=60_000)
+        link = self.page.url
+        await self.pass_lobby(name)
+        return link
+
+    async def come(self, link: str, name: str) -> None:
+        await self.page.goto(link)
+        await self.pass_lobby(name)
+
     async def expect_moving(self, name: str) -> None:
         """The picture in the tile of `name` shows new frames."""
         video = self.tile(name).locator("video")

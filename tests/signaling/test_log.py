@@ -492,3 +492,16 @@ async def test_what_was_drawn_is_on_pages_for_those_who_want_it() -> None:
 async def test_what_is_no_drawing_is_refused(server: Server, body: dict[str, Any]) -> None:
     ada = await founder(server)
     assert (await ada.write("draw", **body))[1]["error"]["code"] == "invalid_body"
+
+
+async def test_a_change_of_the_whiteboard_is_kept_as_it_is(server: Server) -> None:
+    ada = await founder(server)
+    piece = {"id": "u1", "part": 1, "parts": 2, "update": "AQAB_-8", "upto": 0}
+    for body in ({"opened": True}, piece):
+        assert (await ada.write("board", **body))[0] == 200
+    assert [e["body"] for e in await ada.entries(drawn="only")] == [{"opened": True}, piece]
+    for bad in ({"part": 65}, {"parts": 65}, {"part": -1}, {"update": "+/=="}, {"upto": -1}, {"id": "x" * 65}):
+        assert (await ada.write("board", **{**piece, **bad}))[1]["error"]["code"] == "invalid_body"
+    guest = await visitor(server, ada.room)
+    await ada.good("PATCH", "", {"policy": {"guests_write": False}})
+    assert (await guest.write("board", **piece))[1]["error"]["code"] == "forbidden"

@@ -7,6 +7,7 @@ const NAME = "service-worker.js";
 const CALL = "/src/screens/RoomPage.tsx";
 /** Texts of other languages, and what is large, are fetched when somebody wants them. */
 const LANGUAGES = "/src/i18n/languages/";
+const BOARD = "/src/board/Whiteboard.tsx";
 const MAX_BYTES = 2 ** 18;
 
 /** Builds the service worker, and tells it the files that a call may want. */
@@ -31,7 +32,7 @@ function partsOf(bundle: Rolldown.OutputBundle): string[] {
   const found = new Set<string>();
   const add = (fileName: string) => {
     const chunk = chunks.find((each) => each.fileName === fileName);
-    if (chunk === undefined || found.has(fileName) || chunk.facadeModuleId?.includes(LANGUAGES) === true) return;
+    if (chunk === undefined || found.has(fileName) || [LANGUAGES, BOARD].some((path) => chunk.facadeModuleId?.includes(path))) return;
     found.add(fileName);
     for (const other of [...chunk.imports, ...chunk.dynamicImports]) add(other);
     const { importedAssets = new Set<string>(), importedCss = new Set<string>() } = chunk.viteMetadata ?? {};

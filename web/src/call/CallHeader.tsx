@@ -1,4 +1,4 @@
-import { LayoutGrid, Link2, Maximize, Minimize, NotebookText, PictureInPicture2, Users } from "lucide-react";
+import { LayoutGrid, Link2, Maximize, Minimize, NotebookText, PenTool, PictureInPicture2, Users } from "lucide-react";
 import type { ReactNode } from "react";
 import { useTranslation } from "react-i18next";
 import { Brand } from "../components/Brand";
@@ -20,9 +20,11 @@ interface Props {
   floating: ReactNode;
   /** What the room is and keeps; null where it is only a call. */
   onRoom: (() => void) | null;
+  /** Opens the whiteboard; null where there is none. */
+  onBoard: (() => void) | null;
 }
 
-export function CallHeader({ appName, roomName, count, layout, keys, onInvite, onToggleLayout, seal, floating, onRoom }: Props) {
+export function CallHeader({ appName, roomName, count, layout, keys, onInvite, onToggleLayout, seal, floating, onRoom, onBoard }: Props) {
   const { t } = useTranslation();
   const layoutLabel = layout === "grid" ? t("call.toSidebar") : t("call.toGrid");
   return (
@@ -56,6 +58,7 @@ export function CallHeader({ appName, roomName, count, layout, keys, onInvite, o
             <NotebookText size={18} aria-hidden />
           </button>
         )}
+        {onBoard !== null && <BoardButton onOpen={onBoard} />}
         {floating}
         {canFillScreen() && <FullScreenButton shortcut={keyLabel(keys, "fullScreen")} />}
         <button
@@ -73,6 +76,24 @@ export function CallHeader({ appName, roomName, count, layout, keys, onInvite, o
         </button>
       </div>
     </header>
+  );
+}
+
+/** Where there is room for it; the room's dialog has one too. */
+function BoardButton({ onOpen }: { onOpen: () => void }) {
+  const { t } = useTranslation("drawing");
+  return (
+    <button
+      type="button"
+      className="icon-button boxed open-board"
+      data-testid="open-board"
+      aria-label={t("board.title")}
+      data-tip={t("board.title")}
+      data-tip-side="below"
+      onClick={onOpen}
+    >
+      <PenTool size={18} aria-hidden />
+    </button>
   );
 }
 

@@ -3,6 +3,7 @@ import { useCallback, useEffect, useMemo, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { useChat } from "../hooks/useChat";
 import type { Embedding } from "../embed/embedding";
+import { useBoard } from "../board/useBoard";
 import { useBreakoutNews } from "../hooks/useBreakouts";
 import { useComingsAndGoings } from "../hooks/useComingsAndGoings";
 import { useEmbeddedCall } from "../hooks/useEmbedding";
@@ -51,6 +52,8 @@ const PeoplePanel = later(async () => (await import("./PeoplePanel")).PeoplePane
 const SettingsDialog = laterDialog(async () => (await import("./SettingsDialog")).SettingsDialog);
 const ShortcutsDialog = laterDialog(async () => (await import("./ShortcutsDialog")).ShortcutsDialog);
 const RoomDialog = laterDialog(async () => (await import("../room/RoomDialog")).RoomDialog);
+const Whiteboard = later(async () => (await import("../board/Whiteboard")).Whiteboard);
+const BoardNotice = later(async () => (await import("../board/BoardNotice")).BoardNotice, () => null);
 const InviteDialog = laterDialog(async () => (await import("./InviteDialog")).InviteDialog);
 
 interface Props {
@@ -67,7 +70,7 @@ export function CallScreen(props: Props) {
   const { room, away } = call;
   const { t } = useTranslation();
   const screen = useScreen(props);
-  const { view, media, participants, chat, invite, live } = screen;
+  const { view, media, participants, chat, invite, live, board } = screen;
   const { layout, panel } = view;
   return (
     <div className="call" data-testid="call" data-theme="dark" data-layout={layout} data-away={away ?? undefined}>
@@ -82,6 +85,7 @@ export function CallScreen(props: Props) {
         seal={live && <SealStatus live={live} />}
         floating={<FloatingCall {...screen} room={room} onLeave={session.leave} onProblem={screen.show} />}
         onRoom={live === null ? null : screen.room.open}
+        onBoard={live === null ? null : board.open}
       />
       <Banners
         room={room}
@@ -94,6 +98,7 @@ export function CallScreen(props: Props) {
       />
       <OwnEffects room={room} visit={visit} media={media} onNote={screen.show} />
       {live !== null && <SealBanner live={live} call={room} />}
+      {board.openedBy !== null && <BoardNotice name={board.openedBy} onOpen={board.open} onDismiss={board.dismiss} />}
       {live !== null && <KnockBar live={live} />}
       {live !== null && <BreakoutBar live={live} present={screen.present} />}
       {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
@@ -113,6 +118,7 @@ export function CallScreen(props: Props) {
               onStopSharing={media.toggleScreen}
             />
           </AudioOnly>
+          {live !== null && board.isOpen && <Whiteboard live={live} onClose={board.close} />}
           <CaptionLines room={room} visit={visit} />
           {away !== null && <Away reason={away} shared={screen.shared} onTryNow={session.tryNow} />}
         </main>
@@ -145,7 +151,7 @@ function Dialogs({ screen, room, visit }: { screen: ReturnType<typeof useScreen>
   const { live, settings, help, inviting } = screen;
   return (
     <>
-      {live !== null && screen.room.isOpen && <RoomDialog live={live} onClose={screen.room.close} />}
+      {live !== null && screen.room.isOpen && <RoomDialog live={live} onBoard={screen.board.open} onClose={screen.room.close} />}
       {settings.isOpen && (
         <SettingsDialog room={room} visit={visit} onClose={settings.close} onProblem={screen.tellProblem} />
       )}
@@ -166,6 +172,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
   const { toasts, show, dismiss } = useToasts();
   const participants = usePresent(room);
   const live = useRoomLive();
+  const board = useBoard(live);
   const logState = useMaybeRoomState(live);
   const chat = useChat(room, live !== null);
   const screens = useScreens(room);
@@ -220,7 +227,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });
   };
-  return { live, pinned, pin, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, show, dismiss, tellProblem, settings, help, link, inviting };
+  return { live, board, pinned, pin, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, show, dismiss, tellProblem, settings, help, link, inviting };
 }
 
 /** Whether a dialog is open, and its ways. */

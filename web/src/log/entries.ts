@@ -3,7 +3,7 @@
 import { asRecord, text } from "../lib/api";
 
 export const VERBS = [
-  "message", "edit", "delete", "react", "pin", "file", "poll", "vote", "close_poll", "hand", "draw",
+  "message", "edit", "delete", "react", "pin", "file", "poll", "vote", "close_poll", "hand", "draw", "board",
   "call_began", "call_ended", "came", "left", "moderation", "policy",
 ] as const;
 export type Verb = (typeof VERBS)[number];

@@ -129,14 +129,21 @@ export class RoomApi {
 
   /** The newest, or those before a `seq`. What was drawn is left out of it, as nobody reads it. */
   async page(before: number | null, limit: number): Promise<Page> {
-    const answer = await this.ask(`/entries?limit=${limit}&drawn=without${before === null ? "" : `&before=${before}`}`);
-    return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
+    return this.pageOf("without", before, limit);
+  }
+
+  /** What was drawn: the newest, or those before a `seq`. */
+  async drawn(before: number | null, limit: number): Promise<Page> {
+    return this.pageOf("only", before, limit);
+  }
+
+  private async pageOf(drawn: "only" | "without", before: number | null, limit: number): Promise<Page> {
+    return toPage(await this.ask(`/entries?limit=${limit}&drawn=${drawn}${before === null ? "" : `&before=${before}`}`));
   }
 
   /** The oldest of those that came after `since`. */
   async pageSince(since: number, limit: number): Promise<Page> {
-    const answer = await this.ask(`/entries?limit=${limit}&since=${since}`);
-    return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
+    return toPage(await this.ask(`/entries?limit=${limit}&since=${since}`));
   }
 
   async search(words: string): Promise<Entry[]> {
@@ -277,6 +284,10 @@ export class RoomApi {
   async answerKnock(knock: string, admit: boolean): Promise<void> {
     await this.act(`/knocks/${part(knock)}/${admit ? "admit" : "deny"}`);
   }
+}
+
+function toPage(answer: Record<string, unknown>): Page {
+  return { entries: parseEntries(answer.entries), newest: number(answer.newest), more: answer.more === true };
 }
 
 function toRoomState(answer: Record<string, unknown>): RoomState {

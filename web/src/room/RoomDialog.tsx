@@ -1,4 +1,5 @@
 import type { TFunction } from "i18next";
+import { PenTool } from "lucide-react";
 import { type ReactNode, useCallback, useEffect, useState } from "react";
 import { useTranslation } from "react-i18next";
 import { reaches } from "../lib/api";
@@ -15,11 +16,13 @@ import { durationText } from "./duration";
 
 interface Props {
   live: RoomLive;
+  /** Opens the whiteboard; not outside of a call. */
+  onBoard?: () => void;
   onClose: () => void;
 }
 
 /** What a room is and keeps, for everybody; what its owners and moderators decide, for them. */
-export function RoomDialog({ live, onClose }: Props) {
+export function RoomDialog({ live, onBoard, onClose }: Props) {
   const { t } = useTranslation();
   const { role, policy } = useRoomState(live.log);
   const { change, saved } = useChange(live);
@@ -29,6 +32,14 @@ export function RoomDialog({ live, onClose }: Props) {
   return (
     <Dialog title={t(moderates ? "room.title" : "room.menu")} testId="room-dialog" onClose={onClose}>
       <Links live={live} owns={owns} />
+      {onBoard !== undefined && (
+        <BoardButton
+          onOpen={() => {
+            onClose();
+            onBoard();
+          }}
+        />
+      )}
       <Kept live={live} policy={policy} />
       <p className={saved === false ? "problem" : "hint"} role="status" data-testid="room-saved">
         {saved === null ? "" : t(saved ? "room.saved" : "room.failed")}
@@ -42,6 +53,16 @@ export function RoomDialog({ live, onClose }: Props) {
       {owns && <TakeAlong archives={live.archives} />}
       {owns && <DeleteRoom live={live} />}
     </Dialog>
+  );
+}
+
+function BoardButton({ onOpen }: { onOpen: () => void }) {
+  const { t } = useTranslation("drawing");
+  return (
+    <button type="button" className="button small" data-testid="room-open-board" onClick={onOpen}>
+      <PenTool size={17} aria-hidden />
+      {t("board.title")}
+    </button>
   );
 }
 

@@ -33,7 +33,7 @@ export interface Binding {
 }
 
 /** The verbs whose bodies are sealed; the others have nothing to hide. */
-export const SEALED_VERBS: ReadonlySet<string> = new Set(["message", "edit", "react", "file", "poll", "vote", "hand", "draw"]);
+export const SEALED_VERBS: ReadonlySet<string> = new Set(["message", "edit", "react", "file", "poll", "vote", "hand", "draw", "board"]);
 
 const LEAST_BYTES = 256;
 const LENGTH_BYTES = 4;

@@ -24,6 +24,11 @@ export class SealedRoomApi extends RoomApi {
     return { ...page, entries: await this.seal.open(page.entries) };
   }
 
+  override async drawn(...where: Parameters<RoomApi["drawn"]>): Promise<Page> {
+    const page = await super.drawn(...where);
+    return { ...page, entries: await this.seal.open(page.entries) };
+  }
+
   override async pins(): Promise<Entry[]> {
     return this.seal.open(await super.pins());
   }
