@@ -35,7 +35,9 @@ MEMORY_BYTES = 4 << 30
 """What must be free there: databases and folders of tests are half as slow again on a disk, and worse on a busy one."""
 BIN = ROOT / ".venv" / "bin"
 CLIPPY = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]
-WITHOUT_MEDIA = tuple(f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "tus_clients"))
+WITHOUT_MEDIA = tuple(
+    f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "remote_doctor", "tus_clients")
+)
 """Integration tests in which no packet goes through an engine: one turn is enough."""
 SIGNALLING = tuple(
     f"tests/integration/test_{name}.py"

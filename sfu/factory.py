@@ -6,6 +6,9 @@ from sfu.api import Check, Sfu
 from sfu.config import SfuConfig
 from sfu.diagnose import run_checks
 from sfu.node import Node
+from sfu.transport.reach import TurnServer, check_media
+
+__all__ = ["TurnServer", "check_media", "create_sfu", "diagnose"]
 
 
 def create_sfu(config: SfuConfig) -> Sfu:

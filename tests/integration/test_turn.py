@@ -13,6 +13,7 @@ from aioice.stun import TransactionFailed
 from aioice.turn import create_turn_endpoint
 from livekit import rtc
 
+from sfu.transport.reach import TurnServer, check_turn
 from signaling.config import load_settings
 from signaling.turn import IceServer, ice_servers
 from tests.harness.caller import Caller
@@ -79,3 +80,17 @@ async def test_a_credential_ends_by_itself(coturn: Coturn) -> None:
     assert coturn.allocations("PA_expiry") == 0
     await allocate(fresh)
     await eventually(lambda: coturn.allocations("PA_expiry") == 1, "a relay of the fresh credential")
+
+
+async def test_the_doctor_says_whether_a_relay_takes_its_credentials(coturn: Coturn) -> None:
+    turn = json.dumps([{"urls": [coturn.url("udp"), coturn.url("tcp")], "secret": SECRET}])
+    settings = load_settings({"dev": True}, {"TING_TURN": turn}).turn
+    (server,) = ice_servers(settings, "doctor", time.time())
+    for url in server.urls:
+        good = await check_turn(TurnServer(url, server.username, server.credential), 10)
+        assert good.ok is True, good
+        refused = await check_turn(TurnServer(url, server.username, "wrong"), 10)
+        assert (refused.ok, "401" in refused.message, "`turn`" in refused.message) == (False, True, True), refused
+    for url in ("turn:127.0.0.1:1?transport=tcp", "turns:127.0.0.1:1", "turn:nowhere.invalid", "turn:[::1]:x"):
+        away = await check_turn(TurnServer(url, server.username, server.credential), 1)
+        assert (away.ok, "cannot be reached" in away.message) == (False, True), away
