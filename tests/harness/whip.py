@@ -22,7 +22,7 @@ from tests.harness.waiting import eventually
 
 SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
-FRAMES_TIMEOUT_S = 15.0
+FRAMES_TIMEOUT_S = 60.0
 
 
 class PatternTrack(VideoStreamTrack):  # type: ignore[misc]

@@ -19,6 +19,9 @@ QUEUE_NS = 20_000_000
 """A queue shorter than this may be chance."""
 RISING = 50
 """Queue that grows by so many thousandths of the time that passes."""
+CERTAINTY = 16
+"""The square of how many times its standard error the growth must be: a line that delays each packet by chance shows
+growth over a few groups as well."""
 STEEP_QUEUE_NS = 50_000_000
 STEEP_NS = 20_000_000
 """A queue that is this long and has grown so much since the group before grows steeply."""
@@ -106,8 +109,8 @@ class DelayTrend:
             return Verdict.HOLD
         before_ns = self._samples[-1][1] if self._samples else delay_ns
         self._samples.append((group.first_sent_ns, delay_ns))
-        slope = self._slope()
-        is_rising = slope is not None and slope >= RISING and queue_ns >= QUEUE_NS
+        slope, is_certain = self._slope()
+        is_rising = slope is not None and slope >= RISING and is_certain and queue_ns >= QUEUE_NS
         is_steep = queue_ns >= STEEP_QUEUE_NS and delay_ns - before_ns >= STEEP_NS
         is_full = queue_ns >= FULL_NS and group.lost > 0 and (slope is None or slope > -RISING)
         self._in_a_row = self._in_a_row + 1 if is_rising or is_steep or is_full else 0
@@ -147,21 +150,27 @@ class DelayTrend:
         self._next_base_ns = min(self._next_base_ns, delay_ns)
         return self._base_ns
 
-    def _slope(self) -> int | None:
-        """Thousandths of the passing time that the delay grows by (least squares); None for too few samples."""
+    def _slope(self) -> tuple[int | None, bool]:
+        """Thousandths of the passing time that the delay grows by (least squares), None for too few samples; and
+        whether that is more than chance (Student's t)."""
         count = len(self._samples)
         if count < MIN_SAMPLES:
-            return None
+            return None, False
         first_ns, first_delay_ns = self._samples[0]
-        sum_x = sum_y = sum_xx = sum_xy = 0
+        sum_x = sum_y = sum_xx = sum_xy = sum_yy = 0
         for sent_ns, delay_ns in self._samples:
             x, y = (sent_ns - first_ns) // 1_000_000, (delay_ns - first_delay_ns) // 1_000
             sum_x += x
             sum_y += y
             sum_xx += x * x
             sum_xy += x * y
+            sum_yy += y * y
         spread = count * sum_xx - sum_x * sum_x
-        return (count * sum_xy - sum_x * sum_y) // spread if spread > 0 else None
+        if spread <= 0:
+            return None, False
+        growth = count * sum_xy - sum_x * sum_y
+        unexplained = spread * (count * sum_yy - sum_y * sum_y) - growth * growth
+        return growth // spread, growth * growth * (count - 2) >= CERTAINTY * unexplained
 
 
 class Rise:

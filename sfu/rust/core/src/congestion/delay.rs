@@ -18,6 +18,9 @@ const MIN_SAMPLES: usize = 4;
 const QUEUE_NS: i64 = 20_000_000;
 /// Queue that grows by so many thousandths of the time that passes.
 const RISING: i64 = 50;
+/// The square of how many times its standard error the growth must be: a line that delays each packet by chance shows
+/// growth over a few groups as well.
+const CERTAINTY: i128 = 16;
 /// A queue that is this long and has grown by `STEEP_NS` since the group before grows steeply.
 const STEEP_QUEUE_NS: i64 = 50_000_000;
 const STEEP_NS: i64 = 20_000_000;
@@ -128,8 +131,8 @@ impl DelayTrend {
             self.samples.pop_front();
         }
         self.samples.push_back((group.first_sent_ns, delay_ns));
-        let slope = self.slope();
-        let is_rising = slope.is_some_and(|slope| slope >= RISING) && queue_ns >= QUEUE_NS;
+        let (slope, is_certain) = self.slope();
+        let is_rising = slope.is_some_and(|slope| slope >= RISING) && is_certain && queue_ns >= QUEUE_NS;
         let is_steep = queue_ns >= STEEP_QUEUE_NS && delay_ns - before_ns >= STEEP_NS;
         let is_full = queue_ns >= FULL_NS && group.lost > 0 && slope.is_none_or(|slope| slope > -RISING);
         self.in_a_row = if is_rising || is_steep || is_full { self.in_a_row + 1 } else { 0 };
@@ -177,12 +180,15 @@ impl DelayTrend {
         base.delay_ns
     }
 
-    /// Thousandths of the passing time that the delay grows by (least squares); None for too few samples.
-    fn slope(&self) -> Option<i64> {
+    /// Thousandths of the passing time that the delay grows by (least squares), None for too few samples; and whether that
+    /// is more than chance (Student's t).
+    fn slope(&self) -> (Option<i64>, bool) {
         let count = self.samples.len();
-        let &(first_ns, first_delay_ns) = self.samples.front().filter(|_| count >= MIN_SAMPLES)?;
+        let Some(&(first_ns, first_delay_ns)) = self.samples.front().filter(|_| count >= MIN_SAMPLES) else {
+            return (None, false);
+        };
         let count = count as i128;
-        let (mut sum_x, mut sum_y, mut sum_xx, mut sum_xy) = (0, 0, 0, 0);
+        let (mut sum_x, mut sum_y, mut sum_xx, mut sum_xy, mut sum_yy) = (0, 0, 0, 0, 0);
         for &(sent_ns, delay_ns) in &self.samples {
             let x = i128::from((sent_ns - first_ns).div_euclid(1_000_000));
             let y = i128::from((delay_ns - first_delay_ns).div_euclid(1_000));
@@ -190,9 +196,15 @@ impl DelayTrend {
             sum_y += y;
             sum_xx += x * x;
             sum_xy += x * y;
+            sum_yy += y * y;
         }
         let spread = count * sum_xx - sum_x * sum_x;
-        (spread > 0).then(|| (count * sum_xy - sum_x * sum_y).div_euclid(spread) as i64)
+        if spread <= 0 {
+            return (None, false);
+        }
+        let growth = count * sum_xy - sum_x * sum_y;
+        let unexplained = spread * (count * sum_yy - sum_y * sum_y) - growth * growth;
+        (Some(growth.div_euclid(spread) as i64), growth * growth * (count - 2) >= CERTAINTY * unexplained)
     }
 }
 
