@@ -314,7 +314,8 @@ async def test_who_comes_back_reads_what_was_said_and_half_a_link_opens_nothing(
 async def test_a_part_that_cannot_be_fetched_says_so_and_the_call_goes_on(
     browser: Browser, sealed_server: ServerProcess
 ) -> None:
-    tab = await Tab.open(browser, sealed_server.url)
+    # A service worker would have fetched the parts beforehand.
+    tab = await Tab.open(browser, sealed_server.url, service_workers="block")
     try:
         await make_room(tab)
         await tab.pass_lobby("Ada")
