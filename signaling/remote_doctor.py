@@ -21,8 +21,8 @@ import aiohttp
 from google.protobuf.message import DecodeError
 from livekit.protocol import models, rtc
 
-from sfu.api import Check
-from sfu.factory import TurnServer, check_media
+from sfu.api import Check, TurnServer
+from sfu.factory import check_media
 from signaling.config import is_loopback
 from signaling.lifecycle import Phase
 

@@ -71,6 +71,7 @@ from sfu.api.session import (
     Check,
     ParticipantSession,
     Sfu,
+    TurnServer,
 )
 from sfu.api.sharing import (
     DataTrackHandles,
@@ -112,5 +113,5 @@ __all__ = [
     "SpeakersChanged", "StreamState", "StreamStatesChanged", "SubscriberOffer", "SubscriptionAllowed",
     "SubscriptionFigures", "SubscriptionRefused", "SubscriptionRights", "SwitchCause", "TalkTime", "Target",
     "TimelineEntry", "TrackGrant", "TrackMuted", "TrackPublished", "TrackSettings", "TrackSource",
-    "TrackSubscribed", "TrackUnpublished", "VideoLayerInfo",
+    "TrackSubscribed", "TrackUnpublished", "TurnServer", "VideoLayerInfo",
 ]  # fmt: skip

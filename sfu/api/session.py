@@ -321,6 +321,16 @@ class Sfu(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class TurnServer:
+    """A relay, as a server tells its clients of it."""
+
+    url: str
+    """turn: or turns: (RFC 7065)."""
+    username: str
+    credential: str
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One line of `ting doctor`. `ok` None is a hint."""
 

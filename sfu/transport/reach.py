@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from aioice import stun, turn
 
-from sfu.api import Check
+from sfu.api import Check, TurnServer
 
 RETRANSMIT_S = (0.25, 0.5, 1.0)
 """After each of these a datagram is sent once more, as RFC 8489 §6.2.1 does, sooner given up."""
@@ -26,16 +26,6 @@ class Credentials:
     local_ufrag: str
     remote_ufrag: str
     remote_pwd: str
-
-
-@dataclass(frozen=True, slots=True)
-class TurnServer:
-    """As the server tells its clients."""
-
-    url: str
-    """turn: or turns: (RFC 7065)."""
-    username: str
-    credential: str
 
 
 @dataclass(frozen=True, slots=True)

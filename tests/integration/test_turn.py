@@ -13,7 +13,8 @@ from aioice.stun import TransactionFailed
 from aioice.turn import create_turn_endpoint
 from livekit import rtc
 
-from sfu.transport.reach import TurnServer, check_turn
+from sfu.api import TurnServer
+from sfu.transport.reach import check_turn
 from signaling.config import load_settings
 from signaling.turn import IceServer, ice_servers
 from tests.harness.caller import Caller
