@@ -48,8 +48,9 @@ before the message that says why."""
 FRAME_IN_HAND = re.compile(r"^A VideoFrame was garbage collected without being closed")
 """What @livekit/track-processors 0.8 has not passed on yet when a camera or its background is switched off."""
 
-UNSIGNED = "An SSL certificate error occurred when fetching the script."
-"""Of a service worker: `ignore_https_errors` lets a page through whose certificate nobody has signed, and not those."""
+NOT_INSTALLED = re.compile(r"^An (SSL certificate|unknown) error occurred when fetching the script\.")
+"""Of a service worker: `ignore_https_errors` lets a page through whose certificate nobody has signed, and not those; and a
+page that is left while it installs one gives it up. `test_installed` sees that it is there where it can be."""
 
 EXPECTED_404 = "/api/v1/rooms/"
 """An empty room is not found."""
@@ -117,7 +118,7 @@ class Tab:
             return
         if "409" in message.text and LOST_RACE.match(path):
             return
-        if ENDED_BY_THE_SERVER.match(message.text) or FRAME_IN_HAND.match(message.text) or message.text == UNSIGNED:
+        if any(known.match(message.text) for known in (ENDED_BY_THE_SERVER, FRAME_IN_HAND, NOT_INSTALLED)):
             return
         if message.type == "error" or "Content Security Policy" in message.text:
             self.errors.append(message.text)
