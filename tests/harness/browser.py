@@ -49,8 +49,8 @@ FRAME_IN_HAND = re.compile(r"^A VideoFrame was garbage collected without being c
 """What @livekit/track-processors 0.8 has not passed on yet when a camera or its background is switched off."""
 
 NOT_INSTALLED = re.compile(r"^An (SSL certificate|unknown) error occurred when fetching the script\.")
-"""Of a service worker: `ignore_https_errors` lets a page through whose certificate nobody has signed, and not those; and a
-page that is left while it installs one gives it up. `test_installed` sees that it is there where it can be."""
+"""Of a service worker: `ignore_https_errors` lets a page through whose certificate nobody has signed, and not those;
+and a page that is left while it installs one gives it up. `test_installed` sees that it is there where it can be."""
 
 EXPECTED_404 = "/api/v1/rooms/"
 """An empty room is not found."""
