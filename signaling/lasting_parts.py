@@ -92,7 +92,7 @@ def create_lasting(
     spotlights = Spotlights(sfu)
     moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, spotlights, homes, lasting)
     moderation.add_listener(live.end_member)
-    call_chronicle = CallChronicle(storage, log, homes)
+    call_chronicle = CallChronicle(storage, log, homes, settings.sfu.max_timeline_entries)
     reader = LogReader(storage, storage, live, settings.room_log)
     sweeper = Sweeper(storage, live, metrics, settings.retention)
     log.add_observer(sweeper.handle_entry)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections import deque
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -35,6 +34,7 @@ from sfu.control.publish.publication import Publication
 from sfu.control.session import Session
 from sfu.control.speakers import SpeakerDetector
 from sfu.control.talk_times import TalkTimes
+from sfu.control.timelines import wall_ms
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_room_id
 
@@ -68,7 +68,7 @@ class Room:
         self._info = RoomInfo(
             room_id=new_room_id(),
             name=name,
-            created_at_ms=time.time_ns() // 1_000_000,
+            created_at_ms=wall_ms(),
             empty_timeout_s=round(config.empty_timeout_s),
             departure_timeout_s=round(config.departure_timeout_s),
         )
@@ -165,7 +165,7 @@ class Room:
 
     def join(self, request: JoinRequest, sink: SessionSink) -> Participant:
         self.make_place(request.identity, request.kind)
-        participant = Participant(self, request, self._context, sink, time.time_ns() // 1_000_000)
+        participant = Participant(self, request, self._context, sink, wall_ms())
         participant.session = Session(participant, self._context.config.max_sdp_bytes)
         self.add(participant)
         return participant

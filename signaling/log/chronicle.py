@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -31,9 +31,6 @@ from signaling.rooms.roles import member_id_of
 
 _log = logging.getLogger("ting.log")
 
-MAX_TIMELINE_ENTRIES = 60
-"""In one entry of the log, of what a participant's call was like in a room and its breakout rooms."""
-
 
 class LogChronicle:
     def __init__(self, log: Log) -> None:
@@ -54,8 +51,9 @@ class LogChronicle:
 class CallChronicle:
     """Calls in rooms that last: when they began and ended, who came and left. In the order of the node's events."""
 
-    def __init__(self, stores: RoomStores, log: Log, homes: Homes) -> None:
+    def __init__(self, stores: RoomStores, log: Log, homes: Homes, max_timeline_entries: int) -> None:
         self._stores = stores
+        self._max_timeline_entries = max_timeline_entries
         self._log = log
         self._homes = homes
         self._moving: dict[Identity, ParticipantLeft] = {}
@@ -97,7 +95,7 @@ class CallChronicle:
             case ParticipantLeft(room, participant) if participant.leave_reason is LeaveReason.MIGRATION:
                 self._moving[participant.identity] = event
             case ParticipantLeft():
-                self._put(self._note_left(event))
+                self._put(self._note_left(event, self._timeline_of(event)))
             case _:
                 pass
 
@@ -108,7 +106,7 @@ class CallChronicle:
             self._earlier[participant.identity] = self._timeline_of(left)
             return
         if left is not None:
-            self._put(self._note_left(left))
+            self._put(self._note_left(left, self._timeline_of(left)))
         self._put(self._note_person(room, participant, Verb.CAME, {}))
 
     async def close(self) -> None:
@@ -151,10 +149,9 @@ class CallChronicle:
     def _timeline_of(self, left: ParticipantLeft) -> list[TimelineEntry]:
         """Of all that call, the newest part."""
         entries = [*self._earlier.pop(left.participant.identity, ()), *left.timeline.entries]
-        return entries[-MAX_TIMELINE_ENTRIES:]
+        return entries[-self._max_timeline_entries :]
 
-    async def _note_left(self, left: ParticipantLeft) -> None:
-        entries = self._timeline_of(left)
+    async def _note_left(self, left: ParticipantLeft, entries: Sequence[TimelineEntry]) -> None:
         home = self._homes.home_of(left.room.name)
         if self._rooms.get(home) is None:
             return

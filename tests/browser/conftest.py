@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 import pytest_asyncio
 from playwright.async_api import Browser, async_playwright
 
-from tests.harness.browser import Tab, launch
+from tests.harness.browser import Tab, close_clean, launch
 from tests.harness.fixtures import room, sealed_server, server
 from tests.harness.server import ServerProcess
 
@@ -24,9 +24,7 @@ async def browser() -> AsyncIterator[Browser]:
 
 @pytest_asyncio.fixture(loop_scope="session")
 async def open_tab(browser: Browser, server: ServerProcess) -> AsyncIterator[OpenTab]:
-    """`await open_tab(**options of Tab.open)`. At the end no tab may have asked another host or logged an error; what a
-    tab logs while the others are being closed is not the test's (livekit-client logs an error for a track of one who
-    has just gone)."""
+    """`await open_tab(**options of Tab.open)`."""
     tabs: list[Tab] = []
 
     async def open_one(**options: object) -> Tab:
@@ -35,8 +33,4 @@ async def open_tab(browser: Browser, server: ServerProcess) -> AsyncIterator[Ope
         return tab
 
     yield open_one
-    errors = [list(tab.errors) for tab in tabs if tab.errors]
-    for tab in tabs:
-        await tab.close()
-    assert [tab.foreign for tab in tabs if tab.foreign] == []
-    assert errors == []
+    await close_clean(tabs)

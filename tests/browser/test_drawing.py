@@ -13,7 +13,7 @@ from playwright.async_api import Browser, FloatRect, Locator, expect
 from sealed.member import SealedMember
 from tests.browser.conftest import OpenTab
 from tests.harness.axe import findings
-from tests.harness.browser import Tab
+from tests.harness.browser import Tab, close_clean
 from tests.harness.server import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -34,11 +34,7 @@ async def people(browser: Browser, sealed_server: ServerProcess) -> AsyncIterato
         await Tab.open(browser, sealed_server.url, viewport=PHONE, locale="ar", has_touch=True),
     ]
     yield tabs
-    errors = [list(tab.errors) for tab in tabs if tab.errors]
-    for tab in tabs:
-        await tab.close()
-    assert [tab.foreign for tab in tabs if tab.foreign] == []
-    assert errors == []
+    await close_clean(tabs)
 
 
 def screen_of(tab: Tab, name: str) -> Locator:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, expect
 
-from tests.harness.browser import Tab
+from tests.harness.browser import Tab, close_clean
 from tests.harness.server import ServerProcess
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="session")]
@@ -22,11 +22,7 @@ async def people(browser: Browser, sealed_server: ServerProcess) -> AsyncIterato
     wide = {"width": 1280, "height": 800}
     tabs = [await Tab.open(browser, sealed_server.url, viewport=size) for size in (wide, wide, PHONE)]
     yield tabs
-    errors = [list(tab.errors) for tab in tabs if tab.errors]
-    for tab in tabs:
-        await tab.close()
-    assert [tab.foreign for tab in tabs if tab.foreign] == []
-    assert errors == []
+    await close_clean(tabs)
 
 
 def person(tab: Tab, name: str) -> Locator:

@@ -18,7 +18,7 @@ from playwright.async_api import Browser, expect
 from sealed.media import MediaKeys
 from sealed.member import SealedMember
 from tests.harness import tone
-from tests.harness.browser import INBOUND, Tab
+from tests.harness.browser import INBOUND, Tab, close_clean
 from tests.harness.caller import Caller
 from tests.harness.firefox import FIREFOX
 from tests.harness.server import ServerProcess
@@ -42,11 +42,7 @@ async def people(browser: Browser, sealed_server: ServerProcess) -> AsyncIterato
         await Tab.open(browser, sealed_server.url, locale="zh-CN", viewport=PHONE),
     ]
     yield tabs
-    errors = [list(tab.errors) for tab in tabs if tab.errors]
-    for tab in tabs:
-        await tab.close()
-    assert [tab.foreign for tab in tabs if tab.foreign] == []
-    assert errors == []
+    await close_clean(tabs)
 
 
 async def make_room(tab: Tab) -> str:

@@ -185,3 +185,13 @@ class Tab:
 def _is_own(url: str, host: str) -> bool:
     parts = urlsplit(url)
     return parts.scheme in ("data", "blob", "about") or parts.netloc == host
+
+
+async def close_clean(tabs: Sequence[Tab]) -> None:
+    """None may have asked another host or logged an error; what a tab logs while the others are being closed is not the
+    test's (livekit-client logs an error for a track of one who has just gone)."""
+    errors = [list(tab.errors) for tab in tabs if tab.errors]
+    for tab in tabs:
+        await tab.close()
+    assert [tab.foreign for tab in tabs if tab.foreign] == []
+    assert errors == []

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import time
 from collections.abc import Container
 from dataclasses import replace
 from typing import Protocol
@@ -14,6 +13,7 @@ from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publish.encoding import Encoding, codec_name
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.target_layer import best_quality, target_layer
+from sfu.control.timelines import wall_ms
 from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
 from sfu.sdp.capabilities import VARIANTS
@@ -226,7 +226,7 @@ class Subscription:
             engine.set_subscription_paused(self.handle, target[2])
 
     def _note_switch(self) -> None:
-        self.switched_at_ms = time.time_ns() // 1_000_000
+        self.switched_at_ms = wall_ms()
         wanted_for, before = ((self.allowed_spatial, self.paused), self.settings), self._applied_for
         self._applied_for = wanted_for
         if self._applied is None or before is None:
