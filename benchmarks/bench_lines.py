@@ -1,12 +1,13 @@
 """Calls on bad lines: what a person sees and hears, with two real SDK clients and a line between.
 
-    python -m benchmarks.bench_lines [--rows clean narrow start up loss-up loss-down] [--seed 1]
+    python -m benchmarks.bench_lines [--rows clean narrow start up loss-up …] [--servers ting livekit] [--seed 1]
 
 One publishes a numbered picture (480x270, 12 a second, one layer of 500 kbit/s) and a melody over LiveKit's Python SDK,
-the other receives them; one of the two is behind the line. Prints a row for each: when the first picture came, frames a
-second, how late pictures are (95th percentile), the longest time without one, how long after the line was good again
-one came that was on time, and the share of sound that was made up. Figures are of the time that the line was bad, of
-everything where it always was.
+the other receives them; one of the two is behind the line. Each line has every server that is installed, one after the
+other. Prints a row for each: when the first picture came, frames a second, how late pictures are (95th percentile), the
+longest time without one, how long after the line was good again one came that was on time, the share of sound that was
+made up, and the longest time without new sound. Figures are of the time that the line was bad, of everything where it
+always was.
 """
 
 from __future__ import annotations
@@ -22,10 +23,11 @@ from itertools import pairwise
 from livekit import rtc
 
 from benchmarks.line import LineProcess, build
+from benchmarks.line_servers import SERVERS, LineServer, installed
+from tests.harness import tone
 from tests.harness.caller import Caller
-from tests.harness.media import PatternReader, PatternSource
+from tests.harness.media import PatternReader, PatternSource, SoundReader
 from tests.harness.proxy import SignalProxy
-from tests.harness.server import ServerProcess
 
 SOURCE, SIZE, FPS, BITRATE_BPS = 3, (480, 270), 12, 500_000
 GOOD = "delay_ms=40"
@@ -35,12 +37,14 @@ END_S = 36.0
 
 @dataclass(frozen=True)
 class Row:
-    """From `begin_s` to `end_s` one direction of the line is `bad`; the publisher is behind it where `is_up`."""
+    """From `begin_s` to `end_s` one direction of the line is `bad`, `good` before and after; the publisher is behind it
+    where `is_up`."""
 
     bad: str
     begin_s: float = 0.0
     end_s: float = END_S
     is_up: bool = False
+    good: str = GOOD
 
 
 NARROW = "delay_ms=40 rate_kbps=220 queue_ms=300"
@@ -54,6 +58,7 @@ ROWS = {
     "loss20-down": Row("delay_ms=40 loss_permille=200"),
     "bursts": Row("delay_ms=40 loss_permille=50 burst=8"),
     "jitter": Row("delay_ms=40 jitter_ms=80 loss_permille=10"),
+    "dip": Row("delay_ms=40 rate_kbps=50 queue_ms=300", 12, 22, good="delay_ms=40 rate_kbps=2000 queue_ms=300"),
 }
 
 
@@ -61,6 +66,8 @@ ROWS = {
 class Sound:
     received: int = 0
     concealed: int = 0
+    position: int = 0
+    """Of the reader."""
 
 
 class Shown:
@@ -90,61 +97,70 @@ class Shown:
         return [f"{1000 * first_s:.0f}", f"{rate:.1f}", f"{p95_s:.2f}", f"{gap_s:.2f}", back_text]
 
 
-async def sound_of(track: rtc.Track) -> Sound:
+async def sound_of(track: rtc.Track, reader: SoundReader) -> Sound:
     stats = [one.inbound_rtp.inbound for one in await track.get_stats() if one.HasField("inbound_rtp")]
-    return Sound(sum(one.total_samples_received for one in stats), sum(one.concealed_samples for one in stats))
+    received, concealed = sum(one.total_samples_received for one in stats), sum(one.concealed_samples for one in stats)
+    return Sound(received, concealed, reader.position)
 
 
-async def measure(url: str, udp_port: int, row: Row, seed: int) -> list[str]:
-    line = await LineProcess(udp_port, seed).start()
-    proxy = await SignalProxy(url, line.rewrite).start()
+async def measure(server: LineServer, row: Row, seed: int) -> list[str]:
+    line = await LineProcess(server.udp_port, seed).start()
+    proxy = await SignalProxy(server.url, line.rewrite).start()
     direction, other = ("up", "down") if row.is_up else ("down", "up")
     line.set(other, GOOD)
-    line.set(direction, row.bad if row.begin_s == 0 else GOOD)
+    line.set(direction, row.bad if row.begin_s == 0 else row.good)
     room = secrets.token_hex(4)
-    sender = await Caller(proxy.url if row.is_up else url, room, "sender").join()
+    sender = Caller(proxy.url if row.is_up else server.url, room, "sender")
+    await sender.join(token=server.token(room, "sender"))
     await sender.publish_pattern(SOURCE, size=SIZE, fps=FPS, bitrate_bps=BITRATE_BPS, noisy=True)
     source = next(one for one in sender._sources if isinstance(one, PatternSource))
     await sender.publish_melody()
-    receiver = await Caller(url if row.is_up else proxy.url, room, "receiver").join()
+    receiver = Caller(server.url if row.is_up else proxy.url, room, "receiver")
+    await receiver.join(token=server.token(room, "receiver"))
     await receiver.subscribed("sender", rtc.TrackKind.KIND_VIDEO, 30)
     began_s = time.monotonic()
     reader = await receiver.watch("sender", 30)
-    await receiver.listen("sender", 30)
+    ear = await receiver.listen("sender", 30)
     sound, _ = await receiver.subscribed("sender", rtc.TrackKind.KIND_AUDIO, 30)
     marks: list[Sound] = []
-    for at_s, words in ((row.begin_s, row.bad), (row.end_s, GOOD)):
+    for at_s, words in ((row.begin_s, row.bad), (row.end_s, row.good)):
         await asyncio.sleep(max(0.0, began_s + at_s - time.monotonic()))
         line.set(direction, words)
-        marks.append(await sound_of(sound))
+        marks.append(await sound_of(sound, ear))
     await asyncio.sleep(max(0.0, began_s + END_S - time.monotonic()))
     shown = Shown(source, reader, began_s)
+    silent_ms = tone.longest_gap_ms(ear.since(marks[0].position)[: marks[1].position - marks[0].position])
     for caller in (receiver, sender):
         await caller.leave()
     await proxy.stop()
     await line.stop()
     received, concealed = marks[1].received - marks[0].received, marks[1].concealed - marks[0].concealed
-    return [*shown.row(row), f"{100 * concealed / max(1, received):.1f}"]
+    return [*shown.row(row), f"{100 * concealed / max(1, received):.1f}", f"{silent_ms}"]
 
 
-async def run(names: list[str], seed: int) -> None:
-    server = ServerProcess()
-    await server.start()
-    print("| line | first picture, ms | frames/s | late p95, s | longest gap, s | back after, s | concealed, % |")
-    print("|---|---|---|---|---|---|---|", flush=True)
+async def run(names: list[str], server_names: list[str], seed: int) -> None:
+    print("| line | | first picture, ms | frames/s | late p95, s | longest gap, s | back after, s | concealed, % "
+          "| sound gap, ms |")  # fmt: skip
+    print("|---|---|---|---|---|---|---|---|---|", flush=True)
+    servers = [SERVERS[name]() for name in server_names]
+    for server in servers:
+        await server.start()
     for name in names:
-        cells = await measure(server.url, server.ports.udp, ROWS[name], seed)
-        print(f"| {name} | {' | '.join(cells)} |", flush=True)
-    await server.stop()
+        for server in servers:
+            cells = await measure(server, ROWS[name], seed)
+            print(f"| {name} | {server.name} | {' | '.join(cells)} |", flush=True)
+    for server in servers:
+        await server.stop()
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
+    parser.add_argument("--servers", nargs="*", choices=list(SERVERS), default=installed())
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()
     build()
-    asyncio.run(run(arguments.rows, arguments.seed))
+    asyncio.run(run(arguments.rows, arguments.servers, arguments.seed))
 
 
 if __name__ == "__main__":

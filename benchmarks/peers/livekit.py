@@ -8,12 +8,14 @@ import subprocess
 from pathlib import Path
 
 from benchmarks.peers.server import PeerServer, free_port, pin_to
+from tests.harness.server import free_ports, make_token
 
 _CONFIG = """\
 port: {http}
 bind_addresses: ["127.0.0.1"]
-keys: {{ benchmark: {secret} }}
+keys: {{ {key}: {secret} }}
 rtc:
+  use_ice_lite: {lite}
   udp_port: {udp}
   tcp_port: 0
   node_ip: 127.0.0.1
@@ -21,6 +23,7 @@ rtc:
   enable_loopback_candidate: true
 logging: {{ level: warn }}
 """
+_KEY = "benchmark"
 _SECRET = "a secret that protects nothing but a benchmark"
 
 
@@ -28,6 +31,12 @@ class LiveKitServer(PeerServer):
     """One node without Redis."""
 
     name = "livekit"
+
+    def __init__(self, *, is_lite: bool = False) -> None:
+        """`is_lite`: it checks no way to a client by itself, so that a relay before it is the only one."""
+        super().__init__()
+        self._is_lite = is_lite
+        self.udp_port = 0
 
     @classmethod
     def version(cls) -> str | None:
@@ -40,7 +49,9 @@ class LiveKitServer(PeerServer):
         http = free_port()
         self.url = f"http://127.0.0.1:{http}"
         config, self.log, self._secret = folder / "livekit.yaml", folder / "livekit.log", folder / "secret"
-        config.write_text(_CONFIG.format(http=http, udp=free_port(), secret=f'"{_SECRET}"'))
+        self.udp_port = free_ports().udp
+        lite = str(self._is_lite).lower()
+        config.write_text(_CONFIG.format(http=http, udp=self.udp_port, secret=f'"{_SECRET}"', lite=lite, key=_KEY))
         self._secret.write_text(_SECRET)
         with self.log.open("w") as log:
             self.process = await asyncio.create_subprocess_exec(
@@ -49,5 +60,9 @@ class LiveKitServer(PeerServer):
             )  # fmt: skip
         await self.wait_for_port(http)
 
+    def token(self, room: str, identity: str) -> str:
+        """Of somebody who may do what guests do."""
+        return make_token(room, identity, key=_KEY, secret=_SECRET)
+
     def load_arguments(self) -> list[str]:
-        return ["--url", self.url, "--api-key", "benchmark", "--api-secret-file", str(self._secret)]
+        return ["--url", self.url, "--api-key", _KEY, "--api-secret-file", str(self._secret)]

@@ -7,6 +7,7 @@ what the SDK has no option for.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 
 import aiohttp
@@ -85,20 +86,34 @@ class SignalProxy:
         self._edit(request)
         return request.SerializeToString()
 
-    def _change_response(self, data: bytes) -> bytes:
+    def _change_response(self, data: bytes) -> bytes | None:
         response = rtc.SignalResponse.FromString(data)
         kind = response.WhichOneof("message")
+        if kind == "trickle":
+            return self._change_candidate(response)
         if kind not in ("offer", "answer"):
             return data
         description = getattr(response, kind)
         description.sdp = self._rewrite(description.sdp)
         return response.SerializeToString()
 
+    def _change_candidate(self, response: rtc.SignalResponse) -> bytes | None:
+        """One that comes by itself is as good as a line of a description."""
+        candidate = json.loads(response.trickle.candidateInit)
+        line = self._rewrite(f"a={candidate['candidate']}")
+        if not line:
+            return None
+        candidate["candidate"] = line.removeprefix("a=")
+        response.trickle.candidateInit = json.dumps(candidate)
+        return response.SerializeToString()
+
     @staticmethod
-    async def _pump(source: object, sink: object, change: Callable[[bytes], bytes]) -> None:
+    async def _pump(source: object, sink: object, change: Callable[[bytes], bytes | None]) -> None:
         async for message in source:  # type: ignore[attr-defined]
             if message.type is aiohttp.WSMsgType.BINARY and not sink.closed:  # type: ignore[attr-defined]
-                await sink.send_bytes(change(message.data))  # type: ignore[attr-defined]
+                changed = change(message.data)
+                if changed is not None:
+                    await sink.send_bytes(changed)  # type: ignore[attr-defined]
 
 
 def without_udp(sdp: str) -> str:

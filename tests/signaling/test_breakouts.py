@@ -237,11 +237,11 @@ async def test_whoever_comes_anew_is_nowhere_else_and_comes_back_to_their_room(s
     await call.until(0, 1)
 
 
-def timeline_of(session: FakeSession, at_ms: int) -> CallTimeline:
-    """Of one whose connection became poor."""
+def timeline_of(session: FakeSession, *times_ms: int) -> CallTimeline:
+    """Of one whose connection became poor, so often."""
     info, line = session.info, LineFigures(200_000, 250_000, 0.05, 80.5, 0, 0.0)
-    entry = TimelineEntry(at_ms, Moment.QUALITY, ConnectionGrade.POOR, line)
-    return CallTimeline(info.identity, info.participant_id, info.name, info.joined_at_ms, entries=[entry])
+    entries = [TimelineEntry(at_ms, Moment.QUALITY, ConnectionGrade.POOR, line) for at_ms in times_ms]
+    return CallTimeline(info.identity, info.participant_id, info.name, info.joined_at_ms, entries=entries)
 
 
 @pytest.mark.parametrize("keeps", [False, True])
@@ -267,6 +267,23 @@ async def test_the_log_says_who_came_and_left_and_not_who_was_moved(server: Serv
     received = {"received_bps": 0, "received_loss": 0.0}
     told = [{"at_ms": at, "what": "quality", "grade": "poor", **figures, **received} for at in (1_000, 2_000)]
     assert left["body"].get("timeline") == (told if keeps else None)
+
+
+async def test_the_log_keeps_so_much_of_all_rooms_together_and_the_newest() -> None:
+    async with running(max_timeline_entries=3) as server:
+        call = await call_of(server, "Ada", "Bob", policy={"call_timelines": True})
+        ada, bob = call.people
+        session = call.session(bob)
+        assert session is not None
+        moved = dataclasses.replace(session.info, leave_reason=LeaveReason.MIGRATION)
+        for first_ms in (0, 10):
+            server.sfu.notify(ParticipantLeft(session.room, moved, timeline_of(session, first_ms, first_ms + 1)))
+            server.sfu.notify(ParticipantJoined(session.room, session.info))
+        gone = dataclasses.replace(session.info, leave_reason=LeaveReason.CLIENT_INITIATED)
+        server.sfu.notify(ParticipantLeft(session.room, gone, timeline_of(session, 20, 21)))
+        await server.services.lasting.calls.close()
+        (left,) = [one for one in await ada.entries() if one["verb"] == "left"]
+        assert [one["at_ms"] for one in left["body"]["timeline"]] == [11, 20, 21]
 
 
 async def test_only_hosts_announce(server: Server) -> None:
