@@ -35,6 +35,8 @@ import { later, laterDialog } from "../components/later";
 import { Away } from "./Away";
 import { Banners } from "./Banners";
 import { roomLink } from "../lib/keys";
+import { ReactionLines } from "../reactions/ReactionLines";
+import { ReactionsContext, useReactions } from "../reactions/useReactions";
 import { SealBanner, SealStatus } from "../room/SealStatus";
 import { CallHeader } from "./CallHeader";
 import { CaptionLines } from "./CaptionLines";
@@ -104,20 +106,7 @@ export function CallScreen(props: Props) {
       {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
-          <AudioOnly value={view.audioOnly}>
-            <Stage
-              room={room}
-              participants={participants}
-              screens={screen.screens}
-              sharing={media.screenOn}
-              layout={layout}
-              pinned={screen.pinned}
-              onPin={screen.pin}
-              ownView={view.ownView}
-              onInvite={invite}
-              onStopSharing={media.toggleScreen}
-            />
-          </AudioOnly>
+          <People room={room} screen={screen} />
           {live !== null && board.isOpen && <Whiteboard live={live} onClose={board.close} />}
           <CaptionLines room={room} visit={visit} />
           {away !== null && <Away reason={away} shared={screen.shared} onTryNow={session.tryNow} />}
@@ -136,6 +125,7 @@ export function CallScreen(props: Props) {
         view={view}
         waiting={screen.waiting}
         hand={screen.hand}
+        reacting={screen.reacting}
         onSettings={screen.settings.open}
         onLeave={session.leave}
       />
@@ -143,6 +133,30 @@ export function CallScreen(props: Props) {
       <Toasts toasts={screen.toasts} dismiss={screen.dismiss} problems={call.problems} />
       <RoomSound room={room} muted={call.silent} />
     </div>
+  );
+}
+
+/** The pictures of everybody, and what they react with. */
+function People({ room, screen }: { room: Room; screen: ReturnType<typeof useScreen> }) {
+  const { view, media, reacting } = screen;
+  return (
+    <ReactionsContext value={reacting.reactions}>
+      <AudioOnly value={view.audioOnly}>
+        <Stage
+          room={room}
+          participants={screen.participants}
+          screens={screen.screens}
+          sharing={media.screenOn}
+          layout={view.layout}
+          pinned={screen.pinned}
+          onPin={screen.pin}
+          ownView={view.ownView}
+          onInvite={screen.invite}
+          onStopSharing={media.toggleScreen}
+        />
+      </AudioOnly>
+      <ReactionLines reactions={reacting.reactions} />
+    </ReactionsContext>
   );
 }
 
@@ -188,6 +202,9 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
     visit.note({ panel: "chat" });
   };
   const hand = handOf(live, logState);
+  const reactions = useReactions(room, live?.sealed?.packets ?? null);
+  const picker = useOpen();
+  const reacting = { ...picker, reactions, toggle: picker.isOpen ? picker.close : picker.open };
   const waiting = logState !== null && reaches(logState.role, "moderator") ? logState.knocks.length : 0;
   useToldNews(live, show);
   const title = logState === null || logState.title === "" ? roomName : logState.title;
@@ -216,6 +233,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
     people: view.togglePeople,
     layout: view.toggleLayout,
     hand: hand?.toggle ?? (() => undefined),
+    react: reacting.toggle,
     fullScreen: toggleFullScreen,
     help: help.open,
   });
@@ -227,7 +245,7 @@ function useScreen({ call, visit, roomName, embedding }: Props) {
       show(copied ? t("call.copied") : t("call.copyFailed", { link }));
     });
   };
-  return { live, board, pinned, pin, present, privateTo, writeTo, hand, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, show, dismiss, tellProblem, settings, help, link, inviting };
+  return { live, board, pinned, pin, present, privateTo, writeTo, hand, reacting, waiting, room: roomDialog, title, view, media, micHint, participants, screens, chat, invite, shared, toasts, show, dismiss, tellProblem, settings, help, link, inviting };
 }
 
 /** Whether a dialog is open, and its ways. */

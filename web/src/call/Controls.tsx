@@ -18,6 +18,8 @@ import type { OwnMedia } from "../hooks/useOwnMedia";
 import type { View } from "../hooks/useView";
 import { canShareScreen } from "../lib/devices";
 import { keyLabel, type Keys, withKey } from "../lib/shortcuts";
+import { ReactionPicker } from "../reactions/ReactionPicker";
+import type { Reactions } from "../reactions/reactions";
 
 interface Props {
   media: OwnMedia;
@@ -28,15 +30,16 @@ interface Props {
   waiting: number;
   /** Whether one wants to speak; null where nobody is asked. */
   hand: { up: boolean; toggle: () => void } | null;
+  reacting: { reactions: Reactions; isOpen: boolean; toggle: () => void; close: () => void };
   onSettings: () => void;
   onLeave: () => void;
 }
 
-export function Controls({ media, away, view, waiting, hand, onSettings, onLeave }: Props) {
+export function Controls({ media, away, view, waiting, hand, reacting, onSettings, onLeave }: Props) {
   const { t } = useTranslation();
   return (
     <div className="controls" role="toolbar" aria-label={t("call.controls")}>
-      <OwnControls media={media} away={away} keys={view.keys} hand={hand} />
+      <OwnControls media={media} away={away} keys={view.keys} hand={hand} reacting={reacting} />
       <PanelControls view={view} waiting={waiting} onSettings={onSettings} />
       <button
         type="button"
@@ -85,7 +88,7 @@ function PanelControls({ view, waiting, onSettings }: Pick<Props, "view" | "wait
   );
 }
 
-function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" | "hand"> & { keys: Keys | null }) {
+function OwnControls({ media, away, hand, keys, reacting }: Pick<Props, "media" | "away" | "hand" | "reacting"> & { keys: Keys | null }) {
   const { t } = useTranslation();
   return (
     <div className="control-group">
@@ -137,6 +140,14 @@ function OwnControls({ media, away, hand, keys }: Pick<Props, "media" | "away" |
           onClick={hand.toggle}
         />
       )}
+      <ReactionPicker
+        reactions={reacting.reactions}
+        keys={keys}
+        isOpen={reacting.isOpen}
+        disabled={away}
+        onToggle={reacting.toggle}
+        onClose={reacting.close}
+      />
     </div>
   );
 }

@@ -10,6 +10,8 @@ import type { SharedScreen } from "../hooks/useScreens";
 import { facesAway } from "../lib/devices";
 import { AudioOnly } from "../lib/audioOnly";
 import type { Item } from "../lib/stage";
+import { EMOJIS } from "../reactions/reactions";
+import { useReactionOf } from "../reactions/useReactions";
 import { FlipButton } from "./FlipButton";
 import { TileFigures } from "./TileFigures";
 import { VideoTrack } from "./TrackMedia";
@@ -53,6 +55,7 @@ export function Tile({ participant, style, pinned = false, onPin }: TileProps) {
         <Blank person={person} waiting={cameraOn && pictures} />
       )}
       <TileCaption person={person} />
+      <TileReaction identity={person.identity} />
       <Quality quality={person.quality} />
       <TileFigures name={name} publication={cameraOn && pictures ? camera : participant.getTrackPublication(Track.Source.Microphone)} />
       {pin !== undefined && (
@@ -122,6 +125,18 @@ function TileCaption({ person }: { person: Person }) {
       {person.sharing && <MonitorUp size={15} aria-label={t("people.sharing")} />}
       <bdi>{person.local ? t("call.nameYou", { name: person.name }) : person.name}</bdi>
     </div>
+  );
+}
+
+/** It is said with the others of the call. */
+function TileReaction({ identity }: { identity: string }) {
+  const emoji = useReactionOf(identity);
+  return (
+    emoji !== null && (
+      <span key={emoji} className="tile-reaction" data-testid="tile-reaction" aria-hidden>
+        {EMOJIS[emoji]}
+      </span>
+    )
   );
 }
 

@@ -71,7 +71,11 @@ describe("parseKeys", () => {
     expect(parseKeys({ mic: "x", chat: "" })).toEqual({ ...DEFAULT_KEYS, mic: "x", chat: "" });
   });
 
-  it.each([[null], ["m"], [{ mic: 7 }], [{ mic: "mm" }], [{ mic: " " }], [{ mic: "X" }], [{ mic: "\n" }], [{ mic: "c" }], [{ mic: "x", chat: "x" }]])(
+  it("lets no shortcut that is new take a key away from another", () => {
+    expect(parseKeys({ mic: "e" })).toEqual({ ...DEFAULT_KEYS, mic: "e", react: "" });
+  });
+
+  it.each([[null], ["m"], [{ mic: 7 }], [{ mic: "mm" }], [{ mic: " " }], [{ mic: "X" }], [{ mic: "\n" }], [{ mic: "x", chat: "x" }]])(
     "is as it was made for %j",
     (value) => {
       expect(parseKeys(value)).toEqual(DEFAULT_KEYS);

@@ -1,6 +1,6 @@
 /** Single-key shortcuts of the call. They can be changed and switched off (WCAG 2.1.4). */
 
-export const SHORTCUTS = ["mic", "camera", "screen", "hand", "chat", "people", "layout", "fullScreen", "help"] as const;
+export const SHORTCUTS = ["mic", "camera", "screen", "hand", "react", "chat", "people", "layout", "fullScreen", "help"] as const;
 export type Shortcut = (typeof SHORTCUTS)[number];
 
 /** The character that each has, in lower case; empty: none. */
@@ -11,6 +11,7 @@ export const DEFAULT_KEYS: Keys = {
   camera: "v",
   screen: "s",
   hand: "h",
+  react: "e",
   chat: "c",
   people: "p",
   layout: "l",
@@ -18,13 +19,15 @@ export const DEFAULT_KEYS: Keys = {
   help: "?",
 };
 
-/** As they were kept: whatever is damaged, or would be there twice, is as it was made. */
+/** As they were kept: whatever is damaged, or would be there twice, is as it was made. One that was not there yet takes no
+ * key away from another. */
 export function parseKeys(value: unknown): Keys {
   const raw = (typeof value === "object" && value !== null ? value : {}) as Record<string, unknown>;
   const keys: Record<Shortcut, string> = { ...DEFAULT_KEYS };
   for (const shortcut of SHORTCUTS) {
     const key = raw[shortcut];
     if (typeof key === "string" && (key === "" || isCharacter(key))) keys[shortcut] = key;
+    else if (key === undefined && Object.values(raw).includes(DEFAULT_KEYS[shortcut])) keys[shortcut] = "";
   }
   const taken = Object.values(keys).filter((key) => key !== "");
   return new Set(taken).size === taken.length ? keys : DEFAULT_KEYS;
