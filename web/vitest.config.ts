@@ -7,6 +7,6 @@ export default defineConfig({
     environment: "node",
     include: ["src/**/*.test.ts"],
     // So that their imports of React are replaced too.
-    server: { deps: { inline: ["react-i18next", "lucide-react"] } },
+    server: { deps: { inline: ["lucide-react"] } },
   },
 });

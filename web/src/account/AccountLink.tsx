@@ -1,5 +1,5 @@
 import { CircleUserRound, LogIn } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { ServerConfig } from "../lib/api";
 import { navigate, usePath } from "../lib/router";
 import { keepWayBack } from "./session";

@@ -1,6 +1,6 @@
 import { Download, LogOut, ShieldCheck } from "lucide-react";
 import { useEffect } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import "../styles/account.css";
 import type { ServerConfig } from "../lib/api";
 import { navigate } from "../lib/router";

@@ -1,6 +1,6 @@
 import { Trash2 } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { deleteAccount } from "./api";
 import { Confirm } from "../components/Dialog";
 import { ProblemBox, Section } from "./parts";

@@ -1,5 +1,5 @@
 import { LogOut, MonitorSmartphone } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { endDevice, endOtherDevices, fetchDevices } from "./api";
 import { Loading, ProblemBox, Section } from "./parts";
 import { useAct } from "./useAct";

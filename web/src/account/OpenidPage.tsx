@@ -1,6 +1,6 @@
 import { House } from "lucide-react";
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { ServerConfig } from "../lib/api";
 import { navigate } from "../lib/router";
 import { finishOpenid } from "./api";

@@ -1,6 +1,6 @@
 import { KeyRound, Plus, Trash2 } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import * as api from "./api";
 import { Confirm } from "../components/Dialog";
 import { Loading, ProblemBox, Section } from "./parts";

@@ -1,6 +1,6 @@
 import { ExternalLink, Unlink } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { Account } from "./api";
 import * as api from "./api";
 import { Field, ProblemBox, Section } from "./parts";

@@ -1,6 +1,6 @@
 import { ExternalLink, KeyRound } from "lucide-react";
 import { type ReactNode, type SubmitEvent, useCallback, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { Account, SignInMethods } from "./api";
 import * as api from "./api";
 import { Dialog } from "../components/Dialog";

@@ -1,6 +1,6 @@
 import { ExternalLink, KeyRound, LogIn, UserPlus } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { navigate } from "../lib/router";
 import type { Account, SignInMethods } from "./api";
 import * as api from "./api";

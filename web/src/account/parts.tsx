@@ -1,6 +1,6 @@
 import { LoaderCircle, TriangleAlert } from "lucide-react";
 import { type ReactNode, useId } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { AccountLink } from "./AccountLink";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";

@@ -1,6 +1,6 @@
 import { Copy, KeyRound, Mail, MoreHorizontal, Plus, UserPlus } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Confirm, Dialog } from "../components/Dialog";
 import { Field, ProblemBox } from "../account/parts";
 import { useAct } from "../account/useAct";

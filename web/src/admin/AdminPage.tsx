@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import * as api from "../account/api";
 import { Frame, Loading, ProblemBox } from "../account/parts";
 import { ProofProvider } from "../account/Proof";

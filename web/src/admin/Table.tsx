@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Loading, ProblemBox } from "../account/parts";
 import type { AccountProblem } from "../account/problems";
 

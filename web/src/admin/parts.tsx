@@ -1,6 +1,6 @@
 import { PhoneOff, Trash2 } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Confirm } from "../components/Dialog";
 import { Loading, ProblemBox } from "../account/parts";
 import { useAct } from "../account/useAct";
@@ -13,16 +13,16 @@ import { Table } from "./Table";
 import { usePages } from "./usePages";
 
 export function OverviewPart() {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const { value: overview, problem } = useLoad(api.fetchOverview);
-  const plain = new Intl.NumberFormat(i18n.language);
+  const plain = new Intl.NumberFormat(language);
   if (overview === undefined) return problem === null ? <Loading /> : <ProblemBox problem={problem} />;
   return (
     <dl className="admin-sums" data-testid="overview">
       {api.OVERVIEW.map((name) => (
         <div key={name} data-testid={`sum-${name}`}>
           <dt>{t(`admin.overview.${name}`)}</dt>
-          <dd>{name === "file_bytes" ? bytesText(overview[name], i18n.language) : plain.format(overview[name])}</dd>
+          <dd>{name === "file_bytes" ? bytesText(overview[name], language) : plain.format(overview[name])}</dd>
         </div>
       ))}
     </dl>
@@ -41,12 +41,12 @@ function RoomLink({ name, title }: { name: string; title: string }) {
 }
 
 export function RoomsPart() {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const time = useTimes();
   const pages = usePages(api.fetchRooms);
   const acting = useAct();
   const [leaving, setLeaving] = useState<api.AdminRoom | null>(null);
-  const number = (value: number) => value.toLocaleString(i18n.language);
+  const number = (value: number) => value.toLocaleString(language);
   return (
     <>
       <Table
@@ -66,7 +66,7 @@ export function RoomsPart() {
             key: "files",
             label: t("admin.rooms.files"),
             isNumber: true,
-            cell: (room) => `${number(room.files)} · ${bytesText(room.fileBytes, i18n.language)}`,
+            cell: (room) => `${number(room.files)} · ${bytesText(room.fileBytes, language)}`,
           },
           {
             key: "newest",

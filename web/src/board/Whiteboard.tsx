@@ -2,7 +2,7 @@ import { RoomContext } from "../hooks/roomContext";
 import type { ExcalidrawImperativeAPI } from "@excalidraw/excalidraw/types";
 import { Download, Eraser, LoaderCircle, X } from "lucide-react";
 import { type ReactNode, useContext, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { reaches } from "../lib/api";
 import { saveAs } from "../lib/saveAs";
 import { type RoomLive, useRoomState } from "../room/RoomLive";

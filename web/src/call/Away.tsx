@@ -1,6 +1,6 @@
 import { LoaderCircle, RotateCw, ServerOff, WifiOff } from "lucide-react";
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { AwayReason } from "../lib/comeback";
 
 interface Props {

@@ -1,7 +1,7 @@
 import { ConnectionState, type Room, RoomEvent } from "livekit-client";
 import { LoaderCircle, MicOff, Volume2, VolumeX } from "lucide-react";
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { useConnectionState } from "../hooks/useRoomState";
 import type { MicHint } from "../lib/micHint";
 import { keyLabel, type Keys } from "../lib/shortcuts";

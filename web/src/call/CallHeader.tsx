@@ -1,6 +1,6 @@
 import { LayoutGrid, Link2, Maximize, Minimize, NotebookText, PenTool, PictureInPicture2, Users } from "lucide-react";
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Brand } from "../components/Brand";
 import { canFillScreen, toggleFullScreen, useFullScreen } from "../lib/fullScreen";
 import type { Layout } from "../lib/prefs";

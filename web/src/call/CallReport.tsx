@@ -1,7 +1,7 @@
 import type { Room } from "livekit-client";
 import { Download, Mail } from "lucide-react";
 import { useContext, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { BrandContext } from "../components/brandContext";
 import { CopyButton } from "../components/CopyButton";
 import { saveAs } from "../lib/saveAs";

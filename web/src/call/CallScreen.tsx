@@ -1,6 +1,6 @@
 import { type Room, Track } from "livekit-client";
 import { useCallback, useEffect, useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { useChat } from "../hooks/useChat";
 import type { Embedding } from "../embed/embedding";
 import { useBoard } from "../board/useBoard";

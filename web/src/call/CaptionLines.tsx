@@ -1,6 +1,6 @@
 import type { Room } from "livekit-client";
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { useCaptions } from "../hooks/useCaptions";
 import type { Visit } from "../lib/visit";
 import "../styles/captions.css";

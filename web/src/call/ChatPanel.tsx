@@ -1,6 +1,6 @@
 import { MessageSquare, SendHorizontal } from "lucide-react";
 import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { Chat } from "../hooks/useChat";
 import { type ChatMessage, continues, MAX_MESSAGE_LENGTH } from "../lib/chat";
 import { splitLinks } from "../lib/links";
@@ -45,8 +45,8 @@ export function ChatPanel({ chat, visit, onClose }: Props) {
 }
 
 function Message({ message, head }: { message: ChatMessage; head: boolean }) {
-  const { t, i18n } = useTranslation();
-  const time = new Intl.DateTimeFormat(i18n.language, { hour: "numeric", minute: "2-digit" });
+  const { t, language } = useTranslation();
+  const time = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
   return (
     <div
       className={`message${message.own ? " own" : ""}`}

@@ -13,7 +13,7 @@ import {
   Video,
   VideoOff,
 } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { OwnMedia } from "../hooks/useOwnMedia";
 import type { View } from "../hooks/useView";
 import { canShareScreen } from "../lib/devices";

@@ -1,6 +1,6 @@
 import type { TrackPublication } from "livekit-client";
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { type Figures, figuresOf, type Sample, toReport } from "../lib/figures";
 
 const INTERVAL_MS = 1000;
@@ -13,10 +13,10 @@ export interface FiguresOf {
 
 /** How somebody's picture or, without one, sound comes here, as numbers that help to find a fault. */
 export function FigureList({ name, publication }: FiguresOf) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const figures = useFigures(publication);
-  const round = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 0 });
-  const fine = new Intl.NumberFormat(i18n.language, { maximumFractionDigits: 1 });
+  const round = new Intl.NumberFormat(language, { maximumFractionDigits: 0 });
+  const fine = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
   const rows = figures === null ? [] : rowsOf(figures, publication, (value) => round.format(value), (value) => fine.format(value));
   return (
     <section className="tile-figures" data-testid="tile-figures" aria-label={t("figures.show", { name })} tabIndex={0}>

@@ -1,7 +1,7 @@
 import { LocalVideoTrack, type TrackPublication, VideoPresets } from "livekit-client";
 import { SwitchCamera } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { rawTrack } from "../effects/rawTrack";
 import { useDevices } from "../hooks/useDevices";
 import { facesAway } from "../lib/devices";

@@ -2,7 +2,7 @@ import type { Participant, Room } from "livekit-client";
 import { Mic, MicOff, PhoneOff, PictureInPicture } from "lucide-react";
 import { useEffect, useState } from "react";
 import { createPortal } from "react-dom";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Avatar } from "../components/Avatar";
 import type { OwnMedia } from "../hooks/useOwnMedia";
 import { usePerson } from "../hooks/usePerson";

@@ -1,7 +1,7 @@
 import type { Participant } from "livekit-client";
 import { ChevronLeft, ChevronRight, Link2 } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { SharedScreen } from "../hooks/useScreens";
 import { useSize } from "../hooks/useSize";
 import { layoutGrid, orderForPages } from "../lib/grid";

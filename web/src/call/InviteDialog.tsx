@@ -1,6 +1,6 @@
 import { Share2 } from "lucide-react";
 import { useMemo } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { encode } from "uqr";
 import { CopyButton } from "../components/CopyButton";
 import { Dialog } from "../components/Dialog";

@@ -1,18 +1,18 @@
 import { useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Switch } from "../components/Switch";
 import { ownCaptionSupport, recognitionOf, speechLanguage } from "../lib/ownCaptions";
 import type { Visit } from "../lib/visit";
 
 /** Whether what one says oneself goes to the others as text; says why where this browser cannot do it by itself. */
 export function OwnCaptionsSwitch({ visit }: { visit: Visit }) {
-  const { t, i18n } = useTranslation("media");
+  const { t, language } = useTranslation("media");
   const { ownCaptions } = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [missing, setMissing] = useState<"pack" | "none" | null>(null);
   const turn = async (on: boolean) => {
     setMissing(null);
     if (on) {
-      const support = await ownCaptionSupport(recognitionOf(window), speechLanguage(i18n.language, navigator.languages));
+      const support = await ownCaptionSupport(recognitionOf(window), speechLanguage(language, navigator.languages));
       if (support !== "ready") {
         setMissing(support);
         return;

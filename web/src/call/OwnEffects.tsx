@@ -1,6 +1,6 @@
 import type { LocalVideoTrack, Room } from "livekit-client";
 import { useCallback, useEffect, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { BackgroundNotice } from "../components/BackgroundNotice";
 import { useBackground, useOwnCamera } from "../hooks/useBackground";
 import { useOwnCaptions } from "../hooks/useOwnCaptions";

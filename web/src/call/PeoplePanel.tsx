@@ -1,6 +1,6 @@
 import type { Participant } from "livekit-client";
 import { Hand, Link2, Mic, MicOff, MonitorUp, QrCode, Video, VideoOff } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
 import { displayName } from "../lib/people";

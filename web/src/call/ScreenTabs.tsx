@@ -1,6 +1,6 @@
 import { MonitorUp } from "lucide-react";
 import { type KeyboardEvent, useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { SharedScreen } from "../hooks/useScreens";
 import { displayName } from "../lib/people";
 import type { Item } from "../lib/stage";

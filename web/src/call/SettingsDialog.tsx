@@ -1,7 +1,7 @@
 import { type Room, Track } from "livekit-client";
 import { Mic, Video, Volume2 } from "lucide-react";
 import { useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Dialog } from "../components/Dialog";
 import { BackgroundChoice } from "../components/BackgroundChoice";
 import { DeviceSelect } from "../components/DeviceSelect";

@@ -1,5 +1,5 @@
 import { type KeyboardEvent, useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { DEFAULT_KEYS, keyOfPress, SHORTCUTS, type Shortcut } from "../lib/shortcuts";
 import type { Visit } from "../lib/visit";
 

@@ -1,4 +1,4 @@
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Dialog } from "../components/Dialog";
 import type { Visit } from "../lib/visit";
 import { ShortcutList } from "./ShortcutList";

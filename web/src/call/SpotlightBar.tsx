@@ -1,7 +1,7 @@
 import type { Participant } from "livekit-client";
 import { Star } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { reaches } from "../lib/api";
 import { displayName } from "../lib/people";
 import type { Spotlight } from "../lib/spotlight";

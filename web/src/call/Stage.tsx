@@ -1,7 +1,7 @@
 import type { Participant, Room } from "livekit-client";
 import { AudioLines, MonitorUp } from "lucide-react";
 import { useId, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { later } from "../components/later";
 import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
@@ -137,13 +137,13 @@ interface SpeakingNowProps {
 
 /** Names who speaks, where their own tile is small or out of sight. */
 function SpeakingNow({ participants, speaking, main }: SpeakingNowProps) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const names = participants
     .filter((entry) => speaking.has(entry.identity) && !entry.isLocal)
     .filter((entry) => !isSame(main, { kind: "person", identity: entry.identity }))
     .map(displayName);
   if (names.length === 0) return null;
-  const list = new Intl.ListFormat(i18n.language, { type: "conjunction" }).format(names);
+  const list = new Intl.ListFormat(language, { type: "conjunction" }).format(names);
   return (
     <p className="speaking-now" data-testid="speaking-now">
       <AudioLines size={15} aria-hidden />

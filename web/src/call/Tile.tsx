@@ -1,7 +1,7 @@
 import { ConnectionQuality, LocalVideoTrack, type Participant, Track, type TrackPublication } from "livekit-client";
 import { LoaderCircle, Maximize2, MicOff, MonitorUp, Pin, PinOff, WifiLow, WifiOff } from "lucide-react";
 import { type CSSProperties, type MouseEvent, useContext, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Avatar } from "../components/Avatar";
 import { later } from "../components/later";
 import { rawTrack } from "../effects/rawTrack";

@@ -1,13 +1,13 @@
-import type { TFunction } from "i18next";
+import type { Translate } from "../i18n/translate";
 import { Track } from "livekit-client";
 import { X } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { Toast } from "../hooks/useToasts";
 import type { DeviceProblem, OwnDeviceProblem } from "../lib/devices";
 
 /** The sentence for a device of one's own that does not work. */
-export function problemText(t: TFunction, source: Track.Source, problem: DeviceProblem): string {
+export function problemText(t: Translate, source: Track.Source, problem: DeviceProblem): string {
   if (source === Track.Source.ScreenShare) {
     return t(problem === "denied" ? "deviceProblem.screen.denied" : "deviceProblem.screen.unknown");
   }

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Choice } from "../components/Choice";
 import { Switch } from "../components/Switch";
 import { CAPTION_SIZES, LAYOUTS, OWN_VIEWS } from "../lib/prefs";

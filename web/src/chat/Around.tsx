@@ -1,6 +1,6 @@
 import { ArrowDown, LoaderCircle } from "lucide-react";
 import { type RefObject, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { Entry } from "../log/entries";
 import { EMPTY, fold, linesOf, type LogState, without } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";

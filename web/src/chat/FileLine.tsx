@@ -1,6 +1,6 @@
 import { Download, ImageOff, Paperclip } from "lucide-react";
 import { type RefObject, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { mayBePicture, pictureType, placeFor } from "../files/picture";
 import { type FileProblem, fileProblem } from "../files/problem";
 import type { RoomFiles } from "../files/roomFiles";
@@ -17,7 +17,7 @@ interface Props {
 
 /** A file in the room: what it is called, how large it is, a picture of it where it is one. */
 export function FileLine({ body, files }: Props) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const [problem, setProblem] = useState<FileProblem | null>(null);
   const name = cleanMessage(text(body.name));
   const sizeBytes = typeof body.size === "number" ? body.size : 0;
@@ -37,7 +37,7 @@ export function FileLine({ body, files }: Props) {
         <Paperclip size={16} aria-hidden />
         <span className="file-name">
           <bdi>{name}</bdi>
-          <small>{sizeText(sizeBytes, i18n.language)}</small>
+          <small>{sizeText(sizeBytes, language)}</small>
         </span>
         <button
           type="button"

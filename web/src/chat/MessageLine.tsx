@@ -1,6 +1,6 @@
 import { DoorOpen, Ellipsis, Lock, LockKeyhole, Pencil, Pin, PinOff, Reply, RotateCw, Trash2, X } from "lucide-react";
 import { type ReactNode, useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";
 import { type Body, isLocked, texts } from "../log/entries";
@@ -104,8 +104,8 @@ function FromRoom({ number }: { number: number }) {
 }
 
 function Head({ name, atMs, withDay }: { name: string; atMs: number; withDay: boolean }) {
-  const { i18n } = useTranslation();
-  const time = new Intl.DateTimeFormat(i18n.language, {
+  const { language } = useTranslation();
+  const time = new Intl.DateTimeFormat(language, {
     hour: "numeric",
     minute: "2-digit",
     ...(withDay ? { day: "numeric", month: "short" } : {}),

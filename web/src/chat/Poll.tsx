@@ -1,6 +1,6 @@
 import { ChartBarBig, Download, Plus } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Switch } from "../components/Switch";
 import { text } from "../lib/api";
 import { cleanMessage } from "../lib/chat";

@@ -1,6 +1,6 @@
 import { LocateFixed, Pin, Search, WifiOff, X } from "lucide-react";
 import { Fragment, useEffect, useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { reaches } from "../lib/api";
 import { apiProblem } from "../lib/joinProblem";
 import type { Visit } from "../lib/visit";

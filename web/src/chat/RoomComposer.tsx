@@ -1,6 +1,6 @@
 import { ChartBarBig, Paperclip, SendHorizontal, X } from "lucide-react";
 import { type KeyboardEvent, type SubmitEvent, useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { reaches, text as textOf } from "../lib/api";
 import { cleanMessage, MAX_MESSAGE_LENGTH } from "../lib/chat";
 import { pastedFiles } from "../files/given";

@@ -1,6 +1,6 @@
 import { ArrowDown, CheckCheck, LoaderCircle, MessageSquare } from "lucide-react";
 import { useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { ShownLine } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";
 import type { RoomLive } from "../room/RoomLive";
@@ -112,7 +112,7 @@ interface SeparatorProps {
 }
 
 function Separators({ line, before, newFrom, me }: SeparatorProps) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const day = (ms: number) => new Date(ms).toDateString();
   const isNewDay = before === undefined || day(before.entry.atMs) !== day(line.entry.atMs);
   const { seq, from } = line.entry;
@@ -121,7 +121,7 @@ function Separators({ line, before, newFrom, me }: SeparatorProps) {
     <>
       {isNewDay && (
         <p className="day" data-testid="day">
-          {new Intl.DateTimeFormat(i18n.language, { weekday: "long", day: "numeric", month: "long" }).format(line.entry.atMs)}
+          {new Intl.DateTimeFormat(language, { weekday: "long", day: "numeric", month: "long" }).format(line.entry.atMs)}
         </p>
       )}
       {isFirstNew && (
@@ -134,11 +134,11 @@ function Separators({ line, before, newFrom, me }: SeparatorProps) {
 }
 
 function Line({ line, before, ...shared }: { line: ShownLine; before: ShownLine | undefined } & Omit<Props, "live">) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const { entry } = line;
   if (isSaid(line)) return <MessageLine line={line} head={!continuesLine(line, before)} {...shared} />;
   const name = entry.from === shared.state.me ? t("log.you") : nameOf(entry, shared.people, t("event.somebody"));
-  const time = new Intl.DateTimeFormat(i18n.language, { hour: "numeric", minute: "2-digit" });
+  const time = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
   return (
     <p className="event" data-testid="event" data-verb={entry.verb} dir="auto">
       {sentenceOf(t, entry, name)} <time dateTime={new Date(entry.atMs).toISOString()}>{time.format(entry.atMs)}</time>

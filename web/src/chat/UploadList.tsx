@@ -1,6 +1,6 @@
 import { FolderOpen, RotateCw, X } from "lucide-react";
 import { useRef, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { OnItsWay, UploadQueue } from "../files/queue";
 import { sizeText } from "../files/size";
 
@@ -19,13 +19,13 @@ export function UploadList({ uploads }: { uploads: UploadQueue }) {
 }
 
 function UploadItem({ item, uploads }: { item: OnItsWay; uploads: UploadQueue }) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const { id, name, sizeBytes, state } = item;
   return (
     <li className="upload" data-testid="upload" data-state={state}>
       <span className="upload-name">
         <bdi>{name}</bdi>
-        <small>{sizeText(sizeBytes, i18n.language)}</small>
+        <small>{sizeText(sizeBytes, language)}</small>
       </span>
       {state === "interrupted" && <ChooseAgain id={id} name={name} uploads={uploads} />}
       {state === "failed" && (

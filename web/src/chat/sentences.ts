@@ -1,6 +1,6 @@
 /** What happened in a room besides what people wrote, in words. */
 
-import type { TFunction } from "i18next";
+import { type Translate, translator } from "../i18n/translate";
 import { ENTRY_MODES, roleOf, text } from "../lib/api";
 import type { Body, Entry } from "../log/entries";
 
@@ -10,7 +10,7 @@ const ACTS = [
 ] as const;
 
 /** `name` is how whoever did it is called here. */
-export function sentenceOf(t: TFunction, entry: Entry, name: string): string {
+export function sentenceOf(t: Translate, entry: Entry, name: string): string {
   const body = entry.body ?? {};
   switch (entry.verb) {
     case "call_began":
@@ -28,14 +28,15 @@ export function sentenceOf(t: TFunction, entry: Entry, name: string): string {
   }
 }
 
-function actSentence(t: TFunction, body: Body, name: string): string {
+function actSentence(t: Translate, body: Body, name: string): string {
   const who = text(body.who_name) || text(body.who);
   if (body.act === "role") return t("event.role", { name, who, role: t(`role.${roleOf(body.role)}`) });
   if (body.act === "mute") return t(`event.stop.${sourceOf(body.source)}`, { name, who });
-  if (body.act === "spotlight") return t(`event.spotlight.${body.source === "screen" ? "screen" : "camera"}`, { ns: "hosts", name, who });
-  if (body.act === "open_breakouts") return t("event.open_breakouts", { ns: "hosts", name });
-  if (body.act === "close_breakouts") return t("event.close_breakouts", { ns: "hosts" });
-  if (body.act === "end_spotlight") return t("event.end_spotlight", { ns: "hosts", name });
+  const hosts = translator("hosts");
+  if (body.act === "spotlight") return hosts(`event.spotlight.${body.source === "screen" ? "screen" : "camera"}`, { name, who });
+  if (body.act === "open_breakouts") return hosts("event.open_breakouts", { name });
+  if (body.act === "close_breakouts") return hosts("event.close_breakouts");
+  if (body.act === "end_spotlight") return hosts("event.end_spotlight", { name });
   const act = ACTS.find((known) => known === body.act);
   return act === undefined ? t("event.other", { name }) : t(`event.${act}`, { name, who });
 }
@@ -44,7 +45,7 @@ function sourceOf(source: unknown): "microphone" | "camera" | "screen" {
   return source === "camera" || source === "screen" ? source : "microphone";
 }
 
-function policySentence(t: TFunction, body: Body, name: string): string {
+function policySentence(t: Translate, body: Body, name: string): string {
   const parts: string[] = [];
   if (typeof body.title === "string") parts.push(t("event.policy.title", { title: body.title }));
   if (typeof body.locked === "boolean") parts.push(t(body.locked ? "event.policy.locked" : "event.policy.unlocked"));

@@ -1,7 +1,7 @@
-import type { TFunction } from "i18next";
+import type { Translate } from "../i18n/translate";
 import { CircleCheck, CircleMinus, CircleX, LoaderCircle, type LucideIcon, Stethoscope, TriangleAlert } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Brand } from "../components/Brand";
 import { CopyButton } from "../components/CopyButton";
 import { LegalLinks } from "../components/LegalLinks";
@@ -92,7 +92,7 @@ function StepLine({ step, outcome }: { step: Step; outcome: Outcome }) {
   );
 }
 
-function sentence(t: TFunction, step: Step, outcome: Outcome): string {
+function sentence(t: Translate, step: Step, outcome: Outcome): string {
   if (outcome.state === "device" && (step === "camera" || step === "mic")) return t(`deviceProblem.${step}.${outcome.problem}`);
   if (outcome.state === "join") return t(`joinProblem.${outcome.problem}`);
   if (outcome.state === "slow") return t(`check.slow.${outcome.path === "tcp" ? "tcp" : "relay"}`);

@@ -1,7 +1,7 @@
 import type { LocalVideoTrack } from "livekit-client";
 import { Ban, Droplets, ImagePlus } from "lucide-react";
 import { type ReactNode, useEffect, useId, useRef, useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { canChangeBackground } from "../effects/background";
 import { chooseOwnPicture, loadOwnPicture, onOwnPicture, ownPictureAddress } from "../effects/ownPicture";
 import { PICTURES } from "../effects/pictures";

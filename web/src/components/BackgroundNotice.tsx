@@ -1,6 +1,6 @@
 import type { LocalVideoTrack } from "livekit-client";
 import { VideoOff, X } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { forgetWithheld, keepSlow } from "../effects/background";
 import { useBackgroundProblem, useWithheld } from "../hooks/useBackground";
 

@@ -1,5 +1,5 @@
 import { Copy, VolumeX } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 
 /** Before a call that this browser has open in another tab: what that means, and the quiet way to be in it twice. */
 export function ElsewhereNote({ disabled, onJoinSilent }: { disabled: boolean; onJoinSilent: () => void }) {

@@ -1,5 +1,5 @@
-import i18next from "i18next";
 import { Component, type ReactNode } from "react";
+import { translator } from "../i18n/translate";
 
 interface Props {
   children: ReactNode;
@@ -15,11 +15,12 @@ export class ErrorBoundary extends Component<Props, { failed: boolean }> {
 
   override render(): ReactNode {
     if (!this.state.failed) return this.props.children;
+    const t = translator("translation");
     return (
       <main className="end-page">
         <div className="card end-card" role="alert">
-          <h1>{i18next.t("error.title")}</h1>
-          <p>{i18next.t("error.text")}</p>
+          <h1>{t("error.title")}</h1>
+          <p>{t("error.text")}</p>
           <button
             type="button"
             className="button primary"
@@ -27,7 +28,7 @@ export class ErrorBoundary extends Component<Props, { failed: boolean }> {
               window.location.reload();
             }}
           >
-            {i18next.t("error.reload")}
+            {t("error.reload")}
           </button>
         </div>
       </main>

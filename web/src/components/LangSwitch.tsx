@@ -1,5 +1,5 @@
 import { Languages } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { currentLanguage, LANGUAGES, NAMES, setLanguage } from "../i18n";
 
 /** Every language by its own name, for those who cannot read the one in use. */

@@ -1,5 +1,5 @@
 import { useContext } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { BrandContext } from "./brandContext";
 
 /** What the operator must say of themselves; nothing where they have said nothing. */

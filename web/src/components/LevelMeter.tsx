@@ -1,5 +1,5 @@
 import { useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { decibels, loudness } from "../lib/level";
 
 const ARIA_INTERVAL_MS = 500;

@@ -1,5 +1,5 @@
 import type { LocalAudioTrack } from "livekit-client";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { useStrongFailed } from "../hooks/useNoise";
 import { type Noise, NOISES } from "../lib/prefs";
 import { Choice } from "./Choice";

@@ -1,5 +1,5 @@
 import { LockKeyhole, LockKeyholeOpen } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { RoomKind } from "../lib/api";
 
 interface Props {

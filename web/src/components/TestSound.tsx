@@ -1,6 +1,6 @@
 import { AudioLines } from "lucide-react";
 import { useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 
 const NOTES_HZ = [523.25, 659.25, 783.99];
 const NOTE_S = 0.18;

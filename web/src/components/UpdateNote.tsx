@@ -1,6 +1,6 @@
 import { RefreshCw } from "lucide-react";
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { applyUpdate, hasUpdate, onUpdate } from "../lib/installed";
 
 /** Says, where nobody is disturbed by it, that there is a new version. */

@@ -1,7 +1,7 @@
 import { type Room, Track, type TrackPublication } from "livekit-client";
 import { Eraser, PenLine } from "lucide-react";
 import { useContext, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { VideoTrack } from "../call/TrackMedia";
 import { RoomContext } from "../hooks/roomContext";
 import { useParticipants } from "../hooks/useRoomState";

@@ -1,7 +1,7 @@
 import type { Participant, Room } from "livekit-client";
 import { PenLine } from "lucide-react";
 import { useContext, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { RoomContext } from "../hooks/roomContext";
 import { displayName } from "../lib/people";
 import { Layer } from "./Layer";

@@ -1,5 +1,5 @@
 import { useCallback, useEffect, useRef, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { BreakoutState } from "../room/breakouts";
 import type { RoomLive } from "../room/RoomLive";
 

@@ -1,6 +1,6 @@
 import { ConnectionState, type RemoteParticipant, type Room, RoomEvent } from "livekit-client";
 import { useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { displayName } from "../lib/people";
 
 /** Says who comes and who goes; not of those who only lose the connection and come back together with oneself. */

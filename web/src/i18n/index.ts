@@ -1,9 +1,7 @@
 /** Languages: which there are, which one is in use, and how to change it. A browser fetches the one that it shows. */
 
-import i18next from "i18next";
-import { initReactI18next } from "react-i18next";
 import { readText, writeText } from "../lib/storage";
-import type en from "./languages/en";
+import { languageInUse, nameProduct, setTexts, type Texts } from "./translate";
 
 /** Every language by the name that its own readers give it, in the order of the list that one chooses from. */
 export const NAMES = {
@@ -21,9 +19,9 @@ export const NAMES = {
 export type Language = keyof typeof NAMES;
 export const LANGUAGES = Object.keys(NAMES) as Language[];
 
-const KEY = "ting.lang";
+const FROM_THE_RIGHT: ReadonlySet<Language> = new Set(["ar"]);
 
-type Texts = Record<keyof typeof en, object>;
+const KEY = "ting.lang";
 
 const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   en: () => import("./languages/en"),
@@ -37,13 +35,6 @@ const TEXTS: Record<Language, () => Promise<{ default: Texts }>> = {
   fr: () => import("./languages/fr"),
   de: () => import("./languages/de"),
 };
-
-declare module "i18next" {
-  interface CustomTypeOptions {
-    defaultNS: "translation";
-    resources: typeof en;
-  }
-}
 
 /** Fetches the texts of a language; rejects when they cannot be fetched. */
 export async function loadTexts(language: Language): Promise<Texts> {
@@ -73,35 +64,26 @@ function likely(tag: string): Intl.Locale | null {
 }
 
 export function currentLanguage(): Language {
-  return LANGUAGES.find((language) => language === i18next.language) ?? "en";
+  return LANGUAGES.find((language) => language === languageInUse()) ?? "en";
 }
 
 /** When its texts cannot be fetched, the language stays as it is. */
 export async function setLanguage(language: Language): Promise<void> {
   const texts = await loadTexts(language).catch(() => null);
   if (texts === null) return;
-  for (const [namespace, resources] of Object.entries(texts)) {
-    i18next.addResourceBundle(language, namespace, resources);
-  }
   writeText("local", KEY, language);
-  await i18next.changeLanguage(language);
+  show(language, texts);
 }
 
 /** `app` is the name of the product, which some texts say. */
 export async function initI18n(app: string): Promise<void> {
-  i18next.on("languageChanged", (language) => {
-    document.documentElement.lang = language;
-    document.documentElement.dir = i18next.dir(language);
-  });
+  nameProduct(app);
   const language = pickLanguage(readText("local", KEY), navigator.languages);
-  const texts = await loadTexts(language);
-  await i18next.use(initReactI18next).init({
-    resources: { [language]: { ...texts } },
-    lng: language,
-    // Every language has every text; a test sees to it.
-    fallbackLng: false,
-    // React escapes what it renders.
-    interpolation: { escapeValue: false, defaultVariables: { app } },
-    react: { useSuspense: false },
-  });
+  show(language, await loadTexts(language));
+}
+
+function show(language: Language, texts: Texts): void {
+  document.documentElement.lang = language;
+  document.documentElement.dir = FROM_THE_RIGHT.has(language) ? "rtl" : "ltr";
+  setTexts(language, texts);
 }

@@ -1,5 +1,5 @@
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { EMOJIS, type Reaction, type Reactions } from "./reactions";
 import "../styles/reactions.css";
 

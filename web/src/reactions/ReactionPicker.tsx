@@ -1,6 +1,6 @@
 import { SmilePlus } from "lucide-react";
 import { type KeyboardEvent, useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { keyLabel, type Keys, withKey } from "../lib/shortcuts";
 import { EMOJI_NAMES, EMOJIS, type EmojiName, type Reactions } from "./reactions";
 

@@ -1,6 +1,6 @@
 import { DoorOpen, Hand, LogOut, Megaphone, X } from "lucide-react";
 import { useEffect, useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { laterDialog } from "../components/later";
 import { reaches } from "../lib/api";
 import { cleanMessage } from "../lib/chat";

@@ -1,5 +1,5 @@
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Dialog } from "../components/Dialog";
 import { useBreakouts } from "../hooks/useBreakouts";
 import { reaches } from "../lib/api";

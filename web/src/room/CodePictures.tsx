@@ -6,7 +6,7 @@ import {
   Wheat, Wine, Zap,
   type LucideIcon,
 } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { Bytes } from "../sealed/bytes";
 import { type Picture, picturesOf } from "../sealed/code";
 

@@ -1,6 +1,6 @@
 import { Ellipsis, X } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { laterDialog } from "../components/later";
 import { reaches, ROLES } from "../lib/api";
 import type { Person } from "../hooks/usePerson";

@@ -1,6 +1,6 @@
 import { Check, DoorOpen, MicOff, X } from "lucide-react";
 import { useMemo, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { reaches } from "../lib/api";
 import type { Entry } from "../log/entries";
 import type { Knock } from "../log/roomState";

@@ -1,7 +1,7 @@
 import type { Room } from "livekit-client";
 import { ShieldAlert } from "lucide-react";
 import { useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { callMediaOf, type MediaProblems } from "../sealed/callMedia";
 
 const NO_PROBLEMS: MediaProblems = new Map();

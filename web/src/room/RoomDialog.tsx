@@ -1,7 +1,7 @@
-import type { TFunction } from "i18next";
+import type { Translate } from "../i18n/translate";
 import { PenTool } from "lucide-react";
 import { type ReactNode, useCallback, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { reaches } from "../lib/api";
 import { keptKey, recoveryLink, roomLink } from "../lib/keys";
 import { CopyButton } from "../components/CopyButton";
@@ -122,7 +122,7 @@ function Kept({ live, policy }: { live: RoomLive; policy: Policy }) {
   );
 }
 
-function keptText(t: TFunction, { keeps, retention_s, retention_from }: Policy): string {
+function keptText(t: Translate, { keeps, retention_s, retention_from }: Policy): string {
   if (keeps === "nothing") return t("room.keptNothing");
   if (retention_s === null) return t("room.keptLog");
   const time = durationText(t, retention_s);

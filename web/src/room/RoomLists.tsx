@@ -1,6 +1,6 @@
 import { X } from "lucide-react";
 import { useCallback, useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { CopyButton } from "../components/CopyButton";
 import { ROLES, type Role } from "../lib/api";
 import { invitationLink } from "../lib/keys";
@@ -103,8 +103,8 @@ export function Invitations({ live, owns }: { live: RoomLive; owns: boolean }) {
 }
 
 function InvitationText({ invitation: { role, usesLeft, expiresAtMs } }: { invitation: Invitation }) {
-  const { t, i18n } = useTranslation();
-  const time = new Intl.DateTimeFormat(i18n.language, { dateStyle: "medium", timeStyle: "short" });
+  const { t, language } = useTranslation();
+  const time = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
   const parts = [t("room.asRole", { role: t(`role.${role}`) })];
   if (usesLeft !== null) parts.push(t("room.usesLeft", { count: usesLeft }));
   if (expiresAtMs !== null) parts.push(t("room.until", { time: time.format(expiresAtMs) }));

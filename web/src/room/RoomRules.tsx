@@ -1,5 +1,5 @@
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Switch } from "../components/Switch";
 import { ENTRY_MODES, type EntryMode } from "../lib/api";
 import type { Policy, RoomChange } from "../log/rest";

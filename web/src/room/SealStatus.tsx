@@ -1,7 +1,7 @@
 import type { Room } from "livekit-client";
 import { LoaderCircle, ShieldAlert } from "lucide-react";
 import { useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { later, laterDialog } from "../components/later";
 import { SealBadge } from "../components/SealBadge";
 import type { SealedProblem, SealedSession } from "../sealed/session";

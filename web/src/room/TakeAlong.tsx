@@ -1,6 +1,6 @@
 import { Download, Upload } from "lucide-react";
 import { useRef, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { ArchiveState, Imported, RoomArchives } from "../files/archives";
 import { sizeText } from "../files/size";
 
@@ -58,10 +58,10 @@ function BringButton({ onFile }: { onFile: (file: File) => void }) {
 type MovingState = Extract<ArchiveState, { kind: "taking" | "bringing" | "checking" }>;
 
 function Moving({ state, onCancel }: { state: MovingState; onCancel: () => void }) {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const { kind } = state;
   const isCounted = kind !== "checking" && state.totalBytes > 0;
-  const size = (bytes: number) => sizeText(bytes, i18n.language);
+  const size = (bytes: number) => sizeText(bytes, language);
   return (
     <div className="transfer">
       <progress

@@ -1,5 +1,5 @@
 import { useEffect, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import type { TalkTime } from "../log/rest";
 import type { RoomLive } from "./RoomLive";
 import { clockTime } from "./duration";

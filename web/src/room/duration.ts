@@ -1,4 +1,4 @@
-import type { TFunction } from "i18next";
+import type { Translate } from "../i18n/translate";
 
 const UNITS = [
   ["room.days", 86_400],
@@ -7,7 +7,7 @@ const UNITS = [
 ] as const;
 
 /** A length of time in the largest unit that it is a whole number of. */
-export function durationText(t: TFunction, seconds: number): string {
+export function durationText(t: Translate, seconds: number): string {
   const [key, length] = UNITS.find(([, unit]) => seconds % unit === 0 && seconds >= unit) ?? (["room.seconds", 1] as const);
   return t(key, { count: seconds / length });
 }

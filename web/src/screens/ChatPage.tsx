@@ -1,6 +1,6 @@
 import { ArrowLeft, NotebookText, Users, Video } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { later, laterDialog } from "../components/later";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";

@@ -1,6 +1,6 @@
 import { DoorClosed, KeyRound, LockKeyhole, X } from "lucide-react";
 import { useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { CopyButton } from "../components/CopyButton";
 import type { RoomSummary } from "../lib/api";
 import { isRecoveryDue, keptKey, recoveryLink, setRecoveryDue } from "../lib/keys";

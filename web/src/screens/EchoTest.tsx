@@ -1,6 +1,6 @@
 import { Ear, LoaderCircle, Square } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { canRecord, type EchoVerdict, play, record, verdictOf } from "../lib/echo";
 
 type State = "idle" | "recording" | "playing";

@@ -1,5 +1,5 @@
 import { CircleSlash, DoorOpen, House, MonitorSmartphone, RotateCw, ServerOff, Trash2, UserX, WifiOff } from "lucide-react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
 import { UpdateNote } from "../components/UpdateNote";

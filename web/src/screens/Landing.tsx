@@ -1,6 +1,6 @@
 import { ArrowRight, Clock, Link2, LoaderCircle, Plus, ServerCog, Waypoints, X } from "lucide-react";
 import { type SubmitEvent, useState } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { AccountLink } from "../account/AccountLink";
 import { Brand } from "../components/Brand";
 import { Illustration } from "../components/Illustration";
@@ -120,10 +120,10 @@ function Start({ config }: { config: ServerConfig }) {
 }
 
 function RecentRooms() {
-  const { t, i18n } = useTranslation();
+  const { t, language } = useTranslation();
   const [rooms, setRooms] = useState(loadRecent);
   if (rooms.length === 0) return null;
-  const day = new Intl.DateTimeFormat(i18n.language, { month: "short", day: "numeric" });
+  const day = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
   return (
     <section className="recent" aria-label={t("landing.recent")}>
       <div className="recent-head">

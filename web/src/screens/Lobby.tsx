@@ -1,7 +1,7 @@
-import type { TFunction } from "i18next";
+import type { Translate } from "../i18n/translate";
 import { ArrowLeft, LoaderCircle, MessageSquare, TriangleAlert, Users } from "lucide-react";
 import { type SubmitEvent, useEffect, useState, useSyncExternalStore } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { AccountLink } from "../account/AccountLink";
 import { BackgroundNotice } from "../components/BackgroundNotice";
 import { Brand } from "../components/Brand";
@@ -233,7 +233,7 @@ function NameField({ value, missing, onChange }: { value: string; missing: boole
   );
 }
 
-function joinLabel(joining: boolean, elsewhere: boolean, media: PreviewState, t: TFunction): string {
+function joinLabel(joining: boolean, elsewhere: boolean, media: PreviewState, t: Translate): string {
   if (joining) return t("lobby.joining");
   if (elsewhere) return t("elsewhere.move");
   return media.cameraProblem !== null && media.micProblem !== null ? t("lobby.joinWithout") : t("lobby.join");

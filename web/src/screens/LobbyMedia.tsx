@@ -1,7 +1,7 @@
 import type { LocalTrack } from "livekit-client";
 import { Mic, MicOff, Video, VideoOff, Volume2 } from "lucide-react";
 import { useCallback, useEffect, useRef } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { BackgroundChoice } from "../components/BackgroundChoice";
 import { DeviceSelect } from "../components/DeviceSelect";
 import { LevelMeter } from "../components/LevelMeter";

@@ -1,6 +1,6 @@
 import { CircleHelp, DoorClosed, DoorOpen, House, Plus } from "lucide-react";
 import type { ReactNode } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
 import { useMakeRoom } from "../hooks/useMakeRoom";

@@ -1,6 +1,6 @@
 import { RotateCw, WifiOff } from "lucide-react";
 import { useEffect } from "react";
-import { useTranslation } from "react-i18next";
+import { useTranslation } from "../i18n/useTranslation";
 import { Brand } from "../components/Brand";
 import { LangSwitch } from "../components/LangSwitch";
 
