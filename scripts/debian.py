@@ -49,11 +49,17 @@ def has_postgresql() -> bool:
     return bool(shutil.which("initdb") or any(Path("/usr/lib/postgresql").glob("*/bin/initdb")))
 
 
+def has_nats_server() -> bool:
+    """The system's; .venv has a newer one."""
+    return any(Path(folder, "nats-server").exists() for folder in ("/usr/sbin", "/usr/bin"))
+
+
 NEEDS = (
     Need("browser tests", ("chromium",), has_chromium),
     Need("screenshots with Chinese text", ("fonts-noto-cjk",), has_cjk_font),
     Need("a test in Firefox", ("firefox-esr",), lambda: bool(shutil.which("firefox-esr") or shutil.which("firefox"))),
     Need("tests with TURN", ("coturn",), lambda: shutil.which("turnserver") is not None),
+    Need("tests with Debian's NATS server", ("nats-server",), has_nats_server),
     Need("tests with PostgreSQL", ("postgresql",), has_postgresql),
     Need(
         "tests with GStreamer's WHIP",
