@@ -74,6 +74,11 @@ class Nats:
         """It keeps its connections and says nothing."""
         assert self._process is not None
         self._process.send_signal(signal.SIGSTOP)
+        # Each of its threads stops in its own time.
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while any(state != "T" for state in _states(self._process.pid)):
+            assert time.monotonic() < deadline, "the NATS server does not stop"
+            time.sleep(0.001)
 
     def thaw(self) -> None:
         assert self._process is not None
@@ -94,3 +99,9 @@ def running_nats(binary: Path, *options: str) -> Iterator[Nats]:
     finally:
         server.stop()
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def _states(pid: int) -> list[str]:
+    """Of the process's threads, as in /proc."""
+    stats = [folder.joinpath("stat").read_text() for folder in Path(f"/proc/{pid}/task").iterdir()]
+    return [stat.rpartition(")")[2].split()[0] for stat in stats]
