@@ -1,0 +1,65 @@
+"""What is written on the bus: MessagePack maps, whose names are these fields.
+
+A node of version N reads what N+1 wrote: fields that it does not know are ignored, those that it misses have their
+defaults. So a field never changes its meaning or type, and none is taken away while nodes that read it may run; what
+cannot be said so gets a new `v`, which older nodes leave alone.
+"""
+
+from __future__ import annotations
+
+from typing import TypeVar
+
+import msgspec
+
+NODES = "nodes/"
+LEASES = "leases/"
+VERSION = 1
+
+
+class NodeRecord(msgspec.Struct, frozen=True):
+    """One node, as it describes itself."""
+
+    name: str
+    instance: str
+    """Another one for each process."""
+    address: str
+    """Where the other nodes reach it, with `port`."""
+    port: int
+    version: str
+    """Of the program."""
+    load: float = 0.0
+    """0 is idle, 1 is full."""
+    draining: bool = False
+    """It takes nobody new."""
+    session: str = ""
+    """Another one for each time that it came into the registry; leases are held by it."""
+    rooms: int = 0
+    participants: int = 0
+    links: int = 0
+    """Connections to other nodes that work."""
+    v: int = VERSION
+
+
+class LeaseRecord(msgspec.Struct, frozen=True):
+    """Who holds something; nobody when `node` is empty."""
+
+    node: str
+    session: str
+    epoch: int
+    v: int = VERSION
+
+
+Record = TypeVar("Record", NodeRecord, LeaseRecord)
+
+
+def encode(record: NodeRecord | LeaseRecord) -> bytes:
+    return msgspec.msgpack.encode(record)
+
+
+def decode(kind: type[Record], value: bytes) -> Record | None:
+    """None for what is no such record, or one of a version that this program does not know."""
+    try:
+        record = msgspec.msgpack.decode(value, type=kind)
+    except msgspec.DecodeError:
+        return None
+    return record if record.v == VERSION else None
