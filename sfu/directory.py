@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterator
 
-from sfu.api import JoinRequest, LeaveReason, RoomOptions, SessionSink
+from sfu.api import JoinRequest, LeaveReason, RoomInfo, RoomOptions, SessionSink
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
+from sfu.control.remote import RemoteMember
 from sfu.control.room import Room
 from sfu.errors import RequestError
 from sfu.ids import Identity, RoomName
@@ -19,6 +20,8 @@ class Directory:
         self._on_added = on_added
         self._rooms: dict[RoomName, Room] = {}
         self._closed = False
+        self.fixed_groups: set[int] = set()
+        """Those that keep their number whatever joins them."""
 
     def __iter__(self) -> Iterator[Room]:
         return iter(list(self._rooms.values()))
@@ -44,18 +47,31 @@ class Directory:
             raise RequestError("no such participant", code="unknown_participant")
         return participant
 
+    def require_anywhere(self, room: RoomName, identity: Identity) -> Participant | RemoteMember:
+        """Wherever they are. Raises unknown_participant."""
+        found = self._rooms.get(room)
+        elsewhere = None if found is None else found.remote.find_identity(identity)
+        if elsewhere is not None and (found is None or found.find_identity(identity) is None):
+            return elsewhere
+        return self.require_participant(room, identity)
+
     def create(self, name: RoomName, options: RoomOptions) -> Room:
         """The room of that name, made or given what `options` name. Raises limit_exceeded."""
         room = self._rooms.get(name)
         if room is None:
             return self._add(name, options)
+        room.keep()
         room.configure(options)
         return room
 
-    def _add(self, name: RoomName, options: RoomOptions) -> Room:
+    def note(self, info: RoomInfo) -> Room:
+        """A room that another node keeps. Raises limit_exceeded."""
+        return self._rooms.get(info.name) or self._add(info.name, RoomOptions(), info)
+
+    def _add(self, name: RoomName, options: RoomOptions, known: RoomInfo | None = None) -> Room:
         if len(self._rooms) >= self._context.config.max_rooms:
             raise RequestError("too many rooms", code="limit_exceeded")
-        room = self._rooms[name] = Room(name, self._context, options)
+        room = self._rooms[name] = Room(name, self._context, options, known)
         self._on_added()
         return room
 
@@ -82,34 +98,53 @@ class Directory:
 
     def join_groups(self, room: Room, other: Room) -> None:
         """Subscriptions can go from one to the other from now on; the engine moves what is less."""
-        if room.group == other.group:
-            return
         sizes = Counter[int]()
         for one in self._rooms.values():
             sizes[one.group] += len(one.participants())
-        group, into = sorted((room.group, other.group), key=lambda number: sizes[number])
+        group, into = sorted((room.group, other.group), key=lambda number: (number in self.fixed_groups, sizes[number]))
+        self.join_group(group, into)
+
+    def join_group(self, group: int, into: int) -> None:
+        """All rooms of `group` are of the other from now on."""
+        if group == into:
+            return
         self._context.engine.join_groups(group, into)
         for one in self._rooms.values():
             if one.group == group:
                 one.group = into
 
     def end(self, name: RoomName, reason: LeaveReason) -> bool:
-        """False when there is no such room."""
+        """On all nodes. False when there is no such room."""
         room = self._rooms.pop(name, None)
         if room is not None:
+            self._context.relay.handle_room_ended(name, reason)
             room.close(reason)
         return room is not None
+
+    def drop(self, name: RoomName, reason: LeaveReason) -> None:
+        """On this node: others go on with it, or one of them has ended it."""
+        room = self._rooms.pop(name, None)
+        if room is not None:
+            room.close(reason, finished=False)
 
     def look_after(self) -> None:
         """Now and then: rooms that have been empty for long end, the others tell a changed head count."""
         now_s = self._context.loop.time()
         for room in self:
             if room.expired(now_s):
-                self.end(room.name, LeaveReason.ROOM_CLOSED)
+                self._expire(room)
             else:
                 room.tell_head_count(now_s)
 
+    def _expire(self, room: Room) -> None:
+        if self._context.relay.leaves_end_to_other(room.name):
+            room.let_go()
+        else:
+            self.end(room.name, LeaveReason.ROOM_CLOSED)
+
     def close(self) -> None:
         self._closed = True
-        for name in list(self._rooms):
-            self.end(name, LeaveReason.SERVER_SHUTDOWN)
+        for name, room in list(self._rooms.items()):
+            del self._rooms[name]
+            finished = room.kept and not self._context.relay.is_kept_elsewhere(name)
+            room.close(LeaveReason.SERVER_SHUTDOWN, finished=finished)

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sfu.api import Check, Sfu, TurnServer
+from sfu.api import Check, ClusterPlace, Sfu, TurnServer
 from sfu.config import SfuConfig
 from sfu.diagnose import run_checks
 from sfu.node import Node
 
 
-def create_sfu(config: SfuConfig) -> Sfu:
-    """An SFU for this process. Nothing is opened before `start`."""
-    return Node(config)
+def create_sfu(config: SfuConfig, cluster: ClusterPlace | None = None) -> Sfu:
+    """An SFU for this process, alone or with others. Nothing is opened before `start`."""
+    return Node(config, cluster)
 
 
 def diagnose(config: SfuConfig) -> list[Check]:

@@ -6,9 +6,10 @@ import asyncio
 import logging
 import secrets
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from sfu import metrics
-from sfu.api import NodeEvent, NodeListener, SubscriptionFigures
+from sfu.api import ClusterPlace, NodeEvent, NodeListener, NodePlace, SubscriptionFigures
 from sfu.config import SfuConfig
 from sfu.control.adapt.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
 from sfu.control.adapt.adaptation import Adaptation
@@ -33,6 +34,9 @@ from sfu.timers import Timers
 from sfu.transport.candidates import local_addresses, local_candidates
 from sfu.transport.transports import Transports
 
+if TYPE_CHECKING:
+    from sfu.relay.neighbours import Neighbours
+
 logger = logging.getLogger(__name__)
 
 POLL_INTERVAL_S = 1.0
@@ -43,9 +47,12 @@ CLOSE_TIMEOUT_S = 3.0
 class Node(Rooms):
     """An SFU. Everything runs in the thread of the loop that `start` was called in."""
 
-    def __init__(self, config: SfuConfig) -> None:
+    def __init__(self, config: SfuConfig, cluster: ClusterPlace | None = None) -> None:
+        """`cluster`: where this node takes part in one."""
         super().__init__()
         self._config = config
+        self._cluster = cluster
+        self._neighbours: Neighbours | None = None
         self._node_id = random_id("ND_")
         self._runtime = create_runtime(config.engine, seed=secrets.randbits(64), threads=config.engine_threads)
         self._transports = Transports(config, self._runtime)
@@ -82,6 +89,11 @@ class Node(Rooms):
         directory = Directory(control, on_added=timers.wake)
         self._started = control, directory
         self._adaptation = Adaptation(control, lambda: directory)
+        if self._cluster is not None:
+            from sfu.relay.neighbours import Neighbours  # a server by itself needs nothing of it
+
+            self._neighbours = Neighbours(self._cluster, self._node_id, config, control, directory, addresses)
+            await self._neighbours.open()
         timers.every(POLL_INTERVAL_S, self._poll)
         timers.every(ADAPTATION_INTERVAL_S, self._adaptation.run)
         timers.every(config.speaker_interval_s, self._update_speakers)
@@ -97,6 +109,8 @@ class Node(Rooms):
         if self._started is None:
             return
         self._directory.close()
+        if self._neighbours is not None:
+            await self._neighbours.close()
         if self._control.closing:
             _, late = await asyncio.wait(self._control.closing, timeout=CLOSE_TIMEOUT_S)
             if late:
@@ -148,7 +162,14 @@ class Node(Rooms):
     def _subscription_figures(self, participant: Participant) -> Sequence[SubscriptionFigures]:
         return [] if self._adaptation is None else self._adaptation.subscription_figures(participant)
 
+    # --- other nodes ------------------------------------------------------------------------------------------
+
+    def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:
+        if self._neighbours is not None:
+            self._neighbours.set_nodes(nodes)
+
     # --- figures ----------------------------------------------------------------------------------------------
 
     def metrics(self) -> Mapping[str, float]:
-        return metrics.collect(self._runtime, self._transports, self._control, self._directory)
+        own = metrics.collect(self._runtime, self._transports, self._control, self._directory)
+        return own if self._neighbours is None else {**own, **self._neighbours.figures()}

@@ -11,6 +11,7 @@ from sfu.api import (
     DataKind,
     JoinRequest,
     LeaveReason,
+    ParticipantControl,
     ParticipantInfo,
     ParticipantSession,
     PlaybackWish,
@@ -19,13 +20,14 @@ from sfu.api import (
     SessionSink,
     SubscriptionFigures,
     TalkTime,
-    TrackMuted,
     TrackSource,
 )
 from sfu.control import http_clients, moving
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
+from sfu.control.remote import RemoteMember
 from sfu.directory import Directory
+from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.kind import Kind
 
@@ -86,10 +88,12 @@ class Rooms(ABC):
         participant = None if found is None else found.find(participant_id)
         return None if participant is None else participant.session
 
-    def find_participant(self, room: RoomName, identity: Identity) -> ParticipantSession | None:
+    def find_participant(self, room: RoomName, identity: Identity) -> ParticipantControl | None:
         found = self._directory.find(room)
-        participant = None if found is None else found.find_identity(identity)
-        return None if participant is None else participant.session
+        if found is None:
+            return None
+        participant = found.find_identity(identity)
+        return found.remote.find_identity(identity) if participant is None else participant.session
 
     # --- coming -------------------------------------------------------------------------------------------
 
@@ -148,11 +152,15 @@ class Rooms(ABC):
         if found is not None and identity in found.forwarded:
             found.forwarded.remove(identity)
         else:
-            self._directory.require_participant(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
+            self._directory.require_anywhere(room, identity).leave(LeaveReason.PARTICIPANT_REMOVED)
 
     def move_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
-        participant = self._directory.require_participant(room, identity)
-        moving.move(participant, self._directory.destination(room, destination, create=create), self._control)
+        participant = self._directory.require_anywhere(room, identity)
+        found = self._directory.destination(room, destination, create=create)
+        if isinstance(participant, RemoteMember):
+            participant.home.move(participant, destination, create)
+        else:
+            moving.move(participant, found, self._control)
 
     def forward_participant(self, room: RoomName, identity: Identity, destination: RoomName, *, create: bool) -> None:
         participant = self._directory.require_participant(room, identity)
@@ -162,10 +170,13 @@ class Rooms(ABC):
         found.forward(participant)
 
     def mute_track(self, room: RoomName, identity: Identity, track_id: TrackId, muted: bool) -> None:
-        participant = self._directory.require_participant(room, identity)
-        if participant.publisher.set_muted(track_id, muted):
-            participant.change()
-        participant.emit(TrackMuted(track_id, muted))
+        participant = self._directory.require_anywhere(room, identity)
+        if isinstance(participant, RemoteMember):
+            if all(track.track_id != track_id for track in participant.info.tracks):
+                raise RequestError("no such track", code="unknown_track")
+            participant.home.mute(participant, track_id, muted)
+        else:
+            participant.set_track_muted(track_id, muted)
 
 
 def _session(participant: Participant) -> ParticipantSession:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from sfu.api.events import (
@@ -37,14 +37,34 @@ from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.kind import Kind
 
 
-class ParticipantSession(Protocol):
+class ParticipantControl(Protocol):
+    """A participant, whichever node its client is connected to, as moderators and servers reach it. On another node
+    what is asked is done a moment later, or not when it has left meanwhile."""
+
+    @property
+    def info(self) -> ParticipantInfo: ...
+
+    def update(self, changes: ParticipantChanges) -> None:
+        """Everyone, the participant too, hears of what changed. Limits and rights are signaling's to check."""
+        ...
+
+    def set_permissions(self, permissions: Permissions) -> None:
+        """In force at once: publications and subscriptions that are not allowed any more end; allowed to subscribe
+        again, the participant gets what it would have got by joining."""
+        ...
+
+    def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
+        """Unknown ids raise unknown_track after the known ones were handled."""
+        ...
+
+    def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...
+
+
+class ParticipantSession(ParticipantControl, Protocol):
     """One join of one participant. Every method may raise `RequestError`; after the end all raise code "left"."""
 
     @property
     def room(self) -> RoomInfo: ...
-
-    @property
-    def info(self) -> ParticipantInfo: ...
 
     @property
     def single_connection(self) -> bool:
@@ -99,19 +119,6 @@ class ParticipantSession(Protocol):
 
     def update_video_size(self, track_id: TrackId, width: int, height: int) -> None:
         """Raises unknown_track, also for an audio track."""
-        ...
-
-    def update(self, changes: ParticipantChanges) -> None:
-        """Everyone, the participant too, hears of what changed. Limits and rights are signaling's to check."""
-        ...
-
-    def set_permissions(self, permissions: Permissions) -> None:
-        """In force at once: publications and subscriptions that are not allowed any more end; allowed to subscribe
-        again, the participant gets what it would have got by joining."""
-        ...
-
-    def update_subscription(self, track_ids: Sequence[TrackId], subscribe: bool) -> None:
-        """Unknown ids raise unknown_track after the known ones were handled."""
         ...
 
     def simulate_bandwidth(self, bitrate_bps: int) -> None:
@@ -198,8 +205,6 @@ class ParticipantSession(Protocol):
         the subscriber transport. With a single connection the client restarts ICE, by an offer."""
         ...
 
-    def leave(self, reason: LeaveReason = LeaveReason.CLIENT_INITIATED) -> None: ...
-
 
 class Sfu(Protocol):
     """A running SFU."""
@@ -273,9 +278,11 @@ class Sfu(Protocol):
         session ends after `transport_setup_timeout_s`."""
         ...
 
-    def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None: ...
+    def find_session(self, room: RoomName, participant_id: ParticipantId) -> ParticipantSession | None:
+        """Of a client that is connected to this node."""
+        ...
 
-    def find_participant(self, room: RoomName, identity: Identity) -> ParticipantSession | None: ...
+    def find_participant(self, room: RoomName, identity: Identity) -> ParticipantControl | None: ...
 
     def send_data(self, room: RoomName, kind: DataKind, payload: bytes, destinations: Sequence[Identity] = ()) -> None:
         """From the server to the named identities, or to everyone when none are named. Raises unknown_room."""
@@ -315,9 +322,34 @@ class Sfu(Protocol):
         raises is logged and reaches nobody else."""
         ...
 
+    def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:
+        """The other nodes of the cluster, by name: all that are known now. Without a cluster nothing happens."""
+        ...
+
     def metrics(self) -> Mapping[str, float]:
         """Gauges and counters for /metrics, keyed by Prometheus name with labels in braces where needed."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class NodePlace:
+    """Where a node takes connections of other nodes."""
+
+    name: str
+    host: str
+    port: int
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterPlace:
+    """This node among others: where it takes their connections, and what lets them in."""
+
+    name: str
+    """Of this node; no other has the same."""
+    secret: str = field(repr=False)
+    """The same on all nodes, at least 32 characters."""
+    host: str
+    port: int
 
 
 @dataclass(frozen=True, slots=True)

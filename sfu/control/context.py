@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.api import NodeEvent
+from sfu.api import DataKind, LeaveReason, NodeEvent, ParticipantInfo, RoomInfo, SubscriptionRights
 from sfu.control.member import Member
 from sfu.control.settings import ControlSettings
 from sfu.engine.api import EngineCommands
-from sfu.ids import SubscriptionHandle, TrackHandle
+from sfu.ids import Identity, ParticipantId, RoomName, SubscriptionHandle, TrackHandle, TrackId
 from sfu.transport.transport import Transport, TransportRole
 
 
@@ -26,6 +26,53 @@ class TrackHolder(Protocol):
     def handle_stream_started(self, track: TrackHandle, payload_type: int) -> None:
         """The first packet of a payload type has come."""
         ...
+
+
+class Relay(Protocol):
+    """Tells other nodes of what is in the rooms here. This one tells nobody: there is no other node."""
+
+    def is_kept_elsewhere(self, room: RoomName) -> bool:
+        """Whether another node keeps the room, too."""
+        return False
+
+    def leaves_end_to_other(self, room: RoomName) -> bool:
+        """Whether it is for another node that keeps the room, too, to end it."""
+        return False
+
+    def handle_room_changed(self, room: RoomInfo, changed_at_ms: int) -> None:
+        """This node keeps it from now on, or it was set to something else here."""
+
+    def handle_room_let_go(self, room: RoomName) -> None:
+        """This node does not keep it any more."""
+
+    def handle_room_ended(self, room: RoomName, reason: LeaveReason) -> None:
+        """It has ended for everyone."""
+
+    def handle_changed(self, room: RoomName, info: ParticipantInfo, rights: SubscriptionRights) -> None:
+        """Of a participant on this node: it, or what it lets others have."""
+
+    def handle_gone(self, room: RoomName, info: ParticipantInfo) -> None:
+        """A participant on this node is not in the room any more."""
+
+    def handle_published(self, room: RoomName, participant_id: ParticipantId, track_id: TrackId) -> None:
+        """A participant on this node publishes."""
+
+    def handle_unpublished(self, room: RoomName, track_id: TrackId) -> None: ...
+
+    def send_data(
+        self,
+        room: RoomName,
+        sender: ParticipantId,
+        kind: DataKind,
+        payload: bytes,
+        sequence: int,
+        destinations: Sequence[Identity],
+    ) -> None:
+        """A message for those of the room who are on other nodes; empty `destinations`: for all of them."""
+
+
+class NoRelay(Relay):
+    pass
 
 
 @dataclass(slots=True)
@@ -45,6 +92,7 @@ class ControlContext:
     """Those that the engine has."""
     groups: Iterator[int] = field(default_factory=lambda: itertools.count(1))
     """One for each room."""
+    relay: Relay = field(default_factory=NoRelay)
     counters: Counter[str] = field(default_factory=Counter)
     """Events worth a metric, by name."""
     closing: set[asyncio.Task[None]] = field(default_factory=set)

@@ -14,6 +14,7 @@ from sfu.api import (
     CallTimeline,
     ClientDescription,
     ConnectionGrade,
+    DataKind,
     JoinRequest,
     LeaveReason,
     ParticipantAborted,
@@ -33,6 +34,7 @@ from sfu.api import (
     SpeakersChanged,
     SubscriptionRights,
     Target,
+    TrackMuted,
     TrackSubscribed,
 )
 from sfu.control.context import ControlContext
@@ -101,6 +103,12 @@ class Surroundings(Protocol):
     def withdraw_data_track(self, track: DataTrack) -> None: ...
 
     def broadcast_info(self, participant: Participant) -> None: ...
+
+    def tell_rights(self, participant: Participant) -> None: ...
+
+    def relay_data(
+        self, sender: ParticipantId, kind: DataKind, payload: bytes, sequence: int, destinations: Sequence[Identity]
+    ) -> None: ...
 
     def remove(self, participant: Participant) -> CallTimeline: ...
 
@@ -295,6 +303,12 @@ class Participant:
             self.wishes.review(publication)
         for track in self.room.data_tracks():
             self.data_subscriber.review(track)
+
+    def set_track_muted(self, track_id: TrackId, muted: bool) -> None:
+        """By a moderator: its client hears of it. Raises unknown_track."""
+        if self.publisher.set_muted(track_id, muted):
+            self.change()
+        self.emit(TrackMuted(track_id, muted))
 
     def unpublish_data_track(self, handle: int) -> DataTrack:
         track = self.data_publisher.unpublish(handle)

@@ -162,6 +162,7 @@ class Session:
                 other.wishes.review(publication)
             for track in participant.data_publisher.tracks:
                 other.data_subscriber.review(track)
+        participant.room.tell_rights(participant)
 
     # --- what it is --------------------------------------------------------------------------------------
 
@@ -231,7 +232,9 @@ class Session:
         wanted = set(destinations)
         others = [other for other in participant.room.participants() if other is not participant]
         receivers = [other.messages for other in others if not wanted or other.info.identity in wanted]
-        participant.messages.send(kind, payload, sequence, receivers)
+        if participant.messages.send(kind, payload, sequence, receivers):
+            sender = participant.info.participant_id
+            participant.room.relay_data(sender, kind, payload, sequence, destinations)
 
     def replay_data(self, received: Mapping[ParticipantId, int]) -> None:
         self._open().messages.replay(received)

@@ -111,7 +111,30 @@ class AdaptSettings:
 
 
 @dataclass(frozen=True)
+class RelaySettings:
+    """Of what goes between nodes."""
+
+    node_timeout_s: float = 3.0
+    """How long another node may say nothing before it counts as gone, with everyone on it."""
+    max_node_message_bytes: int = 4 * 1024 * 1024
+    """The longest message that one node takes from another."""
+    max_node_buffered_bytes: int = 32 * 1024 * 1024
+    """What may wait for a node that reads slowly. Beyond that the connection ends and begins anew."""
+    max_link_ssrcs: int = 65_536
+    """Media streams that one node takes from another, retransmissions included."""
+    link_key_interval_s: float = 3600.0
+    """How often the keys of the media between two nodes are replaced."""
+
+
+@dataclass(frozen=True)
 class ControlSettings(
-    RoomSettings, PublishSettings, SubscribeSettings, DataSettings, AdaptSettings, SdpSettings, TransportSettings
+    RoomSettings,
+    PublishSettings,
+    SubscribeSettings,
+    DataSettings,
+    AdaptSettings,
+    RelaySettings,
+    SdpSettings,
+    TransportSettings,
 ):
     """All that rooms are lent. A part names the class that it needs."""

@@ -10,7 +10,7 @@ from typing import Any
 from google.protobuf.message import Message
 from livekit.protocol import models, room
 
-from sfu.api import DataKind, ParticipantChanges, ParticipantSession, RequestError, RoomOptions, Sfu
+from sfu.api import DataKind, ParticipantChanges, ParticipantControl, RequestError, RoomOptions, Sfu
 from sfu.config import SfuConfig
 from sfu.ids import Identity, RoomName, TrackId
 from signaling.grants import Grants
@@ -66,7 +66,7 @@ async def _require_open(api: ServerApi, room_name: RoomName) -> None:
         raise TwirpError("failed_precondition", "the room is sealed: nothing comes in that is not encrypted")
 
 
-def _require_session(api: ServerApi, room_name: RoomName, identity: str) -> ParticipantSession:
+def _require_session(api: ServerApi, room_name: RoomName, identity: str) -> ParticipantControl:
     """Raises `RequestError` unknown_room or unknown_participant."""
     if api.sfu.find_room(room_name) is None:
         raise RequestError("no such room", code="unknown_room")

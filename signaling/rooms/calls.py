@@ -211,7 +211,10 @@ class RoomService:
     def find_resumable(self, grants: Grants, participant_id: str) -> ParticipantSession | None:
         """The session that the bearer of `grants` had, if it is still there. A client that was moved to another room
         may know the participant by its former id."""
-        session = self._sfu.find_participant(RoomName(grants.room), Identity(grants.identity))
+        room = RoomName(grants.room)
+        found = self._sfu.find_participant(room, Identity(grants.identity))
+        # One whose client is on another node cannot go on here: it joins anew.
+        session = None if found is None else self._sfu.find_session(room, found.info.participant_id)
         if session is None or participant_id not in {session.info.participant_id, *session.former_ids}:
             return None
         return session

@@ -12,9 +12,9 @@ from enum import StrEnum
 from sfu.api import (
     NodeEvent,
     ParticipantChanges,
+    ParticipantControl,
     ParticipantInfo,
     ParticipantJoined,
-    ParticipantSession,
     RequestError,
     RoomFinished,
     Sfu,
@@ -82,7 +82,7 @@ class Spotlights:
                 _update(session, attributes)
 
 
-def _update(session: ParticipantSession, attributes: dict[str, str]) -> None:
+def _update(session: ParticipantControl, attributes: dict[str, str]) -> None:
     try:
         session.update(ParticipantChanges(attributes=attributes))
     except RequestError:

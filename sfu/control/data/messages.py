@@ -61,18 +61,19 @@ class Messages:
             return
         self._member.emit(DataReceived(kind, payload))
 
-    def send(self, kind: DataKind, payload: bytes, sequence: int, receivers: Sequence[Messages]) -> None:
-        """Raises not_allowed."""
+    def send(self, kind: DataKind, payload: bytes, sequence: int, receivers: Sequence[Messages]) -> bool:
+        """False when it was sent before. Raises not_allowed."""
         if not self._member.info.permissions.can_publish_data:
             raise RequestError("not allowed to send data", code="not_allowed")
         if kind is DataKind.RELIABLE and sequence:
             if sequence <= self.last_sequence:
                 # After a resume a client repeats what it cannot know to have arrived.
                 self._context.counters["data_duplicates"] += 1
-                return
+                return False
             self.last_sequence = sequence
         for receiver in receivers:
             receiver.deliver(kind, payload, self._member.info.participant_id, sequence)
+        return True
 
     def deliver(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
         """Reliable data with a sequence number of its sender comes whole through a resume."""

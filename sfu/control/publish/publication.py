@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sfu.api import AddTrackRequest, CodecInfo, PublicationInfo, VideoLayerInfo
 from sfu.control.member import Member
@@ -52,11 +52,25 @@ def announced(track_id: TrackId, request: AddTrackRequest) -> PublicationInfo:
     )
 
 
+class Need(NamedTuple):
+    """What has to come for one subscription."""
+
+    codec: str
+    spatial: int
+    """The layer that it is to get now, as in `set_target_layer`."""
+    quality: int
+    """The best that its client asked for."""
+
+
 class Reception(Protocol):
     """One participant receiving a publication, as the publication sees it."""
 
     def wants(self) -> tuple[str, int]:
         """Codec and quality, for dynacast."""
+        ...
+
+    def needs(self) -> Need | None:
+        """What has to come for it; None: nothing."""
         ...
 
     def apply_settings(self, engine: EngineCommands) -> None:
@@ -170,6 +184,9 @@ class Publication:
             codec, quality = subscription.wants()
             wanted[codec] = max(quality, wanted.get(codec, OFF))
         return wanted
+
+    def note_target(self) -> None:
+        """What is sent to a subscription has changed."""
 
     def note_demand(self, subscription: Reception) -> None:
         if self.demand is not None:

@@ -11,7 +11,7 @@ from typing import Protocol
 from sfu.api import ClientDescription, StreamState, SwitchCause, TrackSettings, VideoLayerInfo
 from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publish.encoding import Encoding, codec_name
-from sfu.control.publish.publication import Publication
+from sfu.control.publish.publication import Need, Publication
 from sfu.control.subscribe.target_layer import best_quality, target_layer
 from sfu.control.timelines import wall_ms
 from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
@@ -137,6 +137,14 @@ class Subscription:
             return name, OFF
         return name, best_quality(self.target_layers(), self.desired_spatial)
 
+    def needs(self) -> Need | None:
+        codec, quality = self.wants()
+        if quality == OFF or (self._applied is not None and self._applied[2]):
+            return None
+        if self._applied is None:
+            return Need(codec, HIGHEST_LAYER, quality) if self.waits_for_backup else None
+        return Need(codec, self._applied[0], quality)
+
     @property
     def waits_for_backup(self) -> bool:
         """The client can receive the backup codec only, which the publisher does not send yet."""
@@ -224,6 +232,7 @@ class Subscription:
             self._applied = target
             engine.set_target_layer(self.handle, target[0], target[1])
             engine.set_subscription_paused(self.handle, target[2])
+            self.publication.note_target()
 
     def _note_switch(self) -> None:
         self.switched_at_ms = wall_ms()
