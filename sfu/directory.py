@@ -144,7 +144,9 @@ class Directory:
 
     def close(self) -> None:
         self._closed = True
+        others = self._context.relay.has_others
+        reason = LeaveReason.NODE_SHUTDOWN if others else LeaveReason.SERVER_SHUTDOWN
         for name, room in list(self._rooms.items()):
             del self._rooms[name]
             finished = room.kept and not self._context.relay.is_kept_elsewhere(name)
-            room.close(LeaveReason.SERVER_SHUTDOWN, finished=finished)
+            room.close(reason, finished=finished)

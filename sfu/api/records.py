@@ -30,6 +30,7 @@ class LeaveReason(StrEnum):
     CLIENT_INITIATED = "client_initiated"
     DUPLICATE_IDENTITY = "duplicate_identity"
     SERVER_SHUTDOWN = "server_shutdown"
+    NODE_SHUTDOWN = "node_shutdown"  # the room goes on on other nodes
     PARTICIPANT_REMOVED = "participant_removed"
     ROOM_DELETED = "room_deleted"
     STATE_MISMATCH = "state_mismatch"

@@ -31,6 +31,11 @@ class TrackHolder(Protocol):
 class Relay(Protocol):
     """Tells other nodes of what is in the rooms here. This one tells nobody: there is no other node."""
 
+    @property
+    def has_others(self) -> bool:
+        """Whether another node is connected now."""
+        return False
+
     def is_kept_elsewhere(self, room: RoomName) -> bool:
         """Whether another node keeps the room, too."""
         return False
@@ -58,6 +63,9 @@ class Relay(Protocol):
         """A participant on this node publishes."""
 
     def handle_unpublished(self, room: RoomName, track_id: TrackId) -> None: ...
+
+    def handle_blob(self, room: RoomName, participant_id: ParticipantId, key: bytes, contents: bytes) -> None:
+        """A participant on this node has stored it."""
 
     def send_data(
         self,

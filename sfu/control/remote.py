@@ -15,6 +15,7 @@ from sfu.api import (
     SubscriptionRights,
     Target,
 )
+from sfu.control.data.data_tracks import DataTrack
 from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
@@ -52,6 +53,8 @@ class RemoteMember:
         self.rights = rights
         self.room = room
         self.publications: dict[TrackId, Publication] = {}
+        self.data_tracks: dict[TrackId, DataTrack] = {}
+        self.blobs: dict[bytes, bytes] = {}
         self._group = group
 
     @property

@@ -348,6 +348,17 @@ class Room:
         self._context.relay.handle_changed(self.name, participant.info, participant.rights)
         self._tell_of(participant.info, but=participant)
 
+    def tell_blob(self, participant: Participant, key: bytes, contents: bytes) -> None:
+        """Other nodes keep a copy of what it has stored."""
+        self._context.relay.handle_blob(self.name, participant.info.participant_id, key, contents)
+
+    def find_blob(self, identity: Identity, key: bytes) -> bytes | None:
+        """Raises unknown_participant."""
+        owner = self._by_identity.get(identity) or self.remote.find_identity(identity)
+        if owner is None:
+            raise RequestError("no such participant", code="unknown_participant")
+        return owner.blobs.get(key) if isinstance(owner, RemoteMember) else owner.blobs.find(key)
+
     def tell_rights(self, participant: Participant) -> None:
         """Other nodes hear of whom it lets have its tracks."""
         self._context.relay.handle_changed(self.name, participant.info, participant.rights)

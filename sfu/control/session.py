@@ -262,12 +262,10 @@ class Session:
         if not participant.info.permissions.can_publish_data:
             raise RequestError("not allowed to send data", code="not_allowed")
         participant.blobs.store(key, contents)
+        participant.room.tell_blob(participant, key, contents)
 
     def find_blob(self, identity: Identity, key: bytes) -> bytes:
-        other = self._open().room.find_identity(identity)
-        if other is None:
-            raise RequestError("no such participant", code="unknown_participant")
-        contents = other.blobs.find(key)
+        contents = self._open().room.find_blob(identity, key)
         if contents is None:
             raise RequestError("the participant has no such blob", code="unknown_blob")
         return contents

@@ -131,11 +131,6 @@ class Arrival(Publication):
     def note_target(self) -> None:
         self._review()
 
-    def repeat_wishes(self) -> None:
-        """Its node has come back and knows of none."""
-        self._told = {}
-        self._review()
-
     def _measure(self) -> dict[str, EncodingWish]:
         wishes: dict[str, EncodingWish] = {}
         for subscription in self.subscriptions.values():

@@ -29,6 +29,8 @@ _RETRY_S = 0.2
 _MAX_RETRY_S = 2.0
 _SIGNS_PER_TIMEOUT = 4
 _CLOSE_TIMEOUT_S = 1.0
+_MAX_LOSSY_WAITING_BYTES = 256 * 1024
+"""Of what may be lost: beyond that the other end reads too slowly."""
 
 
 class Greeting(msgspec.Struct, frozen=True):
@@ -61,6 +63,13 @@ class Peer:
         """In order, and all of it as long as the connection lasts. Never blocks."""
         self._connection.write(_MESSAGE + message)
 
+    def send_lossy(self, message: bytes) -> bool:
+        """Rather not at all than late: False when much waits already."""
+        if self._connection.waiting_bytes > _MAX_LOSSY_WAITING_BYTES:
+            return False
+        self.send(message)
+        return True
+
 
 class PeerHandler(Protocol):
     """Who is told of peers."""
@@ -87,11 +96,15 @@ class _Connection:
         info = self.writer.get_extra_info
         return str(info("sockname")[0]), str(info("peername")[0])
 
+    @property
+    def waiting_bytes(self) -> int:
+        return self.writer.transport.get_write_buffer_size()
+
     def write(self, frame: bytes) -> None:
         transport = self.writer.transport
         if transport.is_closing():
             return
-        if transport.get_write_buffer_size() > self.settings.max_node_buffered_bytes:
+        if self.waiting_bytes > self.settings.max_node_buffered_bytes:
             self.counters["slow_peers"] += 1
             transport.abort()
             return

@@ -196,6 +196,31 @@ class Data(_Message, tag="data"):
     """Empty: everyone."""
 
 
+class DataTrackWish(_Message, tag="data_track_wish"):
+    """Somebody on the sender wants the data track, or nobody any more."""
+
+    room: RoomName
+    participant_id: ParticipantId
+    track_id: TrackId
+    wanted: bool
+
+
+class DataTrackPacket(_Message, tag="data_track_packet"):
+    """One packet of a data track as its publisher sent it."""
+
+    track_id: TrackId
+    packet: bytes
+
+
+class BlobThere(_Message, tag="blob"):
+    """A participant on the sender has stored it."""
+
+    room: RoomName
+    participant_id: ParticipantId
+    key: bytes
+    contents: bytes
+
+
 Message = (
     RoomThere
     | RoomLeft
@@ -215,6 +240,9 @@ Message = (
     | Subscribe
     | Move
     | Data
+    | DataTrackWish
+    | DataTrackPacket
+    | BlobThere
 )
 Request = Remove | Mute | Change | Permit | Subscribe | Move
 

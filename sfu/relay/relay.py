@@ -9,101 +9,35 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterator, Sequence
-from typing import Protocol
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from sfu.api import (
     DataKind,
     LeaveReason,
-    ParticipantChanges,
     ParticipantInfo,
-    ParticipantLeft,
     ParticipantState,
-    Permissions,
-    PublicationInfo,
     RoomInfo,
     SubscriptionRights,
 )
 from sfu.control.context import ControlContext, Relay
-from sfu.control.forwarding import ended
 from sfu.control.participant import Participant
-from sfu.control.remote import RemoteMember
 from sfu.control.room import Room
 from sfu.control.settings import RelaySettings
-from sfu.control.timelines import Timeline
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.relay import messages
-from sfu.relay.arrivals import Arrival, Wishes
+from sfu.relay.data_tracks import NodeDataReception
 from sfu.relay.departures import Departure
+from sfu.relay.guests import Guests, Rooms
 from sfu.relay.link import Link, Ssrcs
 from sfu.relay.mesh import Peer
+from sfu.relay.other_node import OtherNode
 
 logger = logging.getLogger(__name__)
 
 _UNSEEN = frozenset({ParticipantState.JOINING, ParticipantState.DISCONNECTED})
-
-
-class Rooms(Protocol):
-    """The rooms of this node."""
-
-    def __iter__(self) -> Iterator[Room]: ...
-
-    def find(self, name: RoomName) -> Room | None: ...
-
-    def note(self, info: RoomInfo) -> Room: ...
-
-    def drop(self, name: RoomName, reason: LeaveReason) -> None: ...
-
-    def join_group(self, group: int, into: int) -> None: ...
-
-    def destination(self, room: RoomName, name: RoomName, *, create: bool) -> Room: ...
-
-
-class OtherNode:
-    """One that is connected, and what it has told: the `HomeNode` of the participants on it."""
-
-    def __init__(self, peer: Peer) -> None:
-        self._peer = peer
-        self.link: Link | None = None
-        self.kept: set[RoomName] = set()
-        self.members: dict[ParticipantId, RemoteMember] = {}
-        self.publications: dict[TrackId, messages.PublicationThere] = {}
-        """All of those that it has, also where nobody here is in the room."""
-
-    @property
-    def name(self) -> str:
-        return self._peer.name
-
-    @property
-    def peer(self) -> Peer:
-        return self._peer
-
-    def send(self, message: messages.Message) -> None:
-        self._peer.send(messages.encode(message))
-
-    def remove(self, member: RemoteMember, reason: LeaveReason) -> None:
-        self.send(messages.Remove(member.info.participant_id, member.room, reason))
-
-    def mute(self, member: RemoteMember, track_id: TrackId, muted: bool) -> None:
-        self.send(messages.Mute(member.info.participant_id, member.room, track_id, muted))
-
-    def change(self, member: RemoteMember, changes: ParticipantChanges) -> None:
-        self.send(messages.Change(member.info.participant_id, member.room, changes))
-
-    def permit(self, member: RemoteMember, permissions: Permissions) -> None:
-        self.send(messages.Permit(member.info.participant_id, member.room, permissions))
-
-    def subscribe(self, member: RemoteMember, track_ids: Sequence[TrackId], subscribe: bool) -> None:
-        self.send(messages.Subscribe(member.info.participant_id, member.room, track_ids, subscribe))
-
-    def move(self, member: RemoteMember, destination: RoomName, create: bool) -> None:
-        self.send(messages.Move(member.info.participant_id, member.room, destination, create))
-
-    def note_subscribed(self, member: RemoteMember, track_id: TrackId) -> None:
-        self.send(messages.Subscribed(member.room, track_id))
 
 
 class NodeRelay(Relay):
@@ -132,7 +66,7 @@ class NodeRelay(Relay):
         self._ssrcs = ssrcs
         self._nodes: dict[str, OtherNode] = {}
         self._departures: dict[TrackId, Departure] = {}
-        self._arrivals: dict[TrackId, Arrival] = {}
+        self._guests = Guests(name, context, rooms, self._nodes, self._link_to)
         self._rotation: asyncio.TimerHandle | None = None
 
     @property
@@ -151,8 +85,12 @@ class NodeRelay(Relay):
             for node in self._nodes.values():
                 node.peer.send(encoded)
 
+    @property
+    def has_others(self) -> bool:
+        return bool(self._nodes)
+
     def is_kept_elsewhere(self, room: RoomName) -> bool:
-        return any(room in node.kept for node in self._nodes.values())
+        return self._guests.is_kept_elsewhere(room)
 
     def leaves_end_to_other(self, room: RoomName) -> bool:
         return any(room in node.kept for node in self._nodes.values() if node.name < self._name)
@@ -162,14 +100,14 @@ class NodeRelay(Relay):
         found = self._rooms.find(room.name)
         if found is not None:
             for node in self._nodes.values():
-                self._bring_publications(node, found)
+                self._guests.bring_all(node, found)
 
     def handle_room_let_go(self, room: RoomName) -> None:
         self._tell(messages.RoomLeft(room))
 
     def handle_room_ended(self, room: RoomName, reason: LeaveReason) -> None:
         self._tell(messages.RoomEnded(room, reason))
-        self._forget_room(room)
+        self._guests.forget_room(room)
 
     def handle_changed(self, room: RoomName, info: ParticipantInfo, rights: SubscriptionRights) -> None:
         if not self._nodes or info.state in _UNSEEN:
@@ -205,6 +143,9 @@ class NodeRelay(Relay):
             departure.close()
             self._tell(messages.PublicationGone(room, track_id))
 
+    def handle_blob(self, room: RoomName, participant_id: ParticipantId, key: bytes, contents: bytes) -> None:
+        self._tell(messages.BlobThere(room, participant_id, key, contents))
+
     def send_data(
         self,
         room: RoomName,
@@ -214,14 +155,17 @@ class NodeRelay(Relay):
         sequence: int,
         destinations: Sequence[Identity],
     ) -> None:
+        """What may be lost is, rather than late."""
         found, wanted = self._rooms.find(room), set(destinations)
         members = () if found is None else found.remote
         nodes = {id(one.home): one.home for one in members if not wanted or one.info.identity in wanted}
         if nodes:
             message = messages.encode(messages.Data(room, sender, kind, payload, sequence, destinations))
             for node in self._nodes.values():
-                if id(node) in nodes:
+                if id(node) in nodes and kind is DataKind.RELIABLE:
                     node.peer.send(message)
+                elif id(node) in nodes and not node.peer.send_lossy(message):
+                    self._context.counters[f"data_dropped_{kind}"] += 1
 
     # --- other nodes come and go --------------------------------------------------------------------------------
 
@@ -233,6 +177,8 @@ class NodeRelay(Relay):
             for participant in room.participants():
                 if participant.info.state not in _UNSEEN:
                     node.send(messages.ParticipantThere(room.name, participant.info, participant.rights))
+                for key, contents in participant.blobs.all().items():
+                    node.send(messages.BlobThere(room.name, participant.info.participant_id, key, contents))
         for departure in self._departures.values():
             departure.told = departure.told or departure.describe()
             node.send(departure.told)
@@ -243,24 +189,16 @@ class NodeRelay(Relay):
             return
         logger.warning("node %s is gone, with %d participants", peer.name, len(node.members))
         for member in list(node.members.values()):
-            self._lose(node, member)
+            self._guests.lose(node, member)
         for departure in self._departures.values():
             departure.forget_node(peer.name)
+        for room in self._rooms:
+            for track in room.data_tracks():
+                track.remove(ParticipantId(peer.name))
         if node.link is not None:
             node.link.close()
         for name in node.kept:
-            self._drop_if_unkept(name)
-
-    def _lose(self, node: OtherNode, member: RemoteMember) -> None:
-        """It went with its node."""
-        room = self._rooms.find(member.room)
-        info = ended(member.info, LeaveReason.CONNECTION_TIMEOUT)
-        was_active = member.info.state is ParticipantState.ACTIVE
-        first = not any(member.room in other.kept and other.name < self._name for other in self._nodes.values())
-        self._remove_member(node, member, info)
-        if room is not None and room.kept and first and was_active:
-            timeline = Timeline(self._context.config.max_timeline_entries).of(info)
-            self._context.notify(ParticipantLeft(room.info, info, timeline))
+            self._guests.drop_if_unkept(name)
 
     # --- what other nodes tell ------------------------------------------------------------------------------------
 
@@ -281,20 +219,22 @@ class NodeRelay(Relay):
 
     def _handle(self, node: OtherNode, message: messages.Message) -> None:
         match message:
+            case messages.RoomThere() | messages.RoomLeft() | messages.RoomEnded():
+                self._guests.handle_room(node, message)
             case messages.ParticipantThere():
-                self._handle_participant(node, message)
-            case messages.ParticipantGone(room=room, info=info):
-                member = node.members.get(info.participant_id)
-                if member is not None and member.room == room:
-                    self._remove_member(node, member, info)
-            case messages.PublicationThere(room=room):
-                node.publications[message.track_id] = message
-                found = self._rooms.find(room)
-                if found is not None and found.kept:
-                    self._bring(node, found, message)
+                self._guests.handle_participant(node, message)
+            case messages.ParticipantGone():
+                self._guests.handle_gone(node, message)
+            case messages.PublicationThere():
+                self._guests.handle_publication(node, message)
             case messages.PublicationGone(track_id=track_id):
-                node.publications.pop(track_id, None)
-                self._end_arrival(track_id)
+                self._guests.handle_publication_gone(node, track_id)
+            case messages.BlobThere(participant_id=participant_id, key=key, contents=contents):
+                self._guests.handle_blob(node, participant_id, key, contents)
+            case messages.DataTrackPacket(track_id=track_id, packet=packet):
+                self._guests.handle_packet(node, track_id, packet)
+            case messages.DataTrackWish():
+                self._handle_data_track_wish(node, message)
             case messages.PublicationWish(track_id=track_id, encodings=encodings):
                 departure = self._departures.get(track_id)
                 if departure is not None:
@@ -322,48 +262,16 @@ class NodeRelay(Relay):
                         message.sequence,
                         message.destinations,
                     )
-            case messages.RoomThere() | messages.RoomLeft() | messages.RoomEnded():
-                self._handle_room(node, message)
             case _:
                 self._handle_request(message)
 
-    def _handle_room(
-        self, node: OtherNode, message: messages.RoomThere | messages.RoomLeft | messages.RoomEnded
-    ) -> None:
-        match message:
-            case messages.RoomThere(room=info, changed_at_ms=changed_at_ms):
-                room = self._rooms.note(info)
-                room.adopt(info, changed_at_ms)
-                node.kept.add(info.name)
-            case messages.RoomLeft(name=name):
-                node.kept.discard(name)
-                self._drop_if_unkept(name)
-            case messages.RoomEnded(name=name, reason=reason):
-                for other in self._nodes.values():
-                    other.kept.discard(name)
-                self._forget_room(name)
-                self._rooms.drop(name, reason)
-
-    def _handle_participant(self, node: OtherNode, message: messages.ParticipantThere) -> None:
+    def _handle_data_track_wish(self, node: OtherNode, message: messages.DataTrackWish) -> None:
         room = self._rooms.find(message.room)
-        if room is None:
-            raise RequestError("no such room", code="unknown_room")
-        info = message.info
-        member = node.members.get(info.participant_id)
-        if member is None:
-            member = RemoteMember(room.name, room.group, node, info, message.rights)
-            node.members[info.participant_id] = member
-        rights, member.rights = member.rights, message.rights
-        member.info = info
-        for track in info.tracks:
-            arrival = self._arrivals.get(track.track_id)
-            if arrival is not None:
-                arrival.update(track)
-        room.handle_remote(member)
-        if rights != message.rights:
-            for participant in room.participants():
-                for publication in member.publications.values():
-                    participant.wishes.review(publication)
+        track = None if room is None else room.find_data_track(message.track_id)
+        if track is not None and message.wanted:
+            track.add(ParticipantId(node.name), NodeDataReception(message.track_id, node.send_packet))
+        elif track is not None:
+            track.remove(ParticipantId(node.name))
 
     def _handle_request(self, message: messages.Request) -> None:
         """Raises `RequestError`."""
@@ -384,70 +292,6 @@ class NodeRelay(Relay):
                 participant.session.update_subscription(track_ids, subscribe)
             case messages.Move(destination=destination, create=create):
                 self._move(participant, self._rooms.destination(message.room, destination, create=create))
-
-    # --- publications of other nodes ------------------------------------------------------------------------------
-
-    def _bring_publications(self, node: OtherNode, room: Room) -> None:
-        """Somebody is in the room here now."""
-        for there in node.publications.values():
-            if there.room == room.name:
-                self._bring(node, room, there)
-
-    def _bring(self, node: OtherNode, room: Room, there: messages.PublicationThere) -> None:
-        arrival = self._arrivals.get(there.track_id)
-        if arrival is not None:
-            arrival.set_encodings(there.encodings)
-            return
-        member = node.members.get(there.participant_id)
-        info = None if member is None else _find_track(member.info, there.track_id)
-        if member is None or info is None or not there.encodings:
-            raise RequestError("a publication of nobody", code="unknown_participant")
-
-        def tell(wishes: Wishes) -> None:
-            node.send(messages.PublicationWish(there.room, there.track_id, wishes))
-
-        link = self._link_to(node, room.name)
-        arrival = Arrival(member, info, there.encodings, there.stream_label, link, self._context, tell)
-        self._arrivals[there.track_id] = member.publications[there.track_id] = arrival
-        room.announce(arrival)
-
-    def _end_arrival(self, track_id: TrackId) -> None:
-        arrival = self._arrivals.pop(track_id, None)
-        if arrival is None:
-            return
-        member = arrival.owner
-        if isinstance(member, RemoteMember):
-            member.publications.pop(track_id, None)
-        arrival.end_subscriptions()
-        for name in member.seen_in():
-            room = self._rooms.find(name)
-            if room is not None:
-                room.withdraw(arrival)
-        arrival.close()
-
-    # --- ends -------------------------------------------------------------------------------------------------------
-
-    def _remove_member(self, node: OtherNode, member: RemoteMember, info: ParticipantInfo) -> None:
-        node.members.pop(info.participant_id, None)
-        for track_id, there in list(node.publications.items()):
-            if there.participant_id == info.participant_id:
-                del node.publications[track_id]
-                self._end_arrival(track_id)
-        room = self._rooms.find(member.room)
-        if room is not None:
-            room.handle_remote_gone(member, info)
-
-    def _forget_room(self, name: RoomName) -> None:
-        """The room has ended: nobody on other nodes is in it any more."""
-        for node in self._nodes.values():
-            node.kept.discard(name)
-            for member in [member for member in node.members.values() if member.room == name]:
-                self._remove_member(node, member, ended(member.info, LeaveReason.ROOM_DELETED))
-
-    def _drop_if_unkept(self, name: RoomName) -> None:
-        room = self._rooms.find(name)
-        if room is not None and not room.kept and not self.is_kept_elsewhere(name):
-            self._rooms.drop(name, LeaveReason.ROOM_CLOSED)
 
     # --- links --------------------------------------------------------------------------------------------------------
 
@@ -479,7 +323,3 @@ class NodeRelay(Relay):
     def _apply_departures(self) -> None:
         for departure in self._departures.values():
             departure.apply()
-
-
-def _find_track(info: ParticipantInfo, track_id: TrackId) -> PublicationInfo | None:
-    return next((track for track in info.tracks if track.track_id == track_id), None)

@@ -59,10 +59,11 @@ _REASONS: Mapping[LeaveReason, models.DisconnectReason] = {
     LeaveReason.MEDIA_FAILURE: models.DisconnectReason.MEDIA_FAILURE,
     LeaveReason.ROOM_CLOSED: models.DisconnectReason.ROOM_CLOSED,
     LeaveReason.MIGRATION: models.DisconnectReason.MIGRATION,
+    LeaveReason.NODE_SHUTDOWN: models.DisconnectReason.MIGRATION,
     # The protocol has no word for it.
     LeaveReason.LIMIT_EXCEEDED: models.DisconnectReason.UNKNOWN_REASON,
 }
-_RECONNECT_REASONS = frozenset({LeaveReason.STATE_MISMATCH, LeaveReason.MEDIA_FAILURE})
+_RECONNECT_REASONS = frozenset({LeaveReason.STATE_MISMATCH, LeaveReason.MEDIA_FAILURE, LeaveReason.NODE_SHUTDOWN})
 """Reasons after which a client should come back with a full reconnect; after all others it should stay away."""
 _QUALITIES = (models.VideoQuality.LOW, models.VideoQuality.MEDIUM, models.VideoQuality.HIGH)
 _GRADES: Mapping[ConnectionGrade, models.ConnectionQuality] = {

@@ -27,6 +27,7 @@ EVENTS = ("active", "inactive", "layers", "reconnect", "viewercount")
 COME_AGAIN = frozenset(
     {
         LeaveReason.SERVER_SHUTDOWN,
+        LeaveReason.NODE_SHUTDOWN,
         LeaveReason.MEDIA_FAILURE,
         LeaveReason.CONNECTION_TIMEOUT,
         LeaveReason.STATE_MISMATCH,

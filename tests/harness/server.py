@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import datetime
+import itertools
 import os
 import re
 import secrets
@@ -23,11 +24,12 @@ from pathlib import Path
 import jwt
 from livekit import api
 
-from sfu.api import Sfu
+from sfu.api import ClusterPlace, NodePlace, Sfu
 from sfu.factory import create_sfu
 from signaling.app import SERVICES, create_app, create_listener
 from signaling.config import Settings, load_settings
 from signaling.rooms.calls import RoomService
+from tests.harness.waiting import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 API_KEY, API_SECRET = "devkey", "secret"
@@ -187,7 +189,7 @@ class ServerProcess:
 class EmbeddedServer:
     """The application in this event loop; `sfu` is its SFU."""
 
-    def __init__(self, **flags: str) -> None:
+    def __init__(self, place: ClusterPlace | None = None, **flags: str) -> None:
         self.ports = free_ports()
         self._data = tempfile.TemporaryDirectory(prefix="ting-")
         self.settings: Settings = load_settings(
@@ -200,7 +202,7 @@ class EmbeddedServer:
                 **flags,
             }
         )
-        self.sfu: Sfu = create_sfu(self.settings.sfu)
+        self.sfu: Sfu = create_sfu(self.settings.sfu, place)
         app = create_app(self.settings, self.sfu)
         self.rooms: RoomService = app[SERVICES].rooms
         self._listener = create_listener(app, self.settings)
@@ -214,3 +216,34 @@ class EmbeddedServer:
 
     async def stop(self) -> None:
         await self._listener.stop()
+
+
+class EmbeddedCluster:
+    """Several of them that know each other. `url` is that of another one each time: whoever joins comes to the next."""
+
+    def __init__(self, *names: str, **flags: str) -> None:
+        secret = secrets.token_hex(16)
+        places = [NodePlace(name, "127.0.0.1", _free_port(socket.SOCK_STREAM)) for name in names]
+        self.servers = [
+            EmbeddedServer(ClusterPlace(place.name, secret, place.host, place.port), **flags) for place in places
+        ]
+        self._places = places
+        self._turn = itertools.cycle(self.servers)
+
+    @property
+    def url(self) -> str:
+        return next(self._turn).url
+
+    async def start(self) -> None:
+        for server, place in zip(self.servers, self._places, strict=True):
+            await server.start()
+            server.sfu.set_nodes({other.name: other for other in self._places if other is not place})
+
+        def whole() -> bool:
+            return all(server.sfu.metrics()["ting_node_peers"] == len(self.servers) - 1 for server in self.servers)
+
+        await eventually(whole, "nodes that all know each other")
+
+    async def stop(self) -> None:
+        for server in self.servers:
+            await server.stop()

@@ -14,6 +14,9 @@ from aiortc.mediastreams import AudioStreamTrack, MediaStreamTrack, VideoStreamT
 from sfu.api import (
     ClusterPlace,
     DataKind,
+    DataTrackHandles,
+    DataTrackRequest,
+    LayersWanted,
     LeaveReason,
     NodePlace,
     ParticipantChanges,
@@ -30,6 +33,7 @@ from sfu.api import (
     SubscriptionRights,
     TrackGrant,
     TrackMuted,
+    TrackSettings,
     TrackSource,
     TrackSubscribed,
 )
@@ -220,6 +224,58 @@ async def test_rights_that_a_publisher_gives_hold_on_other_nodes(cluster: Cluste
     await close_all(ada, bob, cat, dan)
 
 
+async def test_what_nobody_on_a_node_wants_does_not_go_there(cluster: Cluster) -> None:
+    one, two = await cluster.add("one"), await cluster.add("two")
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(two, "bob", auto_subscribe=False)
+    video = await publish(ada, VideoStreamTrack(), TrackSource.CAMERA)
+    wanted = await ada.event(LayersWanted, lambda event: set(event.codecs.values()) == {-1})
+    assert wanted.track_id == video.track_id
+    (publication,) = one._directory.require(ROOM).publications()
+    await bob.event(ParticipantsUpdated, lambda event: len(event.participants[0].tracks) == 1)
+    assert not publication.subscriptions
+    bob.session.update_subscription([video.track_id], True)
+    await bob.until(lambda: len(bob.tracks) == 1)
+    await bob.tracks[0].recv()
+    await ada.event(LayersWanted, lambda event: 2 in event.codecs.values())
+    bob.session.update_track_settings([video.track_id], TrackSettings(disabled=True))
+    await eventually(lambda: not publication.subscriptions, "nothing that is needed")
+    await ada.event(LayersWanted, lambda event: set(event.codecs.values()) == {-1})
+    bob.session.update_track_settings([video.track_id], TrackSettings())
+    await eventually(lambda: len(publication.subscriptions) == 1, "a need")
+    await bob.tracks[0].recv()
+    await close_all(ada, bob)
+
+
+async def test_data_tracks_and_blobs_are_had_on_other_nodes(cluster: Cluster) -> None:
+    one, two = await cluster.add("one"), await cluster.add("two")
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(two, "bob")
+    await bob.until(sees(bob, "ada"))
+    await bob.until(lambda: "_data_track" in bob.channels)
+    info = ada.session.publish_data_track(DataTrackRequest(7, "pose"))
+    ada.session.store_blob(b"schema", b"what pose means")
+    await bob.event(ParticipantsUpdated, lambda event: event.participants[0].data_tracks)
+    bob.session.update_data_subscription(info.track_id, True)
+    handles = await bob.event(DataTrackHandles)
+    (handle,) = handles.sources
+    track = one._directory.require(ROOM).find_data_track(info.track_id)
+    await eventually(lambda: track is not None and track.wanted, "a node that wants it")
+    frame = bytes([0b0001_1000, 0]) + (7).to_bytes(2) + bytes(8) + b"here"
+    ada.session.participant.data_publisher.handle_packet(frame)  # type: ignore[attr-defined]
+    await bob.until(lambda: ("_data_track", frame[:2] + handle.to_bytes(2) + frame[4:]) in bob.messages)
+    assert bob.session.find_blob(Identity("ada"), b"schema") == b"what pose means"
+    bob.session.update_data_subscription(info.track_id, False)
+    await eventually(lambda: track is not None and not track.wanted, "nobody who wants it")
+    third = await cluster.add("three")
+    await cluster.connected()
+    cat = await joined(third, "cat")
+    assert cat.session.find_blob(Identity("ada"), b"schema") == b"what pose means"
+    ada.session.unpublish_data_track(7)
+    await cat.event(ParticipantsUpdated, lambda event: not event.participants[0].data_tracks)
+    await close_all(ada, bob, cat)
+
+
 async def test_one_identity_is_there_once_whichever_node_it_comes_to(cluster: Cluster) -> None:
     one, two = await cluster.add("one"), await cluster.add("two")
     await cluster.connected()
@@ -288,6 +344,22 @@ async def test_who_was_on_a_node_that_is_lost_is_gone_for_the_others(cluster: Cl
     await again.until(lambda: len(again.tracks) == 1)
     await again.tracks[0].recv()
     await close_all(ada, bob, cat, again)
+
+
+async def test_a_node_that_stops_sends_its_clients_to_the_others(cluster: Cluster) -> None:
+    one, two = await cluster.add("one"), await cluster.add("two")
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(two, "bob")
+    await ada.until(sees(ada, "bob"))
+    del cluster.nodes["one"]
+    await one.close()
+    assert (await ada.event(SessionEnded)).reason is LeaveReason.NODE_SHUTDOWN
+    gone = await bob.event(ParticipantsUpdated, lambda event: event.participants[0].leave_reason is not None)
+    assert gone.participants[0].leave_reason is LeaveReason.NODE_SHUTDOWN
+    again = await joined(two, "ada")
+    await bob.until(sees(bob, "ada"))
+    assert cluster.events(RoomFinished) == []
+    await close_all(ada, bob, again)
 
 
 async def test_a_node_with_another_secret_stays_outside(cluster: Cluster) -> None:

@@ -305,6 +305,7 @@ async def test_a_lost_socket_leaves_the_session_waiting(server: Server, abrupt: 
         (LeaveReason.PARTICIPANT_REMOVED, Reason.PARTICIPANT_REMOVED, rtc.LeaveRequest.DISCONNECT),
         (LeaveReason.ROOM_DELETED, Reason.ROOM_DELETED, rtc.LeaveRequest.DISCONNECT),
         (LeaveReason.SERVER_SHUTDOWN, Reason.SERVER_SHUTDOWN, rtc.LeaveRequest.DISCONNECT),
+        (LeaveReason.NODE_SHUTDOWN, Reason.MIGRATION, rtc.LeaveRequest.RECONNECT),
         (LeaveReason.CONNECTION_TIMEOUT, Reason.CONNECTION_TIMEOUT, rtc.LeaveRequest.DISCONNECT),
         (LeaveReason.LIMIT_EXCEEDED, Reason.UNKNOWN_REASON, rtc.LeaveRequest.DISCONNECT),
         (LeaveReason.STATE_MISMATCH, Reason.STATE_MISMATCH, rtc.LeaveRequest.RECONNECT),

@@ -3,6 +3,8 @@ data track. They live in memory as long as their participant."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from sfu.control.settings import DataSettings
 from sfu.errors import RequestError
 
@@ -46,6 +48,9 @@ class Blobs:
 
     def _size(self, key: bytes) -> int:
         return len(key) + len(self._blobs[key]) if key in self._blobs else 0
+
+    def all(self) -> Mapping[bytes, bytes]:
+        return self._blobs
 
     def find(self, key: bytes) -> bytes | None:
         return self._blobs.get(key)

@@ -9,6 +9,7 @@ subscriber and put it in place of the other; all the rest, encrypted or not, goe
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Protocol
 
 from sfu.api import DataKind, DataTrackHandles, DataTrackInfo, DataTrackRequest, DataTrackSource
 from sfu.control.context import ControlContext
@@ -27,11 +28,33 @@ _START_MARKER = 0b0001_0000
 """Set on the first packet of a frame."""
 
 
+class DataReception(Protocol):
+    """Whoever receives a data track."""
+
+    def forward(self, packet: bytes, now_s: float) -> bool:
+        """False when it could not be taken."""
+        ...
+
+
 class DataTrack:
     def __init__(self, owner: Member, info: DataTrackInfo) -> None:
         self.owner = owner
         self.info = info
-        self.subscriptions: dict[ParticipantId, DataSubscription] = {}
+        self._receptions: dict[ParticipantId, DataReception] = {}
+
+    @property
+    def wanted(self) -> bool:
+        return bool(self._receptions)
+
+    def add(self, receiver: ParticipantId, reception: DataReception) -> None:
+        self._receptions[receiver] = reception
+
+    def remove(self, receiver: ParticipantId) -> None:
+        self._receptions.pop(receiver, None)
+
+    def forward(self, packet: bytes, now_s: float) -> int:
+        """To everyone; gives how many could not take it."""
+        return sum(not reception.forward(packet, now_s) for reception in self._receptions.values())
 
 
 class DataSubscription:
@@ -127,9 +150,9 @@ class DataPublisher:
         track = self._tracks.get(int.from_bytes(packet[2:4]))
         if track is None:
             return "unknown_handle"
-        for subscription in track.subscriptions.values():
-            if not subscription.forward(packet, now_s):
-                self._context.counters["data_dropped_track"] += 1
+        dropped = track.forward(packet, now_s)
+        if dropped:
+            self._context.counters["data_dropped_track"] += dropped
         return ""
 
 
@@ -174,7 +197,7 @@ class DataSubscriber:
             subscription = DataSubscription(track, self._send, self._handle_for(track_id))
             subscription.limit(self._target_fps.get(track_id, 0))
             self._subscriptions[track_id] = subscription
-            track.subscriptions[self._member.info.participant_id] = subscription
+            track.add(self._member.info.participant_id, subscription)
             self._tell([subscription])
 
     def _handle_for(self, track_id: TrackId) -> int:
@@ -204,7 +227,7 @@ class DataSubscriber:
 
     def _end(self, track: DataTrack) -> None:
         self._subscriptions.pop(track.info.track_id, None)
-        track.subscriptions.pop(self._member.info.participant_id, None)
+        track.remove(self._member.info.participant_id)
 
     def forget(self, track: DataTrack) -> None:
         """There is no such track any more."""

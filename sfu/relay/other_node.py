@@ -1,0 +1,63 @@
+"""Another node of the cluster, as long as it is connected."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sfu.api import LeaveReason, ParticipantChanges, Permissions
+from sfu.control.remote import RemoteMember
+from sfu.ids import ParticipantId, RoomName, TrackId
+from sfu.relay import messages
+from sfu.relay.data_tracks import ArrivingDataTrack
+from sfu.relay.link import Link
+from sfu.relay.mesh import Peer
+
+
+class OtherNode:
+    """One that is connected, and what it has told: the `HomeNode` of the participants on it."""
+
+    def __init__(self, peer: Peer) -> None:
+        self._peer = peer
+        self.link: Link | None = None
+        self.kept: set[RoomName] = set()
+        self.members: dict[ParticipantId, RemoteMember] = {}
+        self.publications: dict[TrackId, messages.PublicationThere] = {}
+        """All of those that it has, also where nobody here is in the room."""
+        self.data_tracks: dict[TrackId, ArrivingDataTrack] = {}
+        """Those that rooms here have."""
+
+    @property
+    def name(self) -> str:
+        return self._peer.name
+
+    @property
+    def peer(self) -> Peer:
+        return self._peer
+
+    def send(self, message: messages.Message) -> None:
+        self._peer.send(messages.encode(message))
+
+    def remove(self, member: RemoteMember, reason: LeaveReason) -> None:
+        self.send(messages.Remove(member.info.participant_id, member.room, reason))
+
+    def mute(self, member: RemoteMember, track_id: TrackId, muted: bool) -> None:
+        self.send(messages.Mute(member.info.participant_id, member.room, track_id, muted))
+
+    def change(self, member: RemoteMember, changes: ParticipantChanges) -> None:
+        self.send(messages.Change(member.info.participant_id, member.room, changes))
+
+    def permit(self, member: RemoteMember, permissions: Permissions) -> None:
+        self.send(messages.Permit(member.info.participant_id, member.room, permissions))
+
+    def subscribe(self, member: RemoteMember, track_ids: Sequence[TrackId], subscribe: bool) -> None:
+        self.send(messages.Subscribe(member.info.participant_id, member.room, track_ids, subscribe))
+
+    def move(self, member: RemoteMember, destination: RoomName, create: bool) -> None:
+        self.send(messages.Move(member.info.participant_id, member.room, destination, create))
+
+    def send_packet(self, track_id: TrackId, packet: bytes) -> bool:
+        """Of a data track; False when it was not taken."""
+        return self._peer.send_lossy(messages.encode(messages.DataTrackPacket(track_id, packet)))
+
+    def note_subscribed(self, member: RemoteMember, track_id: TrackId) -> None:
+        self.send(messages.Subscribed(member.room, track_id))
