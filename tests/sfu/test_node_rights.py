@@ -205,14 +205,14 @@ async def test_an_end_of_rights_ends_the_flow(start_node: StartNode) -> None:
     _, alice, bob, publisher = await publishing(start_node)
     (track,) = publisher.tracks
     alice.session.set_subscription_rights(SubscriptionRights(False))
-    assert not track.subscriptions
+    assert not track.wanted
     assert refusal(bob.session.update_data_subscription, track.info.track_id, True) == "not_allowed"
     alice.session.set_subscription_rights(SubscriptionRights())
-    assert len(track.subscriptions) == 1
+    assert track.wanted
     bob.session.set_permissions(Permissions(can_subscribe=False))
-    assert not track.subscriptions
+    assert not track.wanted
     bob.session.set_permissions(Permissions())
-    assert len(track.subscriptions) == 1
+    assert track.wanted
     alice.session.set_permissions(Permissions(can_publish_data=False))
     assert [event.info.handle for event in events(alice, DataTrackUnpublished)] == [7]
     assert events(bob, ParticipantsUpdated)[-1].participants[0].data_tracks == ()
