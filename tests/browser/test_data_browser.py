@@ -74,11 +74,13 @@ async def test_nothing_reliable_is_lost_or_doubled_over_a_resume(
     assert await tab.page.evaluate("window.heard") == words("bob", 0, 60)
 
 
-async def test_data_tracks_both_ways(server: ServerProcess, open_tab: OpenTab, join: Join, room: str) -> None:
-    tab, bob = await pair(server, open_tab, join, room)
-    await tab.page.evaluate("""() => {
+async def test_data_tracks_both_ways(browser: Browser, server: ServerProcess, join: Join, room: str) -> None:
+    """Of the SDK as it is published: the web app leaves them away."""
+    ada, bob = await (await SdkPage.open(browser, server.url)).join(room, "ada"), await join(server.url, "bob")
+    await ada.until("() => room.remoteParticipants.size === 1")
+    await ada.page.evaluate("""() => {
         window.frames = [];
-        window.__tingRoom.on('dataTrackPublished', async track => {
+        room.on('dataTrackPublished', async track => {
             const reader = track.subscribe().getReader();
             for (;;) {
                 const {done, value} = await reader.read();
@@ -89,18 +91,19 @@ async def test_data_tracks_both_ways(server: ServerProcess, open_tab: OpenTab, j
     }""")
     local = await bob.room.local_participant.publish_data_track(name="from bob")
     async with asyncio.timeout(10):
-        while "to the tab" not in await tab.page.evaluate("window.frames"):
+        while "to the tab" not in await ada.page.evaluate("window.frames"):
             local.try_push(rtc.DataTrackFrame(payload=b"to the tab"))
             await asyncio.sleep(0.05)
-    await tab.page.evaluate("""async () => {
-        const track = await window.__tingRoom.localParticipant.publishDataTrack({name: 'from the tab'});
+    await ada.page.evaluate("""async () => {
+        const track = await room.localParticipant.publishDataTrack({name: 'from the tab'});
         window.pushing = setInterval(() => track.tryPush({payload: new TextEncoder().encode('to bob')}), 50);
     }""")
     (track,) = await bob.wait_for("data_track_published", lambda track: track.info.name == "from the tab")
     frame = await asyncio.wait_for(track.subscribe().read(), 10)
     assert frame is not None
     assert frame.payload == b"to bob"
-    await tab.page.evaluate("clearInterval(window.pushing)")
+    await ada.page.evaluate("clearInterval(window.pushing)")
+    await ada.close()
 
 
 async def test_the_tab_learns_what_it_may_have(server: ServerProcess, open_tab: OpenTab, join: Join, room: str) -> None:

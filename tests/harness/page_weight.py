@@ -20,7 +20,7 @@ class PageWeight:
     origin: str
     session: CDPSession
     requests: int = 0
-    """To the page's own origin, WebSockets among them."""
+    """To the page's own origin, WebSockets among them; not what the browser has already."""
     foreign: list[str] = field(default_factory=list)
     _kinds: dict[str, str] = field(default_factory=dict)
     _bytes: dict[str, int] = field(default_factory=dict)
@@ -59,6 +59,8 @@ class PageWeight:
         self.requests -= 1
 
     def _note_kind(self, event: Mapping[str, Any]) -> None:
+        if event["response"].get("fromDiskCache"):
+            self._uncount()
         kind = event["type"]
         if "javascript" in event["response"].get("mimeType", ""):
             kind = "Script"

@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -190,6 +190,25 @@ class FirefoxWindow(Window):
 
         path = await _eventually(whole)
         return await asyncio.to_thread(path.read_bytes)
+
+    async def draw(self, places: Sequence[tuple[float, float]]) -> None:
+        """With the mouse, from one place of the window to the next; at a single one it is a click."""
+        moves = [{"type": "pointerMove", "x": round(x), "y": round(y), "duration": 40} for x, y in places]
+        down, up = {"type": "pointerDown", "button": 0}, {"type": "pointerUp", "button": 0}
+        pointer = {"type": "pointer", "id": "mouse", "actions": [moves[0], down, *moves[1:], up]}
+        await self._command("input.performActions", actions=[pointer])
+
+    async def type(self, text: str) -> None:
+        """Key by key, to whatever has the focus."""
+        keys = [{"type": kind, "value": key} for key in text for kind in ("keyDown", "keyUp")]
+        await self._command("input.performActions", actions=[{"type": "key", "id": "keys", "actions": keys}])
+
+    async def box(self, selector: str) -> dict[str, float]:
+        """Where an element is: x, y, width and height in the window."""
+        found: dict[str, float] = await self.evaluate(
+            f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
+        )
+        return found
 
     async def _command(self, method: str, **parameters: Any) -> Any:
         return await self._firefox.command(method, context=self._firefox.context, **parameters)

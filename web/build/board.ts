@@ -6,6 +6,12 @@ import type { Plugin } from "vite";
 const OWN_WAYS = [
   // Browsers take a look at every address of a font, and its second one is somebody else's.
   { known: "ASSETS_FALLBACK_URL", theirs: /\w+\.push\(new URL\(\w+,\s*\w+\.ASSETS_FALLBACK_URL\)\)[,;]/, ours: "" },
+  // Diagrams from text are left away (below), and with them the one entry of the menu's last part.
+  {
+    known: "toolBar.mermaidToExcalidraw",
+    theirs: /\w+\("div",\{style:\{[^}]*\},children:"Generate"\}\),(.{0,60}?)\w+\(\w+\.Item,\{onSelect:\(\)=>\w+\.setOpenDialog\(\{name:"ttd",tab:"mermaid"\}\),[^{}]*\}\),/,
+    ours: "$1",
+  },
   // In a picture that is saved, blanks stay by an attribute of SVG's own, not by an inline style.
   { known: "white-space: pre;", theirs: /setAttribute\("style",\s*"white-space: pre;"\)/, ours: 'setAttribute("xml:space","preserve")' },
 ];

@@ -17,6 +17,10 @@ import "./styles/panels.css";
 import "./styles/chat.css";
 import "./styles/files.css";
 import "./styles/sealed.css";
+import "./styles/hosts.css";
+import "./styles/captions.css";
+import "./styles/reactions.css";
+import "./styles/floating.css";
 import "./styles/landscape.css";
 
 async function start(): Promise<void> {

@@ -1,6 +1,5 @@
 import { PenTool, X } from "lucide-react";
 import { useTranslation } from "../i18n/useTranslation";
-import "../styles/hosts.css";
 
 interface Props {
   /** Who opened it. */

@@ -1,4 +1,4 @@
-import { LayoutGrid, Link2, Maximize, Minimize, NotebookText, PenTool, PictureInPicture2, Users } from "lucide-react";
+import { LayoutGrid, Link2, type LucideIcon, Maximize, Minimize, NotebookText, PenTool, PictureInPicture2, Users } from "lucide-react";
 import type { ReactNode } from "react";
 import { useTranslation } from "../i18n/useTranslation";
 import { Brand } from "../components/Brand";
@@ -26,7 +26,6 @@ interface Props {
 
 export function CallHeader({ appName, roomName, count, layout, keys, onInvite, onToggleLayout, seal, floating, onRoom, onBoard }: Props) {
   const { t } = useTranslation();
-  const layoutLabel = layout === "grid" ? t("call.toSidebar") : t("call.toGrid");
   return (
     <header className="call-header">
       <Brand name={appName} link={false} />
@@ -41,60 +40,56 @@ export function CallHeader({ appName, roomName, count, layout, keys, onInvite, o
         </span>
       </span>
       <div className="call-header-actions">
-        <button type="button" className="button small invite" data-testid="copy-invite" aria-label={t("call.invite")} onClick={onInvite}>
+        <button type="button" className="button small invite" data-testid="copy-invite" data-tip={t("call.invite")} data-tip-side="below" onClick={onInvite}>
           <Link2 size={17} aria-hidden />
           <span>{t("call.inviteShort")}</span>
         </button>
-        {onRoom !== null && (
-          <button
-            type="button"
-            className="icon-button boxed"
-            data-testid="room-menu"
-            aria-label={t("room.menu")}
-            data-tip={t("room.menu")}
-            data-tip-side="below"
-            onClick={onRoom}
-          >
-            <NotebookText size={18} aria-hidden />
-          </button>
-        )}
+        {onRoom !== null && <HeaderButton testId="room-menu" icon={NotebookText} label={t("room.menu")} onClick={onRoom} />}
         {onBoard !== null && <BoardButton onOpen={onBoard} />}
         {floating}
         {canFillScreen() && <FullScreenButton shortcut={keyLabel(keys, "fullScreen")} />}
-        <button
-          type="button"
-          className="icon-button boxed"
-          data-testid="toggle-layout"
-          data-layout={layout}
-          aria-label={layoutLabel}
-          aria-keyshortcuts={keyLabel(keys, "layout")}
-          data-tip={withKey(layoutLabel, keyLabel(keys, "layout"))}
-          data-tip-side="below"
+        <HeaderButton
+          testId="toggle-layout"
+          icon={layout === "grid" ? PictureInPicture2 : LayoutGrid}
+          label={layout === "grid" ? t("call.toSidebar") : t("call.toGrid")}
+          shortcut={keyLabel(keys, "layout")}
           onClick={onToggleLayout}
-        >
-          {layout === "grid" ? <PictureInPicture2 size={18} aria-hidden /> : <LayoutGrid size={18} aria-hidden />}
-        </button>
+        />
       </div>
     </header>
+  );
+}
+
+interface HeaderButtonProps {
+  testId: string;
+  icon: LucideIcon;
+  label: string;
+  shortcut?: string;
+  className?: string;
+  onClick: () => void;
+}
+
+function HeaderButton({ testId, icon: Icon, label, shortcut, className = "", onClick }: HeaderButtonProps) {
+  return (
+    <button
+      type="button"
+      className={`icon-button boxed ${className}`}
+      data-testid={testId}
+      aria-label={label}
+      aria-keyshortcuts={shortcut}
+      data-tip={withKey(label, shortcut)}
+      data-tip-side="below"
+      onClick={onClick}
+    >
+      <Icon size={18} aria-hidden />
+    </button>
   );
 }
 
 /** Where there is room for it; the room's dialog has one too. */
 function BoardButton({ onOpen }: { onOpen: () => void }) {
   const { t } = useTranslation("drawing");
-  return (
-    <button
-      type="button"
-      className="icon-button boxed open-board"
-      data-testid="open-board"
-      aria-label={t("board.title")}
-      data-tip={t("board.title")}
-      data-tip-side="below"
-      onClick={onOpen}
-    >
-      <PenTool size={18} aria-hidden />
-    </button>
-  );
+  return <HeaderButton testId="open-board" className="open-board" icon={PenTool} label={t("board.title")} onClick={onOpen} />;
 }
 
 function FullScreenButton({ shortcut }: { shortcut: string | undefined }) {
@@ -102,17 +97,6 @@ function FullScreenButton({ shortcut }: { shortcut: string | undefined }) {
   const full = useFullScreen();
   const label = full ? t("call.leaveFullScreen") : t("call.fullScreen");
   return (
-    <button
-      type="button"
-      className="icon-button boxed full-screen"
-      data-testid="toggle-full-screen"
-      aria-label={label}
-      aria-keyshortcuts={shortcut}
-      data-tip={withKey(label, shortcut)}
-      data-tip-side="below"
-      onClick={toggleFullScreen}
-    >
-      {full ? <Minimize size={18} aria-hidden /> : <Maximize size={18} aria-hidden />}
-    </button>
+    <HeaderButton testId="toggle-full-screen" className="full-screen" icon={full ? Minimize : Maximize} label={label} shortcut={shortcut} onClick={toggleFullScreen} />
   );
 }

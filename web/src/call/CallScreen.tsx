@@ -26,8 +26,6 @@ import type { InCall, Session } from "../lib/session";
 import { displayName } from "../lib/people";
 import type { Item } from "../lib/stage";
 import type { Visit } from "../lib/visit";
-import { BreakoutBar } from "../room/BreakoutBar";
-import { AskedToUnmute, KnockBar } from "../room/KnockBar";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive, useRoomNews } from "../room/RoomLive";
 import type { Entry } from "../log/entries";
 import type { RoomSnapshot } from "../log/roomState";
@@ -37,7 +35,7 @@ import { Banners } from "./Banners";
 import { roomLink } from "../lib/keys";
 import { ReactionLines } from "../reactions/ReactionLines";
 import { ReactionsContext, useReactions } from "../reactions/useReactions";
-import { SealBanner, SealStatus } from "../room/SealStatus";
+import { SealStatus } from "../room/SealStatus";
 import { CallHeader } from "./CallHeader";
 import { CaptionLines } from "./CaptionLines";
 import { Controls } from "./Controls";
@@ -53,6 +51,7 @@ const ChatPanel = later(async () => (await import("./ChatPanel")).ChatPanel);
 const PeoplePanel = later(async () => (await import("./PeoplePanel")).PeoplePanel);
 const SettingsDialog = laterDialog(async () => (await import("./SettingsDialog")).SettingsDialog);
 const ShortcutsDialog = laterDialog(async () => (await import("./ShortcutsDialog")).ShortcutsDialog);
+const RoomBars = later(async () => (await import("../room/RoomBars")).RoomBars);
 const RoomDialog = laterDialog(async () => (await import("../room/RoomDialog")).RoomDialog);
 const Whiteboard = later(async () => (await import("../board/Whiteboard")).Whiteboard);
 const BoardNotice = later(async () => (await import("../board/BoardNotice")).BoardNotice, () => null);
@@ -99,11 +98,8 @@ export function CallScreen(props: Props) {
         onSettings={screen.settings.open}
       />
       <OwnEffects room={room} visit={visit} media={media} onNote={screen.show} />
-      {live !== null && <SealBanner live={live} call={room} />}
       {board.openedBy !== null && <BoardNotice name={board.openedBy} onOpen={board.open} onDismiss={board.dismiss} />}
-      {live !== null && <KnockBar live={live} />}
-      {live !== null && <BreakoutBar live={live} present={screen.present} />}
-      {live !== null && <AskedToUnmute live={live} micOn={media.micOn} onUnmute={media.toggleMic} />}
+      {live !== null && <RoomBars live={live} room={room} present={screen.present} micOn={media.micOn} onUnmute={media.toggleMic} />}
       <div className="call-main">
         <main className="call-stage" aria-label={t("call.stage", { room: roomName })}>
           <People room={room} screen={screen} />

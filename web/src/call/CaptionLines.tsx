@@ -3,7 +3,6 @@ import { useSyncExternalStore } from "react";
 import { useTranslation } from "../i18n/useTranslation";
 import { useCaptions } from "../hooks/useCaptions";
 import type { Visit } from "../lib/visit";
-import "../styles/captions.css";
 
 /** What is said, over the lower edge of the stage. Programs that read the page hear whole sentences only. */
 export function CaptionLines({ room, visit }: { room: Room; visit: Visit }) {

@@ -10,7 +10,6 @@ import type { SharedScreen } from "../hooks/useScreens";
 import { useSpeakers } from "../hooks/useSpeakers";
 import { hasPictureInPicture, openWindow, toggleVideo } from "../lib/pictureInPicture";
 import { VideoTrack } from "./TrackMedia";
-import "../styles/floating.css";
 
 interface Props {
   room: Room;

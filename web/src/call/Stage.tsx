@@ -13,7 +13,6 @@ import { Grid } from "./Grid";
 import { ScreenTabs } from "./ScreenTabs";
 import { SpotlightBar } from "./SpotlightBar";
 import { ScreenTile, Tile } from "./Tile";
-import "../styles/hosts.css";
 
 const Presenting = later(async () => (await import("../drawing/Presenting")).Presenting);
 

@@ -1,7 +1,6 @@
 import { useSyncExternalStore } from "react";
 import { useTranslation } from "../i18n/useTranslation";
 import { EMOJIS, type Reaction, type Reactions } from "./reactions";
-import "../styles/reactions.css";
 
 /** Who reacts with what, over the lower edge of the stage: whether their tile is there or not. Each kind is said once. */
 export function ReactionLines({ reactions }: { reactions: Reactions }) {

@@ -10,7 +10,6 @@ import { useBreakouts } from "../hooks/useBreakouts";
 import type { BreakoutState, Named } from "./breakouts";
 import { clockTime } from "./duration";
 import { type RoomLive, useRoomNews, useRoomState } from "./RoomLive";
-import "../styles/hosts.css";
 
 const BreakoutsDialog = laterDialog(async () => (await import("./BreakoutsDialog")).BreakoutsDialog);
 

@@ -3,7 +3,8 @@ import { RoomContext } from "../hooks/roomContext";
 import { text } from "../lib/api";
 import { callMediaOf } from "../sealed/callMedia";
 import { SealedRoom } from "../sealed/sealedRoom";
-import { memberOf, RoomLiveProvider, type RoomLiveProps, tokensOf, useRoomLive, useRoomNews } from "./RoomLive";
+import { memberOf, type RoomLiveProps, useRoomLive, useRoomNews } from "./RoomLive";
+import { RoomLiveProvider, tokensOf } from "./RoomLiveProvider";
 
 /** As `RoomLiveProvider`, of a sealed room. */
 export function SealedLiveProvider(props: RoomLiveProps) {

@@ -11,7 +11,7 @@ import { LangSwitch } from "../components/LangSwitch";
 import { SealBadge } from "../components/SealBadge";
 import { forgetWithheld } from "../effects/background";
 import { useDoor } from "../hooks/useDoor";
-import { usePreparedSeal } from "../hooks/usePreparedSeal";
+import { usePreparedRoom } from "../hooks/useLastingRoom";
 import type { RoomSummary, ServerConfig } from "../lib/api";
 import type { JoinProblem } from "../lib/joinProblem";
 import { Preview, type PreviewState } from "../lib/preview";
@@ -40,7 +40,7 @@ interface Props {
 export function Lobby(props: Props) {
   const { config, visit, roomName, waiting, onCancel } = props;
   const door = useDoor(roomName);
-  usePreparedSeal(door?.kind);
+  usePreparedRoom(door?.lasts === true ? door.kind : undefined);
   const chosen = useSyncExternalStore(visit.subscribe, visit.snapshot);
   const [preview] = useState(() => new Preview(visit.state));
   const media = useSyncExternalStore(preview.subscribe, preview.snapshot);

@@ -5,7 +5,7 @@ import { later } from "../components/later";
 import type { Embedding } from "../embed/embedding";
 import { RoomContext } from "../hooks/roomContext";
 import { useEmbeddedVisit, useEmbedding } from "../hooks/useEmbedding";
-import { useSealedLive } from "../hooks/useSealedLive";
+import { useLastingRoom } from "../hooks/useLastingRoom";
 import { useSession } from "../hooks/useSession";
 import { useTabs } from "../hooks/useTabs";
 import { type Admission, keepToken, type ServerConfig } from "../lib/api";
@@ -14,7 +14,7 @@ import { takeSecret } from "../lib/keys";
 import { isRoomName } from "../lib/rooms";
 import type { Session } from "../lib/session";
 import { Visit } from "../lib/visit";
-import { memberOf, RoomLiveProvider, useRoomLive } from "../room/RoomLive";
+import { memberOf, useRoomLive } from "../room/RoomLive";
 import type { DoorAnswers } from "./DoorParts";
 import { EndPage } from "./EndPage";
 import { Lobby } from "./Lobby";
@@ -127,12 +127,16 @@ interface WithLogProps {
 
 /** With the room's log, where the room has one; it stays while the call is made, comes and goes. */
 function WithLog({ roomName, visit, session, admission, children }: WithLogProps) {
-  const sealedLive = useSealedLive(admission?.kind);
+  const lasting = useLastingRoom(admission);
   if (admission?.lasts !== true) return children;
-  const props = { roomName, visit, admission, onOver: session.putOut, children };
   const key = `${admission.kind} ${memberOf(admission.identity)}`;
-  if (admission.kind === "open") return <RoomLiveProvider key={key} {...props} />;
-  return sealedLive && <sealedLive.Provider key={key} {...props} />;
+  return (
+    lasting && (
+      <lasting.Provider key={key} roomName={roomName} visit={visit} admission={admission} onOver={session.putOut}>
+        {children}
+      </lasting.Provider>
+    )
+  );
 }
 
 function Chat({ appName, visit, onJoin }: { appName: string; visit: Visit; onJoin: () => void }) {
