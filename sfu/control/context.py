@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.api import DataKind, LeaveReason, NodeEvent, ParticipantInfo, RoomInfo, SubscriptionRights
+from sfu.api import ConnectionQuality, DataKind, LeaveReason, NodeEvent, ParticipantInfo, RoomInfo, SubscriptionRights
 from sfu.control.member import Member
 from sfu.control.settings import ControlSettings
 from sfu.engine.api import EngineCommands
@@ -63,6 +63,9 @@ class Relay(Protocol):
         """A participant on this node publishes."""
 
     def handle_unpublished(self, room: RoomName, track_id: TrackId) -> None: ...
+
+    def handle_qualities(self, qualities: Sequence[ConnectionQuality]) -> None:
+        """Connections of participants on this node are better or worse than before."""
 
     def handle_blob(self, room: RoomName, participant_id: ParticipantId, key: bytes, contents: bytes) -> None:
         """A participant on this node has stored it."""

@@ -45,7 +45,9 @@ from sfu.control.forwarding import ForwardedParticipants
 from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.control.publish.publisher import CompleteAnswer, Publisher, receive_only
+from sfu.control.remote import RemoteMembers
 from sfu.control.subscribe.answering import AnsweringNegotiator
+from sfu.control.subscribe.casting import Performer
 from sfu.control.subscribe.offering import OfferingNegotiator
 from sfu.control.subscribe.player import Player
 from sfu.control.subscribe.subscriber import Subscriber
@@ -74,6 +76,9 @@ class Surroundings(Protocol):
     def blob_budget(self) -> BlobBudget: ...
 
     def participants(self) -> list[Participant]: ...
+
+    @property
+    def remote(self) -> RemoteMembers: ...
 
     def infos(self) -> list[ParticipantInfo]: ...
 
@@ -254,8 +259,9 @@ class Participant:
     def others(self) -> list[ParticipantInfo]:
         return [info for info in self.room.infos() if info.participant_id != self._info.participant_id]
 
-    def _neighbours(self) -> tuple[list[Participant], list[ParticipantId]]:
-        others = [other for other in self.room.participants() if other is not self]
+    def _neighbours(self) -> tuple[list[Performer], list[ParticipantId]]:
+        here = [other for other in self.room.participants() if other is not self]
+        others = sorted([*here, *self.room.remote], key=lambda other: other.info.joined_at_ms)
         speakers = sorted(self.room.active_speakers(), key=lambda speaker: -speaker.level)
         return others, [speaker.participant_id for speaker in speakers]
 

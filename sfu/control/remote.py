@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sfu.api import (
     ClientDescription,
+    ConnectionQuality,
     LeaveReason,
     ParticipantChanges,
     ParticipantInfo,
@@ -52,10 +53,17 @@ class RemoteMember:
         self.info = info
         self.rights = rights
         self.room = room
-        self.publications: dict[TrackId, Publication] = {}
+        self.arrivals: dict[TrackId, Publication] = {}
+        """Its publications, as this node has them."""
         self.data_tracks: dict[TrackId, DataTrack] = {}
         self.blobs: dict[bytes, bytes] = {}
+        self.quality: ConnectionQuality | None = None
+        """Of its connection, as its own node sees it."""
         self._group = group
+
+    @property
+    def publications(self) -> Sequence[Publication]:
+        return list(self.arrivals.values())
 
     @property
     def client(self) -> ClientDescription:

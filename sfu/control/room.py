@@ -9,6 +9,7 @@ from dataclasses import replace
 
 from sfu.api import (
     CallTimeline,
+    ConnectionQuality,
     DataKind,
     JoinRequest,
     LeaveReason,
@@ -358,6 +359,14 @@ class Room:
         if owner is None:
             raise RequestError("no such participant", code="unknown_participant")
         return owner.blobs.get(key) if isinstance(owner, RemoteMember) else owner.blobs.find(key)
+
+    def qualities_elsewhere(self) -> Sequence[ConnectionQuality]:
+        """Of the connections of those on other nodes."""
+        return [member.quality for member in self.remote if member.quality is not None]
+
+    def tell_qualities(self, changed: Sequence[ConnectionQuality]) -> None:
+        """Other nodes hear of connections here."""
+        self._context.relay.handle_qualities(changed)
 
     def tell_rights(self, participant: Participant) -> None:
         """Other nodes hear of whom it lets have its tracks."""

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Protocol
 
-from sfu.api import LeaveReason, ParticipantInfo, ParticipantLeft, ParticipantState, PublicationInfo, RoomInfo
+from sfu.api import (
+    ConnectionQuality,
+    LeaveReason,
+    ParticipantInfo,
+    ParticipantLeft,
+    ParticipantState,
+    PublicationInfo,
+    RoomInfo,
+)
 from sfu.control.context import ControlContext
 from sfu.control.forwarding import ended
 from sfu.control.remote import RemoteMember
@@ -78,7 +86,7 @@ class Guests:
             self._bring_data_tracks(node, room, member)
         if rights != message.rights:
             for participant in room.participants():
-                for publication in member.publications.values():
+                for publication in member.publications:
                     participant.wishes.review(publication)
 
     def lose(self, node: OtherNode, member: RemoteMember) -> None:
@@ -119,6 +127,12 @@ class Guests:
         if member is not None:
             member.blobs[key] = contents
 
+    def handle_qualities(self, node: OtherNode, qualities: Iterable[ConnectionQuality]) -> None:
+        for quality in qualities:
+            member = node.members.get(quality.participant_id)
+            if member is not None:
+                member.quality = quality
+
     # --- publications of other nodes ------------------------------------------------------------------------------
 
     def handle_publication(self, node: OtherNode, message: messages.PublicationThere) -> None:
@@ -155,7 +169,7 @@ class Guests:
 
         link = self._link_to(node, room.name)
         arrival = Arrival(member, info, there.encodings, there.stream_label, link, self._context, tell)
-        self._arrivals[there.track_id] = member.publications[there.track_id] = arrival
+        self._arrivals[there.track_id] = member.arrivals[there.track_id] = arrival
         room.announce(arrival)
 
     def _end_arrival(self, track_id: TrackId) -> None:
@@ -164,7 +178,7 @@ class Guests:
             return
         member = arrival.owner
         if isinstance(member, RemoteMember):
-            member.publications.pop(track_id, None)
+            member.arrivals.pop(track_id, None)
         arrival.end_subscriptions()
         for name in member.seen_in():
             room = self._rooms.find(name)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from sfu.api import (
+    ConnectionQuality,
     DataKind,
     LeaveReason,
     ParticipantChanges,
@@ -77,6 +78,12 @@ class EncodingThere(msgspec.Struct, frozen=True):
     layers: Sequence[VideoLayerInfo]
     ssrcs: Sequence[tuple[int, int]]
     """Of each stream on the link, media and retransmission, in the order of `received.track.layers`."""
+
+
+class Qualities(_Message, tag="qualities"):
+    """How good the connections of participants on the sender are; only those that changed."""
+
+    qualities: Sequence[ConnectionQuality]
 
 
 class PublicationThere(_Message, tag="publication"):
@@ -243,6 +250,7 @@ Message = (
     | DataTrackWish
     | DataTrackPacket
     | BlobThere
+    | Qualities
 )
 Request = Remove | Mute | Change | Permit | Subscribe | Move
 

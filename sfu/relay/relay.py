@@ -14,6 +14,7 @@ from collections.abc import Callable, Sequence
 import msgspec
 
 from sfu.api import (
+    ConnectionQuality,
     DataKind,
     LeaveReason,
     ParticipantInfo,
@@ -143,6 +144,9 @@ class NodeRelay(Relay):
             departure.close()
             self._tell(messages.PublicationGone(room, track_id))
 
+    def handle_qualities(self, qualities: Sequence[ConnectionQuality]) -> None:
+        self._tell(messages.Qualities(qualities))
+
     def handle_blob(self, room: RoomName, participant_id: ParticipantId, key: bytes, contents: bytes) -> None:
         self._tell(messages.BlobThere(room, participant_id, key, contents))
 
@@ -231,6 +235,8 @@ class NodeRelay(Relay):
                 self._guests.handle_publication_gone(node, track_id)
             case messages.BlobThere(participant_id=participant_id, key=key, contents=contents):
                 self._guests.handle_blob(node, participant_id, key, contents)
+            case messages.Qualities(qualities=qualities):
+                self._guests.handle_qualities(node, qualities)
             case messages.DataTrackPacket(track_id=track_id, packet=packet):
                 self._guests.handle_packet(node, track_id, packet)
             case messages.DataTrackWish():

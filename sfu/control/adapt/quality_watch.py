@@ -23,6 +23,8 @@ class QualityWatch:
     def __init__(self) -> None:
         self._points: dict[ParticipantId, float] = {}
         self._missing: dict[TrackHandle, int] = {}
+        self._told: dict[ParticipantId, ConnectionGrade] = {}
+        """What other nodes were told."""
 
     def run(self, rooms: Sequence[AdaptedRoom], figures: Figures, now_s: float) -> None:
         points: dict[ParticipantId, float] = {}
@@ -39,9 +41,18 @@ class QualityWatch:
                 if participant.is_silent(now_s, LOST_S):
                     grade, smoothed = ConnectionGrade.LOST, 0.0
                 grades[participant_id] = ConnectionQuality(participant_id, grade, quality.mean_opinion_score(smoothed))
+            self._tell_nodes(room, grades)
+            grades |= {one.participant_id: one for one in room.qualities_elsewhere()}
             for participant in room.participants():
                 _tell(participant, grades)
+        self._told = {one: grade for one, grade in self._told.items() if one in points}
         self._points, self._missing = points, missing
+
+    def _tell_nodes(self, room: AdaptedRoom, grades: Mapping[ParticipantId, ConnectionQuality]) -> None:
+        changed = [one for one in grades.values() if self._told.get(one.participant_id) is not one.grade]
+        self._told.update((one.participant_id, one.grade) for one in changed)
+        if changed:
+            room.tell_qualities(changed)
 
     def _sending(
         self, participant: AdaptedParticipant, figures: Figures, missing_now: dict[TrackHandle, int]

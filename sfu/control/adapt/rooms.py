@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
-from sfu.api import ConnectionGrade, ParticipantInfo, SessionEvent, Speaker
+from sfu.api import ConnectionGrade, ConnectionQuality, ParticipantInfo, SessionEvent, Speaker
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.subscription import Subscription
 from sfu.control.timelines import Timeline
@@ -51,5 +51,13 @@ class AdaptedParticipant(Protocol):
 
 class AdaptedRoom(Protocol):
     def participants(self) -> Sequence[AdaptedParticipant]: ...
+
+    def qualities_elsewhere(self) -> Sequence[ConnectionQuality]:
+        """Of the connections of those on other nodes."""
+        ...
+
+    def tell_qualities(self, changed: Sequence[ConnectionQuality]) -> None:
+        """Other nodes hear of connections here."""
+        ...
 
     def active_speakers(self) -> Sequence[Speaker]: ...
