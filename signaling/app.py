@@ -66,6 +66,8 @@ async def _start(app: web.Application) -> None:
         services.sfu.add_listener(services.webhooks.handle)
     await services.files.start()
     await services.sfu.start()
+    if services.cluster is not None:
+        await services.cluster.start()
     services.lasting.sweeper.start()
     await services.lasting.hooks.start()
     services.lifecycle.phase = Phase.READY
@@ -75,6 +77,8 @@ async def _shut_down(app: web.Application) -> None:
     """End every session with server_shutdown, give the goodbyes time to leave, cut what is left."""
     services = app[SERVICES]
     services.lifecycle.phase = Phase.DRAINING
+    if services.cluster is not None:
+        services.cluster.drain()
     await services.warm_up.close()
     services.lasting.live.shut_down()
     await services.lasting.breakouts.stop()
@@ -85,6 +89,8 @@ async def _shut_down(app: web.Application) -> None:
 async def _release(app: web.Application) -> None:
     """Also after a start that failed half-way."""
     services = app[SERVICES]
+    if services.cluster is not None:
+        await services.cluster.close()
     await services.key_sets.close()
     if services.webhooks is not None:
         await services.webhooks.close()

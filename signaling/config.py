@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, get_type_hints
 from urllib.parse import urlsplit
 
+from sfu.bus.settings import ClusterSettings
 from sfu.config import SfuConfig
 from signaling.accounts.settings import AccountSettings, check_accounts
 from signaling.addresses import AddressSettings
@@ -24,6 +25,7 @@ from signaling.api.settings import ApiSettings
 from signaling.bots.settings import BotSettings
 from signaling.brand.brand import load_brand
 from signaling.brand.settings import BrandSettings
+from signaling.cluster.settings import check_cluster
 from signaling.config_values import from_text, from_toml, one_line
 from signaling.db.settings import DatabaseSettings
 from signaling.errors import ConfigError
@@ -55,6 +57,7 @@ class Settings:
     gate: GateSettings = field(default_factory=GateSettings)
     addresses: AddressSettings = field(default_factory=AddressSettings)
     database: DatabaseSettings = field(default_factory=DatabaseSettings)
+    cluster: ClusterSettings = field(default_factory=ClusterSettings)
     logs: LogSettings = field(default_factory=LogSettings)
     tokens: TokenSettings = field(default_factory=TokenSettings)
     key_sets: KeySetSettings = field(default_factory=KeySetSettings)
@@ -176,6 +179,7 @@ def _build(values: Mapping[str, Any]) -> Settings:
     check_room_presets(settings.rooms.room_presets, settings.tokens.max_metadata_bytes)
     load_brand(settings.brand)
     check_accounts(settings.accounts, settings.listener.public_url)
+    check_cluster(settings.cluster, settings.database.database_url, dev=dev)
     return settings
 
 
@@ -206,7 +210,7 @@ def _check_numbers(settings: Settings) -> None:
         minimum = _MINIMUM.get(key)
         if not (value > 0 or (minimum is not None and value >= minimum)) or value > 2**53:
             raise ConfigError(f"{key}: {value} is out of range")
-    for key in ("port", "rtc_udp_port", "rtc_tcp_port"):
+    for key in ("port", "rtc_udp_port", "rtc_tcp_port", "node_port"):
         if values[key] > 65_535:
             raise ConfigError(f"{key}: {values[key]} is not a port (0 to 65535)")
     if values["port"] and values["port"] == values["rtc_tcp_port"]:

@@ -13,6 +13,7 @@ from signaling.accounts.service import Accounts, create_accounts
 from signaling.addresses import ClientAddresses
 from signaling.api.sessions import Sessions, origin_of
 from signaling.brand.brand import Brand, load_brand
+from signaling.cluster.settings import place_of
 from signaling.config import Settings
 from signaling.connections import Connections
 from signaling.db.settings import data_folder
@@ -31,6 +32,7 @@ from signaling.tokens import TokenService
 from signaling.warm_up import WarmUp, warming_up
 
 if TYPE_CHECKING:
+    from signaling.cluster.cluster import Cluster
     from signaling.livekit.webhooks import Webhooks
 
 
@@ -58,6 +60,8 @@ class Services:
     """None when the settings want none."""
     sessions: Sessions
     brand: Brand
+    cluster: Cluster | None
+    """None for a server by itself."""
 
 
 def create_services(settings: Settings, sfu: Sfu) -> Services:
@@ -102,6 +106,17 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
             accounts, public_url=settings.listener.public_url, tls=settings.listener.tls, site_name=brand.name
         ),
         brand=brand,
+        cluster=_create_cluster(settings, sfu),
+    )
+
+
+def _create_cluster(settings: Settings, sfu: Sfu) -> Cluster | None:
+    if not settings.cluster.cluster:
+        return None
+    from signaling.cluster.cluster import Cluster  # a server by itself needs nothing of it
+
+    return Cluster(
+        settings.cluster, place_of(settings.cluster, dev=settings.listener.dev), sfu, dev=settings.listener.dev
     )
 
 

@@ -11,6 +11,7 @@ from sfu.control.participant import Participant
 from sfu.control.room import Room
 from sfu.control.settings import ControlSettings
 from sfu.directory import Directory
+from sfu.errors import BindError
 from sfu.relay.link import Link, Ssrcs
 from sfu.relay.mesh import Greeting, Mesh, Peer
 from sfu.relay.relay import NodeRelay
@@ -40,8 +41,12 @@ class Neighbours:
         self.mesh = Mesh(config, place.secret, greeting, self.relay)
 
     async def open(self) -> None:
-        """Raises `OSError` when the port cannot be had."""
-        await self.mesh.open(self._place.host, self._place.port)
+        """Raises `BindError`."""
+        try:
+            await self.mesh.open(self._place.host, self._place.port)
+        except OSError as error:
+            reason = error.strerror or str(error)
+            raise BindError(f"node_port: cannot listen on port {self._place.port} for other nodes: {reason}") from None
 
     def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:
         self.mesh.set_nodes(nodes)

@@ -12,6 +12,7 @@ from signaling.config import DEFAULT_FILE, Settings, load_settings
 _FLAGS = (
     "dev", "host", "port", "rtc_udp_port", "rtc_tcp_port", "rtc_addresses", "advertise", "engine", "public_url",
     "tls_cert", "tls_key", "log_level", "log_format", "api_key", "api_secret_file",
+    "cluster",
 )  # fmt: skip
 """Settings that have a flag."""
 
@@ -40,6 +41,7 @@ def add_settings(parser: argparse.ArgumentParser) -> None:
     add("--public-url", metavar="URL", help="URL under which clients reach this server")
     add("--tls-cert", metavar="FILE", help="certificate chain (PEM); with --tls-key the server speaks HTTPS")
     add("--tls-key", metavar="FILE", help="private key (PEM)")
+    add("--cluster", metavar="URL", help="nats://host:port by which the nodes of a cluster find each other")
     add("--log-level", metavar="LEVEL", help="debug, info, warning or error (default info)")
     add("--log-format", metavar="FORMAT", help="text or json (default text)")
 

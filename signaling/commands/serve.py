@@ -9,9 +9,11 @@ import signal
 import ssl
 from collections.abc import Callable
 
+from sfu.api import ClusterPlace
 from sfu.factory import create_sfu
 from signaling import logs
 from signaling.app import SERVICES, create_app, create_listener
+from signaling.cluster.settings import place_of
 from signaling.commands.options import add_settings, read_settings, say
 from signaling.config import Settings
 from signaling.errors import ConfigError
@@ -49,7 +51,7 @@ def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
 
 
 async def _run_server(settings: Settings) -> int:
-    app = create_app(settings, create_sfu(settings.sfu))
+    app = create_app(settings, create_sfu(settings.sfu, _place(settings)))
     listener = create_listener(app, settings)
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -64,6 +66,11 @@ async def _run_server(settings: Settings) -> int:
     await stop.wait()
     await listener.stop()
     return 0
+
+
+def _place(settings: Settings) -> ClusterPlace | None:
+    """This node's in its cluster."""
+    return place_of(settings.cluster, dev=settings.listener.dev) if settings.cluster.cluster else None
 
 
 def _settle_heap() -> None:

@@ -1,0 +1,127 @@
+"""A cluster of real processes: `ting serve` several times, with a NATS server, PostgreSQL, and one address for all."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import secrets
+import tempfile
+from pathlib import Path
+
+import aiohttp
+
+from tests.harness.nats import Nats, find_servers
+from tests.harness.postgres import find_binaries, running_postgres
+from tests.harness.server import ServerProcess, free_ports
+from tests.harness.waiting import DEADLINE_S
+
+
+class Balancer:
+    """What stands before the nodes: each connection goes to the next one that takes it."""
+
+    def __init__(self, *ports: int) -> None:
+        self._ports = ports
+        self._turn = itertools.cycle(range(len(ports)))
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.url = ""
+
+    async def start(self) -> None:
+        self._server = await asyncio.start_server(self._handle, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
+
+    async def stop(self) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        try:
+            await self._pass(reader, writer)
+        finally:
+            self._tasks.discard(task)
+            writer.transport.abort()
+
+    async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        first = next(self._turn)
+        for number in range(len(self._ports)):
+            port = self._ports[(first + number) % len(self._ports)]
+            with contextlib.suppress(OSError):
+                far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                ways = [asyncio.create_task(_copy(reader, far_writer)), asyncio.create_task(_copy(far_reader, writer))]
+                try:
+                    await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for way in ways:
+                        way.cancel()
+                    far_writer.transport.abort()
+                return
+
+
+async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await reader.read(65_536):
+            writer.write(data)
+            await writer.drain()
+        await asyncio.sleep(0)
+
+
+class ClusterProcesses:
+    """`nodes` by name; `nats` may be stopped and started; `balancer.url` is what people open."""
+
+    def __init__(self, *names: str, rtc_addresses: str = "127.0.0.1", **environment: str) -> None:
+        self._stack = contextlib.ExitStack()
+        folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory(prefix="ting-nats-")))
+        self.nats = Nats(next(iter(find_servers().values())), folder)
+        binaries = find_binaries()
+        assert binaries is not None, "PostgreSQL is needed"
+        self.database = self._stack.enter_context(running_postgres(binaries))
+        common = {
+            "TING_DATABASE_URL": self.database.url(),
+            "TING_CLUSTER": self.nats.url,
+            "TING_CLUSTER_SECRET": secrets.token_hex(16),
+            **environment,
+        }
+        self.nodes = {
+            name: ServerProcess(
+                rtc_addresses=rtc_addresses,
+                environment={**common, "TING_NODE_NAME": name, "TING_NODE_PORT": str(free_ports().tcp)},
+            )
+            for name in names
+        }
+        self.balancer = Balancer(*(node.ports.http for node in self.nodes.values()))
+
+    async def start(self) -> None:
+        self.nats.start()
+        for node in self.nodes.values():
+            await node.start()
+        await self.connected(*self.nodes)
+        await self.balancer.start()
+
+    async def connected(self, *names: str) -> None:
+        """These see each other, and nobody else."""
+        wanted = f"ting_node_peers {len(names) - 1:.1f}"
+        async with aiohttp.ClientSession() as client:
+            for name in names:
+                await self._until_metrics(client, self.nodes[name], wanted)
+
+    async def _until_metrics(self, client: aiohttp.ClientSession, node: ServerProcess, wanted: str) -> None:
+        async with asyncio.timeout(DEADLINE_S):
+            while True:
+                async with client.get(f"{node.url}/metrics") as answer:
+                    if wanted in (await answer.text()).splitlines():
+                        return
+                await asyncio.sleep(0.05)
+
+    async def stop(self) -> None:
+        await self.balancer.stop()
+        for node in self.nodes.values():
+            await node.kill()
+        self.nats.stop()
+        self._stack.close()
