@@ -257,9 +257,8 @@ def _answer_codecs(
 def _answer_feedback(codec: RemoteCodec, kind: Kind, transport_cc: bool) -> list[str]:
     known = AUDIO_FEEDBACK if kind is Kind.AUDIO else VIDEO_FEEDBACK
     offered = [value for value in known if value in codec.feedback]
-    # One congestion controller: with transport-wide feedback, REMB would only be ignored.
-    unwanted = "goog-remb" if transport_cc and "transport-cc" in offered else "transport-cc"
-    return [value for value in offered if value != unwanted]
+    # REMB stays beside transport-wide feedback: it says at once that a line has become narrow, and holds for a moment.
+    return [value for value in offered if transport_cc or value != "transport-cc"]
 
 
 def _answer_parameters(codec: RemoteCodec, variant: Variant, hint: PublishHint, stereo: bool) -> dict[str, str]:

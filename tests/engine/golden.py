@@ -1,7 +1,7 @@
 """Golden traces: calls into an engine and what came out, as JSON that pytest and `cargo test` replay.
 
 `python -m tests.engine.golden SEED CALLS FILE` records one from a random life, or, when the name of the file begins
-with "line", from a call over a narrow line. A call is
+with "line", from a call over a narrow line ("uplink": towards the server). A call is
 [name, arguments, result or error code, digest of what came out]; the digest is FNV-1a over lines of text, empty for
 nothing. A failure of the differential test is kept by recording its life up to the call that it names.
 """
@@ -211,6 +211,9 @@ def _record(seed: int, calls: int, file: FilePath) -> None:
     if file.stem.startswith("line"):
         _record_line(seed, calls, file)
         return
+    if file.stem.startswith("uplink"):
+        _record_uplink(seed, calls, file)
+        return
     life = Life(seed)
     while len(life.twin.trace) < calls:
         life.act(life.chaos.choice(ACTIONS))
@@ -228,6 +231,18 @@ def _record_line(seed: int, calls: int, file: FilePath) -> None:
         call.step()
         if call.now_ms % 500 == 0:
             call.stats()
+    save(file, seed, twin.trace[:calls])
+
+
+def _record_uplink(seed: int, calls: int, file: FilePath) -> None:
+    """A publisher whose line becomes narrow, and who is told so."""
+    from tests.engine.test_engine_brake import Settled, narrow_from
+    from tests.engine.twin import TwinEngine
+
+    twin = TwinEngine(seed=seed)
+    call = Settled(twin, narrow_from(300))
+    while len(twin.trace) < calls:
+        call.step()
     save(file, seed, twin.trace[:calls])
 
 

@@ -210,9 +210,10 @@ def test_opus_parameters_of_the_answer() -> None:
     assert fmtp(PublishHint(stereo=True))[3:] == ["stereo=1", "maxaveragebitrate=510000"]
 
 
-def test_feedback_is_the_common_part_and_one_congestion_controller() -> None:
+def test_feedback_is_the_common_part() -> None:
     lines = sections_of(answer(publish(vector("chromium_simulcast"))))[2]
     assert [line for line in lines if line.startswith("a=rtcp-fb:96 ")] == [
+        "a=rtcp-fb:96 goog-remb",
         "a=rtcp-fb:96 transport-cc",
         "a=rtcp-fb:96 ccm fir",
         "a=rtcp-fb:96 nack",

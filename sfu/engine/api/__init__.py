@@ -69,7 +69,9 @@ Feedback to publishers
   whichever is first (reordering), repeated every max(20 ms, RTT) at most 10 times, given up after 1 s, and before that
   when a keyframe begins that is newer; at most 256 missing per stream; a gap above 512 resets the stream and asks for a
   keyframe. RTT is the time from the first request of a packet to its arrival, smoothed by 1/8; 100 ms before the first
-  one. A stream that somebody receives and that has missed a packet for 400 ms, and 4 RTT, asks for a keyframe.
+  one. A stream that somebody receives and that has missed a packet for 400 ms, and 4 RTT, asks for a keyframe. While
+  its publisher is braked (see Congestion) nothing is asked for again, and what has been missing for 400 ms is given up
+  for a keyframe.
 * PLI (RFC 4585) when a subscription needs a keyframe: at most one per `KEYFRAME_INTERVAL_NS` per stream; repeated
   at that interval until a keyframe arrives. FIR (RFC 5104) and PLI of subscribers become such requests. None to a
   track without `pli`.
@@ -140,6 +142,12 @@ may not leave waits, before it is numbered: until its turn, the longest waiting 
 keyframe of its stream comes. Once a packet has waited for 200 ms, only the lowest temporal layer goes on, until 2 s
 after the last time; after 1 s (2 s for a keyframe), or with 2,048 packets, all that waits of its subscription is left
 out, which begins again at a keyframe. What is left out counts as `pacer_full`.
+
+The other way, a publisher whose packets carry transport-cc numbers and abs-send-time is braked when its line becomes
+narrow: the same trends of delay, of what arrives, bring a REMB (draft-alvestrand-rmcat-remb-03) at the next tick, of
+60 % of what arrived in the last 120 ms, repeated every 50 ms, and 90 % once the queue is below 60 ms. When it has been
+so for 200 ms, or after 2.5 s whatever the queue, a REMB of 1 Gbit/s, told five times, ends it; a new one comes after
+1 s at the earliest. While it holds and for 2 s afterwards keyframes are asked for every 2 s at most.
 
 Keyframe cache
 --------------

@@ -8,6 +8,7 @@ from sfu.engine.reference.congestion.estimate import Estimator
 from sfu.engine.reference.inbound import send_nack
 from sfu.engine.reference.replay import run_replays
 from sfu.engine.reference.reports import run_reports
+from sfu.engine.reference.rtcp import build_remb
 from sfu.engine.reference.state import State
 from sfu.engine.reference.track import Track
 from sfu.engine.reference.transport import Transport
@@ -45,6 +46,11 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
     if transport.arrivals.is_due(now_ns):
         for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
             transport.send_rtcp(state.core, feedback)
+    if transport.brake is not None:
+        limit_bps = transport.brake.run(now_ns)
+        if limit_bps is not None:
+            remb = build_remb(transport.local_ssrc, limit_bps, transport.last_media_ssrc)
+            transport.send_rtcp(state.core, remb)
     pacing.run(state, now_ns, transport)
     if transport.estimator is not None:
         _run_estimator(state, now_ns, transport, transport.estimator)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfu.engine.api import Codec, StreamStarted
+from sfu.engine.api import OVERHEAD_BYTES, Codec, StreamStarted
 from sfu.engine.reference import red, routing
 from sfu.engine.reference.bindings import find_binding
 from sfu.engine.reference.codecs import describe
@@ -64,6 +64,8 @@ def _accept_authentic(
         number = rtp.extensions.get(track.twcc_id)
         if number is not None and len(number) >= 2:
             transport.arrivals.record(now_ns, number[0] << 8 | number[1])
+            send_time = rtp.extensions.get(track.send_time_id) if track.send_time_id else None
+            transport.watch_line(now_ns, len(plaintext) + OVERHEAD_BYTES, send_time)
     is_sound = rtp.set_payload(plaintext)
     if binding.is_rtx:
         _unwrap(state, now_ns, track, stream, rtp, is_sound)
@@ -199,11 +201,16 @@ def _register_nack(state: State, now_ns: int, stream: InboundStream, kind: int, 
 
 def send_nack(state: State, now_ns: int, stream: InboundStream, *, packet_followed: bool) -> None:
     """Ask the publisher for what is due. `packet_followed`: a packet beyond the newest gap is there."""
+    transport = state.transports[state.tracks[stream.track].transport]
+    if transport.brake is not None and transport.brake.holds:
+        # What is sent again now would only make the queue longer, and come too late.
+        if stream.nack.give_up_useless(now_ns) and stream.receivers:
+            routing.want_keyframe(state, stream, is_asked=True)
+        return
     if stream.nack.take_useless(now_ns) and stream.receivers:
         routing.want_keyframe(state, stream, is_asked=True)
     ext_seqs = stream.nack.due(now_ns, packet_followed=packet_followed)
     if ext_seqs and stream.ssrc is not None:
-        transport = state.transports[state.tracks[stream.track].transport]
         stream.nacks_sent += 1
         seqs = [ext_seq & 0xFFFF for ext_seq in ext_seqs]
         transport.send_rtcp(state.core, build_nack(transport.local_ssrc, stream.ssrc, seqs))

@@ -69,6 +69,14 @@ class NackRegister:
         for older in [one for one in self._missing if one < ext_seq]:
             del self._missing[older]
 
+    def give_up_useless(self, now_ns: int) -> bool:
+        """Forget what has been missing for so long that it takes a keyframe. Whether that is news."""
+        useless = [ext_seq for ext_seq, entry in self._missing.items() if now_ns - entry.since_ns >= USELESS_NS]
+        is_news = any(not self._missing[ext_seq].is_useless for ext_seq in useless)
+        for ext_seq in useless:
+            del self._missing[ext_seq]
+        return is_news
+
     def take_useless(self, now_ns: int) -> bool:
         """Whether a packet has become missing for so long that it takes a keyframe; told once of each."""
         useless_ns = max(USELESS_NS, USELESS_RTTS * self._repeat_ns())

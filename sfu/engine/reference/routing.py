@@ -15,6 +15,9 @@ from sfu.engine.reference.stream import InboundStream
 from sfu.engine.reference.track import Track
 from sfu.engine.reference.transport import Transport
 
+SLOW_INTERVAL_NS = 2_000_000_000
+"""Between two keyframes asked of a publisher whose line has just had a queue."""
+
 
 def configure(state: State, track: Track, config: TrackConfig) -> list[InboundStream]:
     """Give the track its configuration and the streams for it; returns the streams that are no more."""
@@ -232,8 +235,10 @@ def send_keyframe_requests(state: State, now_ns: int) -> None:
         stream = state.streams[slot]
         track = state.tracks[stream.track]
         core.working_for = track.transport
-        last_ns = stream.last_pli_at_ns
-        if last_ns is not None and now_ns - last_ns < KEYFRAME_INTERVAL_NS:
+        last_ns, brake = stream.last_pli_at_ns, state.transports[track.transport].brake
+        # Where pictures wait at the publisher, the one that was asked for may be among them.
+        is_slow = brake is not None and brake.is_recent(now_ns)
+        if last_ns is not None and now_ns - last_ns < (SLOW_INTERVAL_NS if is_slow else KEYFRAME_INTERVAL_NS):
             continue
         if not track.config.pli or not (is_asked or _is_awaited(state, stream)):
             needless.append(slot)

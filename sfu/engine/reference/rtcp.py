@@ -13,13 +13,21 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sfu.engine.reference.ntp import ns_to_short, ntp_add_ns, ntp_diff_ns, ntp_short
 from sfu.engine.reference.transport_feedback import (
     TransportFeedback,
     build_transport_feedback,
     parse_transport_feedback,
 )
 
-__all__ = ["TransportFeedback", "build_transport_feedback"]
+__all__ = [
+    "TransportFeedback",
+    "build_transport_feedback",
+    "ns_to_short",
+    "ntp_add_ns",
+    "ntp_diff_ns",
+    "ntp_short",
+]
 
 MAX_SUB_PACKETS = 64
 """Sub-packets of one compound; more is malformed. Reports and names of many streams may share 1,500 bytes: 57."""
@@ -32,6 +40,7 @@ PT_RTPFB, PT_PSFB = 205, 206
 _FMT_NACK, _FMT_TWCC = 1, 15
 _FMT_PLI, _FMT_FIR, _FMT_AFB = 1, 4, 15
 _SDES_CNAME = 1
+_REMB_MANTISSA_BITS = 18
 _MAX_REMB_BPS = (1 << 63) - 1
 
 _HEADER = struct.Struct("!BBH")
@@ -375,25 +384,9 @@ def build_pli(sender_ssrc: int, media_ssrc: int) -> bytes:
     return _packet(_FMT_PLI, PT_PSFB, _FEEDBACK.pack(sender_ssrc, media_ssrc))
 
 
-# --- NTP time ---------------------------------------------------------------------------------------------
-
-
-def ntp_add_ns(ntp: int, elapsed_ns: int) -> int:
-    """A 64-bit NTP time `elapsed_ns` later."""
-    return (ntp + (elapsed_ns << 32) // 1_000_000_000) & 0xFFFF_FFFF_FFFF_FFFF
-
-
-def ntp_diff_ns(a: int, b: int) -> int:
-    """`a - b` in ns, for 64-bit NTP times within 68 years of each other."""
-    ticks = ((a - b + (1 << 63)) & 0xFFFF_FFFF_FFFF_FFFF) - (1 << 63)
-    return (ticks * 1_000_000_000) >> 32
-
-
-def ntp_short(ntp: int) -> int:
-    """The middle 32 bits of a 64-bit NTP time, as LSR has them."""
-    return (ntp >> 16) & 0xFFFF_FFFF
-
-
-def ns_to_short(duration_ns: int) -> int:
-    """A duration in 1/65536 s, as DLSR has it; at most 2^32 - 1."""
-    return min((duration_ns << 16) // 1_000_000_000, 0xFFFF_FFFF)
+def build_remb(sender_ssrc: int, bitrate_bps: int, media_ssrc: int) -> bytes:
+    """The bitrate rounded down to 18 bits (draft-alvestrand-rmcat-remb-03 §2.2)."""
+    exponent = max(0, bitrate_bps.bit_length() - _REMB_MANTISSA_BITS)
+    value = exponent << _REMB_MANTISSA_BITS | bitrate_bps >> exponent
+    body = b"REMB" + bytes((1,)) + value.to_bytes(3, "big") + _SSRC.pack(media_ssrc)
+    return _packet(_FMT_AFB, PT_PSFB, _FEEDBACK.pack(sender_ssrc, 0) + body)

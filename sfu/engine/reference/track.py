@@ -37,6 +37,7 @@ class Track:
         "repaired_rid_id",
         "rid_id",
         "rtx",
+        "send_time_id",
         "streams",
         "transport",
         "twcc_id",
@@ -69,6 +70,7 @@ class Track:
         self.mid_bytes = None if config.mid is None else config.mid.encode()
         self.rid_id = ids.get(Extension.RID, 0)
         self.repaired_rid_id = ids.get(Extension.REPAIRED_RID, 0)
+        self.send_time_id = ids.get(Extension.ABS_SEND_TIME, 0)
         self.twcc_id = ids.get(Extension.TRANSPORT_CC, 0)
         self.dd_id = ids.get(Extension.DEPENDENCY_DESCRIPTOR, 0)
         self.audio_level_id = ids.get(Extension.AUDIO_LEVEL, 0)

@@ -6,6 +6,7 @@ from collections import deque
 from typing import NamedTuple
 
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
+from sfu.engine.reference.congestion.brake import Brake
 from sfu.engine.reference.congestion.estimate import Estimator
 from sfu.engine.reference.consent import Ice
 from sfu.engine.reference.core import Core
@@ -57,6 +58,7 @@ class Transport:
         "arrivals",
         "bindings",
         "bit_bucket",
+        "brake",
         "bytes_received",
         "bytes_sent",
         "config",
@@ -119,6 +121,8 @@ class Transport:
         self.bit_bucket = TokenBucket(config.max_bitrate_bps)
         self.feedback_bucket = TokenBucket(config.max_feedback_per_s)
         self.arrivals = ArrivalRecorder()
+        self.brake: Brake | None = None
+        """Once a packet with a send time has arrived whose publisher gets transport-wide feedback."""
         self.twcc_seq = 0
         self.estimator: Estimator | None = None
         """Once something leaves with a transport-wide number."""
@@ -195,6 +199,14 @@ class Transport:
             self.estimator = Estimator(self.twcc_seq)
             self.estimator.probe.wanted_bps = self.wanted_bps
         self.estimator.sent(now_ns, payload_bytes)
+
+    def watch_line(self, now_ns: int, size: int, send_time: bytes | None) -> None:
+        """A packet with a transport-wide number has arrived, of `size` bytes on the line."""
+        if self.brake is None:
+            if send_time is None:
+                return
+            self.brake = Brake()
+        self.brake.arrived(now_ns, size, send_time)
 
     def send(self, core: Core, data: bytes) -> None:
         """Queue a protected datagram on the current path."""

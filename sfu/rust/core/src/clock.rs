@@ -7,6 +7,7 @@ use crate::pacing;
 use crate::replay::run_replays;
 use crate::reports::run_reports;
 use crate::routing;
+use crate::rtcp::build_remb;
 use crate::slots::{ForwarderSlot, TrackSlot, TransportSlot};
 use crate::state::State;
 
@@ -53,6 +54,11 @@ fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
         for feedback in transport.arrivals.build(now_ns, ours, theirs) {
             transport.send_rtcp(&mut state.core, feedback);
         }
+    }
+    if let Some(limit_bps) = transport.brake.as_mut().and_then(|brake| brake.run(now_ns)) {
+        let mut remb = Vec::new();
+        build_remb(&mut remb, transport.local_ssrc, limit_bps.cast_unsigned(), transport.last_media_ssrc);
+        transport.send_rtcp(&mut state.core, remb);
     }
     pacing::run(state, now_ns, slot);
     run_estimator(state, now_ns, slot);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::api::{Codec, DropReason, Event, Extension};
+use crate::api::{Codec, DropReason, Event, Extension, OVERHEAD_BYTES};
 use crate::bindings::find_binding;
 use crate::codecs::describe;
 use crate::dependency_descriptor::FRAME_NUMBER_BITS;
@@ -136,6 +136,8 @@ fn accept_authentic(state: &mut State, now_ns: i64, slot: TransportSlot, admitte
     let number = header.extension(&packet.data, track.id(Extension::TransportCc));
     if let Some([high, low, ..]) = number {
         transport.arrivals.record(now_ns, u16::from_be_bytes([*high, *low]));
+        let size = (packet.data.len() - header.header_len) as u32 + OVERHEAD_BYTES;
+        transport.watch_line(now_ns, size, header.extension(&packet.data, track.id(Extension::AbsSendTime)));
     }
     if binding.is_rtx {
         unwrap_rtx(state, now_ns, binding.stream, packet);
@@ -284,6 +286,15 @@ fn register_nack(state: &mut State, now_ns: i64, slot: StreamSlot, kind: &Regist
 /// Ask the publisher for what is due. `packet_followed`: a packet beyond the newest gap is there.
 pub(crate) fn send_nack(state: &mut State, now_ns: i64, slot: StreamSlot, packet_followed: bool) {
     let Some(stream) = state.streams.get_mut(slot) else { return };
+    let transport = state.tracks.get(stream.track).and_then(|track| state.transports.get(track.transport));
+    if transport.is_some_and(|transport| transport.brake.as_ref().is_some_and(|brake| brake.holds())) {
+        // What is sent again now would only make the queue longer, and come too late.
+        let is_news = state.streams.get_mut(slot).is_some_and(|stream| stream.nack.give_up_useless(now_ns));
+        if is_news && state.streams.get(slot).is_some_and(|stream| !stream.receivers.is_empty()) {
+            routing::want_keyframe(state, slot, true);
+        }
+        return;
+    }
     let has_useless = stream.nack.take_useless(now_ns) && !stream.receivers.is_empty();
     let mut seqs = Vec::new();
     stream.nack.due(now_ns, packet_followed, &mut seqs);

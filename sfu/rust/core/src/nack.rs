@@ -86,6 +86,17 @@ impl NackRegister {
         self.missing.retain(|entry| entry.ext_seq >= ext_seq);
     }
 
+    /// Forget what has been missing for so long that it takes a keyframe. Whether that is news.
+    pub(crate) fn give_up_useless(&mut self, now_ns: i64) -> bool {
+        let mut is_news = false;
+        self.missing.retain(|entry| {
+            let is_useless = now_ns - entry.since_ns >= USELESS_NS;
+            is_news |= is_useless && !entry.is_useless;
+            !is_useless
+        });
+        is_news
+    }
+
     /// Whether a packet has become missing for so long that it takes a keyframe; told once of each.
     pub(crate) fn take_useless(&mut self, now_ns: i64) -> bool {
         let useless_ns = USELESS_NS.max(USELESS_RTTS * self.repeat_ns());

@@ -17,6 +17,9 @@ use crate::state::State;
 use crate::stream::InboundStream;
 use crate::track::Track;
 
+/// Between two keyframes asked of a publisher whose line has just had a queue.
+const SLOW_INTERVAL_NS: i64 = 2_000_000_000;
+
 /// Give the track its configuration and the streams for it; returns the streams that are no more.
 pub(crate) fn configure(state: &mut State, slot: TrackSlot, config: TrackConfig) -> Vec<StreamSlot> {
     let Some(track) = state.tracks.get_mut(slot) else { return Vec::new() };
@@ -354,7 +357,11 @@ enum Request {
 fn decide_request(state: &State, now_ns: i64, slot: StreamSlot, is_asked: bool) -> Request {
     let Some(stream) = state.streams.get(slot) else { return Request::Needless };
     let Some(track) = state.tracks.get(stream.track) else { return Request::Needless };
-    if stream.last_pli_at_ns.is_some_and(|last_ns| now_ns - last_ns < KEYFRAME_INTERVAL_NS as i64) {
+    let brake = state.transports.get(track.transport).and_then(|transport| transport.brake.as_ref());
+    // Where pictures wait at the publisher, the one that was asked for may be among them.
+    let is_slow = brake.is_some_and(|brake| brake.is_recent(now_ns));
+    let interval_ns = if is_slow { SLOW_INTERVAL_NS } else { KEYFRAME_INTERVAL_NS as i64 };
+    if stream.last_pli_at_ns.is_some_and(|last_ns| now_ns - last_ns < interval_ns) {
         return Request::NotNow;
     }
     let wants_spatial = |slot: &ForwarderSlot| {

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use indexmap::IndexMap;
 
 use crate::api::{Error, MAX_PATHS, Path, SrtpKeys, TransportConfig, TransportHandle};
+use crate::congestion::brake::Brake;
 use crate::congestion::estimate::Estimator;
 use crate::core::Core;
 use crate::policing::TokenBucket;
@@ -84,6 +85,8 @@ pub(crate) struct Transport {
     pub(crate) bit_bucket: TokenBucket,
     pub(crate) feedback_bucket: TokenBucket,
     pub(crate) arrivals: ArrivalRecorder,
+    /// Once a packet with a send time has arrived whose publisher gets transport-wide feedback.
+    pub(crate) brake: Option<Box<Brake>>,
     twcc_seq: u16,
     /// Once something leaves with a transport-wide number.
     pub(crate) estimator: Option<Box<Estimator>>,
@@ -131,6 +134,7 @@ impl Transport {
             feedback_bucket: TokenBucket::new(config.max_feedback_per_s),
             config,
             arrivals: ArrivalRecorder::default(),
+            brake: None,
             twcc_seq: 0,
             estimator: None,
             is_paced: false,
@@ -283,6 +287,17 @@ impl Transport {
             estimator.probe.wanted_bps = self.wanted_bps;
             estimator
         })
+    }
+
+    /// A packet with a transport-wide number has arrived, of `size` bytes on the line.
+    #[inline]
+    pub(crate) fn watch_line(&mut self, now_ns: i64, size: u32, send_time: Option<&[u8]>) {
+        if send_time.is_some() && self.brake.is_none() {
+            self.brake = Some(Box::default());
+        }
+        if let Some(brake) = &mut self.brake {
+            brake.arrived(now_ns, size, send_time);
+        }
     }
 
     /// What there is use for.

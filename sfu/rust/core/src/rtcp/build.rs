@@ -82,6 +82,16 @@ pub fn build_nack(out: &mut Vec<u8>, sender_ssrc: u32, media_ssrc: u32, seqs: &[
     }
 }
 
+/// What to send at most, rounded down to 18 bits (draft-alvestrand-rmcat-remb-03 §2.2).
+pub fn build_remb(out: &mut Vec<u8>, sender_ssrc: u32, bitrate_bps: u64, media_ssrc: u32) {
+    let exponent = (u64::BITS - bitrate_bps.leading_zeros()).saturating_sub(REMB_MANTISSA_BITS);
+    let value = exponent << REMB_MANTISSA_BITS | (bitrate_bps >> exponent) as u32;
+    write_header(out, usize::from(FMT_AFB), PT_PSFB, 20);
+    write_words(out, &[sender_ssrc, 0]);
+    out.extend_from_slice(b"REMB");
+    write_words(out, &[1 << 24 | value, media_ssrc]);
+}
+
 /// Picture loss indication.
 pub fn build_pli(out: &mut Vec<u8>, sender_ssrc: u32, media_ssrc: u32) {
     write_header(out, usize::from(FMT_PLI), PT_PSFB, 8);

@@ -10,7 +10,7 @@ mod ntp;
 mod packets;
 mod parse;
 
-pub use build::{build_nack, build_pli, build_rr, build_sdes, build_sr};
+pub use build::{build_nack, build_pli, build_remb, build_rr, build_sdes, build_sr};
 pub use ntp::{ns_to_short, ntp_add_ns, ntp_diff_ns, ntp_short};
 pub use packets::{
     MAX_NACK_SEQS, MAX_REPORT_BLOCKS, MAX_SUB_PACKETS, ReportBlock, RtcpPacket, SdesChunk, SenderReport,

@@ -20,6 +20,7 @@ pub(super) const FMT_TWCC: u8 = 15;
 pub(super) const FMT_PLI: u8 = 1;
 pub(super) const FMT_FIR: u8 = 4;
 pub(super) const FMT_AFB: u8 = 15;
+pub(super) const REMB_MANTISSA_BITS: u32 = 18;
 pub(super) const SDES_CNAME: u8 = 1;
 
 /// RFC 3550 §6.4.1.
