@@ -15,14 +15,15 @@ import contextlib
 import logging
 import random
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError, NoServersError
 from nats.js import JetStreamContext
-from nats.js.api import DiscardPolicy, StorageType, StreamConfig
+from nats.js.api import DiscardPolicy, RawStreamMsg, StorageType, StreamConfig
 from nats.js.errors import APIError, NoStreamResponseError, NotFoundError, ServiceUnavailableError
 
 from sfu.bus.api import MAX_VALUE_BYTES, RETENTION_S, BusUnavailable, Conflict, Entry, Handler, check_key, check_value
@@ -32,6 +33,7 @@ from sfu.bus.settings import ClusterSettings
 from sfu.bus.views import Listeners, Registration, guarded
 
 _log = logging.getLogger("ting.bus")
+T = TypeVar("T")
 _EXPECTED = "Nats-Expected-Last-Subject-Sequence"
 _WRONG_SEQUENCE = 10071
 """NATS's code of a write that came too late."""
@@ -109,34 +111,28 @@ class NatsBus:
 
     async def get(self, key: str) -> Entry | None:
         check_key(key)
-        try:
-            there = await self._jetstream().get_last_msg(self._stream, self._subjects + encode_key(key))
-        except NotFoundError:
-            return None
-        except _NO_ANSWER as error:
-            raise BusUnavailable(describe(error)) from None
-        if is_deletion(there.headers):
+        there = await self._read(key)
+        if there is None or is_deletion(there.headers):
             return None
         return Entry(key, there.data or b"", there.seq or 0)
+
+    async def _read(self, key: str) -> RawStreamMsg | None:
+        try:
+            return await _ask(self._jetstream().get_last_msg(self._stream, self._subjects + encode_key(key)))
+        except NotFoundError:
+            return None
+        except APIError as error:
+            raise BusUnavailable(describe(error)) from None
 
     async def create(self, key: str, value: bytes) -> int:
         try:
             return await self._write(key, value, 0)
         except Conflict:
             # What stands there may be the trace of an entry that was deleted.
-            revision = await self._deleted_at(key)
-            if revision is None:
+            there = await self._read(key)
+            if there is not None and not is_deletion(there.headers):
                 raise
-        return await self._write(key, value, revision)
-
-    async def _deleted_at(self, key: str) -> int | None:
-        try:
-            there = await self._jetstream().get_last_msg(self._stream, self._subjects + encode_key(key))
-        except NotFoundError:
-            return 0
-        except _NO_ANSWER as error:
-            raise BusUnavailable(describe(error)) from None
-        return there.seq if is_deletion(there.headers) else None
+        return await self._write(key, value, (there.seq or 0) if there is not None else 0)
 
     async def update(self, key: str, value: bytes, revision: int) -> int:
         if not revision:
@@ -151,16 +147,12 @@ class NatsBus:
     async def _write(self, key: str, value: bytes, expected: int, headers: dict[str, str] | None = None) -> int:
         check_key(key)
         check_value(value)
-        subject = self._subjects + encode_key(key)
+        headers = {_EXPECTED: str(expected), **(headers or {})}
         try:
-            done = await self._jetstream().publish(
-                subject, value, headers={_EXPECTED: str(expected), **(headers or {})}
-            )
+            done = await _ask(self._jetstream().publish(self._subjects + encode_key(key), value, headers=headers))
         except APIError as error:
             if error.err_code == _WRONG_SEQUENCE:
                 raise Conflict(f"{key} has changed") from None
-            raise BusUnavailable(describe(error)) from None
-        except _NO_ANSWER as error:
             raise BusUnavailable(describe(error)) from None
         return done.seq
 
@@ -209,7 +201,12 @@ class NatsBus:
                 self._problem = connection.problem
             except NoServersError:
                 self._problem = connection.problem
-            except _NO_ANSWER as error:
+            except asyncio.CancelledError:
+                if _is_cancelled():
+                    raise
+                self._problem = "the connection to the NATS server was lost"
+            except Exception as error:
+                # Also what the client trips over when its connection is lost under it.
                 self._problem = describe(error)
             finally:
                 self._end(connection)
@@ -315,6 +312,29 @@ class NatsBus:
         for topic, handler in tuple(self._topics):
             if message.subject == hint_subject(self._settings.cluster_name, topic):
                 guarded(handler, message.data)
+
+
+async def _ask(question: Awaitable[T]) -> T:
+    """Raises `APIError` for an answer that says no, `BusUnavailable` for anything else that goes wrong: a client whose
+    connection is lost cancels what waits for it, or trips over what it has just let go of."""
+    try:
+        return await question
+    except APIError as error:
+        if isinstance(error, ServiceUnavailableError):
+            raise BusUnavailable(describe(error)) from None
+        raise
+    except asyncio.CancelledError:
+        if _is_cancelled():
+            raise
+        raise BusUnavailable("the connection to the NATS server was lost") from None
+    except Exception as error:
+        raise BusUnavailable(describe(error)) from None
+
+
+def _is_cancelled() -> bool:
+    """Whether it is this task that somebody cancelled, and not what it waits for."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 async def _leave(client: Client, timeout_s: float) -> None:

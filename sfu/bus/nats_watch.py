@@ -111,6 +111,10 @@ class Watch:
             last = headers.get("Nats-Last-Consumer")
             if last is not None and int(last) != self._received:
                 self._start_over()
+            else:
+                # It is idle. Debian's server (2.9.10) counts messages as pending for good that were replaced while it
+                # told what was there, so that its count alone does not say when all is told.
+                self._view.complete()
             return
         metadata = message.metadata
         self._received += 1
