@@ -1,4 +1,4 @@
-"""The `ting` command: serve, token, account, doctor, export, import, backup, restore, load-test.
+"""The `ting` command: serve, nodes, token, account, doctor, export, import, backup, restore, load-test.
 
 Exit codes: 0 done, 1 it did not work (a port in use, a failed check), 2 it was asked wrongly (flags or settings).
 Only the command that is called is loaded.
@@ -22,6 +22,7 @@ TOML file given with --config, TING_CONFIG or ./ting.toml, then defaults. ting.s
 """
 _COMMANDS = {
     "serve": "run the server",
+    "nodes": "list the nodes of a cluster, and send one away",
     "token": "print a room token",
     "account": "make, list and end accounts",
     "doctor": "say what would stop a call on this machine",

@@ -183,7 +183,7 @@ def _create_whip(settings: Settings, services: Services) -> list[Endpoint]:
 
 def _create_rest(settings: Settings, services: Services) -> list[Endpoint]:
     return [
-        HealthEndpoint(services.lifecycle),
+        HealthEndpoint(services.lifecycle, lambda: services.cluster is None or services.cluster.ready),
         MetricsEndpoint(services.metrics, services.sfu, services.addresses, settings.api.metrics_allow),
         _create_api(settings, services),
     ]

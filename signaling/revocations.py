@@ -70,16 +70,25 @@ class Revocations:
         self._idle = asyncio.Event()
         self._idle.set()
         self._writer: asyncio.Task[None] | None = None
+        self.on_added: Callable[[str, str, float], None] | None = None
+        """Called with room, identity and Unix time of each kick of this process: other processes must know."""
 
     async def start(self) -> None:
         """Load what was revoked before, once. Raises `DatabaseError`, and may be called again then."""
         if self._writer is not None:
             return
         await self._store.delete_revocations(self._oldest_ms())
-        for row in await self._store.load_revocations(self._limit):
-            key, at = (row.room, row.identity), row.revoked_at_ms / 1000
-            self._revoked_at[key] = max(at, self._revoked_at.get(key, 0.0))
+        await self.reload()
         self._writer = asyncio.create_task(self._write_on())
+
+    async def reload(self) -> None:
+        """Learn what other processes have written. Raises `DatabaseError`."""
+        for row in await self._store.load_revocations(self._limit):
+            self.learn(row.room, row.identity, row.revoked_at_ms / 1000)
+
+    def learn(self, room: str, identity: str, at: float) -> None:
+        """What another process has decided, and writes down; `at` is Unix time in seconds."""
+        self._note(self._revoked_at, (room, identity), min(at, self._clock() + self._keep_s))
 
     async def close(self) -> None:
         """Write what is left, if the database lets us, and stop."""
@@ -97,12 +106,17 @@ class Revocations:
         wanted = now if revoked_at is None else min(revoked_at, now + self._keep_s)
         at = max(wanted, self._revoked_at.get(key, 0.0))
         for entries in (self._revoked_at, self._unwritten):
-            entries[key] = at
-            entries.move_to_end(key)
-            while len(entries) > self._limit:
-                entries.popitem(last=False)
+            self._note(entries, key, at)
         self._idle.clear()
         self._changed.set()
+        if self.on_added is not None:
+            self.on_added(room, identity, at)
+
+    def _note(self, entries: OrderedDict[_Key, float], key: _Key, at: float) -> None:
+        entries[key] = max(at, entries.get(key, 0.0))
+        entries.move_to_end(key)
+        while len(entries) > self._limit:
+            entries.popitem(last=False)
 
     def revoked_at(self, room: str, identity: str) -> float | None:
         """Unix time in seconds, or None."""

@@ -106,18 +106,22 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
             accounts, public_url=settings.listener.public_url, tls=settings.listener.tls, site_name=brand.name
         ),
         brand=brand,
-        cluster=_create_cluster(settings, sfu),
+        cluster=_create_cluster(settings, sfu, metrics, revocations, lasting),
     )
 
 
-def _create_cluster(settings: Settings, sfu: Sfu) -> Cluster | None:
+def _create_cluster(
+    settings: Settings, sfu: Sfu, metrics: Metrics, revocations: Revocations, lasting: LastingParts
+) -> Cluster | None:
     if not settings.cluster.cluster:
         return None
     from signaling.cluster.cluster import Cluster  # a server by itself needs nothing of it
 
-    return Cluster(
-        settings.cluster, place_of(settings.cluster, dev=settings.listener.dev), sfu, dev=settings.listener.dev
-    )
+    dev = settings.listener.dev
+    cluster = Cluster(settings.cluster, place_of(settings.cluster, dev=dev), sfu, revocations, lasting.live, dev=dev)
+    lasting.moderation.add_listener(cluster.news.put_out)
+    cluster.add_metrics(metrics.registry)
+    return cluster
 
 
 def _create_files(settings: Settings, storage: Storage, metrics: Metrics, lasting: LastingParts) -> Files:

@@ -49,10 +49,21 @@ class LeaseRecord(msgspec.Struct, frozen=True):
     v: int = VERSION
 
 
-Record = TypeVar("Record", NodeRecord, LeaseRecord)
+class Order(msgspec.Struct, frozen=True):
+    """What an operator wants of a node; a hint."""
+
+    verb: str
+    """`drain` or `evict`."""
+    node: str
+    v: int = VERSION
 
 
-def encode(record: NodeRecord | LeaseRecord) -> bytes:
+ORDERS = "orders"
+"""The topic of it."""
+Record = TypeVar("Record", bound=msgspec.Struct)
+
+
+def encode(record: msgspec.Struct) -> bytes:
     return msgspec.msgpack.encode(record)
 
 
@@ -62,4 +73,4 @@ def decode(kind: type[Record], value: bytes) -> Record | None:
         record = msgspec.msgpack.decode(value, type=kind)
     except msgspec.DecodeError:
         return None
-    return record if record.v == VERSION else None
+    return record if getattr(record, "v", None) == VERSION else None

@@ -7,12 +7,18 @@ import logging
 import os
 import signal
 import socket
+from collections.abc import Callable
+
+from prometheus_client import CollectorRegistry, Gauge
 
 from sfu.api import ClusterPlace, NodePlace, Sfu
 from sfu.bus.membership import Membership, NameTaken
 from sfu.bus.nats import NatsBus
-from sfu.bus.records import NodeRecord
+from sfu.bus.records import ORDERS, NodeRecord, Order, decode
 from sfu.bus.settings import ClusterSettings
+from signaling.cluster.news import ClusterNews
+from signaling.log.live import Live
+from signaling.revocations import Revocations
 from signaling.version import VERSION
 
 _log = logging.getLogger("ting.cluster")
@@ -33,7 +39,16 @@ def _own_address() -> str:
 
 
 class Cluster:
-    def __init__(self, settings: ClusterSettings, place: ClusterPlace, sfu: Sfu, *, dev: bool) -> None:
+    def __init__(
+        self,
+        settings: ClusterSettings,
+        place: ClusterPlace,
+        sfu: Sfu,
+        revocations: Revocations,
+        live: Live,
+        *,
+        dev: bool,
+    ) -> None:
         self._sfu = sfu
         self.bus = NatsBus(settings, place.name)
         record = NodeRecord(
@@ -44,6 +59,10 @@ class Cluster:
             version=VERSION,
         )
         self.membership = Membership(self.bus, record, ttl_s=settings.node_ttl_s, describe=self._describe)
+        self.news = ClusterNews(self.bus, revocations, live)
+        self.on_drain: Callable[[], None] = _stop
+        """Called when an operator drains this node: it shall take nobody new, send everybody elsewhere, and end."""
+        self._was_in = False
 
     async def start(self) -> None:
         """Raises `NameTaken`. While the bus is away, the node is alone, and goes on trying."""
@@ -52,14 +71,45 @@ class Cluster:
             _log.error("the NATS server of the cluster (setting: cluster) is away: %s", self.bus.problem)
         self.membership.on_change(lambda _: self._tell())
         self.membership.on_refused(self._end)
+        self.bus.listen(ORDERS, self._obey)
+        self.news.start()
         await self.membership.start()
         self._tell()
+
+    def add_metrics(self, registry: CollectorRegistry) -> None:
+        for name, text, value in (
+            ("ting_nodes", "Nodes of the cluster as far as this one knows", lambda: len(self.membership.nodes())),
+            ("ting_bus_available", "Whether the cluster's NATS server answers", lambda: self.bus.available),
+            ("ting_node_valid", "Whether this node is certainly in the registry", lambda: self.membership.valid),
+            ("ting_node_draining", "Whether this node takes nobody new", lambda: self.membership.record.draining),
+            ("ting_node_heartbeats_failed", "Heartbeats that did not reach the registry, since the start",
+             lambda: self.membership.heartbeats_failed),
+        ):  # fmt: skip
+            Gauge(name, text, registry=registry).set_function(value)
+
+    @property
+    def ready(self) -> bool:
+        """Whether the others have known of this node at some time. What is away later does not stop calls."""
+        self._was_in = self._was_in or bool(self.membership.session)
+        return self._was_in
+
+    def _obey(self, payload: bytes) -> None:
+        order = decode(Order, payload)
+        if order is None or order.node != self.membership.record.name:
+            return
+        _log.warning("an operator wants this node to %s", order.verb)
+        if order.verb == "drain":
+            self.drain()
+            self.on_drain()
+        elif order.verb == "evict":
+            os.kill(os.getpid(), signal.SIGKILL)
 
     def drain(self) -> None:
         """The others hear that this node takes nobody new."""
         self.membership.announce(draining=True)
 
     async def close(self) -> None:
+        await self.news.close()
         await self.membership.close()
         await self.bus.close()
 
@@ -78,4 +128,9 @@ class Cluster:
     def _end(self, error: NameTaken) -> None:
         """Two of one name would be taken for one: this one stops, as if it had been asked to."""
         _log.critical("%s", error)
-        os.kill(os.getpid(), signal.SIGTERM)
+        _stop()
+
+
+def _stop() -> None:
+    """As if the process had been asked to."""
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -107,7 +107,7 @@ class ServerProcess:
         self.log: list[str] = []
         self._flags = (*flags, "--rtc-addresses", rtc_addresses) if rtc_addresses else flags
         self._data = tempfile.TemporaryDirectory(prefix="ting-")
-        self._environment = {"TING_DATA_DIR": self._data.name, **(environment or {})}
+        self.environment = {"TING_DATA_DIR": self._data.name, **(environment or {})}
         self._process: asyncio.subprocess.Process | None = None
         self._reader: asyncio.Task[None] | None = None
         self._ready = asyncio.Event()
@@ -133,7 +133,7 @@ class ServerProcess:
         self._process = await asyncio.create_subprocess_exec(
             sys.executable, "-X", "dev", "-c", "import sys; from signaling.cli import main; sys.exit(main())",
             "serve", "--dev", *flags, *self._flags,
-            cwd=ROOT, env={**os.environ, **self._environment, "PYTHONUNBUFFERED": "1"},
+            cwd=ROOT, env={**os.environ, **self.environment, "PYTHONUNBUFFERED": "1"},
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
         self._reader = asyncio.create_task(self._read())
@@ -159,6 +159,12 @@ class ServerProcess:
         except TimeoutError:
             await self.kill()
             raise AssertionError(f"the server was still there {STOP_TIMEOUT_S} s after {sign.name}") from None
+
+    async def ended(self) -> int:
+        """Its exit code, once it has ended by itself."""
+        assert self._process is not None
+        async with asyncio.timeout(STOP_TIMEOUT_S):
+            return await self._process.wait()
 
     async def kill(self) -> None:
         assert self._process is not None

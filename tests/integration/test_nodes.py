@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
+import sys
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 import pytest_asyncio
 
@@ -72,3 +76,64 @@ async def test_a_node_that_stops_sends_its_people_to_the_others(cluster: Cluster
     await (await bob.listen("alice")).assert_tone(500)
     await three.start()
     await cluster.connected("one", "two", "three")
+
+
+async def run_nodes(cluster: ClusterProcesses, *arguments: str) -> tuple[int, str]:
+    """`ting nodes` as an operator calls it beside any node."""
+    command = [sys.executable, "-m", "signaling.cli", "nodes", "--dev", *arguments]
+    process = await asyncio.create_subprocess_exec(
+        *command, env={**os.environ, **cluster.nodes["one"].environment}, stdout=asyncio.subprocess.PIPE
+    )
+    said, _ = await process.communicate()
+    return process.returncode or 0, said.decode()
+
+
+async def get(url: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as client, client.get(url) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_an_operator_sees_the_nodes_and_drains_one(cluster: ClusterProcesses, join: Join) -> None:
+    two, three = cluster.nodes["two"], cluster.nodes["three"]
+    assert await get(f"{three.url}/readyz") == (200, "ready\n")
+    code, said = await run_nodes(cluster, "list", "--json")
+    assert code == 0
+    assert [(node["name"], node["draining"]) for node in json.loads(said)] == [
+        ("one", False), ("three", False), ("two", False),
+    ]  # fmt: skip
+    code, said = await run_nodes(cluster, "drain", "four")
+    assert (code, said) == (1, "there is no node named four; those there are: one, three, two\n")
+    alice = await join(two.url, "alice")
+    await alice.publish_tone(500)
+    code, said = await run_nodes(cluster, "drain", "three")
+    assert (code, said) == (0, "three is gone\n")
+    assert await three.ended() == 0
+    await cluster.connected("one", "two")
+    _, metrics = await get(f"{two.url}/metrics")
+    assert {"ting_nodes 2.0", "ting_bus_available 1.0", "ting_node_valid 1.0"} <= set(metrics.splitlines())
+    await three.start()
+    await cluster.connected("one", "two", "three")
+    bob = await join(three.url, "bob")
+    await (await bob.listen("alice")).assert_tone(500)
+
+
+async def test_an_evicted_node_is_gone_at_once(cluster: ClusterProcesses) -> None:
+    code, said = await run_nodes(cluster, "evict", "three")
+    assert (code, said) == (0, "three is gone\n")
+    assert await cluster.nodes["three"].ended() == -9
+    await cluster.nodes["three"].start()
+    await cluster.connected("one", "two", "three")
+
+
+async def test_a_node_that_starts_without_the_bus_is_not_ready_before_it_is_in(cluster: ClusterProcesses) -> None:
+    three = cluster.nodes["three"]
+    await three.stop()
+    cluster.nats.stop()
+    try:
+        await three.start()
+        assert await get(f"{three.url}/readyz") == (503, "not in the cluster\n")
+        assert (await get(f"{three.url}/healthz"))[0] == 200
+    finally:
+        cluster.nats.start()
+    await cluster.connected("one", "two", "three")
+    assert await get(f"{three.url}/readyz") == (200, "ready\n")
