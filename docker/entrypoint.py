@@ -27,6 +27,8 @@ def make_secrets(environment: Mapping[str, str]) -> None:
     own = Path(environment["TING_DATA_DIR"]) / "secrets"
     own.mkdir(mode=0o700, parents=True, exist_ok=True)
     make(Path(environment["TING_API_SECRET_FILE"]), mode=0o600)
+    if cluster := environment.get("TING_CLUSTER_SECRET_FILE"):
+        make(Path(cluster), mode=0o600)
     shared = Path(environment.get("SHARED_SECRETS", "/secrets"))
     if (shared / "postgres").is_dir():
         password = make(own / "postgres-password", mode=0o600)

@@ -12,6 +12,7 @@ import msgspec
 from sfu.bus.nats import NatsBus
 from sfu.bus.records import NodeRecord
 from signaling.cluster.registry import Registry
+from signaling.cluster.settings import place_of
 from signaling.commands.options import add_key_options, read_settings, say
 from signaling.config import Settings
 from signaling.errors import ConfigError
@@ -30,7 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     listed.add_argument("--json", action="store_true", help="print them as JSON")
     for verb, text in VERBS.items():
         act = kinds.add_parser(verb, help=text, allow_abbrev=False)
-        act.add_argument("node", metavar="NAME")
+        act.add_argument("node", metavar="NAME", nargs="?", default="", help="which (default: this host's, node_name)")
         act.add_argument("--wait", type=float, default=60.0, metavar="SECONDS", help="how long to wait (default 60)")
 
 
@@ -52,7 +53,8 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
         await registry.caught_up(settings.cluster.cluster_timeout_s * 2)
         if options.act == "list":
             return _list(registry.nodes(), as_json=options.json)
-        return await _order(registry, options.act, options.node, options.wait)
+        name = options.node or place_of(settings.cluster, dev=settings.listener.dev).name
+        return await _order(registry, options.act, name, options.wait)
     finally:
         await bus.close()
 
