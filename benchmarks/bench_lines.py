@@ -7,7 +7,8 @@ the other receives them; one of the two is behind the line. Each line has every 
 other. Prints a row for each: when the first picture came, frames a second, how late pictures are (95th percentile), the
 longest time without one, how long after the line was good again one came that was on time, the share of sound that was
 made up, and the longest time without new sound. Figures are of the time that the line was bad, of everything where it
-always was.
+always was. `joins` (1 Mbit/s), `two` (behind one line of 3 Mbit/s) and `eight` (publishers to one of 1.5 Mbit/s) have
+more people and print a sentence.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from livekit import rtc
 
 from benchmarks.line import LineProcess, build
 from benchmarks.line_servers import SERVERS, LineServer, installed
+from benchmarks.lines_beyond import BEYOND
 from tests.harness import tone
 from tests.harness.caller import Caller
 from tests.harness.media import PatternReader, PatternSource, SoundReader
@@ -147,6 +149,9 @@ async def run(names: list[str], server_names: list[str], seed: int) -> None:
         await server.start()
     for name in names:
         for server in servers:
+            if name in BEYOND:
+                print(f"{name}, {server.name}: {await BEYOND[name](server, seed)}", flush=True)
+                continue
             cells = await measure(server, ROWS[name], seed)
             print(f"| {name} | {server.name} | {' | '.join(cells)} |", flush=True)
     for server in servers:
@@ -155,7 +160,8 @@ async def run(names: list[str], server_names: list[str], seed: int) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rows", nargs="*", choices=list(ROWS), default=list(ROWS))
+    rows = [*ROWS, *BEYOND]
+    parser.add_argument("--rows", nargs="*", choices=rows, default=rows)
     parser.add_argument("--servers", nargs="*", choices=list(SERVERS), default=installed())
     parser.add_argument("--seed", type=int, default=1)
     arguments = parser.parse_args()

@@ -275,6 +275,7 @@ def test_with_redundancy_sound_goes_out_as_the_line_needs_it_whatever_comes() ->
     plain, added = OutboundPayload(111, strip_red=True), OutboundPayload(63, redundancy=2, frame_type=111)
     assert outbound_payloads(publisher, both, 0) == {63: plain, 109: plain}
     assert outbound_payloads(publisher, both, 2) == {63: added, 109: added}
+    assert outbound_payloads(received((111, "opus")), both, 2) == {111: added}
     opus_alone = accepted("opus")
     for redundancy in (0, 2):
         assert outbound_payloads(publisher, opus_alone, redundancy) == outbound_payloads(publisher, opus_alone)

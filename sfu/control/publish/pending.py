@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from sfu.api import AddTrackRequest, Permissions, PublicationInfo, TrackSource, VideoLayerInfo
-from sfu.control.publish.publication import Publication, announced, sorted_layers
+from sfu.control.publish.publication import Publication, announced, may_be_redundant, sorted_layers
 from sfu.errors import RequestError
 from sfu.ids import TrackId, new_track_id
 from sfu.kind import Kind
@@ -120,8 +120,7 @@ def publish_hint(info: PublicationInfo) -> PublishHint:
     return PublishHint(
         mime_type=info.mime_type,
         stereo=info.stereo,
-        # Redundant audio is encrypted as a whole: nobody could take it apart for who knows only Opus.
-        disable_red=info.disable_red or info.encryption != 0,
+        disable_red=not may_be_redundant(info),
         disable_dtx=info.disable_dtx,
     )
 

@@ -23,6 +23,12 @@ def sorted_layers(layers: Sequence[VideoLayerInfo]) -> tuple[VideoLayerInfo, ...
     return tuple(sorted(layers, key=lambda layer: (layer.width * layer.height, layer.quality)))
 
 
+def may_be_redundant(info: PublicationInfo) -> bool:
+    """Whether earlier sound may go with each packet: not where the publisher wants none, nor where it encrypts packets
+    as a whole, which nobody could take apart who knows only Opus."""
+    return not info.disable_red and info.encryption == 0
+
+
 def announced(track_id: TrackId, request: AddTrackRequest) -> PublicationInfo:
     """What a publication looks like before its media was negotiated."""
     layers = sorted_layers(request.layers)
@@ -173,7 +179,11 @@ class Publication:
 
     def variants(self) -> list[str]:
         """Codec forms to offer a subscriber, best first."""
-        return list(dict.fromkeys([*self.primary.variants(), *self.backup_variants]))
+        keys = [*self.primary.variants(), *self.backup_variants]
+        if "opus" in keys and may_be_redundant(self.info):
+            # It is made here where a line loses, also of what comes as plain Opus.
+            keys.append("red")
+        return list(dict.fromkeys(keys))
 
     def measure_demand(self) -> Demand:
         """The best quality that anybody wants, of each codec that the publisher sends or has been asked for."""

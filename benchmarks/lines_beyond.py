@@ -1,0 +1,149 @@
+"""Bad lines with more than two people: many who join, many who are watched, two who share a line (`bench_lines`)."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from livekit import rtc
+
+from benchmarks.line import LineProcess
+from benchmarks.line_servers import LineServer
+from tests.harness.caller import Caller
+from tests.harness.media import PatternReader
+from tests.harness.proxy import SignalProxy
+
+GOOD = "delay_ms=40"
+SETTLE_S, MEASURE_S = 8.0, 20.0
+JOINS = 20
+SHARED_SIZE, SHARED_BPS = (960, 540), 2_500_000
+SHOWN_SIZE, SHOWN_BPS, SHOWN_FPS, SHOWN = (480, 270), 1_700_000, 15, 8
+
+
+class Meeting:
+    """A room of one server; whoever is `behind` the line is so in the direction towards them."""
+
+    def __init__(self, server: LineServer, line: LineProcess, proxy: SignalProxy) -> None:
+        self._server, self._proxy = server, proxy
+        self.line = line
+        self._room = secrets.token_hex(4)
+        self._callers: list[Caller] = []
+
+    async def join(self, identity: str, *, is_behind: bool = False) -> Caller:
+        caller = Caller(self._proxy.url if is_behind else self._server.url, self._room, identity)
+        await caller.join(token=self._server.token(self._room, identity))
+        self._callers.append(caller)
+        return caller
+
+    async def leave(self, caller: Caller) -> None:
+        self._callers.remove(caller)
+        await caller.leave()
+
+    async def close(self) -> None:
+        for caller in self._callers:
+            await caller.leave()
+
+
+@asynccontextmanager
+async def meeting(server: LineServer, conditions: str, seed: int) -> AsyncIterator[Meeting]:
+    line = await LineProcess(server.udp_port, seed).start()
+    proxy = await SignalProxy(server.url, line.rewrite).start()
+    line.set("up", GOOD)
+    line.set("down", conditions)
+    people = Meeting(server, line, proxy)
+    yield people
+    await people.close()
+    await proxy.stop()
+    await line.stop()
+
+
+async def first_pictures(server: LineServer, seed: int) -> str:
+    """From when the receiver knows of the track to its first picture."""
+    async with meeting(server, "delay_ms=40 rate_kbps=1000 queue_ms=300", seed) as people:
+        sender = await people.join("sender")
+        await sender.publish_pattern(1, size=(480, 270), fps=12, bitrate_bps=500_000, noisy=True)
+        await sender.publish_melody()
+        took_ms: list[float] = []
+        for number in range(JOINS):
+            receiver = await people.join(f"receiver {number}", is_behind=True)
+            await receiver.subscribed("sender", rtc.TrackKind.KIND_VIDEO)
+            began_s = time.monotonic()
+            reader = await receiver.watch("sender")
+            await reader.until(lambda reader=reader: reader.frames, "a first picture", 30)  # type: ignore[misc]
+            took_ms.append(1000 * (reader.frames[0].at_s - began_s))
+            await people.leave(receiver)
+    took_ms.sort()
+    p50, p95 = took_ms[len(took_ms) // 2], took_ms[int(0.95 * len(took_ms))]
+    return f"first picture p50 {p50:.0f} ms, p95 {p95:.0f} ms of {JOINS} joins"
+
+
+async def _bytes_of(track: rtc.Track) -> int:
+    stats = [one.inbound_rtp.inbound for one in await track.get_stats() if one.HasField("inbound_rtp")]
+    return sum(one.bytes_received for one in stats)
+
+
+def _frame_rate(reader: PatternReader, began_s: float) -> float:
+    seen = [frame for frame in reader.frames if frame.at_s >= began_s and frame.mark is not None]
+    return len(seen) / (time.monotonic() - began_s)
+
+
+async def two_share(server: LineServer, seed: int) -> str:
+    async with meeting(server, "delay_ms=40 rate_kbps=3000 queue_ms=300", seed) as people:
+        sender = await people.join("sender")
+        await sender.publish_pattern(1, size=SHARED_SIZE, fps=12, bitrate_bps=SHARED_BPS, simulcast=True, noisy=True)
+        receivers = [await people.join(f"receiver {number}", is_behind=True) for number in range(2)]
+        tracks = [(await one.subscribed("sender", rtc.TrackKind.KIND_VIDEO))[0] for one in receivers]
+        readers = [await one.watch("sender") for one in receivers]
+        await asyncio.sleep(SETTLE_S)
+        began_s, before = time.monotonic(), [await _bytes_of(one) for one in tracks]
+        await asyncio.sleep(MEASURE_S)
+        received = [await _bytes_of(one) - earlier for one, earlier in zip(tracks, before, strict=True)]
+        rates = [_frame_rate(one, began_s) for one in readers]
+        heights = [one.frames[-1].height for one in readers]
+    share = 100 * min(received) / max(1, sum(received))
+    return (
+        f"shares {share:.0f}:{100 - share:.0f}, together {8 * sum(received) / MEASURE_S / 1e6:.2f} Mbit/s, "
+        f"{rates[0]:.1f} and {rates[1]:.1f} frames/s of height {heights[0]} and {heights[1]}"
+    )
+
+
+async def eight_shown(server: LineServer, seed: int) -> str:
+    """Eight pictures to one who has room for less than one of them, and one voice."""
+    async with meeting(server, "delay_ms=40 rate_kbps=1500 queue_ms=300", seed) as people:
+        for number in range(SHOWN):
+            sender = await people.join(f"sender {number}")
+            await sender.publish_pattern(
+                number, size=SHOWN_SIZE, fps=SHOWN_FPS, bitrate_bps=SHOWN_BPS, simulcast=True, noisy=True
+            )
+            if number == 0:
+                await sender.publish_melody()
+        receiver = await people.join("receiver", is_behind=True)
+        sound, _ = await receiver.subscribed("sender 0", rtc.TrackKind.KIND_AUDIO)
+        readers = [await receiver.watch(f"sender {number}") for number in range(SHOWN)]
+        await asyncio.sleep(SETTLE_S)
+        began_s, before = time.monotonic(), await _sound_of(sound)
+        await asyncio.sleep(MEASURE_S)
+        after = await _sound_of(sound)
+        rates = sorted(_frame_rate(one, began_s) for one in readers)
+        heights = sorted(one.frames[-1].height if one.frames else 0 for one in readers)
+    concealed = 100 * (after[1] - before[1]) / max(1, after[0] - before[0])
+    return (
+        f"frames/s of each {' '.join(f'{one:.1f}' for one in rates)}, heights {heights[0]} to {heights[-1]}, "
+        f"sound concealed {concealed:.1f} %"
+    )
+
+
+async def _sound_of(track: rtc.Track) -> tuple[int, int]:
+    """Samples received, and made up."""
+    stats = [one.inbound_rtp.inbound for one in await track.get_stats() if one.HasField("inbound_rtp")]
+    return sum(one.total_samples_received for one in stats), sum(one.concealed_samples for one in stats)
+
+
+BEYOND: dict[str, Callable[[LineServer, int], Awaitable[str]]] = {
+    "joins": first_pictures,
+    "two": two_share,
+    "eight": eight_shown,
+}
