@@ -3,66 +3,24 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from livekit import rtc
 
-from benchmarks.line import LineProcess
+from benchmarks.line_meeting import meeting
 from benchmarks.line_servers import LineServer
-from tests.harness.caller import Caller
 from tests.harness.media import PatternReader
-from tests.harness.proxy import SignalProxy
 
-GOOD = "delay_ms=40"
 SETTLE_S, MEASURE_S = 8.0, 20.0
 JOINS = 20
 SHARED_SIZE, SHARED_BPS = (960, 540), 2_500_000
 SHOWN_SIZE, SHOWN_BPS, SHOWN_FPS, SHOWN = (480, 270), 1_700_000, 15, 8
 
 
-class Meeting:
-    """A room of one server; whoever is `behind` the line is so in the direction towards them."""
-
-    def __init__(self, server: LineServer, line: LineProcess, proxy: SignalProxy) -> None:
-        self._server, self._proxy = server, proxy
-        self.line = line
-        self._room = secrets.token_hex(4)
-        self._callers: list[Caller] = []
-
-    async def join(self, identity: str, *, is_behind: bool = False) -> Caller:
-        caller = Caller(self._proxy.url if is_behind else self._server.url, self._room, identity)
-        await caller.join(token=self._server.token(self._room, identity))
-        self._callers.append(caller)
-        return caller
-
-    async def leave(self, caller: Caller) -> None:
-        self._callers.remove(caller)
-        await caller.leave()
-
-    async def close(self) -> None:
-        for caller in self._callers:
-            await caller.leave()
-
-
-@asynccontextmanager
-async def meeting(server: LineServer, conditions: str, seed: int) -> AsyncIterator[Meeting]:
-    line = await LineProcess(server.udp_port, seed).start()
-    proxy = await SignalProxy(server.url, line.rewrite).start()
-    line.set("up", GOOD)
-    line.set("down", conditions)
-    people = Meeting(server, line, proxy)
-    yield people
-    await people.close()
-    await proxy.stop()
-    await line.stop()
-
-
 async def first_pictures(server: LineServer, seed: int) -> str:
     """From when the receiver knows of the track to its first picture."""
-    async with meeting(server, "delay_ms=40 rate_kbps=1000 queue_ms=300", seed) as people:
+    async with meeting(server, seed, down="delay_ms=40 rate_kbps=1000 queue_ms=300") as people:
         sender = await people.join("sender")
         await sender.publish_pattern(1, size=(480, 270), fps=12, bitrate_bps=500_000, noisy=True)
         await sender.publish_melody()
@@ -91,7 +49,7 @@ def _frame_rate(reader: PatternReader, began_s: float) -> float:
 
 
 async def two_share(server: LineServer, seed: int) -> str:
-    async with meeting(server, "delay_ms=40 rate_kbps=3000 queue_ms=300", seed) as people:
+    async with meeting(server, seed, down="delay_ms=40 rate_kbps=3000 queue_ms=300") as people:
         sender = await people.join("sender")
         await sender.publish_pattern(1, size=SHARED_SIZE, fps=12, bitrate_bps=SHARED_BPS, simulcast=True, noisy=True)
         receivers = [await people.join(f"receiver {number}", is_behind=True) for number in range(2)]
@@ -112,7 +70,7 @@ async def two_share(server: LineServer, seed: int) -> str:
 
 async def eight_shown(server: LineServer, seed: int) -> str:
     """Eight pictures to one who has room for less than one of them, and one voice."""
-    async with meeting(server, "delay_ms=40 rate_kbps=1500 queue_ms=300", seed) as people:
+    async with meeting(server, seed, down="delay_ms=40 rate_kbps=1500 queue_ms=300") as people:
         for number in range(SHOWN):
             sender = await people.join(f"sender {number}")
             await sender.publish_pattern(
