@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sfu import metrics
-from sfu.api import ClusterPlace, NodeEvent, NodeListener, NodePlace, SubscriptionFigures
+from sfu.api import ClusterPlace, NodeEvent, NodeListener, NodePlace, NodeTopicListener, SubscriptionFigures
 from sfu.config import SfuConfig
 from sfu.control.adapt.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
 from sfu.control.adapt.adaptation import Adaptation
@@ -53,6 +53,7 @@ class Node(Rooms):
         self._config = config
         self._cluster = cluster
         self._neighbours: Neighbours | None = None
+        self._topics: dict[str, NodeTopicListener] = {}
         self._node_id = random_id("ND_")
         self._runtime = create_runtime(config.engine, seed=secrets.randbits(64), threads=config.engine_threads)
         self._transports = Transports(config, self._runtime)
@@ -92,7 +93,9 @@ class Node(Rooms):
         if self._cluster is not None:
             from sfu.relay.neighbours import Neighbours  # a server by itself needs nothing of it
 
-            self._neighbours = Neighbours(self._cluster, self._node_id, config, control, directory, addresses)
+            self._neighbours = Neighbours(
+                self._cluster, self._node_id, config, control, directory, addresses, self._topics
+            )
             await self._neighbours.open()
         timers.every(POLL_INTERVAL_S, self._poll)
         timers.every(ADAPTATION_INTERVAL_S, self._adaptation.run)
@@ -163,6 +166,13 @@ class Node(Rooms):
         return [] if self._adaptation is None else self._adaptation.subscription_figures(participant)
 
     # --- other nodes ------------------------------------------------------------------------------------------
+
+    def send_to_nodes(self, topic: str, payload: bytes, node: str = "") -> None:
+        if self._neighbours is not None:
+            self._neighbours.relay.send(topic, payload, node)
+
+    def listen_to_nodes(self, topic: str, listener: NodeTopicListener) -> None:
+        self._topics[topic] = listener
 
     def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:
         if self._neighbours is not None:

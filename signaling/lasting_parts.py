@@ -60,6 +60,14 @@ class LastingParts:
     delivery: Delivery
 
 
+def _create_live(settings: Settings, sfu: Sfu) -> Live:
+    if not settings.cluster.cluster:
+        return Live()
+    from signaling.log.spread import SpreadLive  # a server by itself needs nothing of it
+
+    return SpreadLive(sfu)
+
+
 def create_lasting(
     settings: Settings,
     sfu: Sfu,
@@ -69,7 +77,7 @@ def create_lasting(
     metrics: Metrics,
     accounts: Accounts | None,
 ) -> LastingParts:
-    lasting, live = settings.lasting_rooms, Live()
+    lasting, live = settings.lasting_rooms, _create_live(settings, sfu)
     passwords = Passwords(settings.accounts) if accounts is None else accounts.passwords
     knocks = Knocks(
         max_per_room=lasting.max_knocks,

@@ -206,6 +206,18 @@ class ParticipantSession(ParticipantControl, Protocol):
         ...
 
 
+class NodeTopicListener(Protocol):
+    """Who hears of other nodes. It must not block; what it raises is logged."""
+
+    def handle_node_up(self, node: str) -> None:
+        """What is sent to it from now on arrives."""
+        ...
+
+    def handle_node_down(self, node: str) -> None: ...
+
+    def handle_node_message(self, node: str, payload: bytes) -> None: ...
+
+
 class Sfu(Protocol):
     """A running SFU."""
 
@@ -320,6 +332,14 @@ class Sfu(Protocol):
     def add_listener(self, listener: NodeListener) -> None:
         """Have `listener` told of every `NodeEvent` from now on, until the SFU has closed. It must not block; what it
         raises is logged and reaches nobody else."""
+        ...
+
+    def send_to_nodes(self, topic: str, payload: bytes, node: str = "") -> None:
+        """To all other nodes that are connected now, or to one; in order. Whoever is not connected misses it."""
+        ...
+
+    def listen_to_nodes(self, topic: str, listener: NodeTopicListener) -> None:
+        """Have `listener` told of nodes that come and go, and of what they send on `topic`."""
         ...
 
     def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:

@@ -228,6 +228,13 @@ class BlobThere(_Message, tag="blob"):
     contents: bytes
 
 
+class Word(_Message, tag="word"):
+    """Something that is not the SFU's: of signaling, by topic."""
+
+    topic: str
+    payload: bytes
+
+
 Message = (
     RoomThere
     | RoomLeft
@@ -251,6 +258,7 @@ Message = (
     | DataTrackPacket
     | BlobThere
     | Qualities
+    | Word
 )
 Request = Remove | Mute | Change | Permit | Subscribe | Move
 

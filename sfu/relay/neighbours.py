@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from sfu.api import ClusterPlace, NodePlace
+from sfu.api import ClusterPlace, NodePlace, NodeTopicListener
 from sfu.control import moving
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
@@ -26,6 +26,7 @@ class Neighbours:
         context: ControlContext,
         directory: Directory,
         addresses: Sequence[str],
+        topics: Mapping[str, NodeTopicListener],
     ) -> None:
         """`instance` is another one at each start; `addresses` are those that take media."""
         self._place = place
@@ -35,7 +36,7 @@ class Neighbours:
         group = next(context.groups)
         directory.fixed_groups.add(group)
         self.relay = context.relay = NodeRelay(
-            place.name, config, context, directory, group, self._make_link, self._move, Ssrcs()
+            place.name, config, context, directory, group, self._make_link, self._move, Ssrcs(), topics
         )
         greeting = Greeting(place.name, instance, self._addresses, config.rtc_udp_port)
         self.mesh = Mesh(config, place.secret, greeting, self.relay)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import msgspec
 
@@ -17,6 +17,7 @@ from sfu.api import (
     ConnectionQuality,
     DataKind,
     LeaveReason,
+    NodeTopicListener,
     ParticipantInfo,
     ParticipantState,
     RoomInfo,
@@ -54,6 +55,7 @@ class NodeRelay(Relay):
         make_link: Callable[[Peer, int], Link],
         move: Callable[[Participant, Room], None],
         ssrcs: Ssrcs,
+        topics: Mapping[str, NodeTopicListener],
     ) -> None:
         """`group`: the engine's, of all links; rooms join it when something goes over one. `make_link` makes one of
         that group."""
@@ -65,6 +67,7 @@ class NodeRelay(Relay):
         self._make_link = make_link
         self._move = move
         self._ssrcs = ssrcs
+        self._topics = topics
         self._nodes: dict[str, OtherNode] = {}
         self._departures: dict[TrackId, Departure] = {}
         self._guests = Guests(name, context, rooms, self._nodes, self._link_to)
@@ -171,6 +174,13 @@ class NodeRelay(Relay):
                 elif id(node) in nodes and not node.peer.send_lossy(message):
                     self._context.counters[f"data_dropped_{kind}"] += 1
 
+    def send(self, topic: str, payload: bytes, node: str = "") -> None:
+        """To all, or to one."""
+        if not node:
+            self._tell(messages.Word(topic, payload))
+        elif node in self._nodes:
+            self._nodes[node].send(messages.Word(topic, payload))
+
     # --- other nodes come and go --------------------------------------------------------------------------------
 
     def handle_up(self, peer: Peer) -> None:
@@ -186,6 +196,8 @@ class NodeRelay(Relay):
         for departure in self._departures.values():
             departure.told = departure.told or departure.describe()
             node.send(departure.told)
+        for listener in self._topics.values():
+            _call(listener.handle_node_up, peer.name)
 
     def handle_down(self, peer: Peer) -> None:
         node = self._nodes.pop(peer.name, None)
@@ -203,6 +215,8 @@ class NodeRelay(Relay):
             node.link.close()
         for name in node.kept:
             self._guests.drop_if_unkept(name)
+        for listener in self._topics.values():
+            _call(listener.handle_node_down, peer.name)
 
     # --- what other nodes tell ------------------------------------------------------------------------------------
 
@@ -235,6 +249,9 @@ class NodeRelay(Relay):
                 self._guests.handle_publication_gone(node, track_id)
             case messages.BlobThere(participant_id=participant_id, key=key, contents=contents):
                 self._guests.handle_blob(node, participant_id, key, contents)
+            case messages.Word(topic=topic, payload=payload):
+                if topic in self._topics:
+                    _call(self._topics[topic].handle_node_message, node.name, payload)
             case messages.Qualities(qualities=qualities):
                 self._guests.handle_qualities(node, qualities)
             case messages.DataTrackPacket(track_id=track_id, packet=packet):
@@ -329,3 +346,11 @@ class NodeRelay(Relay):
     def _apply_departures(self) -> None:
         for departure in self._departures.values():
             departure.apply()
+
+
+def _call(handle: Callable[..., None], *arguments: object) -> None:
+    """A fault of who listens is nobody else's."""
+    try:
+        handle(*arguments)
+    except Exception:
+        logger.exception("a listener to other nodes failed")

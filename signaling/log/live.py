@@ -1,4 +1,4 @@
-"""Who hears at once of what happens in a room: open connections, in this process.
+"""Who hears at once of what happens in a room: open connections, in this process (`spread`: of all nodes).
 
 A listener gets messages in the order of the log. One that is too slow is closed: its client starts over
 from the last entry that it has, and nothing waits for it meanwhile.
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -74,6 +74,11 @@ class Listener:
             self._queue.append(news)
         self._more.set()
 
+    def overflow(self) -> None:
+        """Something is missing: nothing more is delivered."""
+        self.overflowed = True
+        self._more.set()
+
     def end(self, code: str) -> None:
         """What waits is still delivered."""
         if self.ended is None:
@@ -88,6 +93,15 @@ class Listener:
         taken = list(self._queue)
         self._queue.clear()
         return taken
+
+
+def offer_entry(entry: Entry, listeners: Iterable[Listener]) -> None:
+    news = News({"type": "entry", **wire(entry, own=False)})
+    for listener in listeners:
+        if entry.sender == listener.member_id:
+            listener.offer(News({"type": "entry", **wire(entry, own=True)}))
+        elif entry.visible_to(listener.member_id):
+            listener.offer(news)
 
 
 Watcher = Callable[[Listener, bool], None]
@@ -120,12 +134,7 @@ class Live:
 
     def publish(self, room_key: int, entry: Entry) -> None:
         """To everybody whose business it is."""
-        news = News({"type": "entry", **wire(entry, own=False)})
-        for listener in self.of(room_key):
-            if entry.sender == listener.member_id:
-                listener.offer(News({"type": "entry", **wire(entry, own=True)}))
-            elif entry.visible_to(listener.member_id):
-                listener.offer(news)
+        offer_entry(entry, self.of(room_key))
 
     def tell(self, room_key: int, message: dict[str, Any], *, to: Callable[[Listener], bool] = lambda _: True) -> None:
         """News that is not kept: typing, knocks, a request to unmute."""

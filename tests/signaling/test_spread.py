@@ -1,0 +1,188 @@
+"""Followers of a room on several nodes: what is said on one is heard on all, entries in the order of the log."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import Any
+
+import pytest
+
+from signaling.log import spread
+from signaling.log.entries import Entry, Verb
+from signaling.log.live import Listener
+from signaling.log.spread import SpreadLive
+from signaling.rooms.roles import Role
+from tests.harness.waiting import eventually
+
+ROOM = 7
+
+
+class Wire:
+    """Stands for the SFUs of several nodes and the connections between them: what is sent arrives in order, later."""
+
+    def __init__(self) -> None:
+        self.listeners: dict[str, Any] = {}
+        self.up: set[frozenset[str]] = set()
+        self.held = False
+        self._late: list[tuple[str, str, bytes]] = []
+
+    def node(self, name: str) -> SpreadLive:
+        return SpreadLive(_End(self, name))  # type: ignore[arg-type]
+
+    def connect(self, one: str, other: str) -> None:
+        self.up.add(frozenset((one, other)))
+        self.listeners[one].handle_node_up(other)
+        self.listeners[other].handle_node_up(one)
+
+    def cut(self, one: str, other: str) -> None:
+        self.up.discard(frozenset((one, other)))
+        self.listeners[one].handle_node_down(other)
+        self.listeners[other].handle_node_down(one)
+
+    def send(self, sender: str, receiver: str, payload: bytes) -> None:
+        if self.held:
+            self._late.append((sender, receiver, payload))
+            return
+        asyncio.get_running_loop().call_soon(self._deliver, sender, receiver, payload)
+
+    def release(self) -> None:
+        self.held = False
+        for sender, receiver, payload in self._late:
+            self._deliver(sender, receiver, payload)
+        self._late.clear()
+
+    def _deliver(self, sender: str, receiver: str, payload: bytes) -> None:
+        if frozenset((sender, receiver)) in self.up:
+            self.listeners[receiver].handle_node_message(sender, payload)
+
+
+class _End:
+    def __init__(self, wire: Wire, name: str) -> None:
+        self._wire, self._name = wire, name
+
+    def listen_to_nodes(self, topic: str, listener: Any) -> None:
+        self._wire.listeners[self._name] = listener
+
+    def send_to_nodes(self, topic: str, payload: bytes, node: str = "") -> None:
+        for other in self._wire.listeners:
+            if other != self._name and (not node or other == node):
+                self._wire.send(self._name, other, payload)
+
+
+class Follower:
+    """Somebody who has a room open, and what they have heard."""
+
+    def __init__(self, live: SpreadLive, member_id: str, role: Role = Role.MEMBER, device: str = "") -> None:
+        self.live = live
+        self.listener = Listener(ROOM, member_id, member_id, role, "", max_queue=100, device=device)
+        self.heard: list[dict[str, Any]] = []
+        live.add(self.listener)
+        self._task = asyncio.create_task(self._follow())
+
+    async def _follow(self) -> None:
+        while news := await self.listener.next():
+            self.heard += [json.loads(one.text("den")) for one in news]
+
+    def seqs(self) -> list[int]:
+        return [one["seq"] for one in self.heard if one["type"] == "entry"]
+
+    def leave(self) -> None:
+        self._task.cancel()
+        self.live.remove(self.listener)
+
+
+def entry(seq: int, sender: str = "ada", recipient: str = "") -> Entry:
+    return Entry(seq, Verb.MESSAGE, sender, sender, f"client {seq}", 1000 + seq, {"text": f"no {seq}"}, None, recipient)
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+async def two(wire: Wire) -> tuple[SpreadLive, SpreadLive]:
+    one, other = wire.node("one"), wire.node("two")
+    wire.connect("one", "two")
+    return one, other
+
+
+async def test_entries_reach_followers_on_both_nodes_once_and_in_order(wire: Wire) -> None:
+    one, other = await two(wire)
+    ada, bob = Follower(one, "ada"), Follower(other, "bob")
+    await eventually(lambda: len(one.of(ROOM)) == len(other.of(ROOM)) == 2, "both on both")
+    one.publish(ROOM, entry(1))
+    await eventually(lambda: bob.seqs() == [1], "the first")
+    wire.held = True
+    one.publish(ROOM, entry(2))
+    other.publish(ROOM, entry(3, sender="bob"))
+    other.publish(ROOM, entry(4, sender="bob"))
+    await asyncio.sleep(0)
+    assert bob.seqs() == [1]  # 3 and 4 wait for 2, which is on its way
+    wire.release()
+    for follower in (ada, bob):
+        await eventually(lambda follower=follower: follower.seqs() == [1, 2, 3, 4], "all four")  # type: ignore[misc]
+    assert [one.get("client_id") for one in bob.heard] == [None, None, "client 3", "client 4"]
+
+
+async def test_what_is_for_one_person_reaches_nobody_else(wire: Wire) -> None:
+    one, other = await two(wire)
+    bob, cat = Follower(other, "bob"), Follower(other, "cat", Role.MODERATOR)
+    await eventually(lambda: len(one.of(ROOM)) == 2, "both on the other node")
+    one.publish(ROOM, entry(1, recipient="bob"))
+    one.tell(ROOM, {"type": "knock"}, to=lambda listener: listener.role.reaches(Role.MODERATOR))
+    one.tell(ROOM, {"type": "typing"})
+    await eventually(lambda: len(bob.heard) == len(cat.heard) == 2, "two for each")
+    assert [message["type"] for message in bob.heard] == ["entry", "typing"]
+    assert [message["type"] for message in cat.heard] == ["knock", "typing"]
+
+
+async def test_a_member_who_may_no_longer_be_there_is_ended_on_every_node(wire: Wire) -> None:
+    one, other = await two(wire)
+    bob = Follower(other, "bob")
+    await eventually(lambda: one.count("bob") == 1, "bob on the other node")
+    one.end_member(ROOM, "bob", "forbidden")
+    await eventually(lambda: bob.listener.ended == "forbidden", "the end")
+
+
+async def test_watchers_see_those_of_all_nodes(wire: Wire) -> None:
+    one, other = wire.node("one"), wire.node("two")
+    there: set[str] = set()
+    one.add_watcher(lambda listener, is_there: (there.add if is_there else there.discard)(listener.device))
+    early = Follower(other, "bob", device="early")
+    wire.connect("one", "two")
+    late = Follower(other, "cat", device="late")
+    await eventually(lambda: there == {"early", "late"}, "both devices")
+    late.leave()
+    await eventually(lambda: there == {"early"}, "one device")
+    wire.cut("one", "two")
+    assert there == set()
+    early.leave()
+
+
+async def test_what_was_missed_is_asked_for_anew(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(spread, "MAX_GAP_S", 0.05)
+    one, other = await two(wire)
+    bob = Follower(other, "bob")
+    await eventually(lambda: len(one.of(ROOM)) == 1, "bob on the other node")
+    one.publish(ROOM, entry(1))
+    await eventually(lambda: bob.seqs() == [1], "the first")
+    other.publish(ROOM, entry(3))
+    await eventually(lambda: bob.listener.overflowed, "a start over")
+    assert bob.seqs() == [1]
+    cat = Follower(other, "cat")
+    wire.cut("one", "two")
+    assert cat.listener.overflowed
+    dan = Follower(other, "dan")
+    wire.connect("one", "two")
+    assert dan.listener.overflowed
+
+
+async def test_a_node_that_stops_ends_its_own_only(wire: Wire) -> None:
+    one, other = await two(wire)
+    ada, bob = Follower(one, "ada"), Follower(other, "bob")
+    await eventually(lambda: len(one.of(ROOM)) == 2, "both")
+    one.shut_down()
+    assert ada.listener.ended == "unavailable"
+    await asyncio.sleep(0)
+    assert bob.listener.ended is None
