@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 from sfu.api import (
@@ -51,6 +52,8 @@ class RemoteMember:
     ) -> None:
         self.home = home
         self.info = info
+        self.newer_by = 0
+        """What is added to the versions of its record, since clients here have seen higher ones."""
         self.rights = rights
         self.room = room
         self.arrivals: dict[TrackId, Publication] = {}
@@ -60,6 +63,10 @@ class RemoteMember:
         self.quality: ConnectionQuality | None = None
         """Of its connection, as its own node sees it."""
         self._group = group
+
+    def shown(self, info: ParticipantInfo) -> ParticipantInfo:
+        """As clients here see a record of its own node's."""
+        return replace(info, version=info.version + self.newer_by)
 
     @property
     def publications(self) -> Sequence[Publication]:

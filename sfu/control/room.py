@@ -295,6 +295,13 @@ class Room:
                     member.leave(LeaveReason.DUPLICATE_IDENTITY)
         self._tell_of(info)
 
+    def newer_by(self, info: ParticipantInfo) -> int:
+        """What the versions of somebody's record have to grow by who was seen to leave when its node was lost, and is
+        back now: clients drop what is older than what they have."""
+        gone, _ = self._departed.get(info.identity, (None, 0.0))
+        is_back = gone is not None and gone.participant_id == info.participant_id
+        return max(0, gone.version + 1 - info.version) if is_back and gone is not None else 0
+
     def handle_remote_gone(self, member: RemoteMember, info: ParticipantInfo) -> None:
         """`info` is how it ended."""
         member.info = info

@@ -74,9 +74,10 @@ class Guests:
         member = node.members.get(info.participant_id)
         if member is None:
             member = RemoteMember(room.name, room.group, node, info, message.rights)
+            member.newer_by = room.newer_by(info)
             node.members[info.participant_id] = member
         rights, member.rights = member.rights, message.rights
-        member.info = info
+        member.info = member.shown(info)
         for track in info.tracks:
             arrival = self._arrivals.get(track.track_id)
             if arrival is not None:
@@ -120,7 +121,7 @@ class Guests:
     def handle_gone(self, node: OtherNode, message: messages.ParticipantGone) -> None:
         member = node.members.get(message.info.participant_id)
         if member is not None and member.room == message.room:
-            self.remove_member(node, member, message.info)
+            self.remove_member(node, member, member.shown(message.info))
 
     def handle_blob(self, node: OtherNode, participant_id: ParticipantId, key: bytes, contents: bytes) -> None:
         member = node.members.get(participant_id)

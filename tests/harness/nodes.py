@@ -18,11 +18,12 @@ from tests.harness.waiting import DEADLINE_S
 
 
 class Balancer:
-    """What stands before the nodes: each connection goes to the next one that takes it."""
+    """What stands before the nodes: each connection goes to the next one that takes it; those of calls are spread by
+    themselves, so that who joins one after the other is on one node after the other."""
 
     def __init__(self, *ports: int) -> None:
         self._ports = ports
-        self._turn = itertools.cycle(range(len(ports)))
+        self._turns = {is_call: itertools.cycle(range(len(ports))) for is_call in (False, True)}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.url = ""
@@ -49,11 +50,13 @@ class Balancer:
             writer.transport.abort()
 
     async def _pass(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        first = next(self._turn)
+        request = await reader.read(65_536)
+        first = next(self._turns[request.startswith(b"GET /rtc")])
         for number in range(len(self._ports)):
             port = self._ports[(first + number) % len(self._ports)]
             with contextlib.suppress(OSError):
                 far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+                far_writer.write(request)
                 ways = [asyncio.create_task(_copy(reader, far_writer)), asyncio.create_task(_copy(far_reader, writer))]
                 try:
                     await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
@@ -86,6 +89,8 @@ class ClusterProcesses:
             "TING_DATABASE_URL": self.database.url(),
             "TING_CLUSTER": self.nats.url,
             "TING_CLUSTER_SECRET": secrets.token_hex(16),
+            # Browsers beside them may keep a node from running for longer than ordinary neighbours would wait.
+            "TING_NODE_TIMEOUT_S": "10",
             **environment,
         }
         self.nodes = {

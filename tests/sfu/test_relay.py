@@ -346,6 +346,33 @@ async def test_who_was_on_a_node_that_is_lost_is_gone_for_the_others(cluster: Cl
     await close_all(ada, bob, cat, again)
 
 
+async def test_a_connection_that_breaks_is_made_anew_and_all_is_as_before(cluster: Cluster) -> None:
+    one, two = await cluster.add("one"), await cluster.add("two")
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(two, "bob")
+    await publish(ada, AudioStreamTrack(), TrackSource.MICROPHONE)
+    await bob.until(lambda: len(bob.tracks) == 1)
+    await bob.tracks[0].recv()
+    versions = [info.version for info in bob.session.others()]
+    begin = len(bob.events)
+    assert two._neighbours is not None
+    for _, connection in two._neighbours.mesh._peers.values():
+        connection.writer.transport.abort()
+    await bob.until(lambda: any(isinstance(one, ParticipantsUpdated) for one in bob.events[begin:]))
+    await cluster.connected()
+    await bob.until(sees(bob, "ada"))
+    told = [event.participants[0] for event in bob.events[begin:] if isinstance(event, ParticipantsUpdated)]
+    assert [info.leave_reason is not None for info in told] == [True, False]
+    assert versions[0] < told[0].version < told[1].version
+    ada.session.update(ParticipantChanges(name="Ada"))
+    named = await bob.event(ParticipantsUpdated, lambda event: event.participants[0].name == "Ada")
+    assert named.participants[0].version > told[1].version
+    cat = await joined(two, "cat")
+    await cat.until(lambda: len(cat.tracks) == 1)
+    await cat.tracks[0].recv()
+    await close_all(ada, bob, cat)
+
+
 async def test_a_node_that_stops_sends_its_clients_to_the_others(cluster: Cluster) -> None:
     one, two = await cluster.add("one"), await cluster.add("two")
     await cluster.connected()
