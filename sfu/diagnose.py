@@ -61,7 +61,10 @@ def _check_files() -> Check:
     soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     enough = soft >= WANTED_FILES or soft == resource.RLIM_INFINITY
     message = f"{soft} open files allowed"
-    return Check("file limit", True if enough else None, message if enough else f"{message}; {WANTED_FILES} are better")
+    advice = (
+        f"{WANTED_FILES} are better: `LimitNOFILE={WANTED_FILES}` in the unit, or `ulimit -n {WANTED_FILES}` before it"
+    )
+    return Check("file limit", True if enough else None, message if enough else f"{message}; {advice}")
 
 
 def _check_buffers() -> Check:
@@ -88,5 +91,6 @@ def _check_port(address: str, port: int, kind: socket.SocketKind, label: str) ->
         try:
             probe.bind((address, port))
         except OSError as error:
-            return Check(name, False, f"cannot be opened: {error.strerror}")
+            key = "rtc_udp_port" if kind is socket.SOCK_DGRAM else "rtc_tcp_port"
+            return Check(name, False, f"cannot be opened: {error.strerror}; end what has it, or set `{key}`")
     return Check(name, True, "free")

@@ -38,6 +38,7 @@ def run_checks(settings: Settings) -> list[Check]:
         _check_clock(),
         _check_web_app(settings.api.web_root),
         _check_database(settings),
+        *_check_cluster(settings),
         *_check_webhooks(settings.webhooks),
         *_check_issuers(settings.key_sets),
         *_check_turn(settings.turn),
@@ -55,7 +56,7 @@ def _check_port(settings: ListenerSettings) -> Check:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             probe.bind(address)
     except OSError as error:
-        return Check(name, False, f"cannot be opened: {error.strerror}")
+        return Check(name, False, f"cannot be opened: {error.strerror}; end what has it, or set `port` (or `host`)")
     return Check(name, True, "free")
 
 
@@ -113,7 +114,18 @@ def _check_database(settings: Settings) -> Check:
     try:
         return Check(name, True, asyncio.run(database.probe()))
     except DatabaseError as error:
-        return Check(name, False, str(error))
+        where = (
+            "`data_dir`, or the file in `database_url`" if database.is_sqlite else "`database_url`, and whether it runs"
+        )
+        return Check(name, False, f"{error}; see {where}")
+
+
+def _check_cluster(settings: Settings) -> list[Check]:
+    if not settings.cluster.cluster:
+        return []
+    from signaling.cluster.doctor import check_node  # a server by itself need not have NATS's client
+
+    return check_node(settings.cluster, dev=settings.listener.dev)
 
 
 def _check_webhooks(settings: WebhookSettings) -> list[Check]:

@@ -11,6 +11,10 @@ class Phase(StrEnum):
     DRAINING = "draining"
 
 
+NOT_IN_CLUSTER = "not in the cluster"
+"""What a node says instead while it has never been in the registry of its cluster."""
+
+
 class Lifecycle:
     """One per application; what answers requests looks here."""
 

@@ -24,7 +24,7 @@ from livekit.protocol import models, rtc
 from sfu.api import Check, TurnServer
 from sfu.factory import check_media
 from signaling.config import is_loopback
-from signaling.lifecycle import Phase
+from signaling.lifecycle import NOT_IN_CLUSTER, Phase
 
 TIMEOUT_S = 10.0
 """For each step."""
@@ -98,7 +98,10 @@ async def _check_ready(http: aiohttp.ClientSession, url: str) -> list[Check]:
     except (aiohttp.ClientError, OSError, TimeoutError) as error:
         why = f"cannot be reached ({type(error).__name__})"
         raise _failed("server", f"{why}: does it run, on that `host` and `port`, and is the firewall open?") from None
-    is_ours = body.decode("ascii", "replace").strip() in set(Phase)
+    phase = body.decode("ascii", "replace").strip()
+    if phase == NOT_IN_CLUSTER:
+        raise _failed("server", "is a node that its cluster does not know yet: is NATS where `cluster` says?")
+    is_ours = phase in set(Phase)
     if response.status == 503 and is_ours:
         raise _failed("server", "is there and not ready: it starts, stops, or has lost its database (`database_url`)")
     if response.status != 200 or not is_ours:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from signaling.lifecycle import Lifecycle
+from signaling.lifecycle import NOT_IN_CLUSTER, Lifecycle
 
 
 class HealthEndpoint:
@@ -21,7 +21,7 @@ class HealthEndpoint:
 
     async def _readyz(self, request: web.Request) -> web.Response:
         if self._lifecycle.ready and not self._is_in_cluster():
-            return web.Response(status=503, text="not in the cluster\n")
+            return web.Response(status=503, text=f"{NOT_IN_CLUSTER}\n")
         status = 200 if self._lifecycle.ready else 503
         return web.Response(status=status, text=f"{self._lifecycle.phase.value}\n")
 

@@ -13,6 +13,8 @@ class Registry:
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._nodes: dict[str, NodeRecord] = {}
+        self._heard: dict[str, int] = {}
+        """How often each was heard of."""
         self._changed = asyncio.Event()
         self._caught_up = asyncio.Event()
         bus.watch(NODES, self._told, self._caught_up.set)
@@ -24,6 +26,7 @@ class Registry:
             self._nodes.pop(name, None)
         else:
             self._nodes[name] = record
+            self._heard[name] = self._heard.get(name, 0) + 1
         self._changed.set()
 
     async def caught_up(self, timeout_s: float) -> bool:
@@ -50,6 +53,16 @@ class Registry:
                     self._changed.clear()
                     await self._changed.wait()
         return not self._is_there(node)
+
+    async def beats(self, node: NodeRecord, ttl_s: float) -> bool:
+        """Wait for a heartbeat, as long as one may take; whether there was one."""
+        before = self._heard.get(node.name, 0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(ttl_s):
+                while self._heard.get(node.name, 0) == before:
+                    self._changed.clear()
+                    await self._changed.wait()
+        return self._heard.get(node.name, 0) != before
 
     def _is_there(self, node: NodeRecord) -> bool:
         there = self._nodes.get(node.name)
