@@ -89,7 +89,7 @@ def test_the_unit_is_one(tmp_path: Path) -> None:
 def template(*arguments: str) -> dict[tuple[str, str], Mapping[str, Any]]:
     """What the chart makes, by kind and name."""
     assert HELM is not None
-    command = [HELM, "template", "hall", str(CHART), *arguments]
+    command = [HELM, "template", "hall", str(CHART), "--kube-version=1.31.0", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
     made = [document for document in yaml.safe_load_all(done.stdout) if document]
     return {(document["kind"], document["metadata"]["name"]): document for document in made}
@@ -104,7 +104,7 @@ def test_the_chart_passes_helms_own_check() -> None:
 
 @needs_helm
 def test_the_chart_makes_nodes_that_drain_and_have_ports_of_their_own() -> None:
-    made = template("--set", "drainSeconds=200", "--set", "extraEnv.TING_MAX_ROOMS=5")
+    made = template("--set", "drainSeconds=200", "--set-string", "extraEnv.TING_MAX_ROOMS=5")
     spec = made["StatefulSet", "hall"]["spec"]
     pod = spec["template"]["spec"]
     node = pod["containers"][0]
