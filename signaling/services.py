@@ -106,20 +106,17 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
             accounts, public_url=settings.listener.public_url, tls=settings.listener.tls, site_name=brand.name
         ),
         brand=brand,
-        cluster=_create_cluster(settings, sfu, metrics, revocations, lasting),
+        cluster=_create_cluster(settings, sfu, metrics, revocations),
     )
 
 
-def _create_cluster(
-    settings: Settings, sfu: Sfu, metrics: Metrics, revocations: Revocations, lasting: LastingParts
-) -> Cluster | None:
+def _create_cluster(settings: Settings, sfu: Sfu, metrics: Metrics, revocations: Revocations) -> Cluster | None:
     if not settings.cluster.cluster:
         return None
     from signaling.cluster.cluster import Cluster  # a server by itself needs nothing of it
 
     dev = settings.listener.dev
-    cluster = Cluster(settings.cluster, place_of(settings.cluster, dev=dev), sfu, revocations, lasting.live, dev=dev)
-    lasting.moderation.add_listener(cluster.news.put_out)
+    cluster = Cluster(settings.cluster, place_of(settings.cluster, dev=dev), sfu, revocations, dev=dev)
     cluster.add_metrics(metrics.registry)
     return cluster
 

@@ -17,7 +17,6 @@ from sfu.bus.nats import NatsBus
 from sfu.bus.records import ORDERS, NodeRecord, Order, decode
 from sfu.bus.settings import ClusterSettings
 from signaling.cluster.news import ClusterNews
-from signaling.log.live import Live
 from signaling.revocations import Revocations
 from signaling.version import VERSION
 
@@ -45,7 +44,6 @@ class Cluster:
         place: ClusterPlace,
         sfu: Sfu,
         revocations: Revocations,
-        live: Live,
         *,
         dev: bool,
     ) -> None:
@@ -59,7 +57,7 @@ class Cluster:
             version=VERSION,
         )
         self.membership = Membership(self.bus, record, ttl_s=settings.node_ttl_s, describe=self._describe)
-        self.news = ClusterNews(self.bus, revocations, live)
+        self.news = ClusterNews(self.bus, revocations)
         self.on_drain: Callable[[], None] = _stop
         """Called when an operator drains this node: it shall take nobody new, send everybody elsewhere, and end."""
         self._was_in = False

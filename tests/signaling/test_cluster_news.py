@@ -7,11 +7,9 @@ from collections.abc import AsyncIterator, Sequence
 import pytest
 
 from sfu.bus.memory import MemoryBus, MemoryStore
-from signaling.cluster.news import PUT_OUT, REVOKED, ClusterNews
-from signaling.log.live import Listener, Live
+from signaling.cluster.news import REVOKED, ClusterNews
 from signaling.metrics import Metrics
 from signaling.revocations import RevocationRow, Revocations
-from signaling.rooms.roles import Role
 from tests.harness.waiting import eventually
 
 
@@ -36,9 +34,8 @@ class Table:
 class Node:
     def __init__(self, store: MemoryStore, table: Table) -> None:
         self.bus = MemoryBus(store)
-        self.live = Live()
         self.revocations = Revocations(table, Metrics(), limit=100, keep_s=3600.0, clock=lambda: 5000.0)
-        self.news = ClusterNews(self.bus, self.revocations, self.live)
+        self.news = ClusterNews(self.bus, self.revocations)
 
     async def start(self) -> None:
         await self.bus.open()
@@ -102,22 +99,9 @@ async def test_while_the_bus_is_away_the_database_is_asked(
     await eventually(lambda: there.revocations.revoked_at("hall", "eve") == 5000.0, "hints arrive again")
 
 
-async def test_who_is_put_out_no_longer_reads_on_any_node(nodes: tuple[Node, Node]) -> None:
-    here, there = nodes
-    out, other = (
-        Listener(7, name, name, Role.MEMBER, "", max_queue=10) for name in ("mallory", "bob")
-    )  # fmt: skip
-    there.live.add(out)
-    there.live.add(other)
-    here.news.put_out(7, "mallory", "banned")
-    await eventually(lambda: out.ended == "banned", "its connection there ends")
-    assert other.ended is None
-
-
 async def test_junk_is_no_news(nodes: tuple[Node, Node]) -> None:
     here, there = nodes
-    for topic in (REVOKED, PUT_OUT):
-        for payload in (b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa1v\x02"):
-            here.bus.emit(topic, payload)
+    for payload in (b"", b"\xc1", b"\x93\x01\x02\x03", b"\x81\xa1v\x02"):
+        here.bus.emit(REVOKED, payload)
     here.revocations.add("hall", "mallory")
     await eventually(lambda: there.revocations.revoked_at("hall", "mallory") is not None, "what follows is heard")
