@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from typing import Any
 
+import msgspec
 import pytest
 from aiortc.mediastreams import AudioStreamTrack, MediaStreamTrack, VideoStreamTrack
 
@@ -37,8 +38,9 @@ from sfu.api import (
     TrackSource,
     TrackSubscribed,
 )
-from sfu.ids import Identity, RoomName
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.node import Node
+from sfu.relay import messages
 from tests.harness.raw_caller import RawCaller
 from tests.harness.waiting import eventually
 from tests.sfu.conftest import BASE, free_port
@@ -387,6 +389,40 @@ async def test_a_node_that_stops_sends_its_clients_to_the_others(cluster: Cluste
     await bob.until(sees(bob, "ada"))
     assert cluster.events(RoomFinished) == []
     await close_all(ada, bob, again)
+
+
+async def test_keys_of_a_link_are_replaced_while_media_flows(cluster: Cluster) -> None:
+    one, two = [await cluster.add(name, link_key_interval_s=0.1) for name in ("one", "two")]
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(two, "bob")
+    await publish(ada, AudioStreamTrack(), TrackSource.MICROPHONE)
+    await bob.until(lambda: len(bob.tracks) == 1)
+    await bob.tracks[0].recv()
+    assert one._neighbours is not None
+    link = one._neighbours.relay._nodes["two"].link
+    assert link is not None
+    before = link._number
+    await eventually(lambda: link._number >= before + 3, "new keys")
+    for _ in range(10):
+        await bob.tracks[0].recv()
+    await close_all(ada, bob)
+
+
+async def test_a_message_that_is_not_understood_is_counted_and_left_alone(cluster: Cluster) -> None:
+    one, two = await cluster.add("one"), await cluster.add("two")
+    await cluster.connected()
+    assert one._neighbours is not None
+    peer = one._neighbours.relay._nodes["two"].peer
+    for message in (b"", b"\xc1", msgspec.msgpack.encode({"kind": "of the future", "x": 1})):
+        peer.send(message)
+    peer.send(messages.encode(messages.Mute(ParticipantId("PA_gone"), ROOM, TrackId("TR_gone"), True)))
+    counted = 'ting_control_events_total{event="node_messages_%s"}'
+    await eventually(lambda: two.metrics().get(counted % "refused", 0) == 1, "a refusal")
+    assert two.metrics()[counted % "unknown"] == 3
+    # A field that a later version has added is no hindrance.
+    later = {**msgspec.msgpack.decode(messages.encode(messages.RoomLeft(ROOM))), "since": "tomorrow"}
+    assert messages.decode(msgspec.msgpack.encode(later)) == messages.RoomLeft(ROOM)
+    assert one.metrics()["ting_node_peers"] == two.metrics()["ting_node_peers"] == 1
 
 
 async def test_a_node_with_another_secret_stays_outside(cluster: Cluster) -> None:
