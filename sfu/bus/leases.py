@@ -20,7 +20,7 @@ from enum import StrEnum
 from sfu.bus.api import RETENTION_S, Bus, BusError, BusUnavailable, Conflict, Entry, Subscription
 from sfu.bus.membership import Membership
 from sfu.bus.records import LEASES, LeaseRecord, decode, encode
-from sfu.bus.views import Listeners, Registration
+from sfu.bus.views import Listeners, Registration, finish
 
 _REWRITE_S = RETENTION_S / 4
 
@@ -114,9 +114,7 @@ class Leases:
 
     async def close(self) -> None:
         """Give back all that is held."""
-        if self._rewriter is not None:
-            self._rewriter.cancel()
-            await asyncio.gather(self._rewriter, return_exceptions=True)
+        await finish(self._rewriter)
         for lease in list(self._leases.values()):
             await self.release(lease)
         for subscription in self._subscriptions:

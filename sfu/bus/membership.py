@@ -20,7 +20,7 @@ import msgspec
 
 from sfu.bus.api import Bus, BusError, BusUnavailable, Conflict, Entry, Subscription
 from sfu.bus.records import NODES, NodeRecord, decode, encode
-from sfu.bus.views import Listeners, Registration
+from sfu.bus.views import Listeners, Registration, finish
 
 _log = logging.getLogger("ting.bus")
 BEATS_PER_TTL = 3
@@ -137,16 +137,24 @@ class Membership:
     async def close(self) -> None:
         """Leave the registry, so that nobody has to wait for us."""
         task, self._task = self._task, None
-        if task is not None:
-            task.cancel()
-            await asyncio.gather(task, return_exceptions=True)
+        await finish(task)
         for subscription in self._subscriptions:
             subscription.close()
         revision, self._revision = self._revision, 0
         if revision:
             with contextlib.suppress(BusError):
-                await self._bus.delete(self._key, revision)
+                await self._leave(revision)
         self._check_validity()
+
+    async def _leave(self, revision: int) -> None:
+        try:
+            await self._bus.delete(self._key, revision)
+        except Conflict:
+            # A heartbeat was on its way when we stopped.
+            entry = await self._bus.get(self._key)
+            there = decode(NodeRecord, entry.value) if entry is not None else None
+            if entry is not None and there is not None and there.session == self._record.session:
+                await self._bus.delete(self._key, entry.revision)
 
     def announce(self, **changes: object) -> None:
         """Say something new of this node at once, such as `draining=True`."""

@@ -30,7 +30,7 @@ from sfu.bus.api import MAX_VALUE_BYTES, RETENTION_S, BusUnavailable, Conflict, 
 from sfu.bus.nats_names import OPERATION, encode_key, hint_subject, is_deletion
 from sfu.bus.nats_watch import Watch
 from sfu.bus.settings import ClusterSettings
-from sfu.bus.views import Listeners, Registration, guarded
+from sfu.bus.views import Listeners, Registration, finish, guarded
 
 _log = logging.getLogger("ting.bus")
 T = TypeVar("T")
@@ -41,7 +41,6 @@ _PROBE_INTERVAL_S = 1.0
 _BACKOFF_S = (0.1, 2.0)
 """Between attempts to connect: the first wait, and the longest."""
 _MAX_STORE_BYTES = 64 * 1024 * 1024
-_RECANCEL_S = 0.1
 _MAX_HINTS = 1024
 """Hints that wait for the connection, or for their listener; more are dropped."""
 _AWAY = (NatsError, OSError, TimeoutError, ssl.SSLError, asyncio.CancelledError)
@@ -102,10 +101,7 @@ class NatsBus:
 
     async def close(self) -> None:
         runner, self._runner = self._runner, None
-        while runner is not None and not runner.done():
-            # In Python 3.11 `wait_for`, which the client uses, may swallow a cancellation that meets its answer.
-            runner.cancel()
-            await asyncio.wait({runner}, timeout=_RECANCEL_S)
+        await finish(runner)
         if self._leaving:
             await asyncio.wait(self._leaving)
 

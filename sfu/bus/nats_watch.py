@@ -41,6 +41,8 @@ class Watch:
         """Starts over on the connection that there is."""
         self._heard_at_s = 0.0
         self._received = 0
+        self._last_before = 0
+        """What the stream ended with when the consumer was made: revisions come in their order."""
         self._round = 0
         """Messages of an older consumer are not ours any more."""
 
@@ -75,6 +77,7 @@ class Watch:
                 self._received = 0
                 self._view.begin()
                 subscription = await client.subscribe(inbox, cb=hear, pending_msgs_limit=_MAX_PENDING)
+                self._last_before = (await jetstream.stream_info(self._stream)).state.last_seq
                 info = await jetstream.add_consumer(self._stream, self._config(inbox))
             except (NatsError, TimeoutError) as error:
                 _log.warning("a watch of the registry could not begin: %s", error)  # `check` tries again
@@ -112,9 +115,7 @@ class Watch:
             if last is not None and int(last) != self._received:
                 self._start_over()
             else:
-                # It is idle. Debian's server (2.9.10) counts messages as pending for good that were replaced while it
-                # told what was there, so that its count alone does not say when all is told.
-                self._view.complete()
+                self._view.complete()  # It is idle.
             return
         metadata = message.metadata
         self._received += 1
@@ -128,7 +129,9 @@ class Watch:
         else:
             gone = is_deletion(message.headers)
             self._view.put(key, None if gone else Entry(key, message.data, metadata.sequence.stream))
-        if not metadata.num_pending:
+        # Debian's server (2.9.10) counts messages as pending for good that were replaced while it told what was there,
+        # so that its count alone does not say when all is told.
+        if not metadata.num_pending or metadata.sequence.stream >= self._last_before:
             self._view.complete()
 
     def _start_over(self) -> None:

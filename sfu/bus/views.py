@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -10,6 +11,7 @@ from sfu.bus.api import Entry, Handler
 
 _log = logging.getLogger("ting.bus")
 T = TypeVar("T")
+_RECANCEL_S = 0.1
 
 
 class View:
@@ -62,6 +64,14 @@ def guarded(call: Callable[..., None], *news: object) -> None:
         call(*news)
     except Exception:
         _log.exception("a handler of the bus failed")
+
+
+async def finish(task: asyncio.Task[None] | None) -> None:
+    """Cancel a task that may wait for the bus, until it has ended. In Python 3.11 `asyncio.wait_for`, which NATS's
+    client uses, may swallow a cancellation that meets the answer."""
+    while task is not None and not task.done():
+        task.cancel()
+        await asyncio.wait({task}, timeout=_RECANCEL_S)
 
 
 class Listeners(Generic[T]):

@@ -11,9 +11,12 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 import pytest_asyncio
+from livekit import api
 
 from tests.harness.fixtures import Join
 from tests.harness.nodes import ClusterProcesses
+from tests.harness.server import API_KEY, API_SECRET, make_token
+from tests.harness.waiting import DEADLINE_S
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
@@ -93,6 +96,12 @@ async def get(url: str) -> tuple[int, str]:
         return answer.status, await answer.text()
 
 
+async def until_status(url: str, status: int) -> None:
+    async with asyncio.timeout(DEADLINE_S):
+        while (await get(url))[0] != status:  # noqa: ASYNC110 - there is no event to wait for
+            await asyncio.sleep(0.02)
+
+
 async def test_an_operator_sees_the_nodes_and_drains_one(cluster: ClusterProcesses, join: Join) -> None:
     two, three = cluster.nodes["two"], cluster.nodes["three"]
     assert await get(f"{three.url}/readyz") == (200, "ready\n")
@@ -117,6 +126,33 @@ async def test_an_operator_sees_the_nodes_and_drains_one(cluster: ClusterProcess
     await (await bob.listen("alice")).assert_tone(500)
 
 
+async def test_who_is_put_out_on_one_node_is_kept_out_on_all_within_a_second(
+    cluster: ClusterProcesses, join: Join, room: str
+) -> None:
+    one, two, three = cluster.nodes.values()
+    token = make_token(room, "mallory")
+    mallory = await join(two.url, "mallory")
+    check = f"{three.url}/rtc/validate?access_token={token}"
+    assert (await get(check))[0] == 200
+    async with api.LiveKitAPI(one.url, API_KEY, API_SECRET) as admin:
+        await admin.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="mallory"))
+    # The machine may be slow; what a node needs is a hint, and not a look into the database each half second.
+    await until_status(check, 401)
+    await mallory.wait_for("disconnected")
+    cluster.nats.stop()
+    try:
+        token = make_token(room, "eve")
+        check = f"{three.url}/rtc/validate?access_token={token}"
+        await join(two.url, "eve")
+        assert (await get(check))[0] == 200
+        async with api.LiveKitAPI(one.url, API_KEY, API_SECRET) as admin:
+            await admin.room.remove_participant(api.RoomParticipantIdentity(room=room, identity="eve"))
+        await until_status(check, 401)
+    finally:
+        cluster.nats.start()
+    await cluster.connected("one", "two", "three")
+
+
 async def test_an_evicted_node_is_gone_at_once(cluster: ClusterProcesses) -> None:
     code, said = await run_nodes(cluster, "evict", "three")
     assert (code, said) == (0, "three is gone\n")
@@ -135,5 +171,5 @@ async def test_a_node_that_starts_without_the_bus_is_not_ready_before_it_is_in(c
         assert (await get(f"{three.url}/healthz"))[0] == 200
     finally:
         cluster.nats.start()
+    await until_status(f"{three.url}/readyz", 200)
     await cluster.connected("one", "two", "three")
-    assert await get(f"{three.url}/readyz") == (200, "ready\n")

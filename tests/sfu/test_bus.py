@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sfu.bus.api import MAX_KEY_BYTES, MAX_VALUE_BYTES, Bus, BusUnavailable, Conflict, Entry
+from sfu.bus.views import finish
 from tests.harness.waiting import eventually
 from tests.sfu.bus_rig import KINDS, MemoryRig, Rig, opened, rig_of, until_available
 
@@ -299,6 +300,27 @@ async def test_a_thousand_changes_are_told_in_order(rig: Rig) -> None:
         await eventually(lambda: seen.state.get("nodes/a") == b"999", "the last one is told")
         numbers = [int(value or b"") for _, value in seen.told]
         assert numbers == sorted(numbers)
+
+
+async def test_a_watcher_catches_up_while_everything_changes(rig: Rig) -> None:
+    """As where many nodes beat: the store is never idle, and what it tells is replaced meanwhile."""
+    a, b = rig.bus("a"), rig.bus("b")
+    async with opened(a, b):
+        revisions = {f"nodes/{number}": await a.create(f"nodes/{number}", b"0") for number in range(20)}
+
+        async def beat() -> None:
+            while True:
+                for key, revision in revisions.items():
+                    revisions[key] = await a.update(key, b"1", revision)
+
+        beating = asyncio.create_task(beat())
+        try:
+            for _ in range(20):
+                seen = watching(b, "nodes/")
+                await eventually(lambda seen=seen: seen.caught_up == 1, "it has caught up")
+                assert seen.state.keys() == revisions.keys()
+        finally:
+            await finish(beating)
 
 
 @given(st.lists(st.text(st.characters(exclude_characters="/", codec="utf-8"), min_size=1, max_size=40), min_size=1))
