@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass
+from typing import Any
 
 from sfu.api import Sfu
 from signaling.accounts.passwords import Passwords
@@ -60,6 +61,21 @@ class LastingParts:
     delivery: Delivery
 
 
+def _create_doors(settings: Settings, sfu: Sfu) -> tuple[Knocks, Homes]:
+    lasting = settings.lasting_rooms
+    rules: dict[str, Any] = {
+        "max_per_room": lasting.max_knocks,
+        "absence_s": lasting.knock_absence_s,
+        "denial_s": lasting.denial_s,
+        "clock": time.monotonic,
+    }
+    if not settings.cluster.cluster:
+        return Knocks(**rules), Homes()
+    from signaling.rooms.spread import SpreadHomes, SpreadKnocks  # a server by itself needs nothing of it
+
+    return SpreadKnocks(sfu, **rules), SpreadHomes(sfu)
+
+
 def _create_live(settings: Settings, sfu: Sfu) -> Live:
     if not settings.cluster.cluster:
         return Live()
@@ -79,17 +95,11 @@ def create_lasting(
 ) -> LastingParts:
     lasting, live = settings.lasting_rooms, _create_live(settings, sfu)
     passwords = Passwords(settings.accounts) if accounts is None else accounts.passwords
-    knocks = Knocks(
-        max_per_room=lasting.max_knocks,
-        absence_s=lasting.knock_absence_s,
-        denial_s=lasting.denial_s,
-        clock=time.monotonic,
-    )
+    knocks, homes = _create_doors(settings, sfu)
     log = Log(storage, live, settings.room_log, metrics)
     chronicle = LogChronicle(log)
     pepper = pepper_of(settings.tokens.keys)
     is_alive = None if accounts is None else accounts.devices.is_alive
-    homes = Homes()
     sealed_rooms = SealedRooms(storage, homes)
     door = Door(storage, sfu, knocks, passwords, sealed_rooms, homes, pepper=pepper, is_device_alive=is_alive)
     rooms = LastingRooms(storage, passwords, chronicle, lasting)

@@ -72,12 +72,14 @@ class Knocks:
         for earlier in knocks.values():
             if earlier.member_id == member_id and earlier.answer is Answer.WAITING:
                 earlier.seen_at_s, earlier.sealed = now_s, sealed
+                self._touched(earlier)
                 return earlier
         if len(knocks) >= self._max_per_room:
             raise ApiError("limit_reached", "Too many wait at this door.")
         knock = Knock(room_key, member_id, identity, name, note, address, now_s, secrets.token_hex(8), sealed)
         knock.seen_at_s = now_s
         knocks[knock.knock_id] = knock
+        self._added(knock)
         self._sweep_later()
         self._tell(room_key)
         return knock
@@ -107,15 +109,20 @@ class Knocks:
             return False
         knock.answer = answer
         knock.seen_at_s = self._clock()
-        if answer is Answer.DENIED:
-            self._denied[knock.room_key, knock.member_id] = self._clock() + self._denial_s
+        self._note_answer(knock.room_key, knock.member_id, answer)
         knock.changed.set()
+        self._answered(knock)
         self._tell(knock.room_key)
         return True
+
+    def _note_answer(self, room_key: int, member_id: str, answer: Answer) -> None:
+        if answer is Answer.DENIED:
+            self._denied[room_key, member_id] = self._clock() + self._denial_s
 
     async def wait(self, knock: Knock, timeout_s: float) -> Answer:
         """Its answer, or WAITING after a while. Its guest is there as long as somebody waits here."""
         knock.watchers += 1
+        self._touched(knock)
         try:
             async with asyncio.timeout(timeout_s):
                 await knock.changed.wait()
@@ -124,11 +131,13 @@ class Knocks:
         finally:
             knock.watchers -= 1
             knock.seen_at_s = self._clock()
+            self._touched(knock)
         return knock.answer
 
     def withdraw(self, knock: Knock) -> None:
         """Its guest went, or came in."""
         if self._knocks.get(knock.room_key, {}).pop(knock.knock_id, None) is not None:
+            self._removed(knock)
             self._tell(knock.room_key)
 
     async def handle_policy(self, room_key: int, policy: Policy) -> None:
@@ -155,13 +164,32 @@ class Knocks:
         if knocks is None:
             return
         earliest_s = self._clock() - self._absence_s
-        gone = [key for key, one in knocks.items() if not one.watchers and one.seen_at_s < earliest_s]
-        for key in gone:
-            del knocks[key]
+        gone = [one for one in knocks.values() if not self._is_present(one, earliest_s)]
+        for knock in gone:
+            del knocks[knock.knock_id]
+            self._removed(knock)
         if not knocks:
             del self._knocks[room_key]
         if gone:
             self._tell(room_key)
+
+    def _is_present(self, knock: Knock, earliest_s: float) -> bool:
+        """Whether its guest is still there."""
+        return bool(knock.watchers) or knock.seen_at_s >= earliest_s
+
+    # --- for those who keep knocks on other nodes, too (`spread`) ---------------------------------------------
+
+    def _added(self, knock: Knock) -> None:
+        """A new one."""
+
+    def _touched(self, knock: Knock) -> None:
+        """Its guest's page was heard of, or waits for an answer, or waits no longer."""
+
+    def _removed(self, knock: Knock) -> None:
+        """Nobody waits there any more."""
+
+    def _answered(self, knock: Knock) -> None:
+        """By a host, here."""
 
     def _tell(self, room_key: int) -> None:
         for listener in self._listeners:

@@ -8,11 +8,15 @@ from typing import Any
 
 import pytest
 
+from sfu.ids import RoomName
+from signaling.errors import ApiError
 from signaling.log import spread
 from signaling.log.entries import Entry, Verb
 from signaling.log.live import Listener
 from signaling.log.spread import SpreadLive
+from signaling.rooms.knocks import Answer, Knock
 from signaling.rooms.roles import Role
+from signaling.rooms.spread import SpreadHomes, SpreadKnocks
 from tests.harness.waiting import eventually
 
 ROOM = 7
@@ -22,39 +26,46 @@ class Wire:
     """Stands for the SFUs of several nodes and the connections between them: what is sent arrives in order, later."""
 
     def __init__(self) -> None:
-        self.listeners: dict[str, Any] = {}
+        self.listeners: dict[str, dict[str, Any]] = {}
+        """By node and topic."""
         self.up: set[frozenset[str]] = set()
         self.held = False
-        self._late: list[tuple[str, str, bytes]] = []
+        self._late: list[tuple[str, str, str, bytes]] = []
+
+    def end(self, name: str) -> Any:
+        """What stands for the SFU of a node."""
+        return _End(self, name)
 
     def node(self, name: str) -> SpreadLive:
-        return SpreadLive(_End(self, name))  # type: ignore[arg-type]
+        return SpreadLive(self.end(name))
 
     def connect(self, one: str, other: str) -> None:
         self.up.add(frozenset((one, other)))
-        self.listeners[one].handle_node_up(other)
-        self.listeners[other].handle_node_up(one)
+        for near, far in ((one, other), (other, one)):
+            for listener in self.listeners[near].values():
+                listener.handle_node_up(far)
 
     def cut(self, one: str, other: str) -> None:
         self.up.discard(frozenset((one, other)))
-        self.listeners[one].handle_node_down(other)
-        self.listeners[other].handle_node_down(one)
+        for near, far in ((one, other), (other, one)):
+            for listener in self.listeners[near].values():
+                listener.handle_node_down(far)
 
-    def send(self, sender: str, receiver: str, payload: bytes) -> None:
+    def send(self, sender: str, receiver: str, topic: str, payload: bytes) -> None:
         if self.held:
-            self._late.append((sender, receiver, payload))
+            self._late.append((sender, receiver, topic, payload))
             return
-        asyncio.get_running_loop().call_soon(self._deliver, sender, receiver, payload)
+        asyncio.get_running_loop().call_soon(self._deliver, sender, receiver, topic, payload)
 
     def release(self) -> None:
         self.held = False
-        for sender, receiver, payload in self._late:
-            self._deliver(sender, receiver, payload)
+        for late in self._late:
+            self._deliver(*late)
         self._late.clear()
 
-    def _deliver(self, sender: str, receiver: str, payload: bytes) -> None:
+    def _deliver(self, sender: str, receiver: str, topic: str, payload: bytes) -> None:
         if frozenset((sender, receiver)) in self.up:
-            self.listeners[receiver].handle_node_message(sender, payload)
+            self.listeners[receiver][topic].handle_node_message(sender, payload)
 
 
 class _End:
@@ -62,12 +73,12 @@ class _End:
         self._wire, self._name = wire, name
 
     def listen_to_nodes(self, topic: str, listener: Any) -> None:
-        self._wire.listeners[self._name] = listener
+        self._wire.listeners.setdefault(self._name, {})[topic] = listener
 
     def send_to_nodes(self, topic: str, payload: bytes, node: str = "") -> None:
         for other in self._wire.listeners:
             if other != self._name and (not node or other == node):
-                self._wire.send(self._name, other, payload)
+                self._wire.send(self._name, other, topic, payload)
 
 
 class Follower:
@@ -186,3 +197,96 @@ async def test_a_node_that_stops_ends_its_own_only(wire: Wire) -> None:
     assert ada.listener.ended == "unavailable"
     await asyncio.sleep(0)
     assert bob.listener.ended is None
+
+
+class Doors:
+    """The doors of one node, on a clock of their own."""
+
+    def __init__(self, wire: Wire, name: str) -> None:
+        self.now_s = 0.0
+        self.news: list[int] = []
+        end = wire.end(name)
+        self.homes = SpreadHomes(end)
+        self.knocks = SpreadKnocks(end, max_per_room=5, absence_s=60.0, denial_s=300.0, clock=lambda: self.now_s)
+        self.knocks.add_listener(self.news.append)
+
+    def knock(self, member_id: str) -> Knock:
+        return self.knocks.knock(ROOM, member_id, f"{member_id}~1", member_id, "hello", "198.51.100.7")
+
+    def names(self) -> list[str]:
+        return [one["name"] for one in self.knocks.view(ROOM)]
+
+
+async def two_doors(wire: Wire) -> tuple[Doors, Doors]:
+    one, other = Doors(wire, "one"), Doors(wire, "two")
+    wire.connect("one", "two")
+    return one, other
+
+
+async def test_who_knocks_on_one_node_is_let_in_on_another(wire: Wire) -> None:
+    one, other = await two_doors(wire)
+    knock = one.knock("guest")
+    waiting = asyncio.create_task(one.knocks.wait(knock, 20.0))
+    await eventually(lambda: other.names() == ["guest"], "the guest at the other door")
+    assert other.news == [ROOM]
+    seen = other.knocks.find(ROOM, knock.knock_id)
+    assert (seen.note, seen.identity, seen.address) == ("hello", "guest~1", "198.51.100.7")
+    assert other.knocks.answer(seen, Answer.ADMITTED)
+    assert await waiting is Answer.ADMITTED
+    assert one.names() == other.names() == []
+    one.knocks.withdraw(knock)
+    await asyncio.sleep(0)
+    with pytest.raises(ApiError):
+        other.knocks.find(ROOM, knock.knock_id)
+
+
+async def test_who_was_denied_on_one_node_is_denied_on_all(wire: Wire) -> None:
+    one, other = await two_doors(wire)
+    knock = one.knock("guest")
+    await eventually(lambda: other.names() == ["guest"], "the guest at the other door")
+    one.knocks.answer(knock, Answer.DENIED)
+    await eventually(lambda: other.names() == [], "nobody")
+    with pytest.raises(ApiError, match="not let in"):
+        other.knock("guest")
+
+
+async def test_a_guest_is_there_as_long_as_its_page_asks_on_any_node(wire: Wire) -> None:
+    one, other = await two_doors(wire)
+    knock = one.knock("guest")
+    await eventually(lambda: other.names() == ["guest"], "the guest at the other door")
+    assert other.knock("guest").knock_id == knock.knock_id
+    waiting = asyncio.create_task(other.knocks.wait(other.knocks.find(ROOM, knock.knock_id), 20.0))
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    one.now_s += 100.0
+    assert one.names() == ["guest"]  # A request of theirs waits on the other node.
+    waiting.cancel()
+    await asyncio.gather(waiting, return_exceptions=True)
+    await asyncio.sleep(0)
+    one.now_s += 100.0
+    assert one.names() == []
+    await eventually(lambda: other.names() == [], "nobody")
+
+
+async def test_those_at_the_door_of_a_node_that_is_lost_are_gone_and_come_back(wire: Wire) -> None:
+    one, other = await two_doors(wire)
+    one.knock("guest")
+    await eventually(lambda: other.names() == ["guest"], "the guest at the other door")
+    wire.cut("one", "two")
+    assert other.names() == []
+    wire.connect("one", "two")
+    await eventually(lambda: other.names() == ["guest"], "the guest again")
+
+
+async def test_breakout_rooms_have_their_home_on_every_node(wire: Wire) -> None:
+    one, other = Doors(wire, "one"), Doors(wire, "two")
+    one.homes.add(RoomName("breakout-1"), RoomName("den"))
+    wire.connect("one", "two")
+    await eventually(lambda: other.homes.is_breakout("breakout-1"), "the first")
+    one.homes.add(RoomName("breakout-2"), RoomName("den"))
+    await eventually(lambda: other.homes.home_of("breakout-2") == "den", "the second")
+    wire.cut("one", "two")
+    assert other.homes.rooms_of(RoomName("den")) == ["den", "breakout-1", "breakout-2"]
+    wire.connect("one", "two")
+    one.homes.remove(RoomName("breakout-1"))
+    await eventually(lambda: not other.homes.is_breakout("breakout-1"), "one of them")
