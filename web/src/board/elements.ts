@@ -16,6 +16,9 @@ export interface Element {
 const TYPES: ReadonlySet<string> = new Set(["rectangle", "ellipse", "diamond", "line", "arrow", "freedraw", "text", "frame", "magicframe"]);
 /** More are not shown. */
 const MAX_ELEMENTS = 5000;
+/** So many versions ahead is what was wiped off: pages change elements by themselves too (a text whose font has come is measured
+ * anew), and what one has just changed so, not knowing of it yet, must not bring it back. */
+const WIPE_AHEAD = 1000;
 /** Changes made here, and those made here that the page does not show yet. */
 const DRAWN = "drawn";
 const WIPED = "wiped";
@@ -70,7 +73,7 @@ export class Elements {
   wipe(nonce: () => number): void {
     const left = this.all().filter(({ isDeleted }) => !isDeleted);
     this.doc.transact(() => {
-      for (const element of left) this.map.set(element.id, { ...element, isDeleted: true, version: element.version + 1, versionNonce: nonce() });
+      for (const element of left) this.map.set(element.id, { ...element, isDeleted: true, version: element.version + WIPE_AHEAD, versionNonce: nonce() });
     }, WIPED);
   }
 

@@ -56,7 +56,7 @@ function ToastLine({ kind, text, onClose }: { kind: Toast["kind"]; text: string;
   const { t } = useTranslation();
   return (
     <div className={`toast ${kind}`} data-testid={kind === "problem" ? "device-error" : "toast"}>
-      <span dir="auto">{text}</span>
+      <span>{text}</span>
       {kind === "problem" && (
         <button type="button" className="icon-button" aria-label={t("call.close")} onClick={onClose}>
           <X size={16} aria-hidden />

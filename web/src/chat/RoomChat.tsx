@@ -234,7 +234,7 @@ function Notices({ live }: { live: RoomLive }) {
         </p>
       )}
       {typing.length > 0 && (
-        <p className="chat-note" data-testid="typing" dir="auto">
+        <p className="chat-note" data-testid="typing">
           {t("log.typing", { count: typing.length, names })}
         </p>
       )}

@@ -289,9 +289,9 @@ function IntentLine({ intent, onCancel }: { intent: Intent; onCancel: () => void
         : t("log.writingTo", { name: intent.name });
   return (
     <p className="intent" data-testid="intent">
-      <span dir="auto">
+      <span>
         {what}
-        {intent.kind === "reply" && <small>{summaryOf(intent.line)}</small>}
+        {intent.kind === "reply" && <small dir="auto">{summaryOf(intent.line)}</small>}
       </span>
       <button type="button" className="icon-button" aria-label={t("log.cancel")} onClick={onCancel}>
         <X size={16} aria-hidden />

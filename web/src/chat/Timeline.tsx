@@ -97,7 +97,7 @@ function ReadBy({ names }: { names: readonly string[] }) {
   const named = names.slice(0, MAX_READERS).map((name) => name || t("event.somebody")).join(", ");
   const count = names.length - MAX_READERS;
   return (
-    <p className="read-by" data-testid="read-by" dir="auto">
+    <p className="read-by" data-testid="read-by">
       <CheckCheck size={13} aria-hidden />
       {count > 0 ? t("log.readByMore", { names: named, count }) : t("log.readBy", { names: named })}
     </p>
@@ -140,7 +140,7 @@ function Line({ line, before, ...shared }: { line: ShownLine; before: ShownLine 
   const name = entry.from === shared.state.me ? t("log.you") : nameOf(entry, shared.people, t("event.somebody"));
   const time = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
   return (
-    <p className="event" data-testid="event" data-verb={entry.verb} dir="auto">
+    <p className="event" data-testid="event" data-verb={entry.verb}>
       {sentenceOf(t, entry, name)} <time dateTime={new Date(entry.atMs).toISOString()}>{time.format(entry.atMs)}</time>
     </p>
   );

@@ -15,6 +15,14 @@ describe("a text", () => {
     expect(translator("translation")("call.nameYou", { name: "Ada" })).toBe("Ada（你）");
   });
 
+  it("keeps a name that runs in the other direction to itself", async () => {
+    await speak("en");
+    expect(translator("translation")("call.nameYou", { name: "عمر" })).toBe("\u2068عمر\u2069 (you)");
+    await speak("ar");
+    const [own, other] = ["عمر", "Ada"].map((name) => translator("translation")("call.nameYou", { name }));
+    expect([own, other].map((text) => text?.includes("\u2068"))).toEqual([false, true]);
+  });
+
   it("has the form that its number needs", async () => {
     await speak("en");
     expect([1, 2].map((count) => translator("translation")("call.people", { count }))).toEqual(["1 person", "2 people"]);

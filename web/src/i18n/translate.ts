@@ -19,6 +19,12 @@ export type Key<Space extends Namespace = "translation"> = Keys<Model[Space]> & 
 export type Values = Readonly<Record<string, string | number>>;
 export type Translate<Space extends Namespace = "translation"> = (key: Key<Space>, values?: Values) => string;
 
+/** Of these, what people wrote themselves: it may run in the other direction than the text that it stands in. */
+const WRITTEN: ReadonlySet<string> = new Set(["name", "names", "who", "by", "presenter", "title", "provider"]);
+const FROM_THE_RIGHT = /[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]/;
+/** Unicode's first strong isolate, and its end (UAX #9). */
+const isolate = (text: string): string => `\u2068${text}\u2069`;
+
 interface InUse {
   language: string;
   texts: Partial<Texts>;
@@ -69,7 +75,10 @@ function translate({ texts, plural }: InUse, space: Namespace, key: string, valu
   const { count } = values;
   const forNumber = typeof count === "number" ? find(texts[space], `${key}_${plural.select(count)}`) : undefined;
   const text = forNumber ?? find(texts[space], key) ?? key;
-  return text.replace(/\{\{(\w+)\}\}/g, (_, name: string) => String(values[name] ?? (name === "app" ? product : "")));
+  return text.replace(/\{\{(\w+)\}\}/g, (_, name: string) => {
+    const value = String(values[name] ?? (name === "app" ? product : ""));
+    return WRITTEN.has(name) && FROM_THE_RIGHT.test(value) !== FROM_THE_RIGHT.test(text) ? isolate(value) : value;
+  });
 }
 
 function find(tree: unknown, path: string): string | undefined {

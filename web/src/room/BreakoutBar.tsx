@@ -119,7 +119,7 @@ function Help({ live, state }: { live: RoomLive; state: BreakoutState }) {
     <ul role="status">
       {asking.map(({ member, name, number }) => (
         <li key={member} data-testid="help-wanted" data-name={name}>
-          <span dir="auto">{t("breakouts.helpFor", { name, number })}</span>
+          <span>{t("breakouts.helpFor", { name, number })}</span>
           <button
             type="button"
             className="button primary small"

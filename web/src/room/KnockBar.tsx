@@ -85,9 +85,7 @@ export function AskedToUnmute({ live, micOn, onUnmute }: { live: RoomLive; micOn
       <ul>
         <li>
           <MicOff size={17} aria-hidden />
-          <span className="knock-who" dir="auto">
-            {t("host.asked", { name: by })}
-          </span>
+          <span className="knock-who">{t("host.asked", { name: by })}</span>
           <button
             type="button"
             className="button primary small"
