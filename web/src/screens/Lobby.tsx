@@ -154,7 +154,7 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
           setAnswers({ ...answers, ...part });
         }}
       />
-      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} />
+      {/* The way in before the devices, which are a long list: it is in sight then. */}
       {problem !== null && <JoinProblemBox problem={problem} />}
       {elsewhere && <ElsewhereNote disabled={joining} onJoinSilent={joinSilent} />}
       <button type="submit" className="button primary large wide" data-testid="join-call" disabled={joining}>
@@ -167,6 +167,7 @@ function LobbyForm({ door, chosen, media, preview, onChange, ...props }: LobbyFo
           {t("lobby.openChat")}
         </button>
       )}
+      <Devices media={media} preview={preview} prefs={chosen} onChange={onChange} />
       <BackButton />
     </form>
   );
