@@ -80,7 +80,7 @@ class Surroundings(Protocol):
     @property
     def remote(self) -> RemoteMembers: ...
 
-    def infos(self) -> list[ParticipantInfo]: ...
+    def seen_infos(self) -> list[ParticipantInfo]: ...
 
     def departed(self) -> list[ParticipantInfo]: ...
 
@@ -257,7 +257,7 @@ class Participant:
         return [self.room.name, *(elsewhere.room_name for elsewhere in self.shown_in)]
 
     def others(self) -> list[ParticipantInfo]:
-        return [info for info in self.room.infos() if info.participant_id != self._info.participant_id]
+        return [info for info in self.room.seen_infos() if info.participant_id != self._info.participant_id]
 
     def _neighbours(self) -> tuple[list[Performer], list[ParticipantId]]:
         here = [other for other in self.room.participants() if other is not self]

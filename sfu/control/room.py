@@ -89,6 +89,8 @@ class Room:
         self._held = False
         self._waiting_infos: dict[ParticipantId, ParticipantInfo] = {}
         """News of a large room that wait for company."""
+        self._audience: set[ParticipantId] = set()
+        """Those of whom nobody was told."""
         self._flush_timer: asyncio.TimerHandle | None = None
         self._ending = False
         self._told: tuple[int, int] = (0, 0)
@@ -194,6 +196,15 @@ class Room:
         here = (participant.info for participant in self._participants.values())
         return [*here, *self.remote.infos(), *self.forwarded.infos()]
 
+    def seen_infos(self) -> list[ParticipantInfo]:
+        """Without the audience: those of whom everyone is told."""
+        infos = self.infos()
+        if not self._audience and not self._is_crowded:
+            return infos
+        seen = (info for info in infos if info.participant_id not in self._audience)
+        # Whether those who are just coming are audience is known in a moment.
+        return [info for info in seen if info.permissions.can_publish or info.state is not ParticipantState.JOINING]
+
     def find(self, participant_id: ParticipantId) -> Participant | None:
         return self._participants.get(participant_id)
 
@@ -274,7 +285,10 @@ class Room:
 
     def _handle_departed(self, info: ParticipantInfo) -> None:
         self._speakers.remove(info.participant_id)
-        self._remember_departed(info)
+        if info.participant_id in self._audience:
+            self._audience.discard(info.participant_id)
+        else:
+            self._remember_departed(info)
         if self._empty_since_s is None and self._head_count()[0] == 0:
             self._empty_since_s = self._context.loop.time()
 
@@ -306,8 +320,8 @@ class Room:
         """`info` is how it ended."""
         member.info = info
         self.remote.remove(member)
-        self._handle_departed(info)
         self._tell_of(info)
+        self._handle_departed(info)
 
     def _remember_departed(self, info: ParticipantInfo) -> None:
         self._departed[info.identity] = (info, self._context.loop.time())
@@ -382,7 +396,7 @@ class Room:
     def _tell_of(self, info: ParticipantInfo, but: Participant | None = None) -> None:
         """In a large room those who only watch come and go in batches: each of n joins would else send n messages. Who
         publishes is told of at once, since a track may follow."""
-        if self._ending:
+        if self._ending or self._is_audience(info):
             return
         waits = self._waiting_infos.pop(info.participant_id, None)
         watches = not info.is_publisher and (waits is None or not waits.is_publisher)
@@ -396,6 +410,18 @@ class Room:
         for other in self.participants():
             if other is not but:
                 other.emit(event)
+
+    def _is_audience(self, info: ParticipantInfo) -> bool:
+        """Whether it is nobody's business. Who was told of in a smaller room goes on being told of."""
+        if info.permissions.can_publish or info.is_publisher or info.kind in DEPENDENT_KINDS:
+            self._audience.discard(info.participant_id)
+        elif info.state is ParticipantState.JOINED and self._is_crowded:
+            self._audience.add(info.participant_id)
+        return info.participant_id in self._audience
+
+    @property
+    def _is_crowded(self) -> bool:
+        return len(self._participants) + len(self.remote) > self._context.config.audience_from
 
     def _flush_infos(self) -> None:
         self._flush_timer = None

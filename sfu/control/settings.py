@@ -24,6 +24,9 @@ class RoomSettings:
     """In a room of more than that, participants who do not publish are announced in batches."""
     large_room_update_interval_s: float = 0.5
     """How long such news waits for company."""
+    audience_from: int = 500
+    """In a room of more than that, who may not publish is audience: counted, listed on demand, and announced to nobody
+    before it may publish."""
     room_update_interval_s: float = 5.0
     """How often at most participants hear that the room's head count changed."""
     speaker_interval_s: float = 0.3
