@@ -89,6 +89,8 @@ class Room:
         self._held = False
         self._waiting_infos: dict[ParticipantId, ParticipantInfo] = {}
         """News of a large room that wait for company."""
+        self._announced: set[ParticipantId] = set()
+        """Those of whom everyone was told."""
         self._audience: set[ParticipantId] = set()
         """Those of whom nobody was told."""
         self._flush_timer: asyncio.TimerHandle | None = None
@@ -285,6 +287,7 @@ class Room:
 
     def _handle_departed(self, info: ParticipantInfo) -> None:
         self._speakers.remove(info.participant_id)
+        self._announced.discard(info.participant_id)
         if info.participant_id in self._audience:
             self._audience.discard(info.participant_id)
         else:
@@ -413,11 +416,18 @@ class Room:
 
     def _is_audience(self, info: ParticipantInfo) -> bool:
         """Whether it is nobody's business. Who was told of in a smaller room goes on being told of."""
-        if info.permissions.can_publish or info.is_publisher or info.kind in DEPENDENT_KINDS:
-            self._audience.discard(info.participant_id)
-        elif info.state is ParticipantState.JOINED and self._is_crowded:
-            self._audience.add(info.participant_id)
-        return info.participant_id in self._audience
+        participant_id = info.participant_id
+        may_be_heard = info.permissions.can_publish or info.is_publisher or info.kind in DEPENDENT_KINDS
+        if (
+            may_be_heard
+            or participant_id in self._announced
+            or not (self._is_crowded or participant_id in self._audience)
+        ):
+            self._audience.discard(participant_id)
+            self._announced.add(participant_id)
+            return False
+        self._audience.add(participant_id)
+        return True
 
     @property
     def _is_crowded(self) -> bool:
