@@ -12,6 +12,7 @@ from signaling.accounts.service import Accounts
 from signaling.addresses import parse_networks
 from signaling.bots.bots import Bots
 from signaling.bots.deliveries import HookDeliveries
+from signaling.cluster.settings import place_of
 from signaling.config import Settings
 from signaling.db.storage import Storage
 from signaling.livekit.chat import ChatBridge
@@ -84,6 +85,17 @@ def _create_live(settings: Settings, sfu: Sfu) -> Live:
     return SpreadLive(sfu)
 
 
+def _create_breakouts(settings: Settings, sfu: Sfu, homes: Homes, live: Live, chronicle: LogChronicle) -> Breakouts:
+    if not settings.cluster.cluster:
+        return Breakouts(sfu, homes, live.tell, chronicle, settings.lasting_rooms)
+    from signaling.log.spread import SpreadLive  # a server by itself needs nothing of it
+    from signaling.rooms.spread_breakouts import SpreadBreakouts
+
+    assert isinstance(live, SpreadLive)
+    node = place_of(settings.cluster, dev=settings.listener.dev).name
+    return SpreadBreakouts(node, sfu, homes, live.tell_here, chronicle, settings.lasting_rooms)
+
+
 def create_lasting(
     settings: Settings,
     sfu: Sfu,
@@ -130,7 +142,7 @@ def create_lasting(
         knocks=knocks,
         moderation=moderation,
         spotlights=spotlights,
-        breakouts=Breakouts(sfu, homes, live.tell, chronicle, lasting),
+        breakouts=_create_breakouts(settings, sfu, homes, live, chronicle),
         live=live,
         log=log,
         chronicle=chronicle,

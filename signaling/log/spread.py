@@ -207,6 +207,12 @@ class SpreadLive(Live):
         for entry in entries:
             offer_entry(entry, listeners)
 
+    def tell_here(self, room_key: int, message: dict[str, Any]) -> None:
+        """What every node tells its own."""
+        news = News(message)
+        for listener in self._here(room_key):
+            listener.offer(news)
+
     # --- listeners on other nodes -----------------------------------------------------------------------------------
 
     def handle_node_up(self, node: str) -> None:

@@ -55,7 +55,7 @@ class How(StrEnum):
 
 
 @dataclass(slots=True)
-class _Division:
+class Division:
     """Of one call: its rooms, and who belongs where."""
 
     room_key: int
@@ -106,7 +106,7 @@ class Breakouts:
         self._settings = settings
         self._clock = clock
         self._shuffle = shuffle
-        self._divisions: dict[RoomName, _Division] = {}
+        self._divisions: dict[RoomName, Division] = {}
         """By home; one that is closed stays until everybody is back."""
         self._work = asyncio.Event()
         self._worker: asyncio.Task[None] | None = None
@@ -133,7 +133,7 @@ class Breakouts:
         before = self._divisions.get(actor.room)
         former = () if before is None else (*before.rooms, *before.former)
         rooms = tuple(RoomName(f"breakout-{secrets.token_hex(12)}") for _ in range(count))
-        division = _Division(actor.room_key, actor.room, rooms, how, ends_at_s, former=former)
+        division = Division(actor.room_key, actor.room, rooms, how, ends_at_s, former=former)
         if how is How.HAND:
             division.places.update(places)
         elif how is How.RANDOM:
@@ -143,7 +143,7 @@ class Breakouts:
         # The main room waits for its people, however long nobody is in it.
         self._sfu.hold_room(actor.room, True)
         self._divisions[actor.room] = division
-        self._wake(division)
+        self._handle_changed(division)
 
     def _divide(self, home: RoomName, count: int) -> dict[str, int]:
         """Everybody but hosts, as evenly as it goes."""
@@ -156,18 +156,18 @@ class Breakouts:
         """Everybody comes back. Raises `ApiError` not_found."""
         await self._close(self._require(actor), actor.member_id, actor.name)
 
-    async def _close(self, division: _Division, by: str, name: str) -> None:
+    async def _close(self, division: Division, by: str, name: str) -> None:
         division.is_open = False
         division.help.clear()
         self._sfu.hold_room(division.home, False)
-        self._wake(division)
+        self._handle_changed(division)
         await self._chronicle.note_act(division.room_key, by, name, "close_breakouts", {})
 
     def end_in(self, actor: Actor, ends_in_s: float | None) -> None:
         """With None there is no end by itself. Raises `ApiError` not_found, limit_reached."""
         division = self._require(actor)
         division.ends_at_s = self._end_of(ends_in_s)
-        self._wake(division)
+        self._handle_changed(division)
 
     def move(self, actor: Actor, member_id: str, number: int) -> None:
         """Raises `ApiError` not_found."""
@@ -194,15 +194,15 @@ class Breakouts:
             division.help[actor.member_id] = actor.name
         else:
             division.help.pop(actor.member_id, None)
-        self._wake(division)
+        self._handle_changed(division)
 
-    def _put(self, division: _Division, member_id: str, number: int) -> None:
+    def _put(self, division: Division, member_id: str, number: int) -> None:
         if not 0 <= number <= len(division.rooms):
             raise ApiError("not_found", "There is no such breakout room.")
         self._require_present(division, member_id)
         division.places[member_id] = number
         division.help.pop(member_id, None)
-        self._wake(division)
+        self._handle_changed(division)
 
     # --- what everybody sees --------------------------------------------------------------------------------
 
@@ -253,7 +253,7 @@ class Breakouts:
             await asyncio.gather(self._worker, return_exceptions=True)
             self._worker = None
 
-    def _leave_elsewhere(self, division: _Division, here: RoomName, identity: Identity) -> None:
+    def _leave_elsewhere(self, division: Division, here: RoomName, identity: Identity) -> None:
         """Whoever comes anew, after a reload for example, is nowhere else any more."""
         for room in division.all_rooms:
             session = self._sfu.find_participant(room, identity) if room != here else None
@@ -261,7 +261,7 @@ class Breakouts:
                 with contextlib.suppress(RequestError):
                     session.leave(LeaveReason.DUPLICATE_IDENTITY)
 
-    def _wake(self, division: _Division) -> None:
+    def _wake(self, division: Division) -> None:
         division.is_told = False
         self._work.set()
         if self._worker is None:
@@ -281,8 +281,9 @@ class Breakouts:
                 except Exception:
                     _log.exception("breakout rooms could not be looked after")
 
-    async def _look_after(self, division: _Division) -> None:
-        if division.is_open and division.ends_at_s is not None and self._clock() >= division.ends_at_s:
+    async def _look_after(self, division: Division) -> None:
+        is_over = division.ends_at_s is not None and self._clock() >= division.ends_at_s
+        if division.is_open and is_over and self._ends_what_is_over():
             await self._close(division, "", "")
         if not division.is_told:
             division.is_told = True
@@ -291,20 +292,21 @@ class Breakouts:
         if not division.is_open and not any(self._sfu.participants(room) for room in division.all_rooms[1:]):
             self._forget(division.home)
 
-    def _settle(self, division: _Division) -> None:
+    def _settle(self, division: Division) -> None:
         for here in division.all_rooms:
             for person in self._sfu.participants(here):
                 wanted = division.wanted(member_id_of(person.identity))
-                if wanted != here:
+                if wanted != here and self._moves(here, person):
                     self._move(division, here, person, wanted)
 
-    def _move(self, division: _Division, here: RoomName, person: ParticipantInfo, wanted: RoomName) -> None:
+    def _move(self, division: Division, here: RoomName, person: ParticipantInfo, wanted: RoomName) -> None:
         try:
             self._sfu.move_participant(here, person.identity, wanted, create=True)
         except RequestError as error:
             if error.code == "limit_exceeded":
                 _log.warning("a breakout room had no place: %s", error)
                 division.places.pop(member_id_of(person.identity), None)
+                self._handle_changed(division)
             # Whoever is not connected now is tried again; whoever left is not there any more.
 
     # --- helpers --------------------------------------------------------------------------------------------
@@ -313,13 +315,13 @@ class Breakouts:
         division = self._divisions.get(room)
         return division is not None and division.is_open
 
-    def _require(self, actor: Actor) -> _Division:
+    def _require(self, actor: Actor) -> Division:
         division = self._divisions.get(actor.room)
         if division is None or not division.is_open:
             raise ApiError("not_found", "There are no breakout rooms now.")
         return division
 
-    def _require_present(self, division: _Division, member_id: str) -> None:
+    def _require_present(self, division: Division, member_id: str) -> None:
         people = (one for room in division.all_rooms for one in self._sfu.participants(room))
         if not any(member_id_of(one.identity) == member_id for one in people):
             raise ApiError("not_found", "There is nobody of this identity in the call.")
@@ -339,8 +341,26 @@ class Breakouts:
             self._homes.remove(room)
             with contextlib.suppress(RequestError):
                 self._sfu.end_room(room)
+        self._handle_forgotten(home)
         if division.is_open:
             self._tell(division.room_key, {"type": "breakouts", "open": False})
+
+    # --- for those that are divided over several nodes, too (`spread_breakouts`) -------------------------------
+
+    def _handle_changed(self, division: Division) -> None:
+        """Somebody has changed it here."""
+        self._wake(division)
+
+    def _handle_forgotten(self, home: RoomName) -> None:
+        """There is none any more."""
+
+    def _moves(self, room: RoomName, person: ParticipantInfo) -> bool:
+        """Whether it is for us to move them."""
+        return True
+
+    def _ends_what_is_over(self) -> bool:
+        """Whether it is for us to end what was to last until now."""
+        return True
 
 
 def _is_host(person: ParticipantInfo) -> bool:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import asyncio
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from sfu.ids import RoomName
+from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError
 from signaling.log import spread
 from signaling.log.entries import Entry, Verb
 from signaling.log.live import Listener
 from signaling.log.spread import SpreadLive
+from signaling.rooms.breakouts import How
 from signaling.rooms.knocks import Answer, Knock
-from signaling.rooms.roles import Role
+from signaling.rooms.roles import Actor, Role
+from signaling.rooms.settings import LastingRoomSettings
 from signaling.rooms.spread import SpreadHomes, SpreadKnocks
+from signaling.rooms.spread_breakouts import SpreadBreakouts
 from tests.harness.waiting import eventually
 
 ROOM = 7
@@ -290,3 +294,117 @@ async def test_breakout_rooms_have_their_home_on_every_node(wire: Wire) -> None:
     wire.connect("one", "two")
     one.homes.remove(RoomName("breakout-1"))
     await eventually(lambda: not other.homes.is_breakout("breakout-1"), "one of them")
+
+
+class SharedCall:
+    """A call over nodes, as all their SFUs see it: who is in which room, and on which node."""
+
+    def __init__(self) -> None:
+        self.rooms: dict[str, dict[str, str]] = {"den": {}}
+        self.moved: list[tuple[str, str, str]] = []
+        self.held: dict[str, bool] = {}
+
+
+class CallEnd(_End):
+    """The SFU of one node in it."""
+
+    def __init__(self, wire: Wire, name: str, call: SharedCall) -> None:
+        super().__init__(wire, name)
+        self._call = call
+
+    def find_room(self, room: str) -> object | None:
+        return self._call.rooms.get(room)
+
+    def participants(self, room: str) -> list[Any]:
+        people = self._call.rooms.get(room, {})
+        return [SimpleNamespace(identity=one, participant_id=one, name=one, attributes={}) for one in people]
+
+    def find_session(self, room: str, participant_id: str) -> object | None:
+        return True if self._call.rooms.get(room, {}).get(participant_id) == self._name else None
+
+    def move_participant(self, room: str, identity: str, destination: str, *, create: bool) -> None:
+        assert create
+        assert self._call.rooms[room][identity] == self._name, "moved by the node that it is on"
+        self._call.rooms.setdefault(destination, {})[identity] = self._call.rooms[room].pop(identity)
+        self._call.moved.append((self._name, identity, destination))
+
+    def hold_room(self, room: str, held: bool) -> None:
+        self._call.held[f"{self._name} {room}"] = held
+
+    def end_room(self, room: str) -> bool:
+        return self._call.rooms.pop(room, None) is not None
+
+
+class Acts:
+    def __init__(self) -> None:
+        self.noted: list[str] = []
+
+    async def note_act(self, room_key: int, by: str, name: str, act: str, body: dict[str, Any]) -> None:
+        self.noted.append(act)
+
+
+class BreakoutNode:
+    def __init__(self, wire: Wire, name: str, call: SharedCall) -> None:
+        self.now_s, self.news, self.acts = 0.0, [], Acts()
+        end = CallEnd(wire, name, call)
+        self.breakouts = SpreadBreakouts(
+            name,
+            end,
+            SpreadHomes(end),  # type: ignore[arg-type]
+            lambda room_key, news: self.news.append(news),
+            self.acts,
+            LastingRoomSettings(),
+            clock=lambda: self.now_s,
+        )
+
+    def view(self) -> list[int]:
+        return [len(room["people"]) for room in self.breakouts.view(RoomName("den")).get("rooms", [])]
+
+
+HOST = Actor(ROOM, RoomName("den"), Identity("host~1"), "Host", Role.OWNER)
+
+
+async def test_each_node_moves_its_own_wherever_hosts_ask(wire: Wire) -> None:
+    call = SharedCall()
+    call.rooms["den"] = {"ada": "one", "bob": "two", "cat": "two"}
+    one, other = BreakoutNode(wire, "one", call), BreakoutNode(wire, "two", call)
+    wire.connect("one", "two")
+    await one.breakouts.open(HOST, 2, How.HAND, {"ada": 1, "bob": 1, "cat": 2}, ends_in_s=60.0)
+    for node in (one, other):
+        await eventually(lambda node=node: node.view() == [0, 2, 1], "everybody in their room")  # type: ignore[misc]
+    assert {(node, who) for node, who, _ in call.moved} == {("one", "ada"), ("two", "bob"), ("two", "cat")}
+    assert call.held == {"one den": True, "two den": True}
+    # The next request of a host comes to the other node.
+    other.breakouts.move(HOST, "ada", 2)
+    await eventually(lambda: one.view() == [0, 1, 2], "ada in the other room")
+    for node in (one, other):
+        assert node.breakouts.view(RoomName("den"))["ends_in_ms"] == 60_000
+        await eventually(lambda node=node: node.news and node.news[-1]["open"], "news for those here")  # type: ignore[misc]
+    # A third node comes, and knows it all.
+    third = BreakoutNode(wire, "three", call)
+    wire.connect("one", "three")
+    wire.connect("two", "three")
+    await eventually(lambda: third.view() == [0, 1, 2], "the rooms on the third")
+    # What is over is ended once.
+    for node in (one, other, third):
+        node.now_s = 61.0
+    await eventually(lambda: set(call.rooms) == {"den"} and len(call.rooms["den"]) == 3, "everybody back")
+    assert [node.acts.noted for node in (one, other, third)] == [["open_breakouts", "close_breakouts"], [], []]
+    for node in (one, other, third):
+        await eventually(lambda node=node: not node.breakouts.view(RoomName("den"))["open"], "no rooms")  # type: ignore[misc]
+        await node.breakouts.stop()
+
+
+async def test_breakout_rooms_outlive_the_node_on_which_they_were_made(wire: Wire) -> None:
+    call = SharedCall()
+    call.rooms["den"] = {"bob": "two"}
+    one, other = BreakoutNode(wire, "one", call), BreakoutNode(wire, "two", call)
+    wire.connect("one", "two")
+    await one.breakouts.open(HOST, 1, How.HAND, {"bob": 1}, ends_in_s=60.0)
+    await eventually(lambda: other.view() == [0, 1], "bob in the room")
+    wire.cut("one", "two")
+    other.now_s = 61.0
+    await eventually(lambda: call.rooms["den"] == {"bob": "two"}, "bob back")
+    assert other.acts.noted == ["close_breakouts"]
+    for node in (one, other):
+        await node.breakouts.stop()
