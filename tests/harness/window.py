@@ -204,7 +204,8 @@ class FirefoxWindow(Window):
         await self._command("input.performActions", actions=[{"type": "key", "id": "keys", "actions": keys}])
 
     async def box(self, selector: str) -> dict[str, float]:
-        """Where an element is: x, y, width and height in the window."""
+        """Where an element is once it is there: x, y, width and height in the window."""
+        await self.until(f"document.querySelector({json.dumps(selector)})?.getBoundingClientRect().width > 0")
         found: dict[str, float] = await self.evaluate(
             f"document.querySelector({json.dumps(selector)}).getBoundingClientRect().toJSON()"
         )
