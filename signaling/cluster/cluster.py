@@ -16,6 +16,7 @@ from sfu.bus.membership import Membership, NameTaken
 from sfu.bus.nats import NatsBus
 from sfu.bus.records import ORDERS, NodeRecord, Order, decode
 from sfu.bus.settings import ClusterSettings
+from sfu.bus.signed import SignedBus
 from signaling.cluster.news import ClusterNews
 from signaling.revocations import Revocations
 from signaling.version import VERSION
@@ -48,7 +49,7 @@ class Cluster:
         dev: bool,
     ) -> None:
         self._sfu = sfu
-        self.bus = NatsBus(settings, place.name)
+        self.bus = SignedBus(NatsBus(settings, place.name), place.secret)
         record = NodeRecord(
             name=place.name,
             instance=sfu.node_id,

@@ -11,6 +11,7 @@ import msgspec
 
 from sfu.bus.nats import NatsBus
 from sfu.bus.records import NodeRecord
+from sfu.bus.signed import SignedBus
 from signaling.cluster.registry import Registry
 from signaling.cluster.settings import place_of
 from signaling.commands.options import add_key_options, read_settings, say
@@ -43,7 +44,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 async def _run(settings: Settings, options: argparse.Namespace) -> int:
-    bus = NatsBus(settings.cluster, "command")
+    place = place_of(settings.cluster, dev=settings.listener.dev)
+    bus = SignedBus(NatsBus(settings.cluster, "command"), place.secret)
     await bus.open()
     try:
         if not bus.available:
@@ -53,7 +55,7 @@ async def _run(settings: Settings, options: argparse.Namespace) -> int:
         await registry.caught_up(settings.cluster.cluster_timeout_s * 2)
         if options.act == "list":
             return _list(registry.nodes(), as_json=options.json)
-        name = options.node or place_of(settings.cluster, dev=settings.listener.dev).name
+        name = options.node or place.name
         return await _order(registry, options.act, name, options.wait)
     finally:
         await bus.close()
