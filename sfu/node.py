@@ -180,6 +180,13 @@ class Node(Rooms):
 
     # --- figures ----------------------------------------------------------------------------------------------
 
+    def head_counts(self) -> Mapping[str, int]:
+        return {
+            "rooms": len(self._directory),
+            "participants": sum(len(room.participants()) for room in self._directory),
+            "links": 0 if self._neighbours is None else self._neighbours.relay.links,
+        }
+
     def metrics(self) -> Mapping[str, float]:
         own = metrics.collect(self._runtime, self._transports, self._control, self._directory)
         return own if self._neighbours is None else {**own, **self._neighbours.figures()}

@@ -346,6 +346,10 @@ class Sfu(Protocol):
         """The other nodes of the cluster, by name: all that are known now. Without a cluster nothing happens."""
         ...
 
+    def head_counts(self) -> Mapping[str, int]:
+        """How many rooms, participants and links to other nodes there are on this node: cheap, for a heartbeat."""
+        ...
+
     def metrics(self) -> Mapping[str, float]:
         """Gauges and counters for /metrics, keyed by Prometheus name with labels in braces where needed."""
         ...

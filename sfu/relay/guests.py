@@ -199,7 +199,7 @@ class Guests:
                 continue
 
             def tell(wanted: bool, track_id: TrackId = track_id) -> None:
-                wish = messages.DataTrackWish(member.room, member.info.participant_id, track_id, wanted)
+                wish = messages.DataTrackWish(member.room, track_id, wanted)
                 node.send(wish)
 
             track = member.data_tracks[track_id] = node.data_tracks[track_id] = ArrivingDataTrack(member, info, tell)

@@ -56,7 +56,6 @@ class Peer:
         """By which it is reached from here."""
         self.media = (there if there in addresses or not addresses else addresses[0], greeting.media_port)
         """Where its media is sent to: UDP."""
-        self.version = greeting.version
         self._connection = connection
 
     def send(self, message: bytes) -> None:
@@ -131,7 +130,8 @@ class Mesh:
         self._handler = handler
         self._accepting, self._connecting = contexts(secret, greeting.name)
         self._server: asyncio.Server | None = None
-        self._dials: dict[str, tuple[NodePlace, asyncio.Task[None]]] = {}
+        self._places: Mapping[str, NodePlace] = {}
+        self._dials: dict[str, asyncio.Task[None]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._peers: dict[str, tuple[Peer, _Connection]] = {}
         self.counters: Counter[str] = Counter()
@@ -150,12 +150,10 @@ class Mesh:
     def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:
         """Where the others are. A node that is not named any more is not connected to again; a connection that there is
         goes on, as only the connection tells whether a node is there."""
-        for name in [name for name in self._dials if self._dials[name][0] != nodes.get(name)]:
-            self._dials.pop(name)[1].cancel()
-        for name, place in nodes.items():
+        self._places = dict(nodes)
+        for name in nodes:
             if name > self._greeting.name and name not in self._dials:
-                task = asyncio.get_running_loop().create_task(self._keep_connected(place))
-                self._dials[name] = place, task
+                self._dials[name] = asyncio.get_running_loop().create_task(self._keep_connected(name))
 
     async def close(self) -> None:
         """What was sent still leaves, unless the other end does not take it soon."""
@@ -167,14 +165,15 @@ class Mesh:
         ends = [asyncio.ensure_future(connection.writer.wait_closed()) for connection in connections]
         if ends:
             await asyncio.wait(ends, timeout=_CLOSE_TIMEOUT_S)
-        tasks = [task for _, task in self._dials.values()] + list(self._tasks)
+        tasks = [*self._dials.values(), *self._tasks]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _keep_connected(self, place: NodePlace) -> None:
+    async def _keep_connected(self, name: str) -> None:
+        """As long as it is named; a connection that there is lasts as long as it does."""
         delay_s = _RETRY_S
-        while True:
+        while (place := self._places.get(name)) is not None:
             try:
                 reader, writer = await asyncio.open_connection(
                     place.host, place.port, ssl=self._connecting, ssl_handshake_timeout=self._settings.node_timeout_s
@@ -187,6 +186,7 @@ class Mesh:
                 await self._converse(reader, writer)
             await asyncio.sleep(delay_s)
             delay_s = min(2 * delay_s, _MAX_RETRY_S)
+        del self._dials[name]
 
     async def _handle_accepted(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
@@ -234,7 +234,7 @@ class Mesh:
             self._call(self._handler.handle_down, older[0])
         peer = Peer(greeting, connection)
         self._peers[peer.name] = peer, connection
-        logger.info("node %s is connected", peer.name)
+        logger.info("node %s is connected, its messages are of version %d", peer.name, greeting.version)
         self._call(self._handler.handle_up, peer)
         return peer
 

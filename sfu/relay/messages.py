@@ -207,7 +207,6 @@ class DataTrackWish(_Message, tag="data_track_wish"):
     """Somebody on the sender wants the data track, or nobody any more."""
 
     room: RoomName
-    participant_id: ParticipantId
     track_id: TrackId
     wanted: bool
 

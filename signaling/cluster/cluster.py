@@ -57,7 +57,7 @@ class Cluster:
             port=place.port,
             version=VERSION,
         )
-        self.membership = Membership(self.bus, record, ttl_s=settings.node_ttl_s, describe=self._describe)
+        self.membership = Membership(self.bus, record, ttl_s=settings.node_ttl_s, describe=sfu.head_counts)
         self.news = ClusterNews(self.bus, revocations)
         self.on_drain: Callable[[], None] = _stop
         """Called when an operator drains this node: it shall take nobody new, send everybody elsewhere, and end."""
@@ -111,14 +111,6 @@ class Cluster:
         await self.news.close()
         await self.membership.close()
         await self.bus.close()
-
-    def _describe(self) -> dict[str, object]:
-        figures = self._sfu.metrics()
-        return {
-            "rooms": int(figures["ting_rooms"]),
-            "participants": int(figures["ting_participants"]),
-            "links": int(figures.get("ting_links", 0)),
-        }
 
     def _tell(self) -> None:
         peers = self.membership.peers().values()

@@ -111,18 +111,18 @@ class ClusterProcesses:
 
     async def connected(self, *names: str) -> None:
         """These see each other, and nobody else."""
-        wanted = f"ting_node_peers {len(names) - 1:.1f}"
-        async with aiohttp.ClientSession() as client:
-            for name in names:
-                await self._until_metrics(client, self.nodes[name], wanted)
+        await self.until(f"ting_node_peers {len(names) - 1:.1f}", *names)
 
-    async def _until_metrics(self, client: aiohttp.ClientSession, node: ServerProcess, wanted: str) -> None:
-        async with asyncio.timeout(DEADLINE_S):
-            while True:
-                async with client.get(f"{node.url}/metrics") as answer:
-                    if wanted in (await answer.text()).splitlines():
-                        return
-                await asyncio.sleep(0.05)
+    async def until(self, line: str, *names: str) -> None:
+        """Wait until the metrics of these nodes have this line."""
+        async with aiohttp.ClientSession() as client, asyncio.timeout(DEADLINE_S * len(names)):
+            for name in names:
+                while line not in await self._metrics(client, name):  # noqa: ASYNC110 - a server has no event for it
+                    await asyncio.sleep(0.05)
+
+    async def _metrics(self, client: aiohttp.ClientSession, name: str) -> list[str]:
+        async with client.get(f"{self.nodes[name].url}/metrics") as answer:
+            return (await answer.text()).splitlines()
 
     async def stop(self) -> None:
         await self.balancer.stop()

@@ -39,7 +39,8 @@ async def test_calls_go_on_and_begin_while_the_bus_is_away(cluster: ClusterProce
     await ear.assert_tone(500)
     cluster.nats.stop()
     try:
-        await asyncio.sleep(2 * 3.0)  # twice as long as a node may be silent in the registry
+        # Longer than a node may be silent in the registry.
+        await cluster.until("ting_node_valid 0.0", "one", "two")
         carol = await join(two.url, "carol")
         await (await carol.listen("alice")).assert_tone(500)
         await carol.publish_tone(900)

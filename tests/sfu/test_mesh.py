@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import msgspec
 import pytest
@@ -98,6 +98,25 @@ async def test_two_nodes_find_each_other_and_messages_keep_their_order(node: Nod
     assert node.handler.messages == [str(number).encode() for number in range(100)]
     await other.mesh.close()
     await eventually(lambda: node.handler.down == ["other"], "the end")
+
+
+async def test_who_is_not_named_any_more_keeps_the_connection_that_there_is(node: Node) -> None:
+    """The registry may forget a node for a moment; only its connection tells whether it is there."""
+    other = await Node("other").open()
+    node.mesh.set_nodes({"other": other.place})
+    await eventually(lambda: node.handler.up and other.handler.up, "each other")
+    node.mesh.set_nodes({})
+    node.mesh.set_nodes({"other": replace(other.place, port=1)})
+    node.mesh.set_nodes({})
+    node.handler.up[0].send(b"still here")
+    await eventually(lambda: other.handler.messages == [b"still here"], "a message")
+    assert node.handler.down == other.handler.down == []
+    # Once it is lost, it is not looked for; named again, it is.
+    other.handler.up[0]._connection.writer.transport.abort()
+    await eventually(lambda: node.handler.down == ["other"] and not node.mesh._dials, "the end")
+    node.mesh.set_nodes({"other": other.place})
+    await eventually(lambda: len(node.handler.up) == 2, "each other again")
+    await other.mesh.close()
 
 
 async def test_another_secret_is_not_let_in(node: Node) -> None:
