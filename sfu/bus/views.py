@@ -26,10 +26,6 @@ class View:
         self._unseen: set[str] | None = None
         """While all is told: what was known before and has not come again."""
 
-    @property
-    def is_complete(self) -> bool:
-        return self._unseen is None
-
     def begin(self) -> None:
         self._unseen = set(self._known)
 
