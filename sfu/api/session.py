@@ -374,6 +374,8 @@ class ClusterPlace:
     """The same on all nodes, at least 32 characters."""
     host: str
     port: int
+    address: str = ""
+    """Where the others reach it, when that is none of its own addresses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,7 +26,8 @@ class ClusterSettings:
     """This node's name, which no other node has. Empty: the name of the host."""
     node_address: str = ""
     """Name or address under which the other nodes reach this one. Empty: the first address that this host has in a
-    network, 127.0.0.1 with --dev."""
+    network, 127.0.0.1 with --dev. An address that this host does not have itself, such as the outer one of a NAT, is
+    where its media over UDP is reached as well."""
     node_port: int = 7883
     """TCP port for the other nodes."""
     node_ttl_s: float = 3.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Mapping, Sequence
 
 from sfu.api import ClusterPlace, NodePlace, NodeTopicListener
@@ -38,7 +39,7 @@ class Neighbours:
         self.relay = context.relay = NodeRelay(
             place.name, config, context, directory, group, self._make_link, self._move, Ssrcs(), topics
         )
-        greeting = Greeting(place.name, instance, self._addresses, config.rtc_udp_port)
+        greeting = Greeting(place.name, instance, _reached_at(self._addresses, place.address), config.rtc_udp_port)
         self.mesh = Mesh(config, place.secret, greeting, self.relay)
 
     async def open(self) -> None:
@@ -70,3 +71,12 @@ class Neighbours:
 
     def _move(self, participant: Participant, room: Room) -> None:
         moving.move(participant, room, self._context)
+
+
+def _reached_at(addresses: Sequence[str], address: str) -> list[str]:
+    """Where other nodes may send media: also to where they connect to, such as the outer side of a NAT."""
+    try:
+        ipaddress.ip_address(address)
+    except ValueError:
+        return list(addresses)
+    return list(dict.fromkeys([*addresses, address]))

@@ -22,7 +22,7 @@ def place_of(settings: ClusterSettings, *, dev: bool) -> ClusterPlace:
     secret = settings.cluster_secret or read_secret(settings.cluster_secret_file, "cluster_secret_file")
     if len(secret) < MIN_SECRET_LENGTH:
         raise ConfigError(f"cluster_secret: at least {MIN_SECRET_LENGTH} characters are needed")
-    return ClusterPlace(name, secret, "127.0.0.1" if dev else "", settings.node_port)
+    return ClusterPlace(name, secret, "127.0.0.1" if dev else "", settings.node_port, settings.node_address)
 
 
 def check_cluster(settings: ClusterSettings, database_url: str, *, dev: bool) -> None:

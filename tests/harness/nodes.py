@@ -14,6 +14,7 @@ import aiohttp
 from tests.harness.nats import Nats, find_servers
 from tests.harness.postgres import find_binaries, running_postgres
 from tests.harness.server import ServerProcess, free_ports
+from tests.harness.strait import HERE, THERE, Strait
 from tests.harness.waiting import DEADLINE_S
 
 
@@ -101,9 +102,21 @@ class ClusterProcesses:
             for name in names
         }
         self.balancer = Balancer(*(node.ports.http for node in self.nodes.values()))
+        self.strait: Strait | None = None
+
+    def lay_strait(self, first: str, other: str) -> None:
+        """Before the start: what goes between these two can be cut. `first` comes first of all by name, so that `other`
+        alone is connected to over it."""
+        assert first == min(self.nodes)
+        near, far = self.nodes[first], self.nodes[other]
+        near.environment["TING_NODE_ADDRESS"] = THERE
+        far.environment["TING_NODE_ADDRESS"] = HERE
+        self.strait = Strait(int(far.environment["TING_NODE_PORT"]), far.ports.udp, near.ports.udp)
 
     async def start(self) -> None:
         self.nats.start()
+        if self.strait is not None:
+            await self.strait.start()
         for node in self.nodes.values():
             await node.start()
         await self.connected(*self.nodes)
@@ -126,6 +139,8 @@ class ClusterProcesses:
 
     async def stop(self) -> None:
         await self.balancer.stop()
+        if self.strait is not None:
+            await self.strait.stop()
         for node in self.nodes.values():
             await node.kill()
         self.nats.stop()

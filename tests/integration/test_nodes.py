@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 
@@ -13,17 +14,24 @@ import pytest
 import pytest_asyncio
 from livekit import api
 
+from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
 from tests.harness.nodes import ClusterProcesses
-from tests.harness.server import API_KEY, API_SECRET, make_token
+from tests.harness.server import API_KEY, API_SECRET, ServerProcess, make_token
 from tests.harness.waiting import DEADLINE_S
 
 pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")]
 
 
+NODE_TIMEOUT_S = 6.0
+LONGEST_GAP_MS = 500
+"""Of what must have none; a machine that is busy stretches it. The node that is away is so for longer than 6 s."""
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def cluster() -> AsyncIterator[ClusterProcesses]:
-    cluster = ClusterProcesses("one", "two", "three", TING_DEFAULT_KIND="open")
+    cluster = ClusterProcesses("one", "two", "three", TING_DEFAULT_KIND="open", TING_NODE_TIMEOUT_S=str(NODE_TIMEOUT_S))
+    cluster.lay_strait("one", "three")
     await cluster.start()
     yield cluster
     await cluster.stop()
@@ -80,6 +88,110 @@ async def test_a_node_that_stops_sends_its_people_to_the_others(cluster: Cluster
     await (await bob.listen("alice")).assert_tone(500)
     await three.start()
     await cluster.connected("one", "two", "three")
+
+
+async def roster(node: ServerProcess, room: str) -> set[tuple[str, str, str]]:
+    """Identity, id and metadata of all in the room, as this node sees it."""
+    async with api.LiveKitAPI(node.url, API_KEY, API_SECRET) as admin:
+        there = await admin.room.list_participants(api.ListParticipantsRequest(room=room))
+    return {(one.identity, one.sid, one.metadata) for one in there.participants}
+
+
+async def until_all_see(cluster: ClusterProcesses, room: str, *callers: Caller) -> None:
+    """Of each the id that its client has, and nobody else."""
+    expected = {(one.identity, one.room.local_participant.sid, one.room.local_participant.metadata) for one in callers}
+    seen: list[set[tuple[str, str, str]]] = []
+    try:
+        async with asyncio.timeout(DEADLINE_S):
+            while seen != [expected] * len(cluster.nodes):
+                seen = [await roster(node, room) for node in cluster.nodes.values()]
+    except TimeoutError:
+        raise AssertionError(f"{seen}, and not {expected} on all") from None
+
+
+async def test_a_node_that_stood_still_comes_back_as_one_of_them(
+    cluster: ClusterProcesses, join: Join, room: str
+) -> None:
+    one, two, three = cluster.nodes.values()
+    alice, bob = await join(one.url, "alice"), await join(two.url, "bob")
+    carol, dan = await join(three.url, "carol"), await join(three.url, "dan")
+    await alice.publish_melody()
+    await dan.publish_tone(700)
+    ear = await bob.listen("alice")
+    await (await bob.listen("dan")).assert_tone(700)
+    begin, events = await ear.received(0.5), len(bob.events)
+    os.kill(three.pid, signal.SIGSTOP)
+    try:
+        for identity in ("carol", "dan"):
+            await bob.wait_for("participant_disconnected", lambda gone, who=identity: gone.identity == who)
+        # One of its people has given up, and found another node.
+        await carol.leave()
+        carol = await join(two.url, "carol")
+        await (await carol.listen("alice")).received(0.5)
+    finally:
+        os.kill(three.pid, signal.SIGCONT)
+    await cluster.connected("one", "two", "three")
+    await until_all_see(cluster, room, alice, bob, carol, dan)
+    await bob.wait_for("participant_connected", lambda back: back.identity == "dan", after=events)
+    await (await bob.listen("dan")).assert_tone(700)
+    assert ear.longest_gap_ms(begin) <= LONGEST_GAP_MS
+
+
+async def test_nodes_that_were_parted_agree_again(cluster: ClusterProcesses, join: Join, room: str) -> None:
+    one, two, three = cluster.nodes.values()
+    assert cluster.strait is not None
+    alice, bob, carol = await join(one.url, "alice"), await join(two.url, "bob"), await join(three.url, "carol")
+    await alice.publish_melody()
+    await carol.publish_tone(700)
+    ears = [await bob.listen("alice"), await bob.listen("carol")]
+    before = cluster.strait.datagrams
+    await (await carol.listen("alice")).received(0.5)
+    assert cluster.strait.datagrams > before, "their media does not go where it is cut"
+    begin, events = await ears[0].received(0.5), len(bob.events)
+    cluster.strait.cut()
+    try:
+        await carol.wait_for("participant_disconnected", lambda gone: gone.identity == "alice")
+        await alice.wait_for("participant_disconnected", lambda gone: gone.identity == "carol")
+        # The third sees both, and neither is interrupted there.
+        assert {identity for identity, _, _ in await roster(two, room)} == {"alice", "bob", "carol"}
+        await ears[1].assert_tone(700)
+        await alice.room.local_participant.set_metadata("changed meanwhile")
+        dan = await join(three.url, "dan")
+        async with api.LiveKitAPI(three.url, API_KEY, API_SECRET) as admin:
+            await admin.room.update_room_metadata(api.UpdateRoomMetadataRequest(room=room, metadata="the newest"))
+    finally:
+        cluster.strait.mend()
+    await cluster.connected("one", "two", "three")
+    await until_all_see(cluster, room, alice, bob, carol, dan)
+    assert not [event for event, _ in bob.events[events:] if event == "participant_disconnected"]
+    assert ears[0].longest_gap_ms(begin) <= LONGEST_GAP_MS
+    for caller in (alice, bob, carol, dan):
+        await caller.until(lambda caller=caller: caller.room.metadata == "the newest", "the room's metadata")
+    await (await carol.listen("alice")).received(0.5)
+    await (await alice.listen("carol")).assert_tone(700)
+
+
+async def test_the_bus_stands_still_and_comes_back_with_nothing(
+    cluster: ClusterProcesses, join: Join, room: str
+) -> None:
+    one, two = cluster.nodes["one"], cluster.nodes["two"]
+    alice, bob = await join(one.url, "alice"), await join(two.url, "bob")
+    await alice.publish_melody()
+    ear = await bob.listen("alice")
+    begin = await ear.received(0.5)
+    cluster.nats.freeze()
+    try:
+        await cluster.until("ting_bus_available 0.0", "one", "two", "three")
+    finally:
+        cluster.nats.stop()
+        cluster.nats.forget()
+        cluster.nats.start()
+    for line in ("ting_node_valid 1.0", "ting_nodes 3.0"):
+        await cluster.until(line, "one", "two", "three")
+    await cluster.connected("one", "two", "three")
+    await until_all_see(cluster, room, alice, bob)
+    await ear.received(0.5)
+    assert ear.longest_gap_ms(begin) <= LONGEST_GAP_MS
 
 
 async def run_nodes(cluster: ClusterProcesses, *arguments: str) -> tuple[int, str]:
