@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from sfu import metrics
-from sfu.api import ClusterPlace, NodeEvent, NodeListener, NodePlace, NodeTopicListener, SubscriptionFigures
+from sfu.api import ClusterPlace, NodeEvent, NodeInfo, NodeListener, NodePlace, NodeTopicListener, SubscriptionFigures
 from sfu.config import SfuConfig
 from sfu.control.adapt.adaptation import INTERVAL_S as ADAPTATION_INTERVAL_S
 from sfu.control.adapt.adaptation import Adaptation
@@ -179,6 +179,9 @@ class Node(Rooms):
             self._neighbours.set_nodes(nodes)
 
     # --- figures ----------------------------------------------------------------------------------------------
+
+    def nodes(self) -> Sequence[NodeInfo]:
+        return () if self._neighbours is None else self._neighbours.nodes()
 
     def head_counts(self) -> Mapping[str, int]:
         return {

@@ -9,6 +9,7 @@ from aiohttp import web
 from signaling.addresses import parse_networks
 from signaling.api.account_routes import account_endpoints
 from signaling.api.admin import AdminEndpoint
+from signaling.api.admin_nodes import AdminNodesEndpoint
 from signaling.api.authority import RequestAuthority
 from signaling.api.bots import BotsEndpoint
 from signaling.api.breakouts import BreakoutsEndpoint
@@ -287,12 +288,13 @@ def _create_log_api(
     ]
 
 
-def _create_admin(services: Services) -> list[AdminEndpoint]:
+def _create_admin(services: Services) -> list[AdminEndpoint | AdminNodesEndpoint]:
     if services.accounts is None:
         return []
     parts, storage = services.lasting, services.storage
     return [
-        AdminEndpoint(services.accounts, storage, storage, services.sfu, services.rooms, parts.rooms, parts.chronicle)
+        AdminEndpoint(services.accounts, storage, storage, services.sfu, services.rooms, parts.rooms, parts.chronicle),
+        AdminNodesEndpoint(services.sfu, services.cluster),
     ]
 
 

@@ -42,6 +42,11 @@ from sfu.api.events import (
     TrackSubscribed,
     TrackUnpublished,
 )
+from sfu.api.nodes import (
+    ClusterPlace,
+    NodeInfo,
+    NodePlace,
+)
 from sfu.api.records import (
     CodecInfo,
     ConnectionGrade,
@@ -69,8 +74,6 @@ from sfu.api.requests import (
 )
 from sfu.api.session import (
     Check,
-    ClusterPlace,
-    NodePlace,
     NodeTopicListener,
     ParticipantControl,
     ParticipantSession,
@@ -131,8 +134,10 @@ __all__ = [
     "MediaSectionsRequired",
     "Moment",
     "NodeEvent",
+    "NodeInfo",
     "NodeListener",
-    "NodePlace", "NodeTopicListener",
+    "NodePlace",
+    "NodeTopicListener",
     "ParticipantAborted",
     "ParticipantChanges",
     "ParticipantControl",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.api.events import (
@@ -11,6 +11,7 @@ from sfu.api.events import (
     PlaybackChanged,
     SessionSink,
 )
+from sfu.api.nodes import NodeInfo, NodePlace
 from sfu.api.records import (
     DataKind,
     LeaveReason,
@@ -346,6 +347,10 @@ class Sfu(Protocol):
         """The other nodes of the cluster, by name: all that are known now. Without a cluster nothing happens."""
         ...
 
+    def nodes(self) -> Sequence[NodeInfo]:
+        """This node first, then those that it is connected to; nothing without a cluster."""
+        ...
+
     def head_counts(self) -> Mapping[str, int]:
         """How many rooms, participants and links to other nodes there are on this node: cheap, for a heartbeat."""
         ...
@@ -353,29 +358,6 @@ class Sfu(Protocol):
     def metrics(self) -> Mapping[str, float]:
         """Gauges and counters for /metrics, keyed by Prometheus name with labels in braces where needed."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class NodePlace:
-    """Where a node takes connections of other nodes."""
-
-    name: str
-    host: str
-    port: int
-
-
-@dataclass(frozen=True, slots=True)
-class ClusterPlace:
-    """This node among others: where it takes their connections, and what lets them in."""
-
-    name: str
-    """Of this node; no other has the same."""
-    secret: str = field(repr=False)
-    """The same on all nodes, at least 32 characters."""
-    host: str
-    port: int
-    address: str = ""
-    """Where the others reach it, when that is none of its own addresses."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 from collections.abc import Mapping, Sequence
 
-from sfu.api import ClusterPlace, NodePlace, NodeTopicListener
+from sfu.api import ClusterPlace, NodeInfo, NodePlace, NodeTopicListener
 from sfu.control import moving
 from sfu.control.context import ControlContext
 from sfu.control.participant import Participant
@@ -34,6 +34,7 @@ class Neighbours:
         self._config = config
         self._context = context
         self._addresses = list(addresses)
+        self._directory = directory
         group = next(context.groups)
         directory.fixed_groups.add(group)
         self.relay = context.relay = NodeRelay(
@@ -52,6 +53,12 @@ class Neighbours:
 
     def set_nodes(self, nodes: Mapping[str, NodePlace]) -> None:
         self.mesh.set_nodes(nodes)
+
+    def nodes(self) -> list[NodeInfo]:
+        here = {room.name: len(room.participants()) for room in self._directory}
+        own = NodeInfo(self._place.name, {room: people for room, people in here.items() if people})
+        traffic = {one.transport: one for one in self._context.engine.stats().transports}
+        return [own, *self.relay.others(traffic)]
 
     def figures(self) -> Mapping[str, float]:
         """For /metrics."""

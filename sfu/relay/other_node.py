@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 
-from sfu.api import LeaveReason, ParticipantChanges, Permissions
+from sfu.api import LeaveReason, NodeInfo, ParticipantChanges, Permissions
 from sfu.control.remote import RemoteMember
-from sfu.ids import ParticipantId, RoomName, TrackId
+from sfu.engine.api import TransportStats
+from sfu.ids import ParticipantId, RoomName, TrackId, TransportHandle
 from sfu.relay import messages
 from sfu.relay.data_tracks import ArrivingDataTrack
 from sfu.relay.link import Link
@@ -33,6 +35,14 @@ class OtherNode:
     @property
     def peer(self) -> Peer:
         return self._peer
+
+    def describe(self, traffic: Mapping[TransportHandle, TransportStats]) -> NodeInfo:
+        """`traffic` is the engine's."""
+        people = Counter(member.room for member in self.members.values())
+        its = traffic.get(self.link.handle) if self.link is not None else None
+        if its is None:
+            return NodeInfo(self.name, people)
+        return NodeInfo(self.name, people, True, its.bytes_sent, its.bytes_received)
 
     def send(self, message: messages.Message) -> None:
         self._peer.send(messages.encode(message))

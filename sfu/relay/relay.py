@@ -17,6 +17,7 @@ from sfu.api import (
     ConnectionQuality,
     DataKind,
     LeaveReason,
+    NodeInfo,
     NodeTopicListener,
     ParticipantInfo,
     ParticipantState,
@@ -27,8 +28,9 @@ from sfu.control.context import ControlContext, Relay
 from sfu.control.participant import Participant
 from sfu.control.room import Room
 from sfu.control.settings import RelaySettings
+from sfu.engine.api import TransportStats
 from sfu.errors import RequestError
-from sfu.ids import Identity, ParticipantId, RoomName, TrackId
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle
 from sfu.relay import messages
 from sfu.relay.data_tracks import NodeDataReception
 from sfu.relay.departures import Departure
@@ -76,6 +78,10 @@ class NodeRelay(Relay):
     @property
     def links(self) -> int:
         return sum(1 for node in self._nodes.values() if node.link is not None)
+
+    def others(self, traffic: Mapping[TransportHandle, TransportStats]) -> list[NodeInfo]:
+        """Those that are connected; `traffic` is the engine's."""
+        return [node.describe(traffic) for node in self._nodes.values()]
 
     def close(self) -> None:
         if self._rotation is not None:

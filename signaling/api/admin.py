@@ -50,11 +50,18 @@ class AdminRooms(Struct):
     """For `after` of the next page."""
 
 
+class CallNode(Struct):
+    name: str
+    participants: int
+
+
 class AdminCall(Struct):
     room: str
     lasts: bool
     participants: int
     began_at_ms: int
+    nodes: list[CallNode]
+    """Of a cluster: where its people are, as the node that answers knows."""
 
 
 class AdminCalls(Struct):
@@ -167,6 +174,7 @@ class AdminEndpoint:
     @route("GET", "/api/v1/admin/calls", access=Access.ADMIN)
     async def list_calls(self) -> AdminCalls:
         """The calls of now."""
+        nodes = self._sfu.nodes()
         lasting = {call.name: await self._rooms.find(call.name) for call in self._sfu.rooms()}
         calls = [
             AdminCall(
@@ -174,6 +182,11 @@ class AdminEndpoint:
                 lasts=lasting[call.name] is not None,
                 participants=call.num_participants,
                 began_at_ms=call.created_at_ms,
+                nodes=[
+                    CallNode(name=node.name, participants=node.people[call.name])
+                    for node in nodes
+                    if call.name in node.people
+                ],
             )
             for call in self._sfu.rooms()
             if call.name in lasting

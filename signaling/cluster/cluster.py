@@ -17,6 +17,7 @@ from sfu.bus.nats import NatsBus
 from sfu.bus.records import ORDERS, NodeRecord, Order, decode
 from sfu.bus.settings import ClusterSettings
 from sfu.bus.signed import SignedBus
+from signaling.api.admin_nodes import RegisteredNode
 from signaling.cluster.news import ClusterNews
 from signaling.revocations import Revocations
 from signaling.version import VERSION
@@ -75,6 +76,21 @@ class Cluster:
         await self.membership.start()
         self._tell()
 
+    # --- as a NodeRegistry ------------------------------------------------------------------------------------
+
+    @property
+    def name(self) -> str:
+        return self.membership.record.name
+
+    @property
+    def problem(self) -> str:
+        return self.bus.problem
+
+    def nodes(self) -> list[RegisteredNode]:
+        return [_registered(record) for _, record in sorted(self.membership.nodes().items())]
+
+    # --- what an operator sees and wants ----------------------------------------------------------------------
+
     def add_metrics(self, registry: CollectorRegistry) -> None:
         for name, text, value in (
             ("ting_nodes", "Nodes of the cluster as far as this one knows", lambda: len(self.membership.nodes())),
@@ -120,6 +136,18 @@ class Cluster:
         """Two of one name would be taken for one: this one stops, as if it had been asked to."""
         _log.critical("%s", error)
         _stop()
+
+
+def _registered(record: NodeRecord) -> RegisteredNode:
+    return RegisteredNode(
+        record.name,
+        record.version,
+        f"[{record.address}]:{record.port}" if ":" in record.address else f"{record.address}:{record.port}",
+        record.draining,
+        record.rooms,
+        record.participants,
+        record.links,
+    )
 
 
 def _stop() -> None:

@@ -105,7 +105,7 @@ async def test_pages_of_accounts_have_no_findings(browser: Browser) -> None:
             await expect_accessible(tab.page, "account")
             await tab.page.goto(f"{tab.origin}/admin")
             await expect(tab.get("sum-rooms")).to_be_visible()
-            for part in ("overview", "accounts", "rooms", "audit"):
+            for part in ("overview", "accounts", "rooms", "nodes", "audit"):
                 await tab.get(f"admin-{part}").click()
                 await expect_accessible(tab.page, f"admin {part}")
         finally:

@@ -9,13 +9,18 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Locator, Page, expect
 
+from sfu.api import NodeInfo
+from sfu.ids import RoomName
+from signaling.api.admin_nodes import AdminNode, AdminNodes
 from tests.harness.server import free_ports
 from tests.signaling.account_rig import PASSWORD, AccountServer, running_accounts
 from tests.signaling.openid_rig import server_for
+from tests.signaling.rooms import founder
 
 with warnings.catch_warnings(record=True):
     # What it imports is outdated; that is its own affair.
@@ -263,6 +268,33 @@ async def test_an_admin_makes_an_account_and_deletes_a_room(world: World) -> Non
     await expect(admin.get("rooms-row")).to_have_count(0)
     await admin.get("admin-audit").click()
     await expect(admin.get("audit-row").first).to_contain_text("room_deleted")
+
+
+async def test_an_admin_sees_the_nodes_of_a_cluster(world: World) -> None:
+    await world.rig.make("Ada", is_admin=True)
+    admin = await world.person()
+    await admin.sign_in("Ada")
+    await admin.get("to-admin").click()
+    await admin.get("admin-nodes").click()
+    await expect(admin.get("admin-part")).to_contain_text("by itself")
+    here = AdminNode("one", "1.2", "10.0.0.1:7883", True, True, True, False, 1, 2, 1, 0, 0)
+    there = AdminNode("two", "1.3", "10.0.0.2:7883", False, True, True, True, 1, 3, 1, 5_000_000, 700)
+    lost = AdminNode("three", "1.2", "10.0.0.3:7883", False, False, True, False, 0, 0, 0, 0, 0)
+    answer = msgspec.to_builtins(AdminNodes([here, there, lost], "the NATS server does not answer"))
+    await admin.page.route("**/api/v1/admin/nodes", lambda route: route.fulfill(json=answer))
+    await admin.get("admin-overview").click()
+    await admin.get("admin-nodes").click()
+    await expect(admin.get("registry-away")).to_contain_text("the NATS server does not answer")
+    rows = admin.get("nodes-row")
+    await expect(rows.nth(0)).to_contain_text("this node")
+    await expect(rows.nth(1)).to_contain_text("connected, takes nobody new")
+    await expect(rows.nth(1)).to_contain_text("5 MB")
+    await expect(rows.nth(2)).to_contain_text("not connected")
+    ada = await founder(world.rig.server)
+    await (await world.rig.server.connect(ada.token)).expect("join")
+    world.rig.server.sfu.cluster_nodes = [NodeInfo("one", {RoomName(ada.room): 1})]
+    await admin.get("admin-calls").click()
+    await expect(admin.get("calls-row")).to_contain_text("one: 1")
 
 
 async def test_an_admin_disables_sets_a_password_and_invites(world: World) -> None:

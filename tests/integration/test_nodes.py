@@ -24,13 +24,14 @@ pytestmark = [pytest.mark.integration, pytest.mark.asyncio(loop_scope="session")
 
 
 NODE_TIMEOUT_S = 6.0
-LONGEST_GAP_MS = 500
-"""Of what must have none; a machine that is busy stretches it. The node that is away is so for longer than 6 s."""
+LONGEST_GAP_MS = 2000
+"""Of what must have none, where what is away is so for much longer; a busy machine makes a second of it."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def cluster() -> AsyncIterator[ClusterProcesses]:
-    cluster = ClusterProcesses("one", "two", "three", TING_DEFAULT_KIND="open", TING_NODE_TIMEOUT_S=str(NODE_TIMEOUT_S))
+    options = {"TING_DEFAULT_KIND": "open", "TING_ACCOUNTS": "true", "TING_NODE_TIMEOUT_S": str(NODE_TIMEOUT_S)}
+    cluster = ClusterProcesses("one", "two", "three", **options)
     cluster.lay_strait("one", "three")
     await cluster.start()
     yield cluster
@@ -194,11 +195,11 @@ async def test_the_bus_stands_still_and_comes_back_with_nothing(
     assert ear.longest_gap_ms(begin) <= LONGEST_GAP_MS
 
 
-async def run_nodes(cluster: ClusterProcesses, *arguments: str) -> tuple[int, str]:
-    """`ting nodes` as an operator calls it beside any node."""
-    command = [sys.executable, "-m", "signaling.cli", "nodes", "--dev", *arguments]
+async def run(cluster: ClusterProcesses, command: str, *arguments: str) -> tuple[int, str]:
+    """`ting nodes` or another command as an operator calls it beside any node."""
+    words = [sys.executable, "-m", "signaling.cli", command, "--dev", *arguments]
     process = await asyncio.create_subprocess_exec(
-        *command, env={**os.environ, **cluster.nodes["one"].environment}, stdout=asyncio.subprocess.PIPE
+        *words, env={**os.environ, **cluster.nodes["one"].environment}, stdout=asyncio.subprocess.PIPE
     )
     said, _ = await process.communicate()
     return process.returncode or 0, said.decode()
@@ -218,16 +219,16 @@ async def until_status(url: str, status: int) -> None:
 async def test_an_operator_sees_the_nodes_and_drains_one(cluster: ClusterProcesses, join: Join) -> None:
     two, three = cluster.nodes["two"], cluster.nodes["three"]
     assert await get(f"{three.url}/readyz") == (200, "ready\n")
-    code, said = await run_nodes(cluster, "list", "--json")
+    code, said = await run(cluster, "nodes", "list", "--json")
     assert code == 0
     assert [(node["name"], node["draining"]) for node in json.loads(said)] == [
         ("one", False), ("three", False), ("two", False),
     ]  # fmt: skip
-    code, said = await run_nodes(cluster, "drain", "four")
+    code, said = await run(cluster, "nodes", "drain", "four")
     assert (code, said) == (1, "there is no node named four; those there are: one, three, two\n")
     alice = await join(two.url, "alice")
     await alice.publish_tone(500)
-    code, said = await run_nodes(cluster, "drain", "three")
+    code, said = await run(cluster, "nodes", "drain", "three")
     assert (code, said) == (0, "three is gone\n")
     assert await three.ended() == 0
     await cluster.connected("one", "two")
@@ -237,6 +238,32 @@ async def test_an_operator_sees_the_nodes_and_drains_one(cluster: ClusterProcess
     await cluster.connected("one", "two", "three")
     bob = await join(three.url, "bob")
     await (await bob.listen("alice")).assert_tone(500)
+
+
+async def test_an_admin_sees_nodes_what_goes_between_them_and_where_a_call_is(
+    cluster: ClusterProcesses, join: Join, room: str
+) -> None:
+    one, two = cluster.nodes["one"], cluster.nodes["two"]
+    alice, bob = await join(one.url, "alice"), await join(two.url, "bob")
+    await alice.publish_tone(500)
+    await (await bob.listen("alice")).assert_tone(500)
+    code, password = await run(cluster, "account", "create", "Ada", "--admin")
+    assert code == 0
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.CookieJar(unsafe=True), headers={"Origin": one.url}) as admin:
+        sign_in = {"name": "Ada", "password": password.strip()}
+        async with admin.post(f"{one.url}/api/v1/account/sign-in/password", json=sign_in) as answer:
+            assert answer.status == 200, await answer.text()
+        async with admin.get(f"{one.url}/api/v1/admin/nodes") as answer:
+            seen = await answer.json()
+        async with admin.get(f"{one.url}/api/v1/admin/calls") as answer:
+            calls = {call["room"]: call["nodes"] for call in (await answer.json())["calls"]}
+    assert seen["problem"] == ""
+    nodes = {node["name"]: node for node in seen["nodes"]}
+    assert {(name, node["here"], node["connected"], node["registered"]) for name, node in nodes.items()} == {
+        ("one", True, True, True), ("two", False, True, True), ("three", False, True, True),
+    }  # fmt: skip
+    assert nodes["two"]["sent_bytes"] > nodes["three"]["sent_bytes"] == 0, "nobody listens on three"
+    assert calls[room] == [{"name": "one", "participants": 1}, {"name": "two", "participants": 1}]
 
 
 async def test_who_is_put_out_on_one_node_is_kept_out_on_all_within_a_second(
@@ -267,7 +294,7 @@ async def test_who_is_put_out_on_one_node_is_kept_out_on_all_within_a_second(
 
 
 async def test_an_evicted_node_is_gone_at_once(cluster: ClusterProcesses) -> None:
-    code, said = await run_nodes(cluster, "evict", "three")
+    code, said = await run(cluster, "nodes", "evict", "three")
     assert (code, said) == (0, "three is gone\n")
     assert await cluster.nodes["three"].ended() == -9
     await cluster.nodes["three"].start()

@@ -141,6 +141,10 @@ async def test_audio_and_video_cross_to_another_node(cluster: Cluster) -> None:
     assert one.find_room(ROOM).room_id == two.find_room(ROOM).room_id  # type: ignore[union-attr]
     assert one.metrics()["ting_links"] == two.metrics()["ting_links"] == 1
     assert [name for name, _ in cluster.events(RoomStarted)] == ["one"]
+    near, far = two.nodes()
+    assert ((near.name, near.people), (far.name, far.people)) == (("two", {ROOM: 1}), ("one", {ROOM: 1}))
+    assert far.has_link
+    assert far.received_bytes > 0
     await close_all(ada, bob)
 
 

@@ -21,6 +21,7 @@ from sfu.api import (
     JoinRequest,
     LeaveReason,
     NodeEvent,
+    NodeInfo,
     NodeListener,
     ParticipantChanges,
     ParticipantInfo,
@@ -312,6 +313,7 @@ class FakeSfu:
         self.held: set[RoomName] = set()
         self.talked: dict[RoomName, list[TalkTime]] = {}
         self.timelines: dict[RoomName, list[CallTimeline]] = {}
+        self.cluster_nodes: list[NodeInfo] = []
         self._rooms: dict[RoomName, RoomInfo] = {}
         self._sessions: dict[RoomName, list[FakeSession]] = {}
 
@@ -463,6 +465,9 @@ class FakeSfu:
         """As if it had happened."""
         for listener in self.listeners:
             listener(event)
+
+    def nodes(self) -> Sequence[NodeInfo]:
+        return self.cluster_nodes
 
     def metrics(self) -> Mapping[str, float]:
         return {

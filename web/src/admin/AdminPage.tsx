@@ -11,9 +11,10 @@ import "../styles/account.css";
 import "../styles/admin.css";
 import type { ServerConfig } from "../lib/api";
 import { AccountsPart } from "./AccountsPart";
+import { NodesPart } from "./NodesPart";
 import { AuditPart, CallsPart, HooksPart, OverviewPart, RoomsPart } from "./parts";
 
-const PARTS = ["overview", "rooms", "calls", "accounts", "hooks", "audit"] as const;
+const PARTS = ["overview", "rooms", "calls", "nodes", "accounts", "hooks", "audit"] as const;
 type Part = (typeof PARTS)[number];
 
 export function AdminPage({ config }: { config: ServerConfig }) {
@@ -87,6 +88,7 @@ function Parts({ withPasswords }: { withPasswords: boolean }) {
         {part === "overview" && <OverviewPart />}
         {part === "rooms" && <RoomsPart />}
         {part === "calls" && <CallsPart />}
+        {part === "nodes" && <NodesPart />}
         {part === "accounts" && <AccountsPart withPasswords={withPasswords} />}
         {part === "hooks" && <HooksPart />}
         {part === "audit" && <AuditPart />}

@@ -24,6 +24,30 @@ export interface AdminCall {
   lasts: boolean;
   participants: number;
   beganAtMs: number;
+  /** Of a cluster: how many are there by way of each node. */
+  nodes: { name: string; participants: number }[];
+}
+
+export interface AdminNode {
+  name: string;
+  version: string;
+  address: string;
+  here: boolean;
+  connected: boolean;
+  registered: boolean;
+  draining: boolean;
+  rooms: number;
+  participants: number;
+  links: number;
+  /** Of media, from the node that answers to this one. */
+  sentBytes: number;
+  receivedBytes: number;
+}
+
+export interface AdminNodes {
+  nodes: AdminNode[];
+  /** Why the registry does not answer. */
+  problem: string;
 }
 
 export interface OtherAccount {
@@ -90,7 +114,27 @@ export async function fetchCalls(): Promise<AdminCall[]> {
     lasts: one.lasts === true,
     participants: number(one.participants),
     beganAtMs: number(one.began_at_ms),
+    nodes: list(one.nodes).map((node) => ({ name: text(node.name), participants: number(node.participants) })),
   }));
+}
+
+export async function fetchNodes(): Promise<AdminNodes> {
+  const answer = await request("/api/v1/admin/nodes");
+  const nodes = list(answer.nodes).map((one) => ({
+    name: text(one.name),
+    version: text(one.version),
+    address: text(one.address),
+    here: one.here === true,
+    connected: one.connected === true,
+    registered: one.registered === true,
+    draining: one.draining === true,
+    rooms: number(one.rooms),
+    participants: number(one.participants),
+    links: number(one.links),
+    sentBytes: number(one.sent_bytes),
+    receivedBytes: number(one.received_bytes),
+  }));
+  return { nodes, problem: text(answer.problem) };
 }
 
 export const endCall = (room: string) => request(`/api/v1/admin/calls/${part(room)}/end`, { method: "POST" });

@@ -114,7 +114,10 @@ export function RoomsPart() {
 }
 
 export function CallsPart() {
-  const { t } = useTranslation();
+  const { t, language } = useTranslation();
+  const names = new Intl.ListFormat(language, { style: "narrow" });
+  const nodesText = (call: api.AdminCall) =>
+    names.format(call.nodes.map((node) => `${node.name}: ${node.participants.toLocaleString(language)}`));
   const time = useTimes();
   const { value: calls, problem, reload } = useLoad(api.fetchCalls);
   const acting = useAct();
@@ -132,6 +135,9 @@ export function CallsPart() {
           { key: "room", label: t("admin.room"), cell: (call) => <RoomLink name={call.room} title="" /> },
           { key: "here", label: t("admin.rooms.here"), isNumber: true, cell: (call) => call.participants },
           { key: "began", label: t("admin.calls.began"), cell: (call) => time(call.beganAtMs) },
+          ...(calls?.some((call) => call.nodes.length > 0) === true
+            ? [{ key: "nodes", label: t("admin.calls.nodes"), cell: (call: api.AdminCall) => nodesText(call) }]
+            : []),
           { key: "lasts", label: t("admin.calls.lasts"), cell: (call) => t(call.lasts ? "admin.yes" : "admin.no") },
           {
             key: "acts",
