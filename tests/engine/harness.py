@@ -316,6 +316,15 @@ class Vp8Source(Source):
     picture_bits: int = 15
     tl0picidx: int = 50
 
+    def skip(self, count: int = 1) -> None:
+        """Pictures of one packet each that the network loses."""
+        super().skip(count)
+        self.picture_id = (self.picture_id + count) % (1 << self.picture_bits)
+
+    def skip_padding(self, count: int = 1) -> None:
+        """Packets between two pictures, with nothing but padding, that the network loses."""
+        super().skip(count)
+
     def frame(
         self, *, key: bool = False, temporal: int = 0, sync: bool = False, packets: int = 1, step: int = 3000
     ) -> list[RtpPacket]:

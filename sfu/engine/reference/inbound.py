@@ -168,6 +168,8 @@ def _accept(
     if packet is None:
         withhold(state, now_ns, stream, ext_seq)
     else:
+        if packet.picture >= 0:
+            _notice_padding(state, now_ns, stream, packet)
         fan_out(state, now_ns, stream, packet, is_newest=is_newest)
 
 
@@ -197,6 +199,26 @@ def _register_nack(state: State, now_ns: int, stream: InboundStream, kind: int, 
         send_nack(state, now_ns, stream, packet_followed=True)
     if previous >= 0 and ext_seq > previous + 1:
         nack.add_gap(now_ns, previous + 1, ext_seq)
+        if nack.asks_at_once:
+            send_nack(state, now_ns, stream, packet_followed=False)
+
+
+def _notice_padding(state: State, now_ns: int, stream: InboundStream, packet: MediaPacket) -> None:
+    """What is missing between two pictures that follow each other is left out, as if it had arrived."""
+    info = packet.info
+    if info.starts_frame and info.spatial == 0:
+        _leave_out(state, now_ns, stream, stream.edges.begin(packet.picture, packet.ext_seq))
+    if info.ends_picture:
+        _leave_out(state, now_ns, stream, stream.edges.end(packet.picture, packet.ext_seq))
+
+
+def _leave_out(state: State, now_ns: int, stream: InboundStream, gap: tuple[int, int] | None) -> None:
+    if gap is None or not stream.nack:
+        return
+    for ext_seq in stream.nack.take_between(*gap):
+        # One that comes after all is a duplicate: its number must not go out twice.
+        if stream.register(ext_seq) == LATE:
+            withhold(state, now_ns, stream, ext_seq)
 
 
 def send_nack(state: State, now_ns: int, stream: InboundStream, *, packet_followed: bool) -> None:

@@ -7,6 +7,7 @@ from sfu.engine.reference.frame_info import CodecState
 from sfu.engine.reference.keyframe_cache import KeyframeCache
 from sfu.engine.reference.layers import Tops
 from sfu.engine.reference.nack import MAX_GAP, NackRegister
+from sfu.engine.reference.picture_edges import PictureEdges
 from sfu.engine.reference.reception import ReceptionStatistics
 from sfu.engine.reference.red import FrameHistory
 from sfu.engine.reference.slots import StreamSlot
@@ -43,6 +44,7 @@ class InboundStream:
         "clock_rate",
         "codec_state",
         "config",
+        "edges",
         "frames",
         "highest",
         "is_fresh",
@@ -104,6 +106,7 @@ class InboundStream:
         self.seen = [-1] * WINDOW
         self.nack = NackRegister()
         self.codec_state = CodecState()
+        self.edges = PictureEdges()
         self.picture_highest = -1
         self.keyframe_timestamp = -1
         self.top_temporal = 0

@@ -207,6 +207,9 @@ fn accept(state: &mut State, now_ns: i64, slot: StreamSlot, packet: Incoming) {
         Some(payload) if payload.len() == 0 => DropReason::PaddingOnly,
         Some(payload) => match describe_packet(state, now_ns, slot, packet, payload) {
             Some(packet) => {
+                if packet.picture >= 0 {
+                    notice_padding(state, now_ns, slot, &packet);
+                }
                 fan_out(state, slot, packet, kind.is_newest);
                 return;
             }
@@ -280,6 +283,31 @@ fn register_nack(state: &mut State, now_ns: i64, slot: StreamSlot, kind: &Regist
         && ext_seq > kind.previous + 1
     {
         stream.nack.add_gap(now_ns, kind.previous + 1, ext_seq);
+        if stream.nack.asks_at_once() {
+            send_nack(state, now_ns, slot, false);
+        }
+    }
+}
+
+/// What is missing between two pictures that follow each other is left out, as if it had arrived.
+fn notice_padding(state: &mut State, now_ns: i64, slot: StreamSlot, packet: &MediaPacket) {
+    let Some(stream) = state.streams.get_mut(slot) else { return };
+    let (info, picture, ext_seq) = (&packet.info, packet.picture, packet.ext_seq);
+    let is_first = info.starts_frame && info.spatial == 0;
+    let before = if is_first { stream.edges.begin(picture, ext_seq) } else { None };
+    let after = if info.ends_picture { stream.edges.end(picture, ext_seq) } else { None };
+    if stream.nack.is_empty() {
+        return;
+    }
+    for (last, first) in before.into_iter().chain(after) {
+        let Some(stream) = state.streams.get_mut(slot) else { return };
+        for missing in stream.nack.take_between(last, first) {
+            let Some(stream) = state.streams.get_mut(slot) else { return };
+            // One that comes after all is a duplicate: its number must not go out twice.
+            if stream.register(missing) == Arrival::Late {
+                withhold(state, now_ns, slot, missing);
+            }
+        }
     }
 }
 

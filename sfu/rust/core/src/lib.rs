@@ -35,6 +35,7 @@ mod nack;
 mod outgoing;
 mod pacing;
 mod packet;
+mod picture_edges;
 mod pictures;
 mod policing;
 mod prng;

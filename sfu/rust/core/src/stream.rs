@@ -5,6 +5,7 @@ use crate::codecs::CodecState;
 use crate::keyframe_cache::KeyframeCache;
 use crate::layers::Tops;
 use crate::nack::{MAX_GAP, NackRegister};
+use crate::picture_edges::PictureEdges;
 use crate::reception::ReceptionStatistics;
 use crate::red::FrameHistory;
 use crate::seqnum::extend_near;
@@ -74,6 +75,7 @@ pub(crate) struct InboundStream {
     /// By ext_seq modulo `WINDOW`.
     seen: Vec<i64>,
     pub(crate) nack: NackRegister,
+    pub(crate) edges: PictureEdges,
     pub(crate) codec_state: CodecState,
     pub(crate) frames: FrameHistory,
     picture_highest: i64,
@@ -110,6 +112,7 @@ impl InboundStream {
             highest: -1,
             seen: vec![-1; WINDOW as usize],
             nack: NackRegister::default(),
+            edges: PictureEdges::default(),
             codec_state: CodecState::default(),
             frames: FrameHistory::default(),
             picture_highest: -1,
@@ -125,6 +128,7 @@ impl InboundStream {
         self.highest = -1;
         self.seen.fill(-1);
         self.nack = NackRegister::default();
+        self.edges = PictureEdges::default();
         self.codec_state = CodecState::default();
         self.frames = FrameHistory::default();
         self.picture_highest = -1;
