@@ -187,7 +187,8 @@ def install_engine() -> None:
 def engine_hash() -> str:
     """Over everything that the extension is made from."""
     digest = hashlib.sha256()
-    files = [ENGINE / "Cargo.toml", ENGINE / "Cargo.lock", *(ENGINE / "core").rglob("*"), *(ENGINE / "py").rglob("*")]
+    parts = [path for part in ("association", "core", "py") for path in (ENGINE / part).rglob("*")]
+    files = [ENGINE / "Cargo.toml", ENGINE / "Cargo.lock", *parts]
     for path in sorted(path for path in files if path.is_file()):
         digest.update(f"{path.relative_to(ENGINE)}\0".encode() + path.read_bytes())
     return digest.hexdigest()

@@ -123,7 +123,9 @@ def cargo_steps(*steps: tuple[str, list[str]], folder: Path = ENGINE) -> list[St
 
 def rust_packages() -> list[str]:
     """The binding's own tests are a program that needs libpython as a library, which not every Python has."""
-    return ["--workspace"] if sysconfig.get_config_var("Py_ENABLE_SHARED") else ["--package", "ting-core"]
+    if sysconfig.get_config_var("Py_ENABLE_SHARED"):
+        return ["--workspace"]
+    return ["--package", "ting-association", "--package", "ting-core"]
 
 
 def has_rust_engine() -> bool:

@@ -16,6 +16,7 @@ from sfu.engine.api import (
     MAX_DATAGRAM_BYTES,
     TICK_NS,
     Address,
+    DataOptions,
     EngineCommands,
     Event,
     ListenConfig,
@@ -188,6 +189,9 @@ class AsyncioRuntime:
         self._ports[port.local] = port
         assert self._loop is not None
         self._loop.add_reader(sock, self._read, port)
+
+    def data_association(self, options: DataOptions) -> None:
+        """None of its own."""
 
     # --- in -----------------------------------------------------------------------------------------------------
 

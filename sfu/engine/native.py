@@ -18,7 +18,17 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
 from typing import Any, Protocol
 
-from sfu.engine.api import Address, EngineCommands, Event, ListenConfig, PacketEngine, Path, Transmit
+from sfu.engine.api import (
+    Address,
+    DataAssociation,
+    DataOptions,
+    EngineCommands,
+    Event,
+    ListenConfig,
+    PacketEngine,
+    Path,
+    Transmit,
+)
 from sfu.engine.driver import LOG_INTERVAL_S, WatchedCommands
 from sfu.engine.sockets import bound_socket
 from sfu.engine.tcp import TcpPorts
@@ -32,7 +42,7 @@ EVENT_BATCH = 256
 GAUGES = ("events_waiting",)
 
 SOURCES = FilePath(__file__).resolve().parent.parent / "rust"
-HASHED = ("Cargo.lock", "core/src", "py/src")
+HASHED = ("Cargo.lock", "association/src", "core/src", "py/src")
 """What `sfu/rust/py/build.rs` hashes, in the folder of the Rust workspace."""
 
 
@@ -100,6 +110,7 @@ class RustRuntime:
         self.engine: PacketEngine = module.PacketEngine(seed, self.threads)
         self.commands: EngineCommands = WatchedCommands(self.engine, self)
         self._make_native: Callable[..., NativeRuntime] = module.Runtime
+        self._make_association: Callable[..., DataAssociation] = module.DataAssociation
         self._native: NativeRuntime | None = None
         self._udp_addresses: list[Address] = []
         self._counters: Counter[str] = Counter()
@@ -161,6 +172,17 @@ class RustRuntime:
 
     def now_ns(self) -> int:
         return time.monotonic_ns()
+
+    def data_association(self, options: DataOptions) -> DataAssociation:
+        return self._make_association(
+            self.now_ns(),
+            is_dtls_client=options.is_dtls_client,
+            opens_channels=options.opens_channels,
+            max_message_bytes=options.max_message_bytes,
+            remote_max_message_bytes=options.remote_max_message_bytes,
+            max_buffered_bytes=options.max_buffered_bytes,
+            max_track_buffered_bytes=options.max_track_buffered_bytes,
+        )
 
     def send(self, path: Path, data: bytes) -> None:
         if path.protocol == "tcp":

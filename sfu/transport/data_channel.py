@@ -1,5 +1,4 @@
-"""The data channels of a LiveKit transport, `_reliable`, `_lossy` and `_data_track` (RFC 8831, RFC 8832), over aiortc's
-SCTP."""
+"""Data channels over aiortc's SCTP: the reference, and what runs without the Rust engine."""
 
 from __future__ import annotations
 
@@ -11,6 +10,7 @@ from aiortc import RTCDataChannel
 from aiortc.rtcdatachannel import RTCDataChannelParameters
 
 from sfu.api import DataKind
+from sfu.transport.channels import ChannelsConfig
 from sfu.transport.dtls import DtlsSession, SctpAssociation
 
 MAX_CHANNELS = 16
@@ -22,32 +22,23 @@ _NEEDED = (DataKind.RELIABLE, DataKind.LOSSY)
 
 
 class DataChannels:
-    """SCTP on a connected DTLS session.
-
-    With `initiate` we open the channels, else the peer does. Channels with other labels are accepted and what they
-    carry is counted (`data_unknown_label`) and ignored. `on_ready` is called when reliable and lossy are open, and
-    again whenever a new reliable channel has taken the place of the old.
-    """
+    """`Channels` as `sfu.transport.channels` says."""
 
     def __init__(
         self,
         session: DtlsSession,
+        config: ChannelsConfig,
         *,
-        initiate: bool,
-        remote_max_message_size: int,
-        max_message_bytes: int,
-        max_buffered_bytes: int,
-        max_track_buffered_bytes: int,
         on_message: Callable[[DataKind, bytes], None],
         on_ready: Callable[[], None],
         counters: Counter[str],
     ) -> None:
         self._sctp = SctpAssociation(session, counters)
-        self._initiate = initiate
-        self._remote_max_message_size = remote_max_message_size
-        self._max_message_bytes = max_message_bytes
-        self._max_buffered_bytes = dict.fromkeys(DataKind, max_buffered_bytes)
-        self._max_buffered_bytes[DataKind.TRACK] = max_track_buffered_bytes
+        self._initiate = config.initiate
+        self._remote_max_message_size = config.remote_max_message_size
+        self._max_message_bytes = config.max_message_bytes
+        self._max_buffered_bytes = dict.fromkeys(DataKind, config.max_buffered_bytes)
+        self._max_buffered_bytes[DataKind.TRACK] = config.max_track_buffered_bytes
         self._on_message = on_message
         self._on_ready = on_ready
         self._counters = counters
@@ -61,7 +52,6 @@ class DataChannels:
 
     @property
     def ready(self) -> bool:
-        """`on_ready` was called, and the reliable channel is still open."""
         return self._ready and self._is_open(DataKind.RELIABLE)
 
     def start(self) -> None:
@@ -73,10 +63,6 @@ class DataChannels:
             self._open("_data_track", max_retransmits=0, ordered=False)
 
     def send(self, kind: DataKind, payload: bytes) -> bool:
-        """Queue one binary message; what comes before the peer's ACK of our own channel waits for it.
-
-        False when there is no such channel, or a limit is reached (counted).
-        """
         channel = self._channels.get(kind)
         if channel is None or channel.readyState not in ("connecting", "open"):
             return False
@@ -95,7 +81,6 @@ class DataChannels:
         return True
 
     async def stop(self) -> None:
-        """Abort the association; its timers end."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait({self._task})

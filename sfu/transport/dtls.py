@@ -101,13 +101,13 @@ class _Seam:
 
     def __init__(self, send: Callable[[bytes], None], max_datagrams: int) -> None:
         self.queue: asyncio.Queue[bytes] = asyncio.Queue(max_datagrams)
-        self._send_datagram = send
+        self.send = send
 
     async def _recv(self) -> bytes:
         return await self.queue.get()
 
     async def _send(self, data: bytes) -> None:
-        self._send_datagram(data)
+        self.send(data)
 
 
 class DtlsSession(RTCDtlsTransport):
@@ -115,6 +115,7 @@ class DtlsSession(RTCDtlsTransport):
 
     def __init__(self, seam: _Seam, certificate: _DtlsCertificate, role: DtlsRole, counters: Counter[str]) -> None:
         super().__init__(cast(RTCIceTransport, seam), [certificate])
+        self._seam = seam
         self.keys: SrtpKeys | None = None
         self.refused: str | None = None
         """Why a finished handshake was not accepted."""
@@ -122,6 +123,7 @@ class DtlsSession(RTCDtlsTransport):
         self._srtp_profiles = [profile for profile, _name in _PROFILES]
         self._settled = False
         self._early: deque[bytes] = deque(maxlen=MAX_EARLY_PACKETS)
+        self._packet_receiver: Callable[[bytes], None] | None = None
         self._set_role(role)
 
     @property
@@ -184,17 +186,46 @@ class DtlsSession(RTCDtlsTransport):
         await self._write_ssl()
 
     async def _write_ssl(self) -> None:
+        self._write_records()
+
+    def _write_records(self) -> None:
         written = b""
         with contextlib.suppress(SSL.Error):
             while True:
                 written += self._openssl.bio_read(MAX_PLAINTEXT_BYTES)
         for datagram in split_datagrams(written, MTU_BYTES):
-            await self.transport._send(datagram)
+            self._seam.send(datagram)
 
     # --- SCTP -------------------------------------------------------------------------------------------------
 
+    @property
+    def is_client(self) -> bool:
+        return self._role == DtlsRole.CLIENT
+
+    def set_packet_receiver(self, receive: Callable[[bytes], None] | None) -> None:
+        """Who gets SCTP packets from now on, instead of an association of aiortc's; those that came early at once.
+        It judges for itself what is sound, and must not raise."""
+        self._packet_receiver = receive
+        while receive is not None and self._early:
+            receive(self._early.popleft())
+
+    def send_packets(self, packets: Sequence[bytes]) -> None:
+        """SCTP packets to the peer, a datagram each. Never raises; what cannot be sent is counted."""
+        for packet in packets:
+            self._send_packet(packet)
+
+    def _send_packet(self, packet: bytes) -> None:
+        if self._state is State.CONNECTED:
+            with contextlib.suppress(SSL.Error):
+                self._openssl.send(packet)
+                self._write_records()
+                return
+        self._counters["dtls_not_sent"] += 1
+
     async def _deliver(self, packet: bytes) -> None:
-        if not is_sound(packet):
+        if self._packet_receiver is not None:
+            self._packet_receiver(packet)
+        elif not is_sound(packet):
             self._counters["sctp_unsound"] += 1
         elif self._data_receiver is None:
             self._early.append(packet)
@@ -208,15 +239,7 @@ class DtlsSession(RTCDtlsTransport):
 
     async def _send_data(self, data: bytes) -> None:
         """Unlike aiortc's: never raises. SCTP's timers may outlive the association and have nobody to tell."""
-        if self._state is not State.CONNECTED:
-            self._counters["dtls_not_sent"] += 1
-            return
-        try:
-            self._openssl.send(data)
-        except SSL.Error:
-            self._counters["dtls_not_sent"] += 1
-            return
-        await self._write_ssl()
+        self.send_packets((data,))
 
     # --- end --------------------------------------------------------------------------------------------------
 

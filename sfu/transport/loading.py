@@ -25,5 +25,5 @@ class AssociationLoader:
             await asyncio.shield(self._loading)
 
     def _load(self) -> None:
-        importlib.import_module("sfu.transport.data_channel")
+        importlib.import_module("sfu.transport.making")
         _ = self._certificate.fingerprints

@@ -17,11 +17,11 @@ from sfu.engine.api import EngineRuntime, Path, SrtpKeys, TransportConfig
 from sfu.errors import SdpError
 from sfu.sdp.model import IceCredentials, LocalCandidate, LocalTransport, RemoteTransport, Setup
 from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate
+from sfu.transport.channels import Channels, ChannelsConfig
 from sfu.transport.ice_lite import IceRegistry
 from sfu.transport.settings import TransportSettings
 
 if TYPE_CHECKING:
-    from sfu.transport.data_channel import DataChannels
     from sfu.transport.dtls import DtlsAssociation
 
 logger = logging.getLogger(__name__)
@@ -86,7 +86,7 @@ class Transport:
         self._we_are = Setup.PASSIVE
         self._dtls: DtlsAssociation | None = None
         self._early: deque[bytes] = deque(maxlen=MAX_EARLY_DATAGRAMS)
-        self._channels: DataChannels | None = None
+        self._channels: Channels | None = None
         self._data_options: tuple[bool, int] | None = None
         self._ending: set[asyncio.Task[None]] = set()
         """Associations that an ICE restart replaced."""
@@ -237,16 +237,19 @@ class Transport:
         session = self._dtls.session if self._dtls is not None and self.connected else None
         if session is None or self._data_options is None or self._channels is not None:
             return
-        from sfu.transport.data_channel import DataChannels  # see `loading`
+        from sfu.transport.making import make_channels  # see `loading`
 
         initiate, remote_max_message_size = self._data_options
-        self._channels = DataChannels(
+        self._channels = make_channels(
+            self._runtime,
             session,
-            initiate=initiate,
-            remote_max_message_size=remote_max_message_size,
-            max_message_bytes=self._config.max_data_message_bytes,
-            max_buffered_bytes=self._config.max_data_buffered_bytes,
-            max_track_buffered_bytes=self._config.max_data_track_buffered_bytes,
+            ChannelsConfig(
+                initiate=initiate,
+                remote_max_message_size=remote_max_message_size,
+                max_message_bytes=self._config.max_data_message_bytes,
+                max_buffered_bytes=self._config.max_data_buffered_bytes,
+                max_track_buffered_bytes=self._config.max_data_track_buffered_bytes,
+            ),
             on_message=self._handle_data,
             on_ready=self._handle_data_ready,
             counters=self.counters,
@@ -306,7 +309,7 @@ class Transport:
             logger.exception("a listener of transport %d failed on %s", self.handle, event)
 
 
-async def _end(channels: DataChannels | None, dtls: DtlsAssociation | None) -> None:
+async def _end(channels: Channels | None, dtls: DtlsAssociation | None) -> None:
     if channels is not None:
         await channels.stop()
     if dtls is not None:

@@ -1,8 +1,10 @@
-"""Data channels against aiortc's SCTP: limits both ways, and packets that must not reach aiortc's parser."""
+"""Data channels against aiortc's SCTP, ours being aiortc's or the engine's: limits both ways, and packets that must not
+reach a parser."""
 
 from __future__ import annotations
 
 import asyncio
+import os
 import struct
 from collections.abc import AsyncIterator
 
@@ -14,15 +16,23 @@ from hypothesis import strategies as st
 
 from sfu.api import DataKind
 from sfu.config import SfuConfig
+from sfu.engine import engine_name
 from sfu.sdp.model import Setup
 from sfu.transport import data_channel, dtls
 from sfu.transport.sctp_guard import MAX_GAP_SPAN, MAX_STREAM_ID, is_sound
 from tests.sfu.transport_rig import Call, Log, Peer, Server, UdpPeer, until
 
 
+@pytest.fixture(params=["aiortc", "native"])
+def native(request: pytest.FixtureRequest) -> bool:
+    if request.param == "native" and engine_name(os.environ.get("TING_ENGINE", "auto")) != "rust":
+        pytest.skip("the engine here has no SCTP of its own")
+    return bool(request.param == "native")
+
+
 @pytest_asyncio.fixture
-async def server() -> AsyncIterator[Server]:
-    async with Server(SfuConfig(max_data_buffered_bytes=200_000)) as running:
+async def server(native: bool) -> AsyncIterator[Server]:
+    async with Server(SfuConfig(max_data_buffered_bytes=200_500), native_data=native) as running:
         yield running
 
 
@@ -272,13 +282,13 @@ async def test_parser_faults_stay_inside_and_too_many_end_the_association(server
 
 @pytest.mark.parametrize("attack", ["message without end", "gap without end", "many streams"])
 async def test_what_a_peer_makes_us_hold_is_bounded(
-    server: Server, monkeypatch: pytest.MonkeyPatch, attack: str
+    server: Server, native: bool, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
     monkeypatch.setattr(dtls, "MAX_SCTP_WAITING_CHUNKS", 300)
     call = await Call.connect(server)
     bystander = await Call.connect(server)
     base, tag = peer_tsn(call), peer_tag(call)
-    for index in range(2000):
+    for index in range(9000 if native else 2000):
         if attack == "message without end":
             body = data_chunk(base + index, 5, b"x" * 100, flags=2 if index == 0 else 0)
         elif attack == "gap without end":

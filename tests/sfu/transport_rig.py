@@ -58,10 +58,17 @@ class Server:
     of the loop and for tasks that are left when it ends."""
 
     def __init__(
-        self, config: SfuConfig | None = None, *, engine: PacketEngine | None = None, tcp_port: int = 0
+        self,
+        config: SfuConfig | None = None,
+        *,
+        engine: PacketEngine | None = None,
+        tcp_port: int = 0,
+        native_data: bool = True,
     ) -> None:
         self.config = config or SfuConfig()
         self.runtime = make_runtime(engine)
+        if not native_data:
+            self.runtime.data_association = lambda options: None  # type: ignore[method-assign]
         self.engine = self.runtime.engine
         self.registry = IceRegistry(self.runtime)
         self.certificate = Certificate.generate()

@@ -193,6 +193,11 @@ from sfu.engine.api.config import (
     TrackConfig,
     TransportConfig,
 )
+from sfu.engine.api.data import (
+    DataAssociation,
+    DataOptions,
+    DataOutcome,
+)
 from sfu.engine.api.drops import (
     DROP_REASONS,
 )
@@ -258,6 +263,9 @@ __all__ = [
     "Address",
     "AudioLevel",
     "Codec",
+    "DataAssociation",
+    "DataOptions",
+    "DataOutcome",
     "DtlsReceived",
     "EngineCommands",
     "EngineRuntime",

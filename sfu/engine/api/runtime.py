@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.engine.api.config import Path
+from sfu.engine.api.data import DataAssociation, DataOptions
 from sfu.engine.api.engine import EngineCommands
 from sfu.engine.api.events import Event
 
@@ -45,6 +46,10 @@ class EngineRuntime(Protocol):
         ...
 
     def now_ns(self) -> int: ...
+
+    def data_association(self, options: DataOptions) -> DataAssociation | None:
+        """SCTP for one peer; None from a runtime that has none of its own."""
+        ...
 
     def io_stats(self) -> Mapping[str, int]:
         """Counters of the sockets: datagrams and bytes in and out, send_failures, tcp_connections, tcp_refused."""

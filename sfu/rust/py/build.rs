@@ -1,14 +1,14 @@
 //! Embeds a hash of the sources, so that Python can refuse an extension that was built from older ones.
 //!
-//! `sfu/engine/native.py` computes the same hash: SHA-256 over every file under `core/src` and `py/src` and the
-//! `Cargo.lock` of the workspace, in the order of their paths; of each the path, its length in bytes, and its bytes.
+//! `sfu/engine/native.py` computes the same hash: SHA-256 over every file under `association/src`, `core/src` and `py/src` and
+//! the `Cargo.lock` of the workspace, in the order of their paths; of each the path, its length in bytes, and its bytes.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
 use sha2::{Digest, Sha256};
 
-const SOURCES: [&str; 3] = ["Cargo.lock", "core/src", "py/src"];
+const SOURCES: [&str; 4] = ["Cargo.lock", "association/src", "core/src", "py/src"];
 
 fn main() -> io::Result<()> {
     let package = PathBuf::from(std::env::var_os("CARGO_MANIFEST_DIR").unwrap_or_default());

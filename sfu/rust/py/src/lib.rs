@@ -4,6 +4,7 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
+mod association;
 mod convert;
 mod counters;
 mod engine;
@@ -30,6 +31,8 @@ use pyo3::prelude::*;
 mod ting_engine {
     use pyo3::prelude::*;
 
+    #[pymodule_export]
+    use crate::association::DataAssociation;
     #[pymodule_export]
     use crate::engine::PacketEngine;
     #[pymodule_export]

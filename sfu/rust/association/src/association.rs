@@ -1,0 +1,447 @@
+//! `DataAssociation`: one peer's SCTP association with its data channels.
+
+use std::collections::VecDeque;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use sctp_proto::{
+    Association, AssociationError, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event as SctpEvent, Payload,
+    PayloadProtocolIdentifier as Ppi, ReliabilityType, ServerConfig, StreamEvent, StreamId, TransportConfig,
+};
+
+use crate::channels::{Channels, Event, Kind, MAX_CHANNELS, Options, Sent, State};
+use crate::dcep::{self, Message};
+use crate::guard::Peer;
+use crate::held::{Held, RECEIVE_BUFFER_BYTES};
+use crate::wire;
+
+/// Faults of the peer's channel protocol that end the association.
+pub const MAX_FAULTS: u32 = 32;
+/// Streams that a peer may have in use.
+pub const MAX_STREAMS: u32 = 64;
+/// Streams that the peer closed without saying that it saw us do the same.
+pub const MAX_PENDING_RESETS: u32 = 64;
+
+/// SCTP in a datagram of 1,228 bytes with DTLS around it: IPv6's smallest MTU, and what libwebrtc sends.
+const MAX_PACKET_BYTES: u32 = 1188;
+const PACKET_OVERHEAD_BYTES: u32 = 28;
+const PORT: u16 = 5000;
+/// libwebrtc's.
+const RTO_INITIAL_MS: u64 = 500;
+const RTO_MIN_MS: u64 = 400;
+/// After a silence the peer is heard again this soon.
+const RTO_MAX_MS: u64 = 10_000;
+/// Both ends may begin (RFC 8841 §9.3), and the library knows no meeting of two beginnings: the peer has the first word,
+/// and we take it when none comes, as DTLS client and as server.
+const PATIENCE_NS: [u64; 2] = [1_000_000_000, 2_000_000_000];
+/// The library wants one.
+const ADDRESS: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), PORT);
+
+/// Times are nanoseconds of one clock that never goes back. After each call that changes something, `poll_packets` and
+/// `poll_event` say what came of it, and `due_ns` when `handle_timeout` is due. A fault of the library ends this
+/// association and nothing else.
+pub struct DataAssociation {
+    options: Options,
+    /// The library's clock where ours stands at `origin_ns`; it is read for no other purpose.
+    origin: Instant,
+    origin_ns: u64,
+    transport: Arc<TransportConfig>,
+    endpoint: Endpoint,
+    sctp: Option<(AssociationHandle, Association)>,
+    peer: Peer,
+    held: Held,
+    channels: Channels,
+    events: VecDeque<Event>,
+    faults: u32,
+    streams: u32,
+    pending_resets: u32,
+    last_packet: Option<Bytes>,
+    is_closed: bool,
+}
+
+impl DataAssociation {
+    /// Waits for the peer to begin.
+    pub fn new(now_ns: u64, options: Options) -> Self {
+        let transport = Arc::new(transport_config(&options));
+        let mut config = EndpointConfig::new();
+        config.max_payload_size(MAX_PACKET_BYTES.saturating_sub(PACKET_OVERHEAD_BYTES));
+        let mut server = ServerConfig::new();
+        server.transport = Arc::clone(&transport);
+        let mut channels = Channels::default();
+        if options.opens_channels {
+            channels.plan(options.is_dtls_client);
+        }
+        Self {
+            options,
+            origin: Instant::now(),
+            origin_ns: now_ns,
+            transport,
+            endpoint: Endpoint::new(Arc::new(config), Some(Arc::new(server))),
+            sctp: None,
+            peer: Peer::default(),
+            held: Held::default(),
+            channels,
+            events: VecDeque::new(),
+            faults: 0,
+            streams: 0,
+            pending_resets: 0,
+            last_packet: None,
+            is_closed: false,
+        }
+    }
+
+    // --- in ---------------------------------------------------------------------------------------------------------
+
+    /// One packet that DTLS carried.
+    pub fn handle_packet(&mut self, now_ns: u64, data: &[u8]) {
+        if self.is_closed {
+            return;
+        }
+        let Some(sound) = self.peer.check(data) else {
+            self.count("sctp_unsound");
+            return;
+        };
+        self.held.took(sound.data_chunks);
+        if let Some(packet) = sound.packet {
+            self.guarded(|this| this.read_packet(now_ns, packet));
+        }
+    }
+
+    /// What is due at `now_ns`; too early does no harm.
+    pub fn handle_timeout(&mut self, now_ns: u64) {
+        if self.is_closed || self.due_ns().is_none_or(|due_ns| due_ns > now_ns) {
+            return;
+        }
+        self.guarded(|this| {
+            let now = this.instant(now_ns);
+            match &mut this.sctp {
+                Some((_, association)) => association.handle_timeout(now),
+                None => this.begin(),
+            }
+            this.take_events();
+        });
+    }
+
+    /// Queues one binary message; what comes before the peer's acknowledgement of our own channel waits for it.
+    pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
+        let buffered = self.buffered_bytes(kind);
+        let (max_sent, max_buffered) = (self.options.max_sent_bytes(), self.options.max_buffered_bytes(kind));
+        let Some((stream_id, channel)) = self.channels.to_send(kind).filter(|_| !self.is_closed) else {
+            return Sent::NoChannel;
+        };
+        if payload.len() > max_sent {
+            self.count("data_too_long");
+            return Sent::TooLong;
+        }
+        if buffered.saturating_add(payload.len()) > max_buffered {
+            self.count("data_buffer_full");
+            return Sent::Full;
+        }
+        if channel.state == State::Opening {
+            channel.waiting.push(payload.to_vec());
+            return Sent::Queued;
+        }
+        if self.guarded(|this| this.write(stream_id, payload)) == Some(true) { Sent::Queued } else { Sent::NoChannel }
+    }
+
+    /// Ends the association; one last packet tells the peer.
+    pub fn abort(&mut self) {
+        if self.is_closed {
+            return;
+        }
+        self.is_closed = true;
+        if let Some(tag) = self.peer.tag {
+            let [p0, p1] = PORT.to_be_bytes();
+            let [t0, t1, t2, t3] = tag.to_be_bytes();
+            let chunk = [wire::ABORT, 0, 0, 4];
+            let packet = wire::packet([p0, p1, p0, p1, t0, t1, t2, t3], std::iter::once(chunk.as_slice()));
+            self.last_packet = Some(packet.into());
+        }
+        self.forget();
+        self.events.push_back(Event::Closed);
+    }
+
+    // --- out --------------------------------------------------------------------------------------------------------
+
+    /// Appends what is to be sent now, in order.
+    pub fn poll_packets(&mut self, now_ns: u64, packets: &mut Vec<Bytes>) {
+        self.guarded(|this| {
+            let now = this.instant(now_ns);
+            let Some((_, association)) = &mut this.sctp else { return };
+            while let Some(transmit) = association.poll_transmit(now) {
+                let Payload::RawEncode(made) = transmit.payload else { continue };
+                for packet in &made {
+                    if let Some(cumulative_tsn) = this.held.sent(packet) {
+                        this.peer.cumulative_tsn = Some(cumulative_tsn);
+                    }
+                }
+                packets.extend(made);
+            }
+        });
+        if self.held.is_too_much() {
+            self.give_up();
+        }
+        packets.extend(self.last_packet.take());
+    }
+
+    /// The next thing to tell.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When `handle_timeout` is due; None: not before something else happens.
+    pub fn due_ns(&self) -> Option<u64> {
+        if self.is_closed {
+            return None;
+        }
+        let [as_client, as_server] = PATIENCE_NS;
+        let patience_ns = if self.options.is_dtls_client { as_client } else { as_server };
+        let Some((_, association)) = &self.sctp else { return Some(self.origin_ns.saturating_add(patience_ns)) };
+        let after = association.poll_timeout()?.saturating_duration_since(self.origin);
+        Some(self.origin_ns.saturating_add(u64::try_from(after.as_nanos()).unwrap_or(u64::MAX)))
+    }
+
+    /// Whether `Event::Ready` was told, and the reliable channel is still open.
+    pub fn is_ready(&mut self) -> bool {
+        !self.is_closed && self.channels.was_ready() && self.channels.is_open(Kind::Reliable)
+    }
+
+    /// Bytes of this kind that the peer has not acknowledged, or that wait to be sent.
+    pub fn buffered_bytes(&mut self, kind: Kind) -> usize {
+        let Some((stream_id, channel)) = self.channels.to_send(kind) else { return 0 };
+        let waiting = channel.waiting_bytes();
+        let Some((_, association)) = &mut self.sctp else { return waiting };
+        let unsent = association.stream(stream_id).and_then(|stream| stream.buffered_amount()).unwrap_or(0);
+        waiting.saturating_add(unsent)
+    }
+
+    // --- SCTP -------------------------------------------------------------------------------------------------------
+
+    /// Runs what touches the library; a panic in it ends the association.
+    fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        let done = catch_unwind(AssertUnwindSafe(|| work(self))).ok();
+        if done.is_none() {
+            self.count("sctp_panics");
+            self.give_up();
+        }
+        done
+    }
+
+    fn give_up(&mut self) {
+        if !self.is_closed {
+            self.count("sctp_aborted");
+            self.abort();
+        }
+    }
+
+    fn forget(&mut self) {
+        self.sctp = None;
+        self.channels.clear();
+        self.held = Held::default();
+    }
+
+    fn instant(&self, now_ns: u64) -> Instant {
+        let after = Duration::from_nanos(now_ns.saturating_sub(self.origin_ns));
+        self.origin.checked_add(after).unwrap_or(self.origin)
+    }
+
+    fn begin(&mut self) {
+        let mut config = ClientConfig::new();
+        config.transport = Arc::clone(&self.transport);
+        self.sctp = self.endpoint.connect(config, ADDRESS).ok();
+        self.endpoint.reject_new_associations();
+        if self.sctp.is_none() {
+            self.give_up();
+        }
+    }
+
+    fn read_packet(&mut self, now_ns: u64, packet: Bytes) {
+        let now = self.instant(now_ns);
+        match self.endpoint.handle(now, ADDRESS, None, None, packet) {
+            Some((handle, DatagramEvent::NewAssociation(association))) => {
+                self.endpoint.reject_new_associations();
+                self.sctp = Some((handle, association));
+            }
+            Some((_, DatagramEvent::AssociationEvent(event))) => {
+                if let Some((_, association)) = &mut self.sctp {
+                    association.handle_event(event);
+                }
+            }
+            None => (),
+        }
+        self.take_events();
+        if self.streams > MAX_STREAMS || self.pending_resets > MAX_PENDING_RESETS || self.faults >= MAX_FAULTS {
+            self.give_up();
+        }
+    }
+
+    fn take_events(&mut self) {
+        loop {
+            let Some((handle, association)) = &mut self.sctp else { return };
+            while let Some(event) = association.poll_endpoint_event() {
+                self.endpoint.handle_event(*handle, event);
+            }
+            let Some(event) = association.poll() else { return };
+            match event {
+                SctpEvent::Connected => self.handle_connected(),
+                SctpEvent::AssociationLost { reason: AssociationError::ReceiveBufferExhausted } => self.give_up(),
+                SctpEvent::HandshakeFailed { .. } | SctpEvent::AssociationLost { .. } => self.abort(),
+                SctpEvent::DataChannelStatsFinal(_) => self.streams = self.streams.saturating_sub(1),
+                SctpEvent::Stream(event) => self.handle_stream(&event),
+                _ => (),
+            }
+        }
+    }
+
+    fn handle_connected(&mut self) {
+        self.peer.is_established = true;
+        for (stream_id, open) in self.channels.planned() {
+            let Some((_, association)) = &mut self.sctp else { return };
+            if association.open_stream(stream_id, Ppi::Binary).is_err() {
+                continue;
+            }
+            self.streams = self.streams.saturating_add(1);
+            self.set_reliability(stream_id, open.is_ordered, open.reliability, open.reliability_value);
+            self.write_as(stream_id, &open.build(), Ppi::Dcep);
+        }
+    }
+
+    fn handle_stream(&mut self, event: &StreamEvent) {
+        match *event {
+            StreamEvent::Opened { .. } => {
+                self.streams = self.streams.saturating_add(1);
+                if let Some((_, association)) = &mut self.sctp {
+                    association.accept_stream();
+                }
+            }
+            StreamEvent::Readable { id } => self.read_messages(id),
+            StreamEvent::Finished { id } => {
+                self.pending_resets = self.pending_resets.saturating_add(1);
+                self.channels.remove(id);
+            }
+            StreamEvent::ResetComplete { .. } | StreamEvent::ResetFailed { .. } => {
+                self.pending_resets = self.pending_resets.saturating_sub(1);
+            }
+            _ => (),
+        }
+    }
+
+    fn read_messages(&mut self, stream_id: StreamId) {
+        loop {
+            let Some((_, association)) = &mut self.sctp else { return };
+            let Ok(Some(message)) = association.stream(stream_id).and_then(|mut stream| stream.read_sctp()) else {
+                return;
+            };
+            self.held.read(message.chunks.len());
+            let mut data = vec![0; message.len()];
+            if message.read(&mut data).is_ok() {
+                self.handle_message(stream_id, message.ppi, data);
+            }
+        }
+    }
+
+    // --- channels ---------------------------------------------------------------------------------------------------
+
+    fn handle_message(&mut self, stream_id: StreamId, ppi: Ppi, mut data: Vec<u8>) {
+        match ppi {
+            Ppi::Dcep => return self.handle_channel_message(stream_id, &data),
+            Ppi::String | Ppi::Binary => (),
+            // RFC 8831 §6.6: SCTP carries no empty message, so one byte stands for it.
+            Ppi::StringEmpty | Ppi::BinaryEmpty => data.clear(),
+            Ppi::Unknown => return self.fault(),
+        }
+        let Some(channel) = self.channels.get(stream_id) else { return };
+        match channel.kind {
+            None => self.count("data_unknown_label"),
+            Some(_) if data.len() > self.options.max_message_bytes => self.count("data_too_long"),
+            Some(kind) => self.events.push_back(Event::Message(kind, data)),
+        }
+    }
+
+    fn handle_channel_message(&mut self, stream_id: StreamId, data: &[u8]) {
+        match (dcep::parse(data), self.channels.get(stream_id)) {
+            (Some(Message::Open(open)), None) => {
+                let is_too_many = self.channels.accepted() >= MAX_CHANNELS;
+                self.set_reliability(stream_id, open.is_ordered, open.reliability, open.reliability_value);
+                self.write_as(stream_id, &dcep::build_ack(), Ppi::Dcep);
+                if is_too_many {
+                    self.count("data_channel_limit");
+                    self.close_stream(stream_id);
+                } else {
+                    self.channels.accept(stream_id, &open.label);
+                    self.check_ready();
+                }
+            }
+            (Some(Message::Ack), Some(channel)) => {
+                if channel.state == State::Opening {
+                    channel.state = State::Open;
+                    let waiting = std::mem::take(&mut channel.waiting);
+                    waiting.iter().for_each(|payload| {
+                        self.write(stream_id, payload);
+                    });
+                    self.check_ready();
+                }
+            }
+            _ => self.fault(),
+        }
+    }
+
+    fn check_ready(&mut self) {
+        if self.channels.becomes_ready() {
+            self.events.push_back(Event::Ready);
+        }
+    }
+
+    fn close_stream(&mut self, stream_id: StreamId) {
+        let Some((_, association)) = &mut self.sctp else { return };
+        if association.stream(stream_id).and_then(|mut stream| stream.close()).is_err() {
+            self.fault();
+        }
+    }
+
+    fn set_reliability(&mut self, stream_id: StreamId, is_ordered: bool, reliability: ReliabilityType, value: u32) {
+        let Some((_, association)) = &mut self.sctp else { return };
+        let set = |mut stream: sctp_proto::Stream<'_>| stream.set_reliability_params(!is_ordered, reliability, value);
+        if association.stream(stream_id).and_then(set).is_err() {
+            self.fault();
+        }
+    }
+
+    fn write(&mut self, stream_id: StreamId, payload: &[u8]) -> bool {
+        if payload.is_empty() {
+            self.write_as(stream_id, &[0], Ppi::BinaryEmpty)
+        } else {
+            self.write_as(stream_id, payload, Ppi::Binary)
+        }
+    }
+
+    fn write_as(&mut self, stream_id: StreamId, data: &[u8], ppi: Ppi) -> bool {
+        let Some((_, association)) = &mut self.sctp else { return false };
+        association.stream(stream_id).and_then(|mut stream| stream.write_with_ppi(data, ppi)).is_ok()
+    }
+
+    fn fault(&mut self) {
+        self.faults = self.faults.saturating_add(1);
+        self.count("sctp_faults");
+    }
+
+    fn count(&mut self, name: &'static str) {
+        self.events.push_back(Event::Count(name));
+    }
+}
+
+fn transport_config(options: &Options) -> TransportConfig {
+    let max_sent = u32::try_from(options.max_sent_bytes()).unwrap_or(u32::MAX);
+    TransportConfig::default()
+        .with_max_receive_buffer_size(RECEIVE_BUFFER_BYTES)
+        // A message beyond our own limit is counted and dropped; only one beyond the buffer ends the association.
+        .with_max_receive_message_size(RECEIVE_BUFFER_BYTES)
+        .with_max_send_message_size(max_sent.max(u32::from(u16::MAX)))
+        .with_max_init_retransmits(None)
+        .with_rto_initial_ms(RTO_INITIAL_MS)
+        .with_rto_min_ms(RTO_MIN_MS)
+        .with_rto_max_ms(RTO_MAX_MS)
+}

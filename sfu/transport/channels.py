@@ -1,0 +1,50 @@
+"""What a transport asks of its data channels, whichever SCTP is below them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from sfu.api import DataKind
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelsConfig:
+    """Sizes in bytes."""
+
+    initiate: bool
+    """We open the channels, else the peer does."""
+    remote_max_message_size: int
+    """The peer's a=max-message-size; 0 means any (RFC 8841 §6.1)."""
+    max_message_bytes: int
+    max_buffered_bytes: int
+    """Unsent, of the reliable and of the lossy channel."""
+    max_track_buffered_bytes: int
+
+
+class Channels(Protocol):
+    """The data channels of a LiveKit transport, `_reliable`, `_lossy` and `_data_track` (RFC 8831, RFC 8832), on a
+    connected DTLS session.
+
+    Channels with other labels are accepted and what they carry is counted (`data_unknown_label`) and ignored.
+    `on_ready` is called when reliable and lossy are open, and again whenever a new reliable channel has taken the place
+    of the old.
+    """
+
+    @property
+    def ready(self) -> bool:
+        """`on_ready` was called, and the reliable channel is still open."""
+        ...
+
+    def start(self) -> None: ...
+
+    def send(self, kind: DataKind, payload: bytes) -> bool:
+        """Queue one binary message; what comes before the peer's ACK of our own channel waits for it.
+
+        False when there is no such channel, or a limit is reached (counted).
+        """
+        ...
+
+    async def stop(self) -> None:
+        """Abort the association; its timers end."""
+        ...
