@@ -141,7 +141,7 @@ async def test_without_auto_subscribe_nothing_comes_until_asked(start_node: Call
     (ada,) = await all_joined(node, ROOM, ["ada"])
     publication = await ada.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
     bob = await RawCaller(node).join(ROOM, "bob", auto_subscribe=False)
-    await bob.until(lambda: len(bob.channels) == 2)
+    await bob.until(lambda: len(bob.channels) == 3)
     assert "m=audio" not in bob.offers[-1]
     bob.session.update_subscription([publication.track_id], True)
     await bob.until(lambda: len(bob.tracks) == 1)
@@ -231,7 +231,7 @@ async def test_permissions(start_node: Callable[..., Any]) -> None:
         can_subscribe=False, can_publish_data=False, can_publish_sources=frozenset({TrackSource.MICROPHONE})
     )
     eve = await RawCaller(node).join(ROOM, "eve", permissions=allowed)
-    await eve.until(lambda: len(eve.channels) == 2)
+    await eve.until(lambda: len(eve.channels) == 3)
     assert "m=audio" not in eve.offers[-1]
     for attempt in (
         lambda: eve.session.update_subscription([ada.session.info.tracks[0].track_id], True),

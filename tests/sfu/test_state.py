@@ -87,7 +87,7 @@ async def test_who_may_subscribe_at_last_gets_what_is_there(start_node: Callable
     (ada,) = await all_joined(node, ROOM, ["ada"])
     await ada.publish(AudioStreamTrack(), TrackSource.MICROPHONE)
     bob = await RawCaller(node).join(ROOM, "bob", permissions=Permissions(can_subscribe=False))
-    await bob.until(lambda: len(bob.channels) == 2)
+    await bob.until(lambda: len(bob.channels) == 3)
     bob.session.set_permissions(EVERYTHING)
     await bob.until(lambda: len(bob.tracks) == 1)
     await bob.tracks[0].recv()

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use sctp_proto::{
-    Association, AssociationError, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig, Event as SctpEvent, Payload,
-    PayloadProtocolIdentifier as Ppi, ReliabilityType, ServerConfig, StreamEvent, StreamId, TransportConfig,
+    Association, AssociationError, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig,
+    Event as SctpEvent, Payload, PayloadProtocolIdentifier as Ppi, ReliabilityType, ServerConfig, StreamEvent,
+    StreamId, TransportConfig,
 };
 
 use crate::channels::{Channels, Event, Kind, MAX_CHANNELS, Options, Sent, State};
@@ -129,7 +130,7 @@ impl DataAssociation {
     pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
         let buffered = self.buffered_bytes(kind);
         let (max_sent, max_buffered) = (self.options.max_sent_bytes(), self.options.max_buffered_bytes(kind));
-        let Some((stream_id, channel)) = self.channels.to_send(kind).filter(|_| !self.is_closed) else {
+        let Some((stream_id, channel)) = self.channels.sending(kind).filter(|_| !self.is_closed) else {
             return Sent::NoChannel;
         };
         if payload.len() > max_sent {
@@ -211,7 +212,7 @@ impl DataAssociation {
 
     /// Bytes of this kind that the peer has not acknowledged, or that wait to be sent.
     pub fn buffered_bytes(&mut self, kind: Kind) -> usize {
-        let Some((stream_id, channel)) = self.channels.to_send(kind) else { return 0 };
+        let Some((stream_id, channel)) = self.channels.sending(kind) else { return 0 };
         let waiting = channel.waiting_bytes();
         let Some((_, association)) = &mut self.sctp else { return waiting };
         let unsent = association.stream(stream_id).and_then(|stream| stream.buffered_amount()).unwrap_or(0);

@@ -176,14 +176,14 @@ impl Channels {
     }
 
     /// The stream and channel to send this kind on.
-    pub(crate) fn to_send(&mut self, kind: Kind) -> Option<(StreamId, &mut Channel)> {
+    pub(crate) fn sending(&mut self, kind: Kind) -> Option<(StreamId, &mut Channel)> {
         let stream_id = *self.newest.get(kind.label())?;
         let channel = self.by_stream.get_mut(&stream_id)?;
         (channel.kind == Some(kind)).then_some((stream_id, channel))
     }
 
     pub(crate) fn is_open(&mut self, kind: Kind) -> bool {
-        self.to_send(kind).is_some_and(|(_, channel)| channel.state == State::Open)
+        self.sending(kind).is_some_and(|(_, channel)| channel.state == State::Open)
     }
 
     /// Whether `Event::Ready` is due.

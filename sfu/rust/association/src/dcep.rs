@@ -75,9 +75,11 @@ mod tests {
 
     #[test]
     fn what_is_built_is_parsed() {
-        for (is_ordered, reliability, reliability_value) in
-            [(true, ReliabilityType::Reliable, 0), (false, ReliabilityType::Rexmit, 0), (true, ReliabilityType::Timed, 90)]
-        {
+        for (is_ordered, reliability, reliability_value) in [
+            (true, ReliabilityType::Reliable, 0),
+            (false, ReliabilityType::Rexmit, 0),
+            (true, ReliabilityType::Timed, 90),
+        ] {
             let open = Open { label: "_lossy".to_owned(), is_ordered, reliability, reliability_value };
             assert_eq!(parse(&open.build()), Some(Message::Open(open)));
         }
@@ -86,7 +88,13 @@ mod tests {
 
     #[test]
     fn what_lies_is_refused() {
-        let whole = Open { label: "x".to_owned(), is_ordered: true, reliability: ReliabilityType::Reliable, reliability_value: 0 }.build();
+        let whole = Open {
+            label: "x".to_owned(),
+            is_ordered: true,
+            reliability: ReliabilityType::Reliable,
+            reliability_value: 0,
+        }
+        .build();
         (0..whole.len()).for_each(|size| assert_eq!(parse(&whole[..size]), None));
         for (at, value) in [(0, 4), (1, 3), (9, 2), (11, 1), (12, 0xFF)] {
             let mut changed = whole.clone();

@@ -85,7 +85,9 @@ impl Peer {
             wire::DATA => body.len() > DATA_HEADER_BYTES && self.takes(u32_at(body, 0)?) && is_near(u16_at(body, 4)?),
             wire::INIT | wire::INIT_ACK => return self.check_init(body),
             wire::SACK => sack_is_sound(body)?,
-            wire::HEARTBEAT | wire::HEARTBEAT_ACK | wire::ABORT | wire::ERROR | wire::RECONFIG => parameters_are_sound(body),
+            wire::HEARTBEAT | wire::HEARTBEAT_ACK | wire::ABORT | wire::ERROR | wire::RECONFIG => {
+                parameters_are_sound(body)
+            }
             wire::FORWARD_TSN => {
                 let cumulative = u32_at(body, 0)?;
                 let (streams, torn) = body.get(4..)?.as_chunks::<4>();

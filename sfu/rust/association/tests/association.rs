@@ -207,8 +207,9 @@ fn messages_that_are_read_do_not_count() {
 fn streams_and_resets_are_bounded() {
     let mut pair = Pair::connected();
     let tsn = next_tsn(&mut pair);
-    let packets: Vec<Vec<u8>> =
-        (0..100_u16).map(|index| forged(&pair, &[data_chunk(tsn.wrapping_add(index.into()), 100 + index, 3, b"z")])).collect();
+    let packets: Vec<Vec<u8>> = (0..100_u16)
+        .map(|index| forged(&pair, &[data_chunk(tsn.wrapping_add(index.into()), 100 + index, 3, b"z")]))
+        .collect();
     assert_eq!(count(&attack(pair, packets.into_iter()), "sctp_aborted"), 1);
 
     // Stream after stream, each used and reset; what we say in return is never acknowledged.

@@ -1,8 +1,8 @@
 //! The fuzz targets on mutated packets and on noise: nothing panics, and what they assert holds.
 #![allow(clippy::unwrap_used, clippy::indexing_slicing, missing_docs)]
 
-use ting_association::fuzzing::{Pair, association, guard};
 use ting_association::Kind;
+use ting_association::fuzzing::{Pair, association, guard};
 
 struct Random(u64);
 
