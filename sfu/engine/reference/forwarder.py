@@ -14,7 +14,7 @@ from sfu.engine.reference.layers import LayerFilter
 from sfu.engine.reference.packet import ExtensionPlan, MediaPacket
 from sfu.engine.reference.pictures import PictureNumbers, write_picture
 from sfu.engine.reference.policing import TokenBucket
-from sfu.engine.reference.retransmit import RetransmissionBuffer, SentPacket
+from sfu.engine.reference.retransmit import TWICE_LOST, RetransmissionBuffer, SentPacket
 from sfu.engine.reference.rtcp import SenderReport, build_sr, ntp_add_ns
 from sfu.engine.reference.seqnum import EXT_SEQ_START
 from sfu.engine.reference.sequence_map import NO_PLACE, SequenceMap
@@ -236,14 +236,19 @@ class Forwarder:
             # What is paused for want of room must not go on as resends.
             self.nack_misses += len(seqs)
             return
-        buffer.refill(now_ns, self.bytes_sent, self.bytes_per_s)
+        lost = self.reports.fraction_lost
+        buffer.refill(now_ns, self.bytes_sent, self.bytes_per_s, lost)
+        is_twice = lost >= TWICE_LOST and transport.estimator is not None and not transport.is_paced
         highest = self.sequence.highest_out
         for seq in seqs:
             sent = buffer.find(highest + ((seq - highest + 0x8000) & 0xFFFF) - 0x8000)
             if sent is None:
                 self.nack_misses += 1
             elif buffer.may_resend(now_ns, sent, self.reports.rtt_ns or 0):
+                self.retransmitted += 1
                 self._resend(core, transport, now_ns, sent)
+                if is_twice and buffer.may_repeat(len(sent[2].payload)):
+                    self._resend(core, transport, now_ns, sent)
             else:
                 core.drops["nack_limited"] += 1
 
@@ -254,7 +259,6 @@ class Forwarder:
             payload = write_picture(payload, packet.codec, picture)
         elif outbound.strip_red and packet.primary is not None:
             payload = packet.primary
-        self.retransmitted += 1
         rtx_ssrc, rtx_type = self.config.rtx_ssrc, outbound.rtx_payload_type
         if rtx_ssrc is None or rtx_type is None:
             # To the byte what it was: the same nonce must never protect anything else.

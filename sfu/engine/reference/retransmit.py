@@ -11,7 +11,13 @@ if TYPE_CHECKING:
 MIN_INTERVAL_NS = 20_000_000
 MAX_RESENDS = 10
 SHARE_OF_BITRATE = 5
-"""Resends get one fifth of the bitrate sent."""
+"""Resends get one fifth of the bitrate sent, and twice the share that the subscriber reports as lost where that is
+more: what is sent again gets lost as well."""
+MAX_LOST = 64
+"""Of 256, that counts as lost: nobody gets more than half."""
+TWICE_LOST = 26
+"""Where so much is lost, of 256, each resend goes twice if there is room: else one in ten pictures waits for another
+round trip."""
 MIN_BYTES_PER_S = 100_000 // 8
 _NS_PER_S = 1_000_000_000
 
@@ -32,11 +38,11 @@ class _Resends:
 class RetransmissionBuffer:
     """The last `size` packets by ext_seq, and the limits on sending them again.
 
-    The share of the bitrate is a token bucket: filled by a fifth of what `bytes_sent` grows, or at 100 kbit/s when that
+    The share of the bitrate is a token bucket: filled by a share of what `bytes_sent` grows, or at 100 kbit/s when that
     is more; it holds one second's worth.
     """
 
-    __slots__ = ("_budget", "_bytes_seen", "_refilled_at_ns", "_resends", "ring", "size")
+    __slots__ = ("_budget", "_bytes_seen", "_limit", "_refilled_at_ns", "_resends", "ring", "size")
 
     def __init__(self, size: int) -> None:
         self.size = size
@@ -44,7 +50,7 @@ class RetransmissionBuffer:
         self.ring: list[SentPacket | None] = [None] * size
         """A sent packet lies at its ext_seq modulo `size`."""
         self._resends: dict[int, _Resends] = {}
-        self._budget = MIN_BYTES_PER_S
+        self._budget = self._limit = MIN_BYTES_PER_S
         self._bytes_seen = 0
         self._refilled_at_ns: int | None = None
 
@@ -52,13 +58,15 @@ class RetransmissionBuffer:
         sent = self.ring[ext_seq % self.size] if self.size else None
         return sent if sent is not None and sent[0] == ext_seq else None
 
-    def refill(self, now_ns: int, bytes_sent: int, bytes_per_s: int) -> None:
-        """Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately."""
+    def refill(self, now_ns: int, bytes_sent: int, bytes_per_s: int, lost: int) -> None:
+        """Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately, `lost` what is reported
+        as lost of it, of 256."""
         elapsed_ns = 0 if self._refilled_at_ns is None else now_ns - self._refilled_at_ns
         self._refilled_at_ns = now_ns
-        earned = max((bytes_sent - self._bytes_seen) // SHARE_OF_BITRATE, MIN_BYTES_PER_S * elapsed_ns // _NS_PER_S)
+        earned = max(_share(bytes_sent - self._bytes_seen, lost), MIN_BYTES_PER_S * elapsed_ns // _NS_PER_S)
         self._bytes_seen = bytes_sent
-        self._budget = min(self._budget + earned, max(MIN_BYTES_PER_S, bytes_per_s // SHARE_OF_BITRATE))
+        self._limit = max(MIN_BYTES_PER_S, _share(bytes_per_s, lost))
+        self._budget = min(self._budget + earned, self._limit)
 
     def may_resend(self, now_ns: int, sent: SentPacket, rtt_ns: int) -> bool:
         """Whether the limits allow `sent` to go out again now; if so it is counted."""
@@ -77,3 +85,14 @@ class RetransmissionBuffer:
         while len(self._resends) > self.size:
             del self._resends[next(iter(self._resends))]
         return True
+
+    def may_repeat(self, size: int) -> bool:
+        """Whether there is room for the same once more, which is never more than half; if so it is counted."""
+        if self._budget < max(size, self._limit // 2):
+            return False
+        self._budget -= size
+        return True
+
+
+def _share(amount: int, lost: int) -> int:
+    return max(amount // SHARE_OF_BITRATE, amount * 2 * min(lost, MAX_LOST) // 256)

@@ -61,7 +61,7 @@ def subscription_stats(forwarders: Iterable[Forwarder]) -> list[SubscriptionStat
             nacks_received=forwarder.nacks_received,
             nack_misses=forwarder.nack_misses,
             plis_received=forwarder.plis_received,
-            fraction_lost=forwarder.reports.fraction_lost,
+            fraction_lost=forwarder.reports.fraction_lost / 256,
             rtt_ms=None if forwarder.reports.rtt_ns is None else forwarder.reports.rtt_ns / _NS_PER_MS,
             spatial=forwarder.reported[0],
             temporal=forwarder.reported[1],

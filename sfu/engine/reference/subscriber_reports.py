@@ -19,7 +19,8 @@ class SubscriberReports:
 
     def __init__(self) -> None:
         self._sent: deque[tuple[int, int]] = deque(maxlen=_REMEMBERED)
-        self.fraction_lost = 0.0
+        self.fraction_lost = 0
+        """Of 256."""
         self.rtt_ns: int | None = None
 
     def sent(self, now_ns: int, ntp: int) -> None:
@@ -28,7 +29,7 @@ class SubscriberReports:
 
     def received(self, now_ns: int, block: ReportBlock) -> None:
         """A report block on this stream arrived. Round trips that cannot be are ignored."""
-        self.fraction_lost = block.fraction_lost / 256
+        self.fraction_lost = block.fraction_lost
         if block.lsr == 0:
             return
         for short, sent_at_ns in self._sent:

@@ -12,7 +12,7 @@ use crate::layers::LayerFilter;
 use crate::packet::{BlockCache, ExtensionPlan, MediaPacket, Span};
 use crate::pictures::{Picture, PictureNumbers};
 use crate::policing::TokenBucket;
-use crate::retransmit::{RetransmissionBuffer, SentPacket};
+use crate::retransmit::{RetransmissionBuffer, SentPacket, TWICE_LOST};
 use crate::rtcp::{SenderReport, build_sr, ntp_add_ns};
 use crate::seqnum::{EXT_SEQ_START, extend_near};
 use crate::sequence_map::SequenceMap;
@@ -289,7 +289,9 @@ impl Forwarder {
             self.counters.nack_misses += count;
             return;
         }
-        self.buffer.refill(now_ns, self.counters.bytes_sent, self.bytes_per_s);
+        let lost = self.reports.fraction_lost;
+        self.buffer.refill(now_ns, self.counters.bytes_sent, self.bytes_per_s, lost);
+        let is_twice = lost >= TWICE_LOST && transport.estimator.is_some() && !transport.is_paced;
         let highest = self.sequence.highest_out();
         let rtt_ns = self.reports.rtt_ns.unwrap_or(0);
         for seq in seqs {
@@ -298,6 +300,10 @@ impl Forwarder {
                 continue;
             };
             if self.buffer.may_resend(now_ns, sent.ext_seq, sent.packet.payload.len(), rtt_ns) {
+                self.counters.retransmitted += 1;
+                if is_twice && self.buffer.may_repeat(sent.packet.payload.len()) {
+                    self.resend(core, transport, now_ns, sent.clone());
+                }
                 self.resend(core, transport, now_ns, sent);
             } else {
                 core.drop_one(DropReason::NackLimited);
@@ -309,7 +315,6 @@ impl Forwarder {
         let (packet, outbound) = (&sent.packet, sent.outbound);
         let is_stripped = sent.picture.is_none() && outbound.strip_red;
         let payload = packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload);
-        self.counters.retransmitted += 1;
         let seq = sent.ext_seq as u16;
         let (timestamp, picture) = (sent.timestamp, sent.picture);
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));

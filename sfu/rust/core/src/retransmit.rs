@@ -11,8 +11,14 @@ use crate::pictures::Picture;
 pub(crate) const MIN_INTERVAL_NS: i64 = 20_000_000;
 /// Resends of one packet.
 pub(crate) const MAX_RESENDS: u8 = 10;
-/// Resends get one fifth of the bitrate sent.
+/// Resends get one fifth of the bitrate sent, and twice the share that the subscriber reports as lost where that is more:
+/// what is sent again gets lost as well.
 pub(crate) const SHARE_OF_BITRATE: i64 = 5;
+/// Of 256, that counts as lost: nobody gets more than half.
+pub(crate) const MAX_LOST: u8 = 64;
+/// Where so much is lost, of 256, each resend goes twice if there is room: else one in ten pictures waits for another
+/// round trip.
+pub(crate) const TWICE_LOST: u8 = 26;
 /// What resends may always have.
 pub(crate) const MIN_BYTES_PER_S: i64 = 100_000 / 8;
 /// A NACK has 16 bits: a larger buffer would hold what nobody can ask for.
@@ -46,7 +52,7 @@ struct Resends {
 
 /// The last `size` packets by ext_seq, and the limits on sending them again.
 ///
-/// The share of the bitrate is a token bucket: filled by a fifth of what `bytes_sent` grows, or at 100 kbit/s when that is
+/// The share of the bitrate is a token bucket: filled by a share of what `bytes_sent` grows, or at 100 kbit/s when that is
 /// more; it holds one second's worth.
 #[derive(Debug)]
 pub(crate) struct RetransmissionBuffer {
@@ -58,6 +64,7 @@ pub(crate) struct RetransmissionBuffer {
     /// The keys of `resends`, oldest first.
     resent: VecDeque<i64>,
     budget: i64,
+    limit: i64,
     bytes_seen: i64,
     refilled_at_ns: Option<i64>,
 }
@@ -70,6 +77,7 @@ impl RetransmissionBuffer {
             resends: HashMap::new(),
             resent: VecDeque::new(),
             budget: MIN_BYTES_PER_S,
+            limit: MIN_BYTES_PER_S,
             bytes_seen: 0,
             refilled_at_ns: None,
         }
@@ -98,15 +106,16 @@ impl RetransmissionBuffer {
         self.ring.get(self.place(ext_seq))?.as_ref().filter(|sent| sent.ext_seq == ext_seq)
     }
 
-    /// Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately.
-    pub(crate) fn refill(&mut self, now_ns: i64, bytes_sent: i64, bytes_per_s: i64) {
+    /// Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately, `lost` what is reported as
+    /// lost of it, of 256.
+    pub(crate) fn refill(&mut self, now_ns: i64, bytes_sent: i64, bytes_per_s: i64, lost: u8) {
         let elapsed_ns = self.refilled_at_ns.map_or(0, |at_ns| now_ns - at_ns);
         self.refilled_at_ns = Some(now_ns);
         let always = i128::from(MIN_BYTES_PER_S) * i128::from(elapsed_ns) / NS_PER_S;
-        let earned = i64::try_from(always).unwrap_or(i64::MAX).max((bytes_sent - self.bytes_seen) / SHARE_OF_BITRATE);
+        let earned = i64::try_from(always).unwrap_or(i64::MAX).max(share(bytes_sent - self.bytes_seen, lost));
         self.bytes_seen = bytes_sent;
-        let limit = MIN_BYTES_PER_S.max(bytes_per_s / SHARE_OF_BITRATE);
-        self.budget = self.budget.saturating_add(earned).min(limit);
+        self.limit = MIN_BYTES_PER_S.max(share(bytes_per_s, lost));
+        self.budget = self.budget.saturating_add(earned).min(self.limit);
     }
 
     /// Whether the limits allow the packet `ext_seq` with `size_bytes` to go out again now; if so it is counted.
@@ -133,6 +142,20 @@ impl RetransmissionBuffer {
         }
         true
     }
+
+    /// Whether there is room for the same once more, which is never more than half; if so it is counted.
+    pub(crate) fn may_repeat(&mut self, size_bytes: usize) -> bool {
+        let size_bytes = size_bytes as i64;
+        let has_room = self.budget >= size_bytes.max(self.limit / 2);
+        if has_room {
+            self.budget -= size_bytes;
+        }
+        has_room
+    }
+}
+
+fn share(amount: i64, lost: u8) -> i64 {
+    (amount / SHARE_OF_BITRATE).max(amount * 2 * i64::from(lost.min(MAX_LOST)) / 256)
 }
 
 #[cfg(test)]
@@ -166,7 +189,7 @@ mod tests {
     fn resends_have_a_share_of_the_bitrate() {
         let mut buffer = RetransmissionBuffer::new(512);
         let mut resend = |now_ns: i64, bytes_sent: i64, bytes_per_s: i64| {
-            buffer.refill(now_ns, bytes_sent, bytes_per_s);
+            buffer.refill(now_ns, bytes_sent, bytes_per_s, 0);
             (0..1000).filter(|i| buffer.may_resend(now_ns, now_ns + i, 1_000, 0)).count()
         };
         assert_eq!(resend(0, 0, 0), 12);
