@@ -30,6 +30,8 @@ KEYS = ROOT / "sealed" / "core"
 ORACLE = ROOT / "sealed" / "oracle"
 RECORDS = ROOT / ".run" / "check"
 CORES = max(2, min(os.cpu_count() or 2, 4))
+AT_ONCE = 3
+"""Steps of a phase that run at the same time."""
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4 << 30
 """What must be free there: databases and folders of tests are half as slow again on a disk, and worse on a busy one."""
@@ -39,15 +41,15 @@ WITHOUT_MEDIA = tuple(
     f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "remote_doctor", "tus_clients")
 )
 """Integration tests in which no packet goes through an engine: one turn is enough."""
-SIGNALLING = tuple(
-    f"tests/integration/test_{name}.py"
+PATIENT = tuple(
+    f"tests/browser/test_{name}.py"
     for name in (
-        "commands", "data", "data_resume", "data_tracks", "room", "server_api", "server_sdk_js", "single_connection",
-        "state", "subscription_rights", "two_connections", "webhooks", "whip_http",
+        "accounts_pages", "embedding", "file_content", "installed", "lasting_rooms", "pages", "restart", "room_files",
+        "ways_back", "whole_way",
     )
 )  # fmt: skip
-"""Integration tests that mostly wait for messages, for both engines at the same time; the others measure media, or have
-thirty clients in one test, and have the machine to themselves."""
+"""Browser tests that mostly wait (for a server that restarts, for a minute of retention) or show no moving pictures:
+two thirds of a core. The others fill a core and a half, and have the machine to themselves."""
 BESIDE_A_CALL = tuple(
     f"tests/security/test_{name}.py"
     for name in (
@@ -94,7 +96,7 @@ def test_phases() -> list[list[Step]]:
     """One phase after the other, the steps of a phase at the same time."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
     apart = [f"--ignore={path}" for path in ("tests/integration", "tests/browser", *BESIDE_A_CALL)]
-    media = ["tests/integration", *(f"--ignore={path}" for path in (*WITHOUT_MEDIA, *SIGNALLING))]
+    calls = ["tests/integration", *(f"--ignore={path}" for path in WITHOUT_MEDIA)]
     engines = {"": []} if not has_rust_engine() else {"": [], "other ": ["TING_ENGINE=reference"]}
     return [
         [
@@ -105,10 +107,17 @@ def test_phases() -> list[list[Step]]:
         ],
         [pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1)],
         [pytest_step("beside a call", list(BESIDE_A_CALL))],
-        [pytest_step(f"{name}signalling", list(SIGNALLING), *which) for name, which in engines.items()],
-        *([pytest_step(f"{name}media", media, *which)] for name, which in engines.items()),
-        *([[pytest_step("browser", ["tests/browser"], limit_s=2700)]] if has_chromium() else []),
+        # They wait for messages and for media in real time, a third of a core each.
+        [
+            *(pytest_step(f"{name}calls", calls, *which) for name, which in engines.items()),
+            *browser_steps("patient browser", list(PATIENT)),
+        ],
+        browser_steps("browser", ["tests/browser", *(f"--ignore={path}" for path in PATIENT)]),
     ]
+
+
+def browser_steps(name: str, arguments: list[str]) -> list[Step]:
+    return [pytest_step(name, arguments, limit_s=1800)] if has_chromium() else []
 
 
 def cargo_steps(*steps: tuple[str, list[str]], folder: Path = ENGINE) -> list[Step]:
@@ -207,7 +216,7 @@ def main(words: list[str]) -> int:
     phases += test_phases() if "test" in words else []
     with temporary_files():
         for phase in phases:
-            with ThreadPoolExecutor(max_workers=2) as pool:
+            with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
                 list(pool.map(run, phase))
     done = [step for phase in phases for step in phase]
     failed = [step.name for step in done if step.failed]
