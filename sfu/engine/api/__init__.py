@@ -110,15 +110,16 @@ reports as lost (RFC 3550 §6.4.1) where that is more, to 50 % at most and never
 numbers a second. Where a tenth is lost and the line has shown no limit, each resend goes out twice, as two RTX
 packets, for half of that at most, and counts once in `retransmitted_packets_sent`. A NACK for what is no longer held,
 or while the subscription is paused, is counted (`nack_misses`), one above a limit is a drop (`nack_limited`). Without
-an RTX payload type the original datagram is resent as it was. Sender reports every second per subscription: NTP time
-of the publisher's last report plus the time passed, timestamp translated into the subscription's space, own packet
-and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the publisher's first. REMB of the subscriber (draft-
-alvestrand-rmcat-remb-03) becomes `RembReceived`. A muted track forwards nothing. RED (RFC 2198) passes through, or
-leaves as its primary block where `OutboundPayload.strip_red` says so, or is made here where
-`OutboundPayload.redundancy` does: of the frame that came, Opus or the primary block, and of the frames of the stream
-before it that are known, those that were lost and came as redundant blocks included, the newest of them; none that is
-older than a block can say (2^14 of the clock), empty or longer than 1,023 bytes, and so few that the payload has at
-most `MAX_RED_BYTES`. Frames are remembered from when the first subscription of the track wants redundancy.
+an RTX payload type the original datagram is resent as it was.
+Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp
+translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
+publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
+A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its primary block where
+`OutboundPayload.strip_red` says so, or is made here where `OutboundPayload.redundancy` does: of the frame that came,
+Opus or the primary block, and of the frames of the stream before it that are known, those that were lost and came as
+redundant blocks included, the newest of them; none that is older than a block can say (2^14 of the clock), empty or
+longer than 1,023 bytes, and so few that the payload has at most `MAX_RED_BYTES`. Frames are remembered from when the
+first subscription of the track wants redundancy.
 
 Congestion
 ----------
