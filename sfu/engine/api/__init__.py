@@ -138,7 +138,8 @@ packets wait for their feedback, 256 before the first. Datagrams with more than 
 (`feedback_limited`).
 As long as the estimate is below `set_wanted_bitrate`, the line is probed: for 50 ms as much padding (RTX packets that
 hold nothing else, on the first subscription that can carry them) as makes 1.1 times the wanted bitrate, at most three
-times the estimate. What arrived, and how fast, raises the estimate; after a probe that did not arrive as it was sent
+times the estimate. What arrived, and how fast, raises the estimate, and as much as the line lost in the second before
+(40 % at most) counts as if it had arrived; after a probe that did not arrive as it was sent
 the next one waits for 1.5 s, after a cut for 1 s.
 Before the first feedback, for 500 ms at most, video and what is replayed of it leaves at 2.5 Mbit/s, 80 ms of that at
 once.

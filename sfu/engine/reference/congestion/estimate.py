@@ -72,6 +72,7 @@ class Estimator:
         "_groups",
         "_history",
         "_judged_at_ns",
+        "_lost_percent",
         "_rise",
         "_started_at_ns",
         "_told_at_ns",
@@ -105,6 +106,7 @@ class Estimator:
         self._top_bps = 0
         """What got through when a queue grew the last time."""
         self._judged_at_ns = 0
+        self._lost_percent = 0
         self._tried_until_ns = 0
         self._told_bps: int | None = None
         self._told_at_ns = 0
@@ -196,7 +198,7 @@ class Estimator:
         self._groups.append(group)
         verdict = self._delay.update(group)
         _sent_bps, self._acked_bps = self._rates(WINDOW)
-        loss_percent = self._loss_percent()
+        self._lost_percent = loss_percent = self._loss_percent()
         if verdict is Verdict.OVERUSE or (loss_percent >= LOSS_PERCENT and not group.is_tried):
             self._cut(now_ns)
         elif verdict is Verdict.NORMAL and loss_percent < UNSURE_PERCENT and self.bitrate_bps is not None:
@@ -262,7 +264,8 @@ class Estimator:
             if measured_bps > self.bitrate_bps:
                 self._set(measured_bps)
         self.pacer.is_draining = self._has_queue(now_ns, DRAIN_QUEUE_NS)
-        return self.probe.run(now_ns, self.bitrate_bps, is_calm=not self._has_queue(now_ns, CALM_QUEUE_NS))
+        is_calm = not self._has_queue(now_ns, CALM_QUEUE_NS)
+        return self.probe.run(now_ns, self.bitrate_bps, is_calm=is_calm, lost_percent=self._lost_percent)
 
     def _has_queue(self, now_ns: int, long_ns: int) -> bool:
         return self._delay.queue_ns >= long_ns and now_ns - self._judged_at_ns < STALE_NS

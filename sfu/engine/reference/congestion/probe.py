@@ -19,14 +19,16 @@ RESULT_NS = 1_000_000_000
 """A cluster of which nothing more is heard for so long has failed."""
 LATE_NS = 100_000_000
 """What was sent so long before something that has arrived will not arrive any more."""
+MAX_LOST_PERCENT = 40
+"""So much of a cluster may be lost as the line lost before, and counts as carried."""
 WAIT_NS = 1_500_000_000
 """After a cluster that the line did not take."""
 _NS_PER_S = 1_000_000_000
 
 
 class Probe:
-    __slots__ = ("_begin_ns", "_end_ns", "_marked_ns", "_measured_ns", "_measured_sent_ns", "_open", "_rate_bps",
-                 "_sent", "arrived_bytes", "clusters", "is_running", "next_at_ns", "phase", "sent_bytes",
+    __slots__ = ("_begin_ns", "_end_ns", "_lost_percent", "_marked_ns", "_measured_ns", "_measured_sent_ns", "_open",
+                 "_rate_bps", "_sent", "arrived_bytes", "clusters", "is_running", "next_at_ns", "phase", "sent_bytes",
                  "wanted_bps")  # fmt: skip
 
     def __init__(self) -> None:
@@ -39,17 +41,20 @@ class Probe:
         self.next_at_ns = 0
         self.clusters = 0
         self._begin_ns = self._end_ns = self._rate_bps = self._sent = self._open = 0
+        self._lost_percent = 0
         self._marked_ns: int | None = None
         self._measured_ns: int | None = None
         self._measured_sent_ns = 0
         self.sent_bytes = self.arrived_bytes = 0
 
-    def run(self, now_ns: int, estimate_bps: int, *, is_calm: bool) -> int:
-        """Padding packets to send now. `is_calm`: there is no queue on the way as far as is known."""
+    def run(self, now_ns: int, estimate_bps: int, *, is_calm: bool, lost_percent: int) -> int:
+        """Padding packets to send now. `is_calm`: there is no queue on the way as far as is known; `lost_percent`: what
+        the line loses all the same."""
         if not self.is_running:
             if not is_calm or self.wanted_bps <= estimate_bps or now_ns < self.next_at_ns:
                 return 0
             self._begin(now_ns, estimate_bps)
+            self._lost_percent = min(lost_percent, MAX_LOST_PERCENT)
         if self.phase == 0:
             return 0
         elapsed_ns = now_ns - self._begin_ns
@@ -101,11 +106,12 @@ class Probe:
         that arrived as fast as it was sent."""
         self.is_running = False
         self.next_at_ns = now_ns + WAIT_NS
-        if self._marked_ns is None or self._measured_ns is None or self.arrived_bytes * 10 < self.sent_bytes * 6:
+        carried_bytes = min(self.sent_bytes, self.arrived_bytes * 100 // (100 - self._lost_percent))
+        if self._marked_ns is None or self._measured_ns is None or carried_bytes * 10 < self.sent_bytes * 6:
             return 0
         sent_ns = self._measured_sent_ns - self._begin_ns
         took_ns = max(self._measured_ns - self._marked_ns, sent_ns, TICK_NS)
-        measured_bps = self.arrived_bytes * 8 * _NS_PER_S // took_ns
+        measured_bps = carried_bytes * 8 * _NS_PER_S // took_ns
         sent_bps = self.sent_bytes * 8 * _NS_PER_S // max(sent_ns, TICK_NS)
         if measured_bps * 10 >= sent_bps * 9:
             self.next_at_ns = now_ns

@@ -79,6 +79,7 @@ pub(crate) struct Estimator {
     /// What got through when a queue grew the last time.
     top_bps: i64,
     judged_at_ns: i64,
+    lost_percent: u64,
     tried_until_ns: i64,
     told_bps: Option<i64>,
     told_at_ns: i64,
@@ -105,6 +106,7 @@ impl Estimator {
             cut_at_ns: None,
             top_bps: 0,
             judged_at_ns: 0,
+            lost_percent: 0,
             tried_until_ns: 0,
             told_bps: None,
             told_at_ns: 0,
@@ -239,6 +241,7 @@ impl Estimator {
         self.groups.push_back(group);
         self.acked_bps = self.rates(WINDOW).1;
         let loss_percent = self.loss_percent();
+        self.lost_percent = loss_percent;
         if verdict == Verdict::Overuse || (loss_percent >= LOSS_PERCENT && !is_tried) {
             self.cut(now_ns);
         } else if verdict == Verdict::Normal
@@ -325,7 +328,7 @@ impl Estimator {
             }
         }
         self.pacer.is_draining = self.has_queue(now_ns, DRAIN_QUEUE_NS);
-        self.probe.run(now_ns, bitrate_bps, !self.has_queue(now_ns, CALM_QUEUE_NS))
+        self.probe.run(now_ns, bitrate_bps, !self.has_queue(now_ns, CALM_QUEUE_NS), self.lost_percent)
     }
 
     fn has_queue(&self, now_ns: i64, long_ns: i64) -> bool {

@@ -18,6 +18,8 @@ const MAX_GROWTH: i64 = 3;
 const RESULT_NS: i64 = 1_000_000_000;
 /// What was sent so long before something that has arrived will not arrive any more.
 const LATE_NS: i64 = 100_000_000;
+/// So much of a cluster may be lost as the line lost before, and counts as carried.
+const MAX_LOST_PERCENT: u64 = 40;
 /// After a cluster that the line did not take.
 const WAIT_NS: i64 = 1_500_000_000;
 
@@ -34,6 +36,7 @@ pub(crate) struct Probe {
     begin_ns: i64,
     end_ns: i64,
     rate_bps: i64,
+    lost_percent: i64,
     sent_bytes: i64,
     open: i64,
     marked_ns: Option<i64>,
@@ -56,13 +59,15 @@ impl Probe {
         self.clusters
     }
 
-    /// Padding packets to send now. `is_calm`: there is no queue on the way as far as is known.
-    pub(crate) fn run(&mut self, now_ns: i64, estimate_bps: i64, is_calm: bool) -> usize {
+    /// Padding packets to send now. `is_calm`: there is no queue on the way as far as is known; `lost_percent`: what the
+    /// line loses all the same.
+    pub(crate) fn run(&mut self, now_ns: i64, estimate_bps: i64, is_calm: bool, lost_percent: u64) -> usize {
         if !self.is_running {
             if !is_calm || self.wanted_bps <= estimate_bps || now_ns < self.next_at_ns {
                 return 0;
             }
             self.begin(now_ns, estimate_bps);
+            self.lost_percent = lost_percent.min(MAX_LOST_PERCENT) as i64;
         }
         if self.phase == 0 {
             return 0;
@@ -130,12 +135,14 @@ impl Probe {
         self.is_running = false;
         self.next_at_ns = now_ns + WAIT_NS;
         let (Some(marked_ns), Some(measured_ns)) = (self.marked_ns, self.measured_ns) else { return 0 };
-        if self.arrived_bytes * 10 < self.measured_sent_bytes * 6 {
+        let all_bytes = (self.arrived_bytes * 100).div_euclid(100 - self.lost_percent);
+        let carried_bytes = all_bytes.min(self.measured_sent_bytes);
+        if carried_bytes * 10 < self.measured_sent_bytes * 6 {
             return 0;
         }
         let sent_ns = self.measured_sent_ns - self.begin_ns;
         let took_ns = (measured_ns - marked_ns).max(sent_ns).max(TICK);
-        let measured_bps = rate_bps(self.arrived_bytes, took_ns);
+        let measured_bps = rate_bps(carried_bytes, took_ns);
         let sent_bps = rate_bps(self.measured_sent_bytes, sent_ns.max(TICK));
         if measured_bps * 10 >= sent_bps * 9 {
             self.next_at_ns = now_ns;
