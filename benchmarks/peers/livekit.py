@@ -60,9 +60,9 @@ class LiveKitServer(PeerServer):
             )  # fmt: skip
         await self.wait_for_port(http)
 
-    def token(self, room: str, identity: str) -> str:
+    def token(self, room: str, identity: str, **grants: bool) -> str:
         """Of somebody who may do what guests do."""
-        return make_token(room, identity, key=_KEY, secret=_SECRET)
+        return make_token(room, identity, key=_KEY, secret=_SECRET, **grants)
 
     def load_arguments(self) -> list[str]:
         return ["--url", self.url, "--api-key", _KEY, "--api-secret-file", str(self._secret)]

@@ -34,16 +34,13 @@ from sfu.control.forwarding import ForwardedParticipants, Original, ended
 from sfu.control.participant import Participant
 from sfu.control.publish.publication import Publication
 from sfu.control.remote import RemoteMember, RemoteMembers
+from sfu.control.roster import DEPENDENT_KINDS, Roster
 from sfu.control.session import Session
 from sfu.control.speakers import SpeakerDetector
 from sfu.control.talk_times import TalkTimes
 from sfu.control.timelines import wall_ms
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, new_room_id
-
-DEPENDENT_KINDS = frozenset({2, 4})
-"""ParticipantInfo.Kind EGRESS and AGENT: helpers, which do not count as participants and keep no room open."""
-
 
 MAX_DEPARTED = 1000
 DEPARTED_S = 120.0
@@ -89,10 +86,7 @@ class Room:
         self._held = False
         self._waiting_infos: dict[ParticipantId, ParticipantInfo] = {}
         """News of a large room that wait for company."""
-        self._announced: set[ParticipantId] = set()
-        """Those of whom everyone was told."""
-        self._audience: set[ParticipantId] = set()
-        """Those of whom nobody was told."""
+        self._roster = Roster()
         self._flush_timer: asyncio.TimerHandle | None = None
         self._ending = False
         self._told: tuple[int, int] = (0, 0)
@@ -127,15 +121,8 @@ class Room:
 
     @property
     def info(self) -> RoomInfo:
-        participants, publishers = self._head_count()
+        participants, publishers = self._roster.counts
         return replace(self._info, num_participants=participants, num_publishers=publishers)
-
-    def _head_count(self) -> tuple[int, int]:
-        infos = [*(participant.info for participant in self._participants.values()), *self.remote.infos()]
-        return (
-            sum(1 for info in infos if info.kind not in DEPENDENT_KINDS),
-            sum(1 for info in infos if info.is_publisher),
-        )
 
     def configure(self, options: RoomOptions) -> None:
         """Take over what `options` name."""
@@ -183,11 +170,11 @@ class Room:
 
     def tell_head_count(self, now_s: float) -> None:
         """Called now and then: a changed head count is news for everyone, but never pressing news."""
-        if self._head_count() != self._told and now_s - self._told_at_s >= self._context.config.room_update_interval_s:
+        if self._roster.counts != self._told and now_s - self._told_at_s >= self._context.config.room_update_interval_s:
             self._tell_room()
 
     def _tell_room(self) -> None:
-        self._told, self._told_at_s = self._head_count(), self._context.loop.time()
+        self._told, self._told_at_s = self._roster.counts, self._context.loop.time()
         self.broadcast(RoomUpdated(self.info))
 
     def participants(self) -> list[Participant]:
@@ -200,12 +187,12 @@ class Room:
 
     def seen_infos(self) -> list[ParticipantInfo]:
         """Without the audience: those of whom everyone is told."""
-        infos = self.infos()
-        if not self._audience and not self._is_crowded:
-            return infos
-        seen = (info for info in infos if info.participant_id not in self._audience)
+        if not self._roster.has_audience and not self._is_crowded:
+            return self.infos()
+        members = (self._participants.get(one) or self.remote.find(one) for one in self._roster.not_audience())
+        infos = [*(member.info for member in members if member is not None), *self.forwarded.infos()]
         # Whether those who are just coming are audience is known in a moment.
-        return [info for info in seen if info.permissions.can_publish or info.state is not ParticipantState.JOINING]
+        return [info for info in infos if info.permissions.can_publish or info.state is not ParticipantState.JOINING]
 
     def find(self, participant_id: ParticipantId) -> Participant | None:
         return self._participants.get(participant_id)
@@ -246,7 +233,7 @@ class Room:
         self.forwarded.remove(identity)
         full = self._places_taken() >= self._context.config.max_participants_per_room
         if kind not in DEPENDENT_KINDS:
-            full = full or 0 < self._info.max_participants <= self._head_count()[0]
+            full = full or 0 < self._info.max_participants <= self._roster.counts[0]
         if full:
             raise RequestError("the room is full", code="limit_exceeded")
 
@@ -268,6 +255,7 @@ class Room:
     def add(self, participant: Participant) -> None:
         self._participants[participant.info.participant_id] = participant
         self._by_identity[participant.info.identity] = participant
+        self._roster.come(participant.info)
         if participant.info.kind not in DEPENDENT_KINDS:
             self._joined = True
             self._empty_since_s = None
@@ -287,12 +275,9 @@ class Room:
 
     def _handle_departed(self, info: ParticipantInfo) -> None:
         self._speakers.remove(info.participant_id)
-        self._announced.discard(info.participant_id)
-        if info.participant_id in self._audience:
-            self._audience.discard(info.participant_id)
-        else:
+        if self._roster.go(info.participant_id):
             self._remember_departed(info)
-        if self._empty_since_s is None and self._head_count()[0] == 0:
+        if self._empty_since_s is None and self._roster.counts[0] == 0:
             self._empty_since_s = self._context.loop.time()
 
     def handle_remote(self, member: RemoteMember) -> None:
@@ -300,6 +285,7 @@ class Room:
         info = member.info
         if self.remote.find(info.participant_id) is None:
             self.remote.add(member)
+            self._roster.come(info)
             if info.kind not in DEPENDENT_KINDS:
                 self._joined = True
                 self._empty_since_s = None
@@ -310,6 +296,7 @@ class Room:
                     older.leave(LeaveReason.DUPLICATE_IDENTITY)
                 else:
                     member.leave(LeaveReason.DUPLICATE_IDENTITY)
+        self._roster.note(info)
         self._tell_of(info)
 
     def newer_by(self, info: ParticipantInfo) -> int:
@@ -368,6 +355,7 @@ class Room:
 
     def broadcast_info(self, participant: Participant) -> None:
         """Everyone else hears of a change."""
+        self._roster.note(participant.info)
         if self._ending:
             return
         self._context.relay.handle_changed(self.name, participant.info, participant.rights)
@@ -399,7 +387,7 @@ class Room:
     def _tell_of(self, info: ParticipantInfo, but: Participant | None = None) -> None:
         """In a large room those who only watch come and go in batches: each of n joins would else send n messages. Who
         publishes is told of at once, since a track may follow."""
-        if self._ending or self._is_audience(info):
+        if self._ending or self._roster.is_audience(info, crowded=self._is_crowded):
             return
         waits = self._waiting_infos.pop(info.participant_id, None)
         watches = not info.is_publisher and (waits is None or not waits.is_publisher)
@@ -413,21 +401,6 @@ class Room:
         for other in self.participants():
             if other is not but:
                 other.emit(event)
-
-    def _is_audience(self, info: ParticipantInfo) -> bool:
-        """Whether it is nobody's business. Who was told of in a smaller room goes on being told of."""
-        participant_id = info.participant_id
-        may_be_heard = info.permissions.can_publish or info.is_publisher or info.kind in DEPENDENT_KINDS
-        if (
-            may_be_heard
-            or participant_id in self._announced
-            or not (self._is_crowded or participant_id in self._audience)
-        ):
-            self._audience.discard(participant_id)
-            self._announced.add(participant_id)
-            return False
-        self._audience.add(participant_id)
-        return True
 
     @property
     def _is_crowded(self) -> bool:

@@ -19,6 +19,7 @@ from signaling import strict_json
 from signaling.livekit import convert
 
 MAX_PARTICIPANTS = 4096
+_LENGTH_DELIMITED = 2
 
 Frame = bytes | str
 
@@ -41,28 +42,66 @@ def parse_request(payload: bytes | str) -> rtc.SignalRequest | None:
         return None
 
 
+def as_field(number: int, encoded: bytes) -> bytes:
+    """A serialised message as field `number` of another: such pieces, put together, are that other one serialised, and
+    a repeated field is there several times (https://protobuf.dev/programming-guides/encoding/)."""
+    return _varint(number << 3 | _LENGTH_DELIMITED) + _varint(len(encoded)) + encoded
+
+
+def _varint(value: int) -> bytes:
+    encoded = bytearray()
+    while value > 127:
+        encoded.append(value & 127 | 128)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+class _Known:
+    """A participant as everybody is told of it."""
+
+    __slots__ = ("encoded", "info", "message")
+
+    def __init__(self, info: ParticipantInfo) -> None:
+        self.info = info
+        self.message = convert.participant(info)
+        self.encoded = b""
+        """Once somebody has asked, as `other_participants` of a JoinResponse."""
+
+
 class Frames:
     """One per application."""
 
     def __init__(self) -> None:
-        self._participants: OrderedDict[ParticipantId, tuple[ParticipantInfo, models.ParticipantInfo]] = OrderedDict()
+        self._participants: OrderedDict[ParticipantId, _Known] = OrderedDict()
         self._event: SessionEvent | None = None
         self._frames: dict[bool, Frame] = {}
 
     def participants(self, infos: Iterable[ParticipantInfo]) -> list[models.ParticipantInfo]:
         """As messages, which must not be changed: others get the same ones."""
-        return [self._participant(info) for info in infos]
+        return [self._participant(info).message for info in infos]
 
-    def _participant(self, info: ParticipantInfo) -> models.ParticipantInfo:
+    def other_participants(self, infos: Iterable[ParticipantInfo]) -> bytes:
+        """That part of a JoinResponse: who comes into a large room hears of many, and so does the next one."""
+        return b"".join(map(self._encoded, infos))
+
+    def _encoded(self, info: ParticipantInfo) -> bytes:
+        known = self._participant(info)
+        if not known.encoded:
+            known.encoded = as_field(
+                rtc.JoinResponse.OTHER_PARTICIPANTS_FIELD_NUMBER, known.message.SerializeToString()
+            )
+        return known.encoded
+
+    def _participant(self, info: ParticipantInfo) -> _Known:
         known = self._participants.get(info.participant_id)
-        if known is not None and known[0] is info:
-            return known[1]
-        message = convert.participant(info)
-        self._participants[info.participant_id] = info, message
+        if known is not None and known.info is info:
+            return known
+        known = self._participants[info.participant_id] = _Known(info)
         self._participants.move_to_end(info.participant_id)
         if len(self._participants) > MAX_PARTICIPANTS:
             self._participants.popitem(last=False)
-        return message
+        return known
 
     def frame(self, event: SessionEvent, make: Callable[[], rtc.SignalResponse], *, text: bool) -> Frame:
         """The frame of `event`; `make` is called when it is another event than last time."""

@@ -50,3 +50,15 @@ def test_the_cache_is_bounded() -> None:
         replace(INFO, participant_id=ParticipantId(f"PA_{index}")) for index in range(frames.MAX_PARTICIPANTS + 10)
     )
     assert len(cache._participants) == frames.MAX_PARTICIPANTS
+
+
+def test_encoded_pieces_of_participants_are_what_the_whole_would_be() -> None:
+    cache = frames.Frames()
+    infos = [INFO, replace(INFO, participant_id=ParticipantId("PA_2"), name="Bob" * 100)]
+    for _ in range(2):
+        joined = rtc.JoinResponse.FromString(cache.other_participants(infos))
+        assert list(joined.other_participants) == [convert.participant(info) for info in infos]
+    renamed = replace(INFO, name="Ada L.")
+    pieces = frames.as_field(rtc.SignalResponse.JOIN_FIELD_NUMBER, cache.other_participants([renamed] * 300))
+    others = rtc.SignalResponse.FromString(pieces).join.other_participants
+    assert [one.name for one in others] == ["Ada L."] * 300
