@@ -1,5 +1,5 @@
-"""What nodes tell each other through a server in between: who is there, and who leads what.
+"""What nodes tell each other through a server in between: who is there, and hints.
 
-`api` is the contract; `memory` and `nats` fulfil it. `membership` and `leases` stand on it. Nothing here is imported
-by a server that is alone.
+`api` is the contract; `memory` and `nats` fulfil it. `membership` stands on it. Nothing here is imported by a server
+that is alone.
 """

@@ -64,11 +64,9 @@ class Membership:
         self._revision = 0
         """Of our own record; 0 while we are not in the registry."""
         self._valid_until_s = 0.0
-        self._standing = ("", False)
         self._looked_at_s = clock()
         self._caught_up = False
         self._changes: Listeners[None] = Listeners()
-        self._validity: Listeners[bool] = Listeners()
         self._refusals: Listeners[NameTaken] = Listeners()
         self._subscriptions: list[Subscription] = []
         self._task: asyncio.Task[None] | None = None
@@ -87,10 +85,6 @@ class Membership:
         return self._record.session if self._revision else ""
 
     @property
-    def ttl_s(self) -> float:
-        return self._ttl_s
-
-    @property
     def valid(self) -> bool:
         """Whether no other node may have taken us for gone."""
         return bool(self._revision) and self._clock() < self._valid_until_s
@@ -103,22 +97,9 @@ class Membership:
         """All of them, this one too."""
         return {**self.peers(), self._record.name: self._record}
 
-    async def is_alive(self, name: str, session: str) -> bool:
-        """Whether a node is in the registry, in this session. Asks the store, for a watch may lag. Raises
-        `BusUnavailable`."""
-        if name == self._record.name and session == self._record.session:
-            return bool(self._revision)
-        entry = await self._bus.get(NODES + name)
-        record = decode(NodeRecord, entry.value) if entry is not None else None
-        return record is not None and record.session == session
-
     def on_change(self, callback: Callable[[None], None]) -> Registration:
         """Called when a peer came, went, or said something new of itself."""
         return self._changes.add(callback)
-
-    def on_valid(self, callback: Callable[[bool], None]) -> Registration:
-        """Called when `valid` or `session` has changed, at the next heartbeat or look."""
-        return self._validity.add(callback)
 
     def on_refused(self, callback: Callable[[NameTaken], None]) -> Registration:
         """Called when it turns out after the start that another node has our name: this one must end."""
@@ -144,7 +125,6 @@ class Membership:
         if revision:
             with contextlib.suppress(BusError):
                 await self._leave(revision)
-        self._check_validity()
 
     async def _leave(self, revision: int) -> None:
         try:
@@ -169,7 +149,6 @@ class Membership:
                 await self._renew()
             else:
                 await self._enter()
-        self._check_validity()
 
     async def _renew(self) -> None:
         began_at_s = self._clock()
@@ -184,7 +163,6 @@ class Membership:
                 return
             _log.warning("this node was taken for gone; it comes back as a new one")
             self._revision = 0
-            self._check_validity()
             await self._enter()
             return
         self._revision, self._valid_until_s = revision, began_at_s + self._ttl_s * _SAFETY
@@ -227,7 +205,6 @@ class Membership:
             # We slept, and could not hear anybody.
             self._hear_all(now_s)
         self._looked_at_s = now_s
-        self._check_validity()
         if not self._caught_up or not self._bus.available:
             return
         for name, known in list(self._known.items()):
@@ -257,7 +234,6 @@ class Membership:
             await self.look()
         except BusUnavailable:
             self.heartbeats_failed += 1
-            self._check_validity()
             return False
         return True
 
@@ -285,9 +261,3 @@ class Membership:
         self._looked_at_s = now_s
         for known in self._known.values():
             known.heard_at_s = now_s
-
-    def _check_validity(self) -> None:
-        now = (self.session, self.valid)
-        if now != self._standing:
-            self._standing = now
-            self._validity.tell(now[1])

@@ -12,7 +12,6 @@ from typing import TypeVar
 import msgspec
 
 NODES = "nodes/"
-LEASES = "leases/"
 VERSION = 1
 
 
@@ -32,20 +31,11 @@ class NodeRecord(msgspec.Struct, frozen=True):
     draining: bool = False
     """It takes nobody new."""
     session: str = ""
-    """Another one for each time that it came into the registry; leases are held by it."""
+    """Another one for each time that it came into the registry."""
     rooms: int = 0
     participants: int = 0
     links: int = 0
     """Connections to other nodes that work."""
-    v: int = VERSION
-
-
-class LeaseRecord(msgspec.Struct, frozen=True):
-    """Who holds something; nobody when `node` is empty."""
-
-    node: str
-    session: str
-    epoch: int
     v: int = VERSION
 
 
