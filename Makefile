@@ -51,10 +51,11 @@ bench-lines: ## what is seen and heard on bad lines, about a minute a row; BENCH
 	@$(BOOTSTRAP) bench
 	@exec $(PY) -m benchmarks.bench_lines $(BENCH_FLAGS)
 
-bench-nodes: ## what a link between nodes adds, then a cluster of three with a node that is killed; a few minutes
+bench-nodes: ## what a link between nodes adds, a cluster of three with a node that is killed, traffic by wanted layers; a few minutes
 	@$(BOOTSTRAP) test
 	@$(PY) benchmarks/bench_nodes.py $(BENCH_FLAGS)
-	@exec $(PY) -m benchmarks.bench_cluster
+	@$(PY) -m benchmarks.bench_cluster
+	@exec $(PY) -m benchmarks.bench_node_traffic
 
 bench-log: ## lasting chat beside Synapse's and Prosody's, half an hour; BENCH_FLAGS as in `--quick --only ting`
 	@$(BOOTSTRAP) bench

@@ -76,6 +76,7 @@ class Crowd:
     said: dict[str, float]
     cpu_s: float
     resident_kib: int
+    messages_at_rest: int = 0
 
     @property
     def joined(self) -> int:
@@ -84,9 +85,15 @@ class Crowd:
 
 @contextlib.asynccontextmanager
 async def crowd(
-    urls: Sequence[str], tokens: Sequence[str], rate: float, pids: Sequence[int], cpus: set[int]
+    urls: Sequence[str],
+    tokens: Sequence[str],
+    rate: float,
+    pids: Sequence[int],
+    cpus: set[int],
+    rest_s: float = 0.0,
 ) -> AsyncIterator[Crowd]:
-    """In the room as long as the context lasts."""
+    """In the room as long as the context lasts; `pids` are the servers'. With `rest_s` they stay for so long before,
+    and what they are told in that time is counted."""
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "benchmarks.signal_crowd", *urls, cwd=ROOT,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
@@ -99,12 +106,17 @@ async def crowd(
     idle_per_s = (cpu_s(pids) - idle_s) / IDLE_S
     memory, used, begin = resident_kib(pids), cpu_s(pids), time.monotonic()
     process.stdin.write("".join(f"{token}\n" for token in [*tokens, ""]).encode())
-    process.stdin.write(json.dumps({"rate": rate, "rest_s": REST_S}).encode() + b"\n")
+    rests_s = [REST_S, rest_s] if rest_s else [REST_S]
+    process.stdin.write(json.dumps({"rate": rate, "rests_s": rests_s}).encode() + b"\n")
     line = await process.stdout.readline()
     assert line, "the crowd has ended"
     spent = cpu_s(pids) - used - idle_per_s * (time.monotonic() - begin)
+    found = Crowd(json.loads(line), spent, resident_kib(pids) - memory)
+    if rest_s:
+        rested = json.loads(await process.stdout.readline())
+        found.messages_at_rest = rested["messages"] - found.said["messages"]
     try:
-        yield Crowd(json.loads(line), spent, resident_kib(pids) - memory)
+        yield found
     finally:
         process.stdin.close()
         await process.wait()

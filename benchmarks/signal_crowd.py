@@ -3,8 +3,8 @@
     python -m benchmarks.signal_crowd URL…
 
 Reads lines from standard input, the tokens of those who join (one a line, an empty line ends them), then what to do as
-JSON: `{"rate": 100, "rest_s": 2}`. Says in one line of JSON when each had its answer, what its messages were and when
-all had joined; then waits, connected, for the end of its input.
+JSON: `{"rate": 100, "rests_s": [2, 60]}`. After each of the rests it says in one line of JSON when those who joined had
+their answers, and what has come until then; at last it waits, connected, for the end of its input.
 
 A member is a socket and a count: nothing is decoded but a frame's length and the number of the field that it sets,
 since what is to be measured is the server. Each pings as SDKs do.
@@ -130,6 +130,25 @@ async def join_all(urls: list[str], tokens: list[str], rate: float) -> list[Memb
     return members
 
 
+def answers(times: list[float], took_s: float) -> dict[str, float]:
+    """Of those who joined, whose sorted times are in seconds."""
+    if not times:
+        return {"joined": 0, "took_s": took_s, "p50_ms": 0.0, "p95_ms": 0.0, "max_ms": 0.0}
+    p95_s = times[int(0.95 * (len(times) - 1))]
+    figures = {"p50_ms": 1e3 * statistics.median(times), "p95_ms": 1e3 * p95_s, "max_ms": 1e3 * times[-1]}
+    return {"joined": len(times), "took_s": took_s, **figures}
+
+
+def heard(members: list[Member]) -> dict[str, int]:
+    """All messages but pongs, those of them that are news of participants, and bytes."""
+    told = Counter[int]()
+    for member in members:
+        told.update(member.messages)
+    messages = sum(number for field, number in told.items() if field not in PONGS)
+    received = sum(member.received_bytes for member in members)
+    return {"messages": messages, "updates": told[UPDATE], "bytes": received}
+
+
 async def ping_on(members: list[Member]) -> None:
     """Each once in a while, not all at once."""
     while True:
@@ -148,23 +167,11 @@ async def run(urls: list[str]) -> None:
         *(asyncio.wait_for(member.joined, _JOIN_TIMEOUT_S) for member in members), return_exceptions=True
     )
     took_s = time.perf_counter() - began_at_s
-    await asyncio.sleep(order["rest_s"])
     times = sorted(one for one in joined if isinstance(one, float))
-    told = Counter[int]()
-    for member in members:
-        told.update(member.messages)
-    said = {
-        "joined": len(times),
-        "failures": sorted({str(one) for one in joined if not isinstance(one, float)})[:5],
-        "took_s": took_s,
-        "p50_ms": 1e3 * statistics.median(times) if times else None,
-        "p95_ms": 1e3 * times[int(0.95 * (len(times) - 1))] if times else None,
-        "max_ms": 1e3 * times[-1] if times else None,
-        "messages": sum(count for field, count in told.items() if field not in PONGS),
-        "updates": told[UPDATE],
-        "bytes": sum(member.received_bytes for member in members),
-    }
-    print(json.dumps(said), flush=True)
+    failures = sorted({str(one) for one in joined if not isinstance(one, float)})[:5]
+    for rest_s in order["rests_s"]:
+        await asyncio.sleep(rest_s)
+        print(json.dumps({**answers(times, took_s), "failures": failures, **heard(members)}), flush=True)
     await asyncio.to_thread(sys.stdin.read)
     pinging.cancel()
 
