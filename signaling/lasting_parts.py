@@ -22,6 +22,7 @@ from signaling.log.log import Log
 from signaling.log.reading import LogReader
 from signaling.metrics import Metrics
 from signaling.retention.sweeper import Sweeper
+from signaling.rooms.admissions import Admissions
 from signaling.rooms.breakouts import Breakouts
 from signaling.rooms.calls import RoomService
 from signaling.rooms.door import Door
@@ -77,6 +78,17 @@ def _create_doors(settings: Settings, sfu: Sfu) -> tuple[Knocks, Homes]:
     return SpreadKnocks(sfu, **rules), SpreadHomes(sfu)
 
 
+def _create_kinds(settings: Settings, sfu: Sfu, storage: Storage, homes: Homes) -> tuple[SealedRooms, Admissions]:
+    if not settings.cluster.cluster:
+        return SealedRooms(storage, homes), Admissions()
+    from signaling.rooms.spread_doors import (  # a server by itself needs nothing of it
+        SpreadAdmissions,
+        SpreadSealedRooms,
+    )
+
+    return SpreadSealedRooms(storage, homes, sfu), SpreadAdmissions(sfu)
+
+
 def _create_live(settings: Settings, sfu: Sfu) -> Live:
     if not settings.cluster.cluster:
         return Live()
@@ -112,8 +124,10 @@ def create_lasting(
     chronicle = LogChronicle(log)
     pepper = pepper_of(settings.tokens.keys)
     is_alive = None if accounts is None else accounts.devices.is_alive
-    sealed_rooms = SealedRooms(storage, homes)
-    door = Door(storage, sfu, knocks, passwords, sealed_rooms, homes, pepper=pepper, is_device_alive=is_alive)
+    sealed_rooms, admissions = _create_kinds(settings, sfu, storage, homes)
+    door = Door(
+        storage, sfu, knocks, passwords, sealed_rooms, homes, admissions, pepper=pepper, is_device_alive=is_alive
+    )
     rooms = LastingRooms(storage, passwords, chronicle, lasting)
     rooms.add_deletion_listener(lambda room: live.end_room(room.room_key))
     rooms.add_deletion_listener(lambda room: _end_call(sfu, room))

@@ -18,6 +18,7 @@ from signaling.addresses import is_global
 from signaling.errors import ApiError, TokenError
 from signaling.grants import Grants
 from signaling.rooms import keys
+from signaling.rooms.admissions import MAX_ADMITTED, Admissions
 from signaling.rooms.homes import Homes
 from signaling.rooms.kinds import SEALED_ATTRIBUTE, SealedRooms
 from signaling.rooms.knocks import Answer, Knock, Knocks
@@ -27,8 +28,6 @@ from signaling.rooms.roles import Actor, Role, member_id_of
 
 ROLE_ATTRIBUTE = "ting.role"
 """Of participants, for every client to see; nobody may set it but the door."""
-_MAX_ADMITTED = 10_000
-_MAX_ADDRESSES = 8
 
 
 DeviceCheck = Callable[[str], Awaitable[bool]]
@@ -73,6 +72,7 @@ class Door:
         passwords: Passwords,
         sealed_rooms: SealedRooms,
         homes: Homes,
+        admissions: Admissions,
         *,
         pepper: bytes,
         is_device_alive: DeviceCheck | None = None,
@@ -89,9 +89,7 @@ class Door:
         self._clock = clock
         self._devices: OrderedDict[tuple[RoomName, Identity], str] = OrderedDict()
         """With which device of an account somebody came into a call."""
-        self._admitted: OrderedDict[tuple[int, str], dict[str, None]] = OrderedDict()
-        """Who was let in during the present call, and need not knock again after a reload; with the hashes of their
-        addresses, for a ban."""
+        self._admissions = admissions
 
     async def enter(self, room: str, visitor: Visitor) -> Admitted | Knock | None:
         """Let in, left waiting, or (None) in front of a name that no room that lasts has. Raises `ApiError`: banned,
@@ -132,7 +130,7 @@ class Door:
         if role.reaches(Role.MODERATOR):
             return True
         earlier = visitor.earlier
-        was_in = (standing.room.room_key, member_id) in self._admitted or (
+        was_in = (standing.room.room_key, member_id) in self._admissions or (
             earlier is not None
             and earlier.door
             and earlier.room_join
@@ -225,25 +223,18 @@ class Door:
         return Admitted(_grants(standing, identity, knock.name, "", from_seq, encrypts=knock.sealed), standing.role)
 
     def _remember(self, room_key: int, member_id: str, address: str) -> None:
-        addresses = self._admitted.setdefault((room_key, member_id), {})
-        if is_global(address):
-            addresses[keys.hash_address(self._pepper, address)] = None
-        while len(addresses) > _MAX_ADDRESSES:
-            del addresses[next(iter(addresses))]
-        self._admitted.move_to_end((room_key, member_id))
-        while len(self._admitted) > _MAX_ADMITTED:
-            self._admitted.popitem(last=False)
+        self._admissions.add(
+            room_key, member_id, [keys.hash_address(self._pepper, address)] if is_global(address) else []
+        )
 
     def addresses_of(self, room_key: int, member_id: str) -> tuple[str, ...]:
         """Hashes of those from which somebody came in during the present call; those of a local network and of a proxy
         on it are everybody's, and not among them."""
-        return tuple(self._admitted.get((room_key, member_id), ()))
+        return self._admissions.addresses_of(room_key, member_id)
 
     def forget(self, room_key: int, member_id: str | None = None) -> None:
         """Who was put out, or (None) everybody: the call is over."""
-        gone = [key for key in self._admitted if key[0] == room_key and member_id in (None, key[1])]
-        for key in gone:
-            del self._admitted[key]
+        self._admissions.forget(room_key, member_id)
 
     # --- tokens ---------------------------------------------------------------------------------------------
 
@@ -313,7 +304,7 @@ class Door:
         if grants.device or place in self._devices:
             self._devices[place] = grants.device
             self._devices.move_to_end(place)
-            while len(self._devices) > _MAX_ADMITTED:
+            while len(self._devices) > MAX_ADMITTED:
                 self._devices.popitem(last=False)
 
     def end_device(self, device_id: str) -> None:

@@ -16,11 +16,14 @@ from signaling.log.entries import Entry, Verb
 from signaling.log.live import Listener
 from signaling.log.spread import SpreadLive
 from signaling.rooms.breakouts import How
+from signaling.rooms.homes import Homes
 from signaling.rooms.knocks import Answer, Knock
+from signaling.rooms.policy import Kind, Policy
 from signaling.rooms.roles import Actor, Role
 from signaling.rooms.settings import LastingRoomSettings
 from signaling.rooms.spread import SpreadHomes, SpreadKnocks
 from signaling.rooms.spread_breakouts import SpreadBreakouts
+from signaling.rooms.spread_doors import SpreadAdmissions, SpreadSealedRooms
 from tests.harness.waiting import eventually
 
 ROOM = 7
@@ -408,3 +411,69 @@ async def test_breakout_rooms_outlive_the_node_on_which_they_were_made(wire: Wir
     assert other.acts.noted == ["close_breakouts"]
     for node in (one, other):
         await node.breakouts.stop()
+
+
+async def test_whom_one_door_let_in_all_know_with_their_addresses() -> None:
+    wire = Wire()
+    a, b = SpreadAdmissions(wire.end("a")), SpreadAdmissions(wire.end("b"))
+    a.add(ROOM, "early", ["h1"])
+    wire.connect("a", "b")
+    await eventually(lambda: b.addresses_of(ROOM, "early") == ("h1",), "what was before")
+    b.add(ROOM, "early", ["h2"])
+    b.add(ROOM + 1, "other", [])
+    await eventually(lambda: (ROOM + 1, "other") in a, "what came later")
+    assert a.addresses_of(ROOM, "early") == ("h1", "h2")
+    a.forget(ROOM, "early")
+    assert (ROOM, "early") not in a
+    await eventually(lambda: (ROOM, "early") not in b, "somebody put out on the other node")
+    b.add(ROOM, "late", ["h3"])
+    b.forget(ROOM)
+    wire.cut("a", "b")
+    wire.connect("a", "b")
+    await eventually(lambda: (ROOM + 1, "other") in a and not a.addresses_of(ROOM, "late"), "only who is still in")
+    assert (ROOM, "early") not in a
+    many = [f"m{number}" for number in range(1200)]
+    for name in many:
+        a.add(ROOM, name, [name])
+    c = SpreadAdmissions(wire.end("c"))
+    wire.connect("a", "c")
+    await eventually(lambda: all((ROOM, name) in c for name in many), "all of many")
+
+
+class Kinds:
+    """Stands for the database: a room, as it is now."""
+
+    has_data = True
+
+    def __init__(self) -> None:
+        self.room = SimpleNamespace(name="den", room_key=ROOM, policy=Policy(kind=Kind.SEALED))
+
+    async def rooms(self) -> Any:
+        return self
+
+    async def find_room(self, name: str) -> Any:
+        return self.room if name == "den" else None
+
+
+async def test_a_room_that_is_opened_on_one_node_is_open_on_all() -> None:
+    wire, stores = Wire(), Kinds()
+    a, b, c = (SpreadSealedRooms(stores, Homes(), wire.end(name)) for name in "abc")  # type: ignore[arg-type]
+    for one in (a, b, c):
+        assert await one.look(RoomName("den"))
+    wire.connect("a", "b")
+    stores.room.policy = Policy(kind=Kind.OPEN)
+    await a.handle_policy(ROOM, stores.room.policy)
+    assert "den" not in a
+    await eventually(lambda: "den" not in b, "open on the second")
+    assert "den" in c, "which has not heard of it"
+    wire.connect("a", "c")
+    await eventually(lambda: "den" not in c, "open on the third")
+
+
+async def test_a_room_stays_sealed_when_a_node_comes_back() -> None:
+    wire, stores = Wire(), Kinds()
+    a, _other = (SpreadSealedRooms(stores, Homes(), wire.end(name)) for name in "ab")  # type: ignore[arg-type]
+    assert await a.look(RoomName("den"))
+    wire.connect("a", "b")
+    await asyncio.gather(*a._looks)
+    assert "den" in a
