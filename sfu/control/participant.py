@@ -157,7 +157,13 @@ class Participant:
         self.subscriber = Subscriber(self, context)
         self.data_publisher = DataPublisher(self, context)
         self.data_subscriber = DataSubscriber(self, self.subscriber.send_data, request.auto_subscribe_data_tracks)
-        self.messages = Messages(self, context, self.subscriber, self.data_publisher.handle_packet)
+        self.messages = Messages(
+            self,
+            context,
+            self.subscriber,
+            self.data_publisher.handle_packet,
+            lambda is_reading: self.publisher.set_data_reading(is_reading),
+        )
         self._player: Player | None = None
         self.publisher = self._make_halves(request, context)
         self.wishes = Wishes(
@@ -349,6 +355,7 @@ class Participant:
         self._cancel_departure()
         had_joined = self._info.state is ParticipantState.ACTIVE
         self.publisher.close()
+        self.messages.close()
         self.subscriber.close()
         self.end_data()
         self.data_publisher.close()

@@ -80,6 +80,10 @@ class DataSettings:
 
     max_data_messages_per_s: int = 2000
     """Data packets per sender; more is dropped and counted (lossy) or ends the sender's connection (reliable)."""
+    data_wait_from_bytes: int = 2 * 1024 * 1024
+    """Unsent reliable data of a receiver beyond which senders wait for it, until half of it has left."""
+    min_data_drain_bytes_per_s: int = 32 * 1024
+    """A receiver that takes less is not waited for: `max_data_buffered_bytes` ends its connection."""
     max_data_replay_bytes: int = 1024 * 1024
     """Reliable data that is kept per receiver until its data channel opens, and for what a reconnect may cost."""
     max_data_replay_messages: int = 1000

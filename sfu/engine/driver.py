@@ -16,7 +16,9 @@ from sfu.engine.api import (
     MAX_DATAGRAM_BYTES,
     TICK_NS,
     Address,
+    DataListener,
     DataOptions,
+    DtlsSecrets,
     EngineCommands,
     Event,
     ListenConfig,
@@ -190,8 +192,15 @@ class AsyncioRuntime:
         assert self._loop is not None
         self._loop.add_reader(sock, self._read, port)
 
-    def data_association(self, options: DataOptions) -> None:
-        """None of its own."""
+    def open_data(
+        self,
+        transport: TransportHandle,
+        path: Path,
+        secrets: DtlsSecrets,
+        options: DataOptions,
+        listener: DataListener,
+    ) -> None:
+        """There are none: packets of the reference engine's peers are aiortc's."""
 
     # --- in -----------------------------------------------------------------------------------------------------
 

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import time
+import weakref
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path as FilePath
@@ -20,8 +21,10 @@ from typing import Any, Protocol
 
 from sfu.engine.api import (
     Address,
-    DataAssociation,
+    DataLink,
+    DataListener,
     DataOptions,
+    DtlsSecrets,
     EngineCommands,
     Event,
     ListenConfig,
@@ -33,6 +36,7 @@ from sfu.engine.driver import LOG_INTERVAL_S, WatchedCommands
 from sfu.engine.sockets import bound_socket
 from sfu.engine.tcp import TcpPorts
 from sfu.errors import BindError, EngineError
+from sfu.ids import TransportHandle
 
 logger = logging.getLogger(__name__)
 
@@ -50,9 +54,17 @@ class NativeRuntime(Protocol):
     """`ting_engine.Runtime`."""
 
     def event_fd(self) -> int: ...
-    def take_notices(self, limit: int) -> list[Event | Transmit | str]: ...
+    def take_notices(self, limit: int) -> list[Event | Transmit | int | str]: ...
     def send(self, path: Path, data: bytes) -> None: ...
     def handle_frame(self, path: Path, data: bytes) -> None: ...
+    def add_data_link(
+        self,
+        transport: int,
+        path: Path,
+        secrets: tuple[str, bool, bytes, bytes, bytes, int],
+        opens_channels: bool,
+        sizes: tuple[int, int, int, int],
+    ) -> DataLink | None: ...
     def wake(self) -> None: ...
     def set_gso(self, gso: bool) -> None: ...
     def io_stats(self) -> dict[str, int]: ...
@@ -110,7 +122,7 @@ class RustRuntime:
         self.engine: PacketEngine = module.PacketEngine(seed, self.threads)
         self.commands: EngineCommands = WatchedCommands(self.engine, self)
         self._make_native: Callable[..., NativeRuntime] = module.Runtime
-        self._make_association: Callable[..., DataAssociation] = module.DataAssociation
+        self._data_listeners: weakref.WeakValueDictionary[int, DataListener] = weakref.WeakValueDictionary()
         self._native: NativeRuntime | None = None
         self._udp_addresses: list[Address] = []
         self._counters: Counter[str] = Counter()
@@ -165,6 +177,7 @@ class RustRuntime:
             # The sockets close with their owner.
             del native
         self._udp_addresses.clear()
+        self._data_listeners.clear()
         await self._tcp.close()
         self._loop = None
 
@@ -173,16 +186,38 @@ class RustRuntime:
     def now_ns(self) -> int:
         return time.monotonic_ns()
 
-    def data_association(self, options: DataOptions) -> DataAssociation:
-        return self._make_association(
-            self.now_ns(),
-            is_dtls_client=options.is_dtls_client,
-            opens_channels=options.opens_channels,
-            max_message_bytes=options.max_message_bytes,
-            remote_max_message_bytes=options.remote_max_message_bytes,
-            max_buffered_bytes=options.max_buffered_bytes,
-            max_track_buffered_bytes=options.max_track_buffered_bytes,
+    def open_data(
+        self,
+        transport: TransportHandle,
+        path: Path,
+        secrets: DtlsSecrets,
+        options: DataOptions,
+        listener: DataListener,
+    ) -> DataLink | None:
+        if self._native is None:
+            return None
+        link = self._native.add_data_link(
+            transport,
+            path,
+            (
+                secrets.suite,
+                secrets.is_client,
+                secrets.master_secret,
+                secrets.client_random,
+                secrets.server_random,
+                secrets.used_nonce,
+            ),
+            options.opens_channels,
+            (
+                options.max_message_bytes,
+                options.remote_max_message_bytes,
+                options.max_buffered_bytes,
+                options.max_track_buffered_bytes,
+            ),
         )
+        if link is not None:
+            self._data_listeners[transport] = listener
+        return link
 
     def send(self, path: Path, data: bytes) -> None:
         if path.protocol == "tcp":
@@ -211,12 +246,16 @@ class RustRuntime:
                 self._log_fault("engine_faults", notice)
             elif isinstance(notice, Transmit):
                 self._send_frame(notice.path, notice.data)
+            elif isinstance(notice, int):
+                listener = self._data_listeners.get(notice)
+                if listener is not None:
+                    self._tell(listener.handle_waiting)
             else:
-                self._tell(notice)
+                self._tell(self._on_event, notice)
 
-    def _tell(self, event: Event) -> None:
+    def _tell(self, listener: Callable[..., None], *arguments: Event) -> None:
         try:
-            self._on_event(event)
+            listener(*arguments)
         except Exception as error:
             self._counters["event_faults"] += 1
             self._log_fault("event_faults", "a listener failed", error)

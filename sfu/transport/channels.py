@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.api import DataKind
+from sfu.engine.api import Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,18 @@ class Channels(Protocol):
 
         False when there is no such channel, or a limit is reached (counted).
         """
+        ...
+
+    def unsent_bytes(self, kind: DataKind) -> int:
+        """What waits for the peer's acknowledgement, or to be sent."""
+        ...
+
+    def set_reading(self, is_reading: bool) -> None:
+        """Take reliable messages, or leave them where they make the peer wait, as far as that is possible."""
+        ...
+
+    def set_path(self, path: Path) -> None:
+        """Datagrams go there from now on."""
         ...
 
     async def stop(self) -> None:

@@ -10,6 +10,7 @@ from aiortc import RTCDataChannel
 from aiortc.rtcdatachannel import RTCDataChannelParameters
 
 from sfu.api import DataKind
+from sfu.engine.api import Path
 from sfu.transport.channels import ChannelsConfig
 from sfu.transport.dtls import DtlsSession, SctpAssociation
 
@@ -79,6 +80,16 @@ class DataChannels:
             self._waiting[kind].append(payload)
             self._waiting_bytes[kind] += len(payload)
         return True
+
+    def unsent_bytes(self, kind: DataKind) -> int:
+        channel = self._channels.get(kind)
+        return 0 if channel is None else channel.bufferedAmount + self._waiting_bytes[kind]
+
+    def set_reading(self, is_reading: bool) -> None:
+        """aiortc hands over what it has: here the peer waits for the event loop only."""
+
+    def set_path(self, path: Path) -> None:
+        """Datagrams of the session go where the transport sends."""
 
     async def stop(self) -> None:
         if self._task is not None:

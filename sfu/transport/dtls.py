@@ -28,10 +28,10 @@ from aiortc.rtcdtlstransport import (
 )
 from OpenSSL import SSL
 
-from sfu.engine.api import SrtpKeys, SrtpProfile
+from sfu.engine.api import DtlsSecrets, SrtpKeys, SrtpProfile
 from sfu.sdp.model import Fingerprint
 from sfu.transport.certificate import Certificate
-from sfu.transport.dtls_records import drop_reason, renumber_plaintext, split_datagrams
+from sfu.transport.dtls_records import drop_reason, last_explicit_nonce, renumber_plaintext, split_datagrams
 from sfu.transport.sctp_guard import is_sound
 
 AIORTC_VERSION = "1.16"
@@ -101,13 +101,13 @@ class _Seam:
 
     def __init__(self, send: Callable[[bytes], None], max_datagrams: int) -> None:
         self.queue: asyncio.Queue[bytes] = asyncio.Queue(max_datagrams)
-        self.send = send
+        self._send_datagram = send
 
     async def _recv(self) -> bytes:
         return await self.queue.get()
 
     async def _send(self, data: bytes) -> None:
-        self.send(data)
+        self._send_datagram(data)
 
 
 class DtlsSession(RTCDtlsTransport):
@@ -115,7 +115,6 @@ class DtlsSession(RTCDtlsTransport):
 
     def __init__(self, seam: _Seam, certificate: _DtlsCertificate, role: DtlsRole, counters: Counter[str]) -> None:
         super().__init__(cast(RTCIceTransport, seam), [certificate])
-        self._seam = seam
         self.keys: SrtpKeys | None = None
         self.refused: str | None = None
         """Why a finished handshake was not accepted."""
@@ -124,6 +123,7 @@ class DtlsSession(RTCDtlsTransport):
         self._settled = False
         self._early: deque[bytes] = deque(maxlen=MAX_EARLY_PACKETS)
         self._packet_receiver: Callable[[bytes], None] | None = None
+        self._used_nonce = 0
         self._set_role(role)
 
     @property
@@ -186,21 +186,25 @@ class DtlsSession(RTCDtlsTransport):
         await self._write_ssl()
 
     async def _write_ssl(self) -> None:
-        self._write_records()
-
-    def _write_records(self) -> None:
         written = b""
         with contextlib.suppress(SSL.Error):
             while True:
                 written += self._openssl.bio_read(MAX_PLAINTEXT_BYTES)
+        self._used_nonce = last_explicit_nonce(written, self._used_nonce)
         for datagram in split_datagrams(written, MTU_BYTES):
-            self._seam.send(datagram)
+            await self.transport._send(datagram)
 
     # --- SCTP -------------------------------------------------------------------------------------------------
 
-    @property
-    def is_client(self) -> bool:
-        return self._role == DtlsRole.CLIENT
+    def secrets(self) -> DtlsSecrets:
+        """Of a finished handshake, for who reads and writes this session's records from now on."""
+        ssl = self._openssl
+        master, client, server = ssl.master_key(), ssl.client_random(), ssl.server_random()
+        assert master is not None
+        assert client is not None
+        assert server is not None
+        is_client = self._role == DtlsRole.CLIENT
+        return DtlsSecrets(ssl.get_cipher_name() or "", is_client, master, client, server, self._used_nonce)
 
     def set_packet_receiver(self, receive: Callable[[bytes], None] | None) -> None:
         """Who gets SCTP packets from now on, instead of an association of aiortc's; those that came early at once.
@@ -208,19 +212,6 @@ class DtlsSession(RTCDtlsTransport):
         self._packet_receiver = receive
         while receive is not None and self._early:
             receive(self._early.popleft())
-
-    def send_packets(self, packets: Sequence[bytes]) -> None:
-        """SCTP packets to the peer, a datagram each. Never raises; what cannot be sent is counted."""
-        for packet in packets:
-            self._send_packet(packet)
-
-    def _send_packet(self, packet: bytes) -> None:
-        if self._state is State.CONNECTED:
-            with contextlib.suppress(SSL.Error):
-                self._openssl.send(packet)
-                self._write_records()
-                return
-        self._counters["dtls_not_sent"] += 1
 
     async def _deliver(self, packet: bytes) -> None:
         if self._packet_receiver is not None:
@@ -239,7 +230,12 @@ class DtlsSession(RTCDtlsTransport):
 
     async def _send_data(self, data: bytes) -> None:
         """Unlike aiortc's: never raises. SCTP's timers may outlive the association and have nobody to tell."""
-        self.send_packets((data,))
+        if self._state is State.CONNECTED:
+            with contextlib.suppress(SSL.Error):
+                self._openssl.send(data)
+                await self._write_ssl()
+                return
+        self._counters["dtls_not_sent"] += 1
 
     # --- end --------------------------------------------------------------------------------------------------
 

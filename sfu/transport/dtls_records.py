@@ -137,3 +137,17 @@ def split_datagrams(records: bytes, max_bytes: int) -> Iterator[bytes]:
         position = following
     if start < len(records):
         yield records[start:]
+
+
+def last_explicit_nonce(records: bytes, before: int) -> int:
+    """The eight bytes that the last protected handshake record of `records` has in front (RFC 5288 §3), as a number;
+    `before` when there is none. Of a suite whose records carry no nonce it is any number."""
+    position, found = 0, before
+    while position + RECORD_HEADER_BYTES <= len(records):
+        kind, _version, epoch = struct.unpack_from("!BHH", records, position)
+        (length,) = struct.unpack_from("!H", records, position + 11)
+        body_at = position + RECORD_HEADER_BYTES
+        position = body_at + length
+        if kind == HANDSHAKE and epoch > 0:
+            found = int.from_bytes(records[body_at : body_at + 8])
+    return found

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 
 from sfu.api import DataKind
-from sfu.engine.api import DataOptions, EngineRuntime
+from sfu.engine.api import EngineRuntime, Path
+from sfu.ids import TransportHandle
 from sfu.transport.channels import Channels, ChannelsConfig
 from sfu.transport.data_channel import DataChannels
 from sfu.transport.dtls import DtlsSession
@@ -15,6 +16,8 @@ from sfu.transport.native_channels import NativeDataChannels
 
 def make_channels(
     runtime: EngineRuntime,
+    transport: TransportHandle,
+    path: Path,
     session: DtlsSession,
     config: ChannelsConfig,
     *,
@@ -22,19 +25,8 @@ def make_channels(
     on_ready: Callable[[], None],
     counters: Counter[str],
 ) -> Channels:
-    """On a connected session; to be started."""
-    association = runtime.data_association(
-        DataOptions(
-            is_dtls_client=session.is_client,
-            opens_channels=config.initiate,
-            max_message_bytes=config.max_message_bytes,
-            remote_max_message_bytes=config.remote_max_message_size,
-            max_buffered_bytes=config.max_buffered_bytes,
-            max_track_buffered_bytes=config.max_track_buffered_bytes,
-        )
-    )
-    if association is None:
-        return DataChannels(session, config, on_message=on_message, on_ready=on_ready, counters=counters)
-    return NativeDataChannels(
-        session, association, now_ns=runtime.now_ns, on_message=on_message, on_ready=on_ready, counters=counters
-    )
+    """On a connected session, whose datagrams go to `path`; to be started."""
+    native = NativeDataChannels(session, on_message=on_message, on_ready=on_ready, counters=counters)
+    if native.open(runtime, transport, path, config):
+        return native
+    return DataChannels(session, config, on_message=on_message, on_ready=on_ready, counters=counters)

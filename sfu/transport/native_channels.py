@@ -1,92 +1,90 @@
-"""Data channels over the engine's own SCTP."""
+"""Data channels in the engine."""
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Callable
 
 from sfu.api import DataKind
-from sfu.engine.api import DataAssociation, DataOutcome
+from sfu.engine.api import DataLink, DataOptions, EngineRuntime, Path
+from sfu.ids import TransportHandle
+from sfu.transport.channels import ChannelsConfig
 from sfu.transport.dtls import DtlsSession
+
+MAX_MESSAGES_A_TURN = 32
+"""Then other work of the event loop gets its turn."""
 
 _KINDS = (DataKind.RELIABLE, DataKind.LOSSY, DataKind.TRACK)
 _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 
 class NativeDataChannels:
-    """`Channels` around a `DataAssociation`: packets to and from DTLS, one timer, events to callbacks."""
+    """`Channels` around a `DataLink`. SCTP has begun once `open` returned one."""
 
     def __init__(
         self,
         session: DtlsSession,
-        association: DataAssociation,
         *,
-        now_ns: Callable[[], int],
         on_message: Callable[[DataKind, bytes], None],
         on_ready: Callable[[], None],
         counters: Counter[str],
     ) -> None:
         self._session = session
-        self._association = association
-        self._now_ns = now_ns
         self._on_message = on_message
         self._on_ready = on_ready
         self._counters = counters
-        self._timer: asyncio.TimerHandle | None = None
-        self._armed_for_ns: int | None = None
-        self._stopped = False
+        self._link: DataLink | None = None
+
+    def open(self, runtime: EngineRuntime, transport: TransportHandle, path: Path, config: ChannelsConfig) -> bool:
+        """False when the engine has no data channels for this session."""
+        options = DataOptions(
+            opens_channels=config.initiate,
+            max_message_bytes=config.max_message_bytes,
+            remote_max_message_bytes=config.remote_max_message_size,
+            max_buffered_bytes=config.max_buffered_bytes,
+            max_track_buffered_bytes=config.max_track_buffered_bytes,
+        )
+        self._link = runtime.open_data(transport, path, self._session.secrets(), options, self)
+        return self._link is not None
 
     @property
     def ready(self) -> bool:
-        return self._association.is_ready
+        return self._link is not None and self._link.is_ready
 
     def start(self) -> None:
-        self._session.set_packet_receiver(self._handle_packet)
-        self._take(self._association.poll(self._now_ns()))
+        if self._link is not None:
+            self._session.set_packet_receiver(self._link.handle_packet)
 
     def send(self, kind: DataKind, payload: bytes) -> bool:
-        taken = self._association.send(_NUMBERS[kind], payload)
-        self._take(self._association.poll(self._now_ns()))
-        return taken
+        return self._link is not None and self._link.send(_NUMBERS[kind], payload)
+
+    def unsent_bytes(self, kind: DataKind) -> int:
+        return 0 if self._link is None else self._link.unsent_bytes(_NUMBERS[kind])
+
+    def set_reading(self, is_reading: bool) -> None:
+        if self._link is not None:
+            self._link.set_reading(is_reading)
+
+    def set_path(self, path: Path) -> None:
+        if self._link is not None:
+            self._link.set_path(path)
+
+    def handle_waiting(self) -> None:
+        if self._link is not None:
+            self._take(self._link)
 
     async def stop(self) -> None:
-        self._stopped = True
+        link, self._link = self._link, None
+        if link is None:
+            return
         self._session.set_packet_receiver(None)
-        self._disarm()
-        self._association.abort()
-        self._take(self._association.poll(self._now_ns()))
+        link.close()
 
-    def _handle_packet(self, packet: bytes) -> None:
-        self._take(self._association.handle_packet(self._now_ns(), packet))
-
-    def _handle_timer(self) -> None:
-        self._timer = self._armed_for_ns = None
-        self._take(self._association.handle_timeout(self._now_ns()))
-
-    def _take(self, outcome: DataOutcome) -> None:
-        packets, events, due_ns = outcome
-        if packets:
-            self._session.send_packets(packets)
-        self._arm(due_ns)
-        for event in events:
-            if not isinstance(event, str):
-                if not self._stopped:
-                    self._on_message(_KINDS[event[0]], event[1])
-            elif event == "ready":
-                self._on_ready()
-            elif event != "closed":
-                self._counters[event] += 1
-
-    def _disarm(self) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
-        self._timer = self._armed_for_ns = None
-
-    def _arm(self, due_ns: int | None) -> None:
-        """A timer that fires too early, or for nothing, costs less than a new one for every packet."""
-        if due_ns is not None and (self._armed_for_ns is None or due_ns < self._armed_for_ns):
-            self._disarm()
-            self._armed_for_ns = due_ns
-            delay_s = max(0, due_ns - self._now_ns()) / 1e9
-            self._timer = asyncio.get_running_loop().call_later(delay_s, self._handle_timer)
+    def _take(self, link: DataLink) -> None:
+        news = link.take_news(MAX_MESSAGES_A_TURN)
+        self._counters.update(news.counts)
+        if news.became_ready:
+            self._on_ready()
+        for kind, payload in news.messages:
+            if self._link is not None:
+                self._on_message(_KINDS[kind], payload)

@@ -161,6 +161,8 @@ class Transport:
             self._dtls.feed(data)
 
     def _handle_nominated(self, path: Path) -> None:
+        if self._channels is not None:
+            self._channels.set_path(path)
         self._start_dtls()
 
     def _start_dtls(self) -> None:
@@ -233,15 +235,27 @@ class Transport:
         """Queue one message; False when there is no channel yet, the message is too large, or the buffer is full."""
         return self._channels is not None and self._channels.send(kind, payload)
 
+    def unsent_data_bytes(self, kind: DataKind) -> int:
+        """What waits for the peer's acknowledgement, or to be sent."""
+        return 0 if self._channels is None else self._channels.unsent_bytes(kind)
+
+    def set_data_reading(self, is_reading: bool) -> None:
+        """Take reliable messages of the peer, or leave them where they make the peer wait."""
+        if self._channels is not None:
+            self._channels.set_reading(is_reading)
+
     def _start_data(self) -> None:
         session = self._dtls.session if self._dtls is not None and self.connected else None
-        if session is None or self._data_options is None or self._channels is not None:
+        path = self._agent.path
+        if session is None or path is None or self._data_options is None or self._channels is not None:
             return
         from sfu.transport.making import make_channels  # see `loading`
 
         initiate, remote_max_message_size = self._data_options
         self._channels = make_channels(
             self._runtime,
+            self.handle,
+            path,
             session,
             ChannelsConfig(
                 initiate=initiate,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import aiohttp
 import pytest
@@ -11,6 +12,7 @@ from livekit import rtc
 from livekit.protocol.models import DataPacket, UserPacket
 from livekit.rtc.participant import PublishDataError
 
+from sfu.engine import engine_name
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
 from tests.harness.raw import RawParticipant
@@ -151,3 +153,38 @@ async def test_transcription_dtmf_and_rpc(server: ServerProcess, join: Join) -> 
 
     answer = await alice.room.local_participant.perform_rpc(destination_identity="bob", method="greet", payload="hi")
     assert answer == "hi alice"
+
+
+async def test_a_sender_waits_for_a_receiver_whose_buffer_is_small() -> None:
+    """A file many times as large as what may wait for one receiver arrives whole."""
+    if engine_name(os.environ.get("TING_ENGINE", "auto")) != "rust":
+        pytest.skip("there the event loop is what everybody waits for")
+    limits = {"TING_MAX_DATA_BUFFERED_BYTES": "1000000", "TING_DATA_WAIT_FROM_BYTES": "100000"}
+    server = ServerProcess(environment=limits)
+    await server.start()
+    alice, bob = (Caller(server.url, "files", name) for name in ("alice", "bob"))
+    try:
+        for caller in (alice, bob):
+            await caller.join()
+        await alice.until(lambda: active(alice.room, 1), "the other to be active")
+        received = asyncio.get_running_loop().create_future()
+
+        def accept(reader: rtc.ByteStreamReader, _identity: str) -> None:
+            async def read() -> None:
+                received.set_result(b"".join([chunk async for chunk in reader]))
+
+            tasks.append(asyncio.create_task(read()))
+
+        tasks: list[asyncio.Task[None]] = []
+        bob.room.register_byte_stream_handler("file", accept)
+        whole = bytes(range(250)) * 20_000
+        writer = await alice.room.local_participant.stream_bytes("file", total_size=len(whole), topic="file")
+        for begin in range(0, len(whole), 15_000):
+            await writer.write(whole[begin : begin + 15_000])
+        await writer.aclose()
+        async with asyncio.timeout(60):
+            assert await received == whole
+    finally:
+        for caller in (alice, bob):
+            await caller.leave()
+        await server.stop()

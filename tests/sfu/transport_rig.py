@@ -68,7 +68,7 @@ class Server:
         self.config = config or SfuConfig()
         self.runtime = make_runtime(engine)
         if not native_data:
-            self.runtime.data_association = lambda options: None  # type: ignore[method-assign]
+            self.runtime.open_data = lambda *_arguments: None  # type: ignore[method-assign]
         self.engine = self.runtime.engine
         self.registry = IceRegistry(self.runtime)
         self.certificate = Certificate.generate()

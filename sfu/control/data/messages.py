@@ -7,6 +7,7 @@ from typing import Protocol
 
 from sfu.api import DataKind, DataReceived, LeaveReason
 from sfu.control.context import ControlContext
+from sfu.control.data.brake import Brake, Receiver
 from sfu.control.data.reliable import ReliableOutbox
 from sfu.control.member import Member
 from sfu.errors import RequestError
@@ -27,12 +28,22 @@ class DataChannel(Protocol):
         """False when it could not be taken."""
         ...
 
+    def unsent_bytes(self) -> int:
+        """Of reliable data."""
+        ...
+
 
 class Messages:
     def __init__(
-        self, member: Member, context: ControlContext, channel: DataChannel, on_track_packet: Callable[[bytes], None]
+        self,
+        member: Member,
+        context: ControlContext,
+        channel: DataChannel,
+        on_track_packet: Callable[[bytes], None],
+        set_reading: Callable[[bool], None],
     ) -> None:
-        """`channel` leads to the client; `on_track_packet` takes what it sends on its data tracks."""
+        """`channel` leads to the client; `on_track_packet` takes what it sends on its data tracks; `set_reading` lets
+        its reliable data come or wait."""
         self._member = member
         self._context = context
         self._channel = channel
@@ -41,6 +52,8 @@ class Messages:
         self._bucket = TokenBucket(rate, rate)
         self.last_sequence = 0
         """Of the newest reliable message that was taken from the client."""
+        self._load = Receiver(channel, context.config)
+        self._brake = Brake(context.loop, set_reading)
         self._outbox = ReliableOutbox(
             context.config,
             send=lambda payload: channel.send_data(DataKind.RELIABLE, payload),
@@ -73,6 +86,8 @@ class Messages:
             self.last_sequence = sequence
         for receiver in receivers:
             receiver.deliver(kind, payload, self._member.info.participant_id, sequence)
+        if kind is DataKind.RELIABLE:
+            self._brake.look(receiver._load for receiver in receivers)
         return True
 
     def deliver(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
@@ -81,6 +96,10 @@ class Messages:
             self._leave_for(self._outbox.push(sender, sequence, payload))
         elif not self._channel.send_data(kind, payload):
             self._context.counters[f"data_dropped_{kind}"] += 1
+
+    def close(self) -> None:
+        """The client is gone."""
+        self._brake.release()
 
     def handle_open(self) -> None:
         """The client's reliable channel takes messages now."""

@@ -236,6 +236,11 @@ class Publisher:
             self.transport = transport
         return self.transport
 
+    def set_data_reading(self, is_reading: bool) -> None:
+        """Let reliable data of the client come, or wait at its end."""
+        if self.transport is not None:
+            self.transport.set_data_reading(is_reading)
+
     def _handle_data_ready(self) -> None:
         self._member.handle_connected()
         if self._member.single_connection:

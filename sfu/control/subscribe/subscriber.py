@@ -173,6 +173,9 @@ class Subscriber:
         transport = self.transport
         return transport is not None and transport.send_data(kind, payload)
 
+    def unsent_bytes(self) -> int:
+        return 0 if self.transport is None else self.transport.unsent_data_bytes(DataKind.RELIABLE)
+
     def close(self) -> None:
         self.negotiator.close()
         self.unsubscribe_all()

@@ -197,9 +197,11 @@ from sfu.engine.api.config import (
     TransportConfig,
 )
 from sfu.engine.api.data import (
-    DataAssociation,
+    DataLink,
+    DataListener,
+    DataNews,
     DataOptions,
-    DataOutcome,
+    DtlsSecrets,
 )
 from sfu.engine.api.drops import (
     DROP_REASONS,
@@ -266,10 +268,12 @@ __all__ = [
     "Address",
     "AudioLevel",
     "Codec",
-    "DataAssociation",
+    "DataLink",
+    "DataListener",
+    "DataNews",
     "DataOptions",
-    "DataOutcome",
     "DtlsReceived",
+    "DtlsSecrets",
     "EngineCommands",
     "EngineRuntime",
     "EngineStats",

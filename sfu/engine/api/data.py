@@ -1,17 +1,17 @@
-"""Data channels of an engine: SCTP without the interpreter's hand in every packet."""
+"""Data channels of an engine: SCTP, and the DTLS records around it, without the interpreter's hand in every packet."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
+
+from sfu.engine.api.config import Path
 
 
 @dataclass(frozen=True, slots=True)
 class DataOptions:
     """What the data channels of one peer may take and hold. Sizes in bytes."""
 
-    is_dtls_client: bool
-    """Our role; it decides who has which streams (RFC 8832 §6)."""
     opens_channels: bool
     """We open them, else the peer does."""
     max_message_bytes: int
@@ -23,28 +23,73 @@ class DataOptions:
     """Unsent, of the channel for data tracks."""
 
 
-DataOutcome = tuple[list[bytes], list[tuple[int, bytes] | str], int | None]
-"""Packets to send; what has happened, in order: messages as (kind, payload), "ready", "closed", or the name of a
-counter that goes up by one; when `handle_timeout` is due, None for not before something else happens."""
+@dataclass(frozen=True, slots=True)
+class DtlsSecrets:
+    """What OpenSSL says of a session of DTLS 1.2: enough to read and write its records (RFC 5246 §6.3)."""
+
+    suite: str
+    """OpenSSL's name."""
+    is_client: bool
+    """Our role; it also decides who has which streams (RFC 8832 §6)."""
+    master_secret: bytes = field(repr=False)
+    client_random: bytes
+    server_random: bytes
+    used_nonce: int
+    """The explicit nonce of the last record that OpenSSL sealed; 0 for suites without."""
 
 
-class DataAssociation(Protocol):
-    """One peer's SCTP association with its channels. Kinds are 0 reliable, 1 lossy, 2 data tracks; times are of the
-    runtime's clock. Whatever a packet holds, nothing is raised; an association that fails says "closed"."""
+@dataclass(frozen=True, slots=True)
+class DataNews:
+    """What has happened at a link."""
+
+    became_ready: bool
+    messages: list[tuple[int, bytes]]
+    """(kind, payload), in order. Kinds are 0 reliable, 1 lossy, 2 data tracks."""
+    counts: dict[str, int]
+    """By how much counters go up."""
+
+
+class DataLink(Protocol):
+    """One peer's data channels. Whatever a packet holds, nothing is raised. What is sent leaves at once, as far as
+    congestion and the peer's window let it."""
 
     @property
     def is_ready(self) -> bool:
         """The reliable and the lossy channel were opened, and the reliable one still is."""
         ...
 
-    def handle_packet(self, now_ns: int, packet: bytes) -> DataOutcome: ...
-    def handle_timeout(self, now_ns: int) -> DataOutcome: ...
+    def handle_packet(self, packet: bytes) -> None:
+        """An SCTP packet that OpenSSL opened: it came before the engine read this session's records."""
+        ...
+
     def send(self, kind: int, payload: bytes) -> bool:
-        """Queue one message; False when it was not taken (counted). `poll` says what is to be sent."""
+        """Queue one message; False when it was not taken (counted)."""
         ...
 
-    def abort(self) -> None:
-        """End it; the packet that tells the peer comes with `poll`."""
+    def take_news(self, limit: int) -> DataNews:
+        """With up to `limit` messages, reliable ones last; the listener is called again when more is left."""
         ...
 
-    def poll(self, now_ns: int) -> DataOutcome: ...
+    def unsent_bytes(self, kind: int) -> int:
+        """What waits for the peer's acknowledgement, or to be sent."""
+        ...
+
+    def set_reading(self, is_reading: bool) -> None:
+        """Whether reliable messages are to be taken. Else they stay where they are, and the peer's window closes."""
+        ...
+
+    def set_path(self, path: Path) -> None:
+        """Datagrams go there from now on."""
+        ...
+
+    def close(self) -> None:
+        """Tell the peer that association and session end; nothing is sent or told afterwards. Idempotent."""
+        ...
+
+
+class DataListener(Protocol):
+    """Who uses a link. The runtime keeps no reference of its own to it."""
+
+    def handle_waiting(self) -> None:
+        """There is something to take."""
+        ...

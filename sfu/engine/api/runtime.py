@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.engine.api.config import Path
-from sfu.engine.api.data import DataAssociation, DataOptions
+from sfu.engine.api.data import DataLink, DataListener, DataOptions, DtlsSecrets
 from sfu.engine.api.engine import EngineCommands
 from sfu.engine.api.events import Event
+from sfu.ids import TransportHandle
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +48,17 @@ class EngineRuntime(Protocol):
 
     def now_ns(self) -> int: ...
 
-    def data_association(self, options: DataOptions) -> DataAssociation | None:
-        """SCTP for one peer; None from a runtime that has none of its own."""
+    def open_data(
+        self,
+        transport: TransportHandle,
+        path: Path,
+        secrets: DtlsSecrets,
+        options: DataOptions,
+        listener: DataListener,
+    ) -> DataLink | None:
+        """Data channels for a transport whose DTLS handshake is over: from now on the engine reads and writes its
+        records, but for those that are no application data, which still come as `DtlsReceived`. In place of those that
+        the transport had. None from a runtime that has none."""
         ...
 
     def io_stats(self) -> Mapping[str, int]:

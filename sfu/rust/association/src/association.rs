@@ -1,6 +1,6 @@
 //! `DataAssociation`: one peer's SCTP association with its data channels.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -9,15 +9,17 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sctp_proto::{
     Association, AssociationError, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig,
-    Event as SctpEvent, Payload, PayloadProtocolIdentifier as Ppi, ReliabilityType, ServerConfig, StreamEvent,
-    StreamId, TransportConfig,
+    Event as SctpEvent, Payload, PayloadProtocolIdentifier as Ppi, ServerConfig, StreamEvent, StreamId,
+    TransportConfig,
 };
 
-use crate::channels::{Channels, Event, Kind, MAX_CHANNELS, Options, Sent, State};
-use crate::dcep::{self, Message};
+use crate::channels::{Channels, Event, Kind, Options, Sent};
+use crate::flow::Flow;
 use crate::guard::Peer;
 use crate::held::{Held, RECEIVE_BUFFER_BYTES};
 use crate::wire;
+
+mod messages;
 
 /// Faults of the peer's channel protocol that end the association.
 pub const MAX_FAULTS: u32 = 32;
@@ -54,6 +56,7 @@ pub struct DataAssociation {
     sctp: Option<(AssociationHandle, Association)>,
     peer: Peer,
     held: Held,
+    flow: Flow,
     channels: Channels,
     events: VecDeque<Event>,
     faults: u32,
@@ -61,6 +64,9 @@ pub struct DataAssociation {
     pending_resets: u32,
     last_packet: Option<Bytes>,
     is_closed: bool,
+    is_reading: bool,
+    /// Streams that have messages which were not read.
+    unread: BTreeSet<StreamId>,
 }
 
 impl DataAssociation {
@@ -84,6 +90,7 @@ impl DataAssociation {
             sctp: None,
             peer: Peer::default(),
             held: Held::default(),
+            flow: Flow::default(),
             channels,
             events: VecDeque::new(),
             faults: 0,
@@ -91,6 +98,8 @@ impl DataAssociation {
             pending_resets: 0,
             last_packet: None,
             is_closed: false,
+            is_reading: true,
+            unread: BTreeSet::new(),
         }
     }
 
@@ -106,6 +115,7 @@ impl DataAssociation {
             return;
         };
         self.held.took(sound.data_chunks);
+        self.flow.received(now_ns, data);
         if let Some(packet) = sound.packet {
             self.guarded(|this| this.read_packet(now_ns, packet));
         }
@@ -130,7 +140,7 @@ impl DataAssociation {
     pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
         let buffered = self.buffered_bytes(kind);
         let (max_sent, max_buffered) = (self.options.max_sent_bytes(), self.options.max_buffered_bytes(kind));
-        let Some((stream_id, channel)) = self.channels.sending(kind).filter(|_| !self.is_closed) else {
+        let Some((_, channel)) = self.channels.sending(kind).filter(|_| !self.is_closed) else {
             return Sent::NoChannel;
         };
         if payload.len() > max_sent {
@@ -141,11 +151,8 @@ impl DataAssociation {
             self.count("data_buffer_full");
             return Sent::Full;
         }
-        if channel.state == State::Opening {
-            channel.waiting.push(payload.to_vec());
-            return Sent::Queued;
-        }
-        if self.guarded(|this| this.write(stream_id, payload)) == Some(true) { Sent::Queued } else { Sent::NoChannel }
+        channel.push(payload);
+        Sent::Queued
     }
 
     /// Ends the association; one last packet tells the peer.
@@ -165,22 +172,39 @@ impl DataAssociation {
         self.events.push_back(Event::Closed);
     }
 
+    /// Whether reliable messages are read.
+    pub(crate) fn is_reading(&self) -> bool {
+        self.is_reading
+    }
+
+    /// Leave reliable messages in the receive buffer, whose window tells the peer to wait, or read them again.
+    pub(crate) fn set_reading(&mut self, is_reading: bool) {
+        self.is_reading = is_reading;
+        while self.is_reading
+            && let Some(stream_id) = self.unread.pop_first()
+        {
+            self.guarded(|this| this.read_messages(stream_id));
+        }
+    }
+
     // --- out --------------------------------------------------------------------------------------------------------
 
     /// Appends what is to be sent now, in order.
     pub fn poll_packets(&mut self, now_ns: u64, packets: &mut Vec<Bytes>) {
         self.guarded(|this| {
+            this.send_waiting();
             let now = this.instant(now_ns);
             let Some((_, association)) = &mut this.sctp else { return };
-            while let Some(transmit) = association.poll_transmit(now) {
-                let Payload::RawEncode(made) = transmit.payload else { continue };
-                for packet in &made {
-                    if let Some(cumulative_tsn) = this.held.sent(packet) {
-                        this.peer.cumulative_tsn = Some(cumulative_tsn);
-                    }
+            // One poll gives everything that may leave now.
+            let Some(transmit) = association.poll_transmit(now) else { return };
+            let Payload::RawEncode(made) = transmit.payload else { return };
+            for packet in &made {
+                if let Some(cumulative_tsn) = this.held.sent(packet) {
+                    this.peer.cumulative_tsn = Some(cumulative_tsn);
                 }
-                packets.extend(made);
             }
+            this.flow.sent(now_ns, made.iter().map(AsRef::as_ref));
+            packets.extend(made);
         });
         if self.held.is_too_much() {
             self.give_up();
@@ -212,11 +236,8 @@ impl DataAssociation {
 
     /// Bytes of this kind that the peer has not acknowledged, or that wait to be sent.
     pub fn buffered_bytes(&mut self, kind: Kind) -> usize {
-        let Some((stream_id, channel)) = self.channels.sending(kind) else { return 0 };
-        let waiting = channel.waiting_bytes();
-        let Some((_, association)) = &mut self.sctp else { return waiting };
-        let unsent = association.stream(stream_id).and_then(|stream| stream.buffered_amount()).unwrap_or(0);
-        waiting.saturating_add(unsent)
+        let waiting = self.channels.sending(kind).map_or(0, |(_, channel)| channel.waiting_bytes());
+        waiting.saturating_add(self.unsent_bytes(kind))
     }
 
     // --- SCTP -------------------------------------------------------------------------------------------------------
@@ -242,6 +263,7 @@ impl DataAssociation {
         self.sctp = None;
         self.channels.clear();
         self.held = Held::default();
+        self.unread.clear();
     }
 
     fn instant(&self, now_ns: u64) -> Instant {
@@ -322,6 +344,7 @@ impl DataAssociation {
             StreamEvent::Finished { id } => {
                 self.pending_resets = self.pending_resets.saturating_add(1);
                 self.channels.remove(id);
+                self.unread.remove(&id);
             }
             StreamEvent::ResetComplete { .. } | StreamEvent::ResetFailed { .. } => {
                 self.pending_resets = self.pending_resets.saturating_sub(1);
@@ -331,6 +354,10 @@ impl DataAssociation {
     }
 
     fn read_messages(&mut self, stream_id: StreamId) {
+        if !self.is_reading && self.channels.is_reliable(stream_id) {
+            self.unread.insert(stream_id);
+            return;
+        }
         loop {
             let Some((_, association)) = &mut self.sctp else { return };
             let Ok(Some(message)) = association.stream(stream_id).and_then(|mut stream| stream.read_sctp()) else {
@@ -344,93 +371,13 @@ impl DataAssociation {
         }
     }
 
-    // --- channels ---------------------------------------------------------------------------------------------------
-
-    fn handle_message(&mut self, stream_id: StreamId, ppi: Ppi, mut data: Vec<u8>) {
-        match ppi {
-            Ppi::Dcep => return self.handle_channel_message(stream_id, &data),
-            Ppi::String | Ppi::Binary => (),
-            // RFC 8831 §6.6: SCTP carries no empty message, so one byte stands for it.
-            Ppi::StringEmpty | Ppi::BinaryEmpty => data.clear(),
-            Ppi::Unknown => return self.fault(),
-        }
-        let Some(channel) = self.channels.get(stream_id) else { return };
-        match channel.kind {
-            None => self.count("data_unknown_label"),
-            Some(_) if data.len() > self.options.max_message_bytes => self.count("data_too_long"),
-            Some(kind) => self.events.push_back(Event::Message(kind, data)),
-        }
-    }
-
-    fn handle_channel_message(&mut self, stream_id: StreamId, data: &[u8]) {
-        match (dcep::parse(data), self.channels.get(stream_id)) {
-            (Some(Message::Open(open)), None) => {
-                let is_too_many = self.channels.accepted() >= MAX_CHANNELS;
-                self.set_reliability(stream_id, open.is_ordered, open.reliability, open.reliability_value);
-                self.write_as(stream_id, &dcep::build_ack(), Ppi::Dcep);
-                if is_too_many {
-                    self.count("data_channel_limit");
-                    self.close_stream(stream_id);
-                } else {
-                    self.channels.accept(stream_id, &open.label);
-                    self.check_ready();
-                }
-            }
-            (Some(Message::Ack), Some(channel)) => {
-                if channel.state == State::Opening {
-                    channel.state = State::Open;
-                    let waiting = std::mem::take(&mut channel.waiting);
-                    waiting.iter().for_each(|payload| {
-                        self.write(stream_id, payload);
-                    });
-                    self.check_ready();
-                }
-            }
-            _ => self.fault(),
-        }
-    }
-
-    fn check_ready(&mut self) {
-        if self.channels.becomes_ready() {
-            self.events.push_back(Event::Ready);
-        }
-    }
-
-    fn close_stream(&mut self, stream_id: StreamId) {
-        let Some((_, association)) = &mut self.sctp else { return };
-        if association.stream(stream_id).and_then(|mut stream| stream.close()).is_err() {
-            self.fault();
-        }
-    }
-
-    fn set_reliability(&mut self, stream_id: StreamId, is_ordered: bool, reliability: ReliabilityType, value: u32) {
-        let Some((_, association)) = &mut self.sctp else { return };
-        let set = |mut stream: sctp_proto::Stream<'_>| stream.set_reliability_params(!is_ordered, reliability, value);
-        if association.stream(stream_id).and_then(set).is_err() {
-            self.fault();
-        }
-    }
-
-    fn write(&mut self, stream_id: StreamId, payload: &[u8]) -> bool {
-        if payload.is_empty() {
-            self.write_as(stream_id, &[0], Ppi::BinaryEmpty)
-        } else {
-            self.write_as(stream_id, payload, Ppi::Binary)
-        }
-    }
-
-    fn write_as(&mut self, stream_id: StreamId, data: &[u8], ppi: Ppi) -> bool {
-        let Some((_, association)) = &mut self.sctp else { return false };
-        association.stream(stream_id).and_then(|mut stream| stream.write_with_ppi(data, ppi)).is_ok()
-    }
-
     fn fault(&mut self) {
         self.faults = self.faults.saturating_add(1);
         self.count("sctp_faults");
     }
 
-    fn count(&mut self, name: &'static str) {
-        self.events.push_back(Event::Count(name));
+    pub(crate) fn count(&mut self, name: &'static str) {
+        self.events.push_back(Event::Count(name, 1));
     }
 }
 

@@ -1,7 +1,8 @@
 //! The data channels of a LiveKit transport by label and by stream.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 
+use bytes::Bytes;
 use sctp_proto::{ReliabilityType, StreamId};
 
 use crate::dcep::Open;
@@ -85,8 +86,8 @@ pub enum Event {
     Message(Kind, Vec<u8>),
     /// Reliable and lossy are open; again when a new reliable channel has taken the place of the old.
     Ready,
-    /// Something to be counted, by its counter's name.
-    Count(&'static str),
+    /// So many of something to be counted, by the counter's name.
+    Count(&'static str, u64),
     /// The association has ended; the last event.
     Closed,
 }
@@ -117,13 +118,25 @@ pub(crate) struct Channel {
     pub(crate) kind: Option<Kind>,
     pub(crate) state: State,
     pub(crate) is_ours: bool,
-    /// Messages that wait for the acknowledgement.
-    pub(crate) waiting: Vec<Vec<u8>>,
+    /// Messages that wait for the acknowledgement, or for others to be sent.
+    waiting: VecDeque<Bytes>,
+    waiting_bytes: usize,
 }
 
 impl Channel {
+    pub(crate) fn push(&mut self, payload: &[u8]) {
+        self.waiting_bytes = self.waiting_bytes.saturating_add(payload.len());
+        self.waiting.push_back(Bytes::copy_from_slice(payload));
+    }
+
+    pub(crate) fn pop(&mut self) -> Option<Bytes> {
+        let payload = self.waiting.pop_front()?;
+        self.waiting_bytes = self.waiting_bytes.saturating_sub(payload.len());
+        Some(payload)
+    }
+
     pub(crate) fn waiting_bytes(&self) -> usize {
-        self.waiting.iter().map(Vec::len).sum()
+        self.waiting_bytes
     }
 }
 
@@ -160,11 +173,16 @@ impl Channels {
             self.was_ready &= kind != Kind::Reliable;
             self.newest.insert(kind.label(), stream_id);
         }
-        self.by_stream.insert(stream_id, Channel { kind, state, is_ours, waiting: Vec::new() });
+        let (waiting, waiting_bytes) = (VecDeque::new(), 0);
+        self.by_stream.insert(stream_id, Channel { kind, state, is_ours, waiting, waiting_bytes });
     }
 
     pub(crate) fn get(&mut self, stream_id: StreamId) -> Option<&mut Channel> {
         self.by_stream.get_mut(&stream_id)
+    }
+
+    pub(crate) fn is_reliable(&self, stream_id: StreamId) -> bool {
+        self.by_stream.get(&stream_id).is_some_and(|channel| channel.kind == Some(Kind::Reliable))
     }
 
     pub(crate) fn remove(&mut self, stream_id: StreamId) {

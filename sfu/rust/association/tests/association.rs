@@ -15,7 +15,7 @@ fn messages(events: &[Event]) -> Vec<(Kind, Vec<u8>)> {
 }
 
 fn count(events: &[Event], name: &'static str) -> usize {
-    events.iter().filter(|event| **event == Event::Count(name)).count()
+    events.iter().filter(|event| **event == Event::Count(name, 1)).count()
 }
 
 #[test]

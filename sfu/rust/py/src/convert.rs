@@ -255,6 +255,14 @@ pub(crate) fn transmit_object<'py>(py: Python<'py>, path: &Path, data: &[u8]) ->
     class!(py, "Transmit").call1((path_object(py, path)?, PyBytes::new(py, data)))
 }
 
+/// A `DataNews` for Python: whether "ready" came, messages, counters.
+pub(crate) fn data_news<'py>(
+    py: Python<'py>,
+    news: (bool, Bound<'py, PyList>, Bound<'py, PyDict>),
+) -> PyResult<Bound<'py, PyAny>> {
+    class!(py, "DataNews").call1(news)
+}
+
 /// An `Event` for Python.
 pub(crate) fn event_object<'py>(py: Python<'py>, event: &Event) -> PyResult<Bound<'py, PyAny>> {
     match event {

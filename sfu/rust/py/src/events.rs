@@ -20,6 +20,8 @@ pub(crate) enum Notice {
     Event(Event),
     /// A datagram to send over TCP, which is Python's.
     Frame(Path, Vec<u8>),
+    /// The data channels of this transport have something.
+    Data(u64),
     /// The engine panicked, with these words.
     Fault(String),
 }

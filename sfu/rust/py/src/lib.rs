@@ -4,9 +4,9 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
-mod association;
 mod convert;
 mod counters;
+mod data_link;
 mod engine;
 mod events;
 mod faults;
@@ -14,6 +14,7 @@ mod floor;
 mod groups;
 mod hold;
 mod lanes;
+mod links;
 mod load;
 mod outbox;
 mod runtime;
@@ -32,7 +33,7 @@ mod ting_engine {
     use pyo3::prelude::*;
 
     #[pymodule_export]
-    use crate::association::DataAssociation;
+    use crate::data_link::DataLink;
     #[pymodule_export]
     use crate::engine::PacketEngine;
     #[pymodule_export]

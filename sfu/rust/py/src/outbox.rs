@@ -14,11 +14,34 @@ use crate::socket::{MAX_GSO_BYTES, MAX_GSO_SEGMENTS, Message, SEND_MESSAGES, Soc
 const FLUSH_BYTES: usize = 256 * 1024;
 
 /// One run of datagrams in the buffer: one path, equal sizes, at most one shorter datagram at its end.
-struct Run {
+pub(crate) struct Run {
     range: Range<usize>,
     remote: SockName,
     segment_bytes: usize,
     segments: usize,
+}
+
+impl Run {
+    /// Of one datagram.
+    pub(crate) fn new(range: Range<usize>, remote: SocketAddr) -> Self {
+        Self { segment_bytes: range.len(), range, remote: SockName::new(remote), segments: 1 }
+    }
+
+    /// Takes the datagram behind it, which goes to the same place and ends at `end`, if it may.
+    pub(crate) fn take(&mut self, end: usize) -> bool {
+        let size = end.saturating_sub(self.range.end);
+        let last = self.range.len().saturating_sub(self.segment_bytes.saturating_mul(self.segments.saturating_sub(1)));
+        let takes = last == self.segment_bytes
+            && size <= self.segment_bytes
+            && size > 0
+            && self.segments < MAX_GSO_SEGMENTS
+            && self.range.len().saturating_add(size) <= MAX_GSO_BYTES;
+        if takes {
+            self.range.end = end;
+            self.segments = self.segments.saturating_add(1);
+        }
+        takes
+    }
 }
 
 /// The sockets that a thread sends from: its own, and those of the first thread where it has none.
@@ -30,7 +53,8 @@ pub(crate) struct Ports<'a> {
 }
 
 impl Ports<'_> {
-    fn find(&self, local: SocketAddr) -> Option<&UdpSocket> {
+    /// The socket with this address.
+    pub(crate) fn find(&self, local: SocketAddr) -> Option<&UdpSocket> {
         self.own.iter().chain(self.first).find(|socket| socket.local() == local)
     }
 }
@@ -125,21 +149,10 @@ impl Outbox {
         let begin = self.sealed.len();
         transmit.seal_into(&mut self.sealed);
         let end = self.sealed.len();
-        let size = end.saturating_sub(begin);
-        if is_same_path && let Some(run) = self.runs.last_mut() {
-            let last = run.range.len().saturating_sub(run.segment_bytes.saturating_mul(run.segments.saturating_sub(1)));
-            if last == run.segment_bytes
-                && size <= run.segment_bytes
-                && size > 0
-                && run.segments < MAX_GSO_SEGMENTS
-                && run.range.len().saturating_add(size) <= MAX_GSO_BYTES
-            {
-                run.range.end = end;
-                run.segments = run.segments.saturating_add(1);
-                return;
-            }
+        if is_same_path && self.runs.last_mut().is_some_and(|run| run.take(end)) {
+            return;
         }
-        self.runs.push(Run { range: begin..end, remote: SockName::new(remote), segment_bytes: size, segments: 1 });
+        self.runs.push(Run::new(begin..end, remote));
     }
 
     /// Sends what is complete; the last run may still grow.
@@ -162,7 +175,8 @@ impl Outbox {
     }
 }
 
-fn send_runs(socket: &UdpSocket, sealed: &[u8], runs: &[Run], counters: &Counters, may_wait: &mut bool) {
+/// Sends them all. `may_wait` as in `UdpSocket::send_messages`.
+pub(crate) fn send_runs(socket: &UdpSocket, sealed: &[u8], runs: &[Run], counters: &Counters, may_wait: &mut bool) {
     let mut rest = runs;
     while !rest.is_empty() {
         if !socket.has_gso() && rest.iter().any(|run| run.segments > 1) {

@@ -8,18 +8,25 @@ use parking_lot::Mutex;
 use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 use pyo3::types::{PyDict, PyList};
+use ting_association::records::{Session, Suite};
+use ting_association::{DataSession, Options};
 use ting_core::api::Protocol;
 
 use crate::convert;
+use crate::data_link::DataLink;
 use crate::engine::PacketEngine;
 use crate::events::Notice;
 use crate::faults;
 use crate::shared::Shared;
 use crate::socket::{UdpSocket, parse_address};
+use crate::waiting::now_ns;
 use crate::worker::run;
 
 /// A bound, non-blocking UDP socket: file descriptor, address, port.
 type BoundSocket = (RawFd, String, u16);
+
+/// As `Runtime.add_data_link` says.
+type SessionSecrets = (String, bool, Vec<u8>, Vec<u8>, Vec<u8>, u64);
 
 /// Runs a `PacketEngine` on UDP sockets in threads of its own, from construction until `close`.
 #[pyclass(frozen, module = "ting_engine")]
@@ -69,13 +76,15 @@ impl Runtime {
         self.shared.notices.as_raw_fd()
     }
 
-    /// Up to `limit` of what waits, in order: events, `Transmit`s for TCP connections, texts of panics.
+    /// Up to `limit` of what waits, in order: events, `Transmit`s for TCP connections, handles of transports whose data
+    /// channels have something, texts of panics.
     fn take_notices<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyList>> {
         let list = PyList::empty(py);
         for notice in self.shared.notices.take(limit) {
             match notice {
                 Notice::Event(event) => list.append(convert::event_object(py, &event)?)?,
                 Notice::Frame(path, data) => list.append(convert::transmit_object(py, &path, &data)?)?,
+                Notice::Data(transport) => list.append(transport)?,
                 Notice::Fault(words) => list.append(words)?,
             }
         }
@@ -98,6 +107,41 @@ impl Runtime {
             first.counters.send_failures.add(1);
         }
         Ok(())
+    }
+
+    /// Data channels for a transport with a DTLS session of OpenSSL's, which `secrets` tell of: the suite's name, whether
+    /// we are the client, master secret, client random, server random, and the explicit nonce of OpenSSL's last record.
+    /// `sizes` in bytes: of a message, of the peer's messages, unsent, unsent of data tracks. None for another suite.
+    fn add_data_link(
+        &self,
+        transport: u64,
+        path: &Bound<'_, PyAny>,
+        secrets: SessionSecrets,
+        opens_channels: bool,
+        sizes: [usize; 4],
+    ) -> PyResult<Option<DataLink>> {
+        let (name, is_client, master_secret, client_random, server_random, used_nonce) = secrets;
+        let Some(suite) = Suite::of_name(&name) else { return Ok(None) };
+        let session = Session {
+            suite,
+            is_client,
+            master_secret: &master_secret,
+            client_random: &client_random,
+            server_random: &server_random,
+            used_nonce,
+        };
+        let [max_message_bytes, remote_max_message_bytes, max_buffered_bytes, max_track_buffered_bytes] = sizes;
+        let options = Options {
+            is_dtls_client: is_client,
+            opens_channels,
+            max_message_bytes,
+            remote_max_message_bytes,
+            max_buffered_bytes,
+            max_track_buffered_bytes,
+        };
+        let Some(session) = DataSession::new(now_ns(), &session, options) else { return Ok(None) };
+        let link = self.shared.links.add(transport, session, convert::path(path)?);
+        Ok(Some(DataLink::new(&self.shared, link)))
     }
 
     /// Hand a datagram that came over TCP to the engine.

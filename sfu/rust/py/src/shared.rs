@@ -10,6 +10,7 @@ use ting_core::api::Path;
 use crate::counters::Counters;
 use crate::events::Notices;
 use crate::lanes::Lanes;
+use crate::links::Links;
 use crate::shards::Shards;
 use crate::socket::UdpSocket;
 use crate::waiting::EventFd;
@@ -48,6 +49,8 @@ pub(crate) struct Shared {
     pub(crate) lanes: Arc<[Lanes]>,
     /// The longest hold of a large fan-out.
     pub(crate) max_hold_ns: u64,
+    /// Data channels.
+    pub(crate) links: Links,
     frames: Mutex<VecDeque<(Path, Vec<u8>)>>,
     stop: AtomicBool,
     /// When a panic was told last; 0 before the first.
@@ -81,6 +84,7 @@ impl Shared {
             threads,
             notices: Notices::new()?,
             lanes,
+            links: Links::default(),
             frames: Mutex::new(VecDeque::new()),
             max_hold_ns,
             stop: AtomicBool::new(false),

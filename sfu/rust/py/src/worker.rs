@@ -8,7 +8,7 @@ use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 
 use parking_lot::MutexGuard;
-use ting_core::api::{Path, Protocol, TICK_NS};
+use ting_core::api::{Event, Path, Protocol, TICK_NS};
 use ting_core::engine::Engine;
 use ting_core::transmit::Transmit;
 
@@ -42,7 +42,8 @@ pub(crate) fn run(shared: &Shared, index: usize) {
     let fds = std::iter::once(own.wake.as_raw_fd()).chain(own.sockets.iter().map(AsRawFd::as_raw_fd));
     let mut entries: Vec<libc::pollfd> = fds.map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 }).collect();
     while !shared.is_stopped() {
-        let due_at_ns = [worker.handle_timeout(), worker.send_held()].into_iter().flatten().min();
+        let due = [worker.handle_timeout(), worker.handle_links(), worker.send_held()];
+        let due_at_ns = due.into_iter().flatten().min();
         own.idle.store(true, Ordering::Release);
         wait(&mut entries, due_at_ns.map(|due| due.saturating_sub(now_ns())));
         own.idle.store(false, Ordering::Release);
@@ -69,6 +70,8 @@ struct Worker<'a> {
     sender: LaneSender<'a>,
     transmits: Vec<Transmit>,
     notices: Vec<Notice>,
+    /// What an engine handed up of DTLS.
+    dtls: Vec<Event>,
     /// Whether a socket is being read: what is decided may wait for what else is there.
     is_reading: bool,
     /// Engines whose lanes wait, and for how many transmits.
@@ -89,6 +92,7 @@ impl<'a> Worker<'a> {
             sender: LaneSender::new(shared, own),
             transmits: Vec::new(),
             notices: Vec::new(),
+            dtls: Vec::new(),
             is_reading: false,
             held: Vec::new(),
             held_transmits: 0,
@@ -112,6 +116,16 @@ impl<'a> Worker<'a> {
             }
             next = Some(next.map_or(due_at_ns, |before| before.min(due_at_ns)));
         }
+        next
+    }
+
+    /// Gives data channels their time, in the first thread; returns when that is due next.
+    fn handle_links(&mut self) -> Option<u64> {
+        if self.index > 0 {
+            return None;
+        }
+        let next = self.shared.links.handle_due(self.shared, self.own, &mut self.notices);
+        self.tell();
         next
     }
 
@@ -221,12 +235,20 @@ impl<'a> Worker<'a> {
         shards.lock(shard)
     }
 
-    /// The engine has decided: what it made goes into its lanes and to the event loop, and is sent once it is free, or
-    /// held.
-    fn finish(&mut self, shard: usize, mut engine: MutexGuard<'_, Engine>) {
+    /// The engine has decided: what it made is sent or told, media first.
+    fn finish(&mut self, shard: usize, engine: MutexGuard<'_, Engine>) {
+        self.send_decided(shard, engine);
+        self.handle_dtls();
+    }
+
+    /// What it made goes into its lanes and to the event loop, and is sent once it is free, or held.
+    fn send_decided(&mut self, shard: usize, mut engine: MutexGuard<'_, Engine>) {
         let shared = self.shared;
         while let Some(event) = engine.poll_event() {
-            self.notices.push(Notice::Event(event));
+            match event {
+                Event::DtlsReceived { .. } => self.dtls.push(event),
+                _ => self.notices.push(Notice::Event(event)),
+            }
         }
         engine.drain_transmits(&mut self.transmits);
         let count = self.transmits.len();
@@ -286,6 +308,16 @@ impl<'a> Worker<'a> {
         }
         self.held = held;
         self.hold.sent();
+    }
+
+    /// DTLS goes to the data channels, else to the event loop. No engine is locked.
+    fn handle_dtls(&mut self) {
+        if self.dtls.is_empty() {
+            return;
+        }
+        self.shared.links.handle_dtls(self.shared, self.own, &mut self.notices, &mut self.dtls);
+        self.notices.extend(self.dtls.drain(..).map(Notice::Event));
+        self.tell();
     }
 
     /// Events, and panics that were contained, go to the event loop.

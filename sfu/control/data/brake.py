@@ -1,0 +1,97 @@
+"""Who sends more reliable data than a receiver takes waits for it, as a writer does for its pipe.
+
+Without, the receiver's buffer would fill up, and it would have to go: the way from a sender to the server is often
+wider than the one to a receiver. Nobody waits long for a receiver that takes next to nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from sfu.control.settings import DataSettings
+
+LOOK_INTERVAL_S = 0.02
+PROGRESS_INTERVAL_S = 1.0
+LOW_SHARE = 0.5
+"""Of the mark from which on one waits: then it goes on."""
+
+
+class Load(Protocol):
+    """One receiver's."""
+
+    def unsent_bytes(self) -> int:
+        """Of reliable data."""
+        ...
+
+
+class Receiver:
+    """How far behind a receiver is. One that takes less than `min_data_drain_bytes_per_s` is not waited for, until it
+    has caught up."""
+
+    def __init__(self, load: Load, config: DataSettings) -> None:
+        self._load = load
+        self._config = config
+        self._looked_at_s = 0.0
+        self._unsent_then = 0
+        self._is_hopeless = False
+
+    def is_behind(self) -> bool:
+        """Whether senders should wait."""
+        unsent = self._load.unsent_bytes()
+        if unsent <= self._config.data_wait_from_bytes * LOW_SHARE:
+            self._is_hopeless = False
+        return unsent > self._config.data_wait_from_bytes and not self._is_hopeless
+
+    def has_caught_up(self, now_s: float, waiting_since_s: float) -> bool:
+        """Whether who waits for it since then may go on."""
+        unsent = self._load.unsent_bytes()
+        if unsent <= self._config.data_wait_from_bytes * LOW_SHARE:
+            return True
+        passed_s = now_s - self._looked_at_s
+        if self._looked_at_s < waiting_since_s:
+            self._looked_at_s, self._unsent_then = now_s, unsent
+        elif passed_s >= PROGRESS_INTERVAL_S:
+            self._is_hopeless = self._unsent_then - unsent < self._config.min_data_drain_bytes_per_s * passed_s
+            self._looked_at_s, self._unsent_then = now_s, unsent
+        return self._is_hopeless
+
+
+class Brake:
+    """One sender's. `set_reading` lets its reliable data come, or wait at its end."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, set_reading: Callable[[bool], None]) -> None:
+        self._loop = loop
+        self._set_reading = set_reading
+        self._behind: list[Receiver] = []
+        self._since_s = 0.0
+        self._timer: asyncio.TimerHandle | None = None
+
+    def look(self, receivers: Iterable[Receiver]) -> None:
+        """After something was sent to these."""
+        if self._behind:
+            return
+        self._behind = [receiver for receiver in receivers if receiver.is_behind()]
+        if self._behind:
+            self._since_s = self._loop.time()
+            self._set_reading(False)
+            self._timer = self._loop.call_later(LOOK_INTERVAL_S, self._look_again)
+
+    def release(self) -> None:
+        """The sender waits for nobody any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if self._behind:
+            self._behind = []
+            self._set_reading(True)
+
+    def _look_again(self) -> None:
+        now_s = self._loop.time()
+        self._behind = [receiver for receiver in self._behind if not receiver.has_caught_up(now_s, self._since_s)]
+        if self._behind:
+            self._timer = self._loop.call_later(LOOK_INTERVAL_S, self._look_again)
+        else:
+            self._timer = None
+            self._set_reading(True)

@@ -1,0 +1,183 @@
+//! `DataSession`: a DTLS session and the association in it, datagrams in and out.
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+
+use crate::association::DataAssociation;
+use crate::channels::{Event, Kind, Options, Sent};
+use crate::records::{Opened, Records, Session};
+
+/// Bytes of reliable messages that may wait to be taken, each counted with what it costs beside its payload; then the
+/// peer's are left in the receive buffer, whose window tells it to wait.
+pub const MAX_WAITING_BYTES: usize = 2 * 1024 * 1024;
+/// The same of lossy ones; then they are lost.
+pub const MAX_WAITING_LOSSY_BYTES: usize = 2 * 1024 * 1024;
+const MESSAGE_COST_BYTES: usize = 100;
+
+/// Like a `DataAssociation`, with what DTLS puts around its packets.
+pub struct DataSession {
+    records: Records,
+    association: DataAssociation,
+    /// Reliable messages; and everything else, which does not wait for them.
+    waiting: [VecDeque<Event>; 2],
+    waiting_bytes: [usize; 2],
+    is_reading: bool,
+    counts: Vec<(&'static str, u64)>,
+    plain: Vec<u8>,
+    packets: Vec<Bytes>,
+}
+
+impl DataSession {
+    /// None when what OpenSSL says of the session makes no keys.
+    pub fn new(now_ns: u64, session: &Session<'_>, options: Options) -> Option<Self> {
+        Some(Self {
+            records: Records::new(session)?,
+            association: DataAssociation::new(now_ns, options),
+            waiting: [VecDeque::new(), VecDeque::new()],
+            waiting_bytes: [0, 0],
+            is_reading: true,
+            counts: Vec::new(),
+            plain: Vec::new(),
+            packets: Vec::new(),
+        })
+    }
+
+    /// One datagram. True when there is a record in it that is OpenSSL's to read.
+    pub fn handle_datagram(&mut self, now_ns: u64, datagram: &[u8]) -> bool {
+        let mut rest = datagram;
+        let mut is_for_others = false;
+        while !rest.is_empty() {
+            let (opened, left) = self.records.open(rest, &mut self.plain);
+            rest = left;
+            match opened {
+                Opened::Data => self.association.handle_packet(now_ns, &self.plain),
+                Opened::Other => is_for_others = true,
+                Opened::Dropped => self.association.count("dtls_errors"),
+            }
+        }
+        is_for_others
+    }
+
+    /// One packet that OpenSSL opened before this session was.
+    pub fn handle_packet(&mut self, now_ns: u64, packet: &[u8]) {
+        self.association.handle_packet(now_ns, packet);
+    }
+
+    /// See `DataAssociation`.
+    pub fn handle_timeout(&mut self, now_ns: u64) {
+        self.association.handle_timeout(now_ns);
+    }
+
+    /// See `DataAssociation`.
+    pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
+        self.association.send(kind, payload)
+    }
+
+    /// See `DataAssociation`.
+    pub fn due_ns(&self) -> Option<u64> {
+        self.association.due_ns()
+    }
+
+    /// See `DataAssociation`.
+    pub fn is_ready(&mut self) -> bool {
+        self.association.is_ready()
+    }
+
+    /// Appends the datagrams that are to be sent now, one behind the other, and where each ends.
+    pub fn poll_datagrams(&mut self, now_ns: u64, sealed: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        self.association.poll_packets(now_ns, &mut self.packets);
+        for packet in self.packets.drain(..) {
+            if self.records.seal(&packet, sealed) {
+                ends.push(sealed.len());
+            }
+        }
+        while let Some(event) = self.association.poll_event() {
+            self.keep(event);
+        }
+        self.hold_or_read();
+    }
+
+    /// Ends the association and the session; the last two datagrams tell the peer.
+    pub fn close(&mut self, now_ns: u64, sealed: &mut Vec<u8>, ends: &mut Vec<usize>) {
+        self.association.abort();
+        self.poll_datagrams(now_ns, sealed, ends);
+        if self.records.seal_close(sealed) {
+            ends.push(sealed.len());
+        }
+    }
+
+    /// What waits for the peer's acknowledgement, or to be sent.
+    pub fn unsent_bytes(&mut self, kind: Kind) -> usize {
+        self.association.buffered_bytes(kind)
+    }
+
+    /// Whether reliable messages are to be taken.
+    pub fn set_reading(&mut self, is_reading: bool) {
+        self.is_reading = is_reading;
+    }
+
+    /// Whether `take_event` has something.
+    pub fn has_events(&self) -> bool {
+        let [reliable, other] = &self.waiting;
+        !self.counts.is_empty() || !other.is_empty() || self.is_reading && !reliable.is_empty()
+    }
+
+    /// The next thing that has happened; reliable messages after everything else. Where room is made, `poll_datagrams` has
+    /// news.
+    pub fn take_event(&mut self) -> Option<Event> {
+        if let Some((name, count)) = self.counts.pop() {
+            return Some(Event::Count(name, count));
+        }
+        let [reliable, other] = &mut self.waiting;
+        let [reliable_bytes, other_bytes] = &mut self.waiting_bytes;
+        let (event, bytes) = match other.pop_front() {
+            Some(event) => (event, other_bytes),
+            None if self.is_reading => (reliable.pop_front()?, reliable_bytes),
+            None => return None,
+        };
+        *bytes = bytes.saturating_sub(cost(&event));
+        Some(event)
+    }
+
+    fn keep(&mut self, event: Event) {
+        let [reliable, other] = &mut self.waiting;
+        let [reliable_bytes, other_bytes] = &mut self.waiting_bytes;
+        let cost = cost(&event);
+        match event {
+            Event::Message(Kind::Reliable, _) => {
+                reliable.push_back(event);
+                *reliable_bytes = reliable_bytes.saturating_add(cost);
+            }
+            Event::Count(name, count) => self.count(name, count),
+            Event::Message(..) if other_bytes.saturating_add(cost) > MAX_WAITING_LOSSY_BYTES => {
+                self.count("data_not_taken", 1);
+            }
+            _ => {
+                other.push_back(event);
+                *other_bytes = other_bytes.saturating_add(cost);
+            }
+        }
+    }
+
+    fn count(&mut self, name: &'static str, count: u64) {
+        match self.counts.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, total)) => *total = total.saturating_add(count),
+            None => self.counts.push((name, count)),
+        }
+    }
+
+    fn hold_or_read(&mut self) {
+        let [reliable_bytes, _] = self.waiting_bytes;
+        let limit = if self.association.is_reading() { MAX_WAITING_BYTES } else { MAX_WAITING_BYTES / 2 };
+        self.association.set_reading(reliable_bytes < limit);
+        while let Some(event) = self.association.poll_event() {
+            self.keep(event);
+        }
+    }
+}
+
+fn cost(event: &Event) -> usize {
+    let payload = if let Event::Message(_, data) = event { data.len() } else { 0 };
+    payload.saturating_add(MESSAGE_COST_BYTES)
+}
