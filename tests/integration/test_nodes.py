@@ -99,13 +99,15 @@ async def roster(node: ServerProcess, room: str) -> set[tuple[str, str, str]]:
 
 
 async def until_all_see(cluster: ClusterProcesses, room: str, *callers: Caller) -> None:
-    """Of each the id that its client has, and nobody else."""
-    expected = {(one.identity, one.room.local_participant.sid, one.room.local_participant.metadata) for one in callers}
+    """Of each the id that its client has by then, and nobody else."""
+    expected: set[tuple[str, str, str]] = set()
     seen: list[set[tuple[str, str, str]]] = []
     try:
         async with asyncio.timeout(DEADLINE_S):
-            while seen != [expected] * len(cluster.nodes):
+            while not seen or seen != [expected] * len(cluster.nodes):
                 seen = [await roster(node, room) for node in cluster.nodes.values()]
+                own = [caller.room.local_participant for caller in callers]
+                expected = {(one.identity, one.sid, one.metadata) for one in own}
     except TimeoutError:
         raise AssertionError(f"{seen}, and not {expected} on all") from None
 
