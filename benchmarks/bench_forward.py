@@ -1,7 +1,7 @@
 """CPU time per forwarded packet: publishers, N subscribers to each of them, real UDP sockets.
 
     python benchmarks/bench_forward.py [--engine auto] [--shape video,audio] [--subscribers 1,8,50,200]
-        [--publishers 1] [--json FILE|-]
+        [--publishers 1] [--congestion off|silent|on] [--json FILE|-]
 
 The method is printed with the figures (`METHOD`) and told in benchmarks/README.md.
 """
@@ -20,13 +20,14 @@ import select
 import socket
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path as FilePath
 
 sys.path.insert(0, str(FilePath(__file__).resolve().parent.parent))
 
+from benchmarks.forward_feedback import INTERVAL_S, Reporter
 from sfu.config import SfuConfig
 from sfu.engine import create_runtime, engine_name
 from sfu.engine.api import (
@@ -65,6 +66,11 @@ server process (time.process_time) over the measured seconds, divided by the pac
 of the socket reads and of the timers is in it, and so is what the kernel does on sending over loopback. The rate is
 the larger of one real stream (30 frames or 50 packets a second) and what makes {rate} packets a second going out; it
 is halved as long as anything is lost on the way."""
+CONGESTION = {
+    "off": "Transport-cc is not negotiated: nothing is estimated, paced or watched.",
+    "silent": "Receivers give no feedback.",
+    "on": "Every receiver gives transport-wide feedback every 50 ms.",
+}
 
 OUT_PACKETS_PER_S = 20_000
 PACKETS_PER_FRAME = 6
@@ -78,6 +84,7 @@ MAX_WINDOWS = 20
 """How often the measured time is made longer while a crowded machine lets the publisher send nothing in it."""
 KEYFRAME_EVERY = 100
 EXTENSIONS = {Extension.AUDIO_LEVEL: 1, Extension.ABS_SEND_TIME: 2, Extension.TRANSPORT_CC: 3, Extension.MID: 4}
+NO_CONGESTION = {one: id for one, id in EXTENSIONS.items() if one is not Extension.TRANSPORT_CC}
 PROFILE = SrtpProfile.AEAD_AES_128_GCM
 HOST = "127.0.0.1"
 SOCKET_BUFFER_BYTES = 4 * 1024 * 1024
@@ -196,7 +203,7 @@ def run_publishers(connection: Connection, cpu: int, shape: str, server: Address
         connection.send(sent)
 
 
-def run_receivers(connection: Connection, cpu: int, count: int) -> None:
+def run_receivers(connection: Connection, cpu: int, count: int, reports_to: Address | None = None) -> None:
     """Tell the addresses, then drain every socket; on a word, tell how many datagrams came since the last one."""
     pin(cpu)
     poller = select.epoll()
@@ -210,10 +217,19 @@ def run_receivers(connection: Connection, cpu: int, count: int) -> None:
         poller.register(receiver, select.EPOLLIN)
     poller.register(connection.fileno(), select.EPOLLIN)
     connection.send([receiver.getsockname() for receiver in sockets.values()])
+    reporters = {
+        descriptor: Reporter(one, reports_to, make_keys(number), EXTENSIONS[Extension.TRANSPORT_CC])
+        for number, (descriptor, one) in enumerate(sockets.items())
+        if reports_to is not None
+    }
     buffer = bytearray(2048)
-    received = 0
+    received, report_at_s = 0, 0.0
     while True:
-        for descriptor, _ in poller.poll():
+        if reporters and time.monotonic() >= report_at_s:
+            report_at_s = time.monotonic() + INTERVAL_S
+            for reporter in reporters.values():
+                reporter.report()
+        for descriptor, _ in poller.poll(INTERVAL_S if reporters else None):
             one = sockets.get(descriptor)
             if one is None:
                 if connection.recv() is None:
@@ -221,11 +237,13 @@ def run_receivers(connection: Connection, cpu: int, count: int) -> None:
                 connection.send(received)
                 received = 0
                 continue
-            receive = one.recv_into
+            receive, reporter = one.recv_into, reporters.get(descriptor)
             try:
                 while True:
-                    receive(buffer)
+                    size = receive(buffer)
                     received += 1
+                    if reporter is not None:
+                        reporter.arrived(buffer, size)
             except BlockingIOError:
                 pass
 
@@ -234,20 +252,28 @@ def run_receivers(connection: Connection, cpu: int, count: int) -> None:
 
 
 def set_up_call(
-    commands: EngineCommands, shape: str, server: Address, publishers: Sequence[Address], receivers: Sequence[Address]
+    commands: EngineCommands,
+    shape: str,
+    server: Address,
+    publishers: Sequence[Address],
+    receivers: Sequence[Address],
+    extensions: Mapping[Extension, int] = EXTENSIONS,
 ) -> None:
     """Keys and paths straight into the engine, a track for each publisher, running subscriptions of every receiver."""
-    tracks = [add_publisher(commands, shape, Path("udp", server, one), number) for number, one in enumerate(publishers)]
+    paths = [Path("udp", server, one) for one in publishers]
+    tracks = [add_publisher(commands, shape, path, number, extensions) for number, path in enumerate(paths)]
     for number, address in enumerate(receivers):
         transport = commands.add_transport(TransportConfig())
         commands.set_srtp(transport, make_keys(number))
         commands.set_path(transport, Path("udp", server, address))
         for index, track in enumerate(tracks):
-            subscription = commands.add_subscription(transport, track, subscription_config(shape, index))
+            subscription = commands.add_subscription(transport, track, subscription_config(shape, index, extensions))
             commands.set_subscription_paused(subscription, False)
 
 
-def add_publisher(commands: EngineCommands, shape: str, path: Path, number: int) -> TrackHandle:
+def add_publisher(
+    commands: EngineCommands, shape: str, path: Path, number: int, extensions: Mapping[Extension, int] = EXTENSIONS
+) -> TrackHandle:
     source = commands.add_transport(TransportConfig(max_packets_per_s=0))
     commands.set_srtp(source, make_keys(FIRST_PUBLISHER + number))
     commands.set_path(source, path)
@@ -262,14 +288,14 @@ def add_publisher(commands: EngineCommands, shape: str, path: Path, number: int)
         (payload,),
         (InboundLayer(ssrc=VIDEO_SSRC),),
         mid="0",
-        extensions=EXTENSIONS,
+        extensions=extensions,
         nack=is_video,
         keyframe_cache_bytes=SfuConfig().keyframe_cache_bytes,
     )
     return commands.add_track(source, config)
 
 
-def subscription_config(shape: str, index: int) -> SubscriptionConfig:
+def subscription_config(shape: str, index: int, extensions: Mapping[Extension, int] = EXTENSIONS) -> SubscriptionConfig:
     is_video = shape == "video"
     payload_type = VIDEO_TYPE if is_video else AUDIO_TYPE
     return SubscriptionConfig(
@@ -278,7 +304,7 @@ def subscription_config(shape: str, index: int) -> SubscriptionConfig:
         cname="bench",
         payloads={payload_type: OutboundPayload(payload_type, RTX_TYPE if is_video else None)},
         rtx_ssrc=10_001 + 2 * index if is_video else None,
-        extensions=EXTENSIONS,
+        extensions=extensions,
         nack=is_video,
     )
 
@@ -287,7 +313,14 @@ class Run:
     """One server and its two other processes for one shape and one number of publishers and of subscribers."""
 
     def __init__(
-        self, engine: str, shape: str, publishers: int, subscribers: int, seconds: float, peer_cpu: int
+        self,
+        engine: str,
+        shape: str,
+        publishers: int,
+        subscribers: int,
+        seconds: float,
+        peer_cpu: int,
+        congestion: str = "silent",
     ) -> None:
         self.engine = engine
         self.shape = shape
@@ -295,6 +328,7 @@ class Run:
         self.subscribers = subscribers
         self.seconds = seconds
         self.peer_cpu = peer_cpu
+        self.congestion = congestion
 
     async def measure(self) -> Result:
         runtime = create_runtime(self.engine, seed=1)
@@ -308,14 +342,19 @@ class Run:
                 args=(publisher_end, self.peer_cpu, self.shape, server, self.publishers),
                 daemon=True,
             ),
-            context.Process(target=run_receivers, args=(receivers_end, self.peer_cpu, self.subscribers), daemon=True),
+            context.Process(
+                target=run_receivers,
+                args=(receivers_end, self.peer_cpu, self.subscribers, server if self.congestion == "on" else None),
+                daemon=True,
+            ),
         ]
         try:
             for process in processes:
                 process.start()
             publisher_addresses = await asyncio.to_thread(publisher.recv)
             receiver_addresses = await asyncio.to_thread(receivers.recv)
-            set_up_call(runtime.commands, self.shape, server, publisher_addresses, receiver_addresses)
+            extensions = NO_CONGESTION if self.congestion == "off" else EXTENSIONS
+            set_up_call(runtime.commands, self.shape, server, publisher_addresses, receiver_addresses, extensions)
             frame_packets = PACKETS_PER_FRAME if self.shape == "video" else 1
             real_time = 30 if self.shape == "video" else 50
             frames_per_s = max(real_time, OUT_PACKETS_PER_S / self.publishers / self.subscribers / frame_packets)
@@ -404,6 +443,9 @@ def parse_arguments(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--subscribers", action="append", help="repeatable or comma-separated (default: 1,8,50,200)")
     parser.add_argument("--publishers", type=int, default=1, help="everybody gets the track of each (default: 1)")
     parser.add_argument("--seconds", type=float, default=3.0, help="measured time of each run (default: 3)")
+    parser.add_argument(
+        "--congestion", choices=list(CONGESTION), default="silent", help="feedback of receivers (default: silent)"
+    )
     parser.add_argument("--markdown", action="store_true", help="add the figures as rows of a Markdown table")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON; - for standard output")
     options = parser.parse_args(arguments)
@@ -448,7 +490,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = sys.stderr if options.json == "-" else sys.stdout
     server_cpu, peer_cpu = choose_cpus()
     pin(server_cpu)
-    method = METHOD.format(rate=f"{OUT_PACKETS_PER_S:,}")
+    method = METHOD.format(rate=f"{OUT_PACKETS_PER_S:,}") + "\n" + CONGESTION[options.congestion]
     if server_cpu == peer_cpu:
         method += "\nThis machine has one core: everything shared it."
     print(method + "\n", file=text)
@@ -457,9 +499,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     results = []
     for shape in options.shape:
         for subscribers in options.subscribers:
-            result = run_loop(
-                Run(options.engine, shape, options.publishers, subscribers, options.seconds, peer_cpu).measure()
+            run = Run(
+                options.engine, shape, options.publishers, subscribers, options.seconds, peer_cpu, options.congestion
             )
+            result = run_loop(run.measure())
             results.append(result)
             print(f"{result.engine:>10} {shape:>6} {subscribers:>4} {result.cpu_us_per_packet:>10.2f} "
                   f"{result.packets_per_cpu_s:>14,.0f} {result.bytes_per_packet:>6.0f} {result.packets_per_s:>10,.0f} "

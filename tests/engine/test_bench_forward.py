@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = Path(__file__).resolve().parents[2] / "benchmarks" / "bench_forward.py"
 
 
@@ -30,8 +32,25 @@ def test_json_results_for_both_shapes() -> None:
     assert "One publisher sends to one UDP port" in done.stderr
 
 
+@pytest.mark.parametrize(("congestion", "word"), [("off", "not negotiated"), ("on", "gives transport-wide feedback")])
+def test_with_and_without_congestion_control(congestion: str, word: str) -> None:
+    done = run(
+        "--engine", "reference", "--shape", "audio", "--subscribers", "2", "--seconds", "0.4", "--json", "-",
+        "--congestion", congestion,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["results"][0]["packets_sent"] > 100
+    assert word in done.stderr
+
+
 def test_wrong_options_are_told_and_end_with_2() -> None:
-    for arguments in (("--shape", "text"), ("--subscribers", "0"), ("--subscribers", "x"), ("--engine", "none")):
+    for arguments in (
+        ("--shape", "text"),
+        ("--subscribers", "0"),
+        ("--subscribers", "x"),
+        ("--engine", "none"),
+        ("--congestion", "x"),
+    ):
         done = run(*arguments)
         assert done.returncode == 2
         assert "error:" in done.stderr
