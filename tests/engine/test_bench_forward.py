@@ -1,4 +1,4 @@
-"""The forwarding benchmark runs, loses nothing, and its JSON holds what it promises."""
+"""The forwarding benchmark runs, says when it lost something, and its JSON holds what it promises."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,10 +18,17 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
 
 
+def results_of(done: subprocess.CompletedProcess[str]) -> list[dict[str, Any]]:
+    """A machine on which others work may lose packets: then the exit status says so."""
+    assert done.returncode in (0, 1), done.stderr
+    results: list[dict[str, Any]] = json.loads(done.stdout)["results"]
+    assert done.returncode == any(one["packets_lost"] for one in results), done.stderr
+    return results
+
+
 def test_json_results_for_both_shapes() -> None:
     done = run("--engine", "reference", "--subscribers", "4", "--seconds", "0.4", "--json", "-")
-    assert done.returncode == 0, done.stderr
-    results = json.loads(done.stdout)["results"]
+    results = results_of(done)
     assert [(one["engine"], one["shape"], one["subscribers"]) for one in results] == [
         ("reference", "video", 4),
         ("reference", "audio", 4),
@@ -38,8 +46,7 @@ def test_with_and_without_congestion_control(congestion: str, word: str) -> None
         "--engine", "reference", "--shape", "audio", "--subscribers", "2", "--seconds", "0.4", "--json", "-",
         "--congestion", congestion,
     )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["results"][0]["packets_sent"] > 100
+    assert results_of(done)[0]["packets_sent"] > 100
     assert word in done.stderr
 
 
