@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := help
 BOOTSTRAP = $(FIND_PYTHON); $$p scripts/bootstrap.py
-.PHONY: help setup run test lint format bench bench-engine bench-lines bench-log lock clean
+.PHONY: help setup run test lint format bench bench-data bench-engine bench-lines bench-log lock clean
 SHELL := /bin/bash
 MAKEFLAGS += --no-print-directory
 # Packages come without byte code: it is made, and kept, for what is really imported.
@@ -50,6 +50,10 @@ bench-engine: ## CPU time per forwarded packet of the engine alone; BENCH_FLAGS 
 bench-lines: ## what is seen and heard on bad lines, about a minute a row; BENCH_FLAGS as in `--rows narrow up`
 	@$(BOOTSTRAP) bench
 	@exec $(PY) -m benchmarks.bench_lines $(BENCH_FLAGS)
+
+bench-data: ## files, many small messages, and a call beside files over data channels; BENCH_FLAGS as in `--rows file`
+	@$(BOOTSTRAP) test
+	@exec $(PY) -m benchmarks.bench_data $(BENCH_FLAGS)
 
 bench-nodes: ## what a link between nodes adds, a cluster of three with a node that is killed, traffic by wanted layers; a few minutes
 	@$(BOOTSTRAP) test
