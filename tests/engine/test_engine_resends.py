@@ -101,6 +101,37 @@ def test_once_on_a_line_that_has_shown_a_limit(engine_kind: str) -> None:
     assert len([one for one in call.subscriber.take_rtp() if one.ssrc == 5001 and not one.padding_bytes]) == 1
 
 
+def tell_round_trip(net: Net, source: Vp8Source, subscriber: Peer, rtt_ms: int) -> None:
+    """By a receiver report on the next sender report."""
+    source.peer.send_rtcp(rtcp.build_sr(rtcp.SenderReport(1000, 1 << 62, source.timestamp, 1, 1)))
+    subscriber.take_rtcp()
+    while not (reports := subscriber.take_rtcp(rtcp.SenderReport)):
+        net.advance(MS, MS)
+    net.advance(rtt_ms * MS)
+    lsr = rtcp.ntp_short(reports[-1].ntp)
+    subscriber.send_rtcp(rtcp.build_rr(1, [rtcp.ReportBlock(5000, 0, 0, 0, 0, lsr, 0)]))
+
+
+@pytest.mark.parametrize(("rtt_ms", "held_ms"), [(50, 1_000), (330, 1_000), (600, 1_800)])
+def test_packets_are_held_for_a_second_or_three_round_trips(
+    net: Net, source: Vp8Source, rtt_ms: int, held_ms: int
+) -> None:
+    subscriber = subscriber_of(net)
+    tell_round_trip(net, source, subscriber, rtt_ms)
+    subscriber.take_rtp()
+    source.frame()
+    first = subscriber.take_rtp()[-1]
+    for at_ms, is_held in ((held_ms - 10, True), (held_ms + 30, False)):
+        net.advance((held_ms - 10 if is_held else 40) * MS)
+        source.frame()
+        newest = subscriber.take_rtp()[-1]
+        ask(subscriber, first.seq)
+        assert len(subscriber.take_rtp()) == is_held, at_ms
+    ask(subscriber, newest.seq)
+    assert len(subscriber.take_rtp()) == 1
+    assert net.engine.stats().subscriptions[0].nack_misses == 1
+
+
 class Receiver:
     """Behind a line of 40 ms each way that loses a fifth: asks for what is missing with the first packet after it, and
     again after 90 ms, as libwebrtc does."""

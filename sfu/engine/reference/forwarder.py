@@ -189,7 +189,7 @@ class Forwarder:
         self.bytes_sent += len(payload)
         buffer = self.buffer
         if buffer.size:
-            buffer.ring[ext_seq % buffer.size] = (ext_seq, header, packet, outbound, picture)
+            buffer.keep((ext_seq, header, packet, outbound, picture, now_ns), self.reports.rtt_ns or 0)
         transport.packets_sent += 1
         transport.bytes_sent += len(data)
         queue = transport.queue
@@ -253,7 +253,7 @@ class Forwarder:
                 core.drops["nack_limited"] += 1
 
     def _resend(self, core: Core, transport: Transport, now_ns: int, sent: SentPacket) -> None:
-        ext_seq, sent_header, packet, outbound, picture = sent
+        ext_seq, sent_header, packet, outbound, picture, _sent_at_ns = sent
         payload = packet.payload
         if picture is not None:
             payload = write_picture(payload, packet.codec, picture)
@@ -300,6 +300,7 @@ class Forwarder:
         """New keys: the peer counts rollovers from zero again."""
         self.sequence.rebase(EXT_SEQ_START, _WRAP)
         self.rtx_ext_seq = EXT_SEQ_START + (self.rtx_ext_seq & 0xFFFF)
+        self.buffer.clear()
 
     def retire(self, transport: Transport) -> None:
         """The subscription ends: remember where its numbers stood."""

@@ -18,13 +18,18 @@ MAX_LOST = 64
 TWICE_LOST = 26
 """Where so much is lost, of 256, each resend goes twice if there is room: else one in ten pictures waits for another
 round trip."""
+KEPT_NS, KEPT_RTTS = 1_000_000_000, 3
+"""Packets are held for so long, and for so many round trips where that is longer: what was asked for then comes too
+late. A camera of 1.5 Mbit/s fills 512 places in three seconds, and what is held is nearly all that a publisher
+costs."""
 MIN_BYTES_PER_S = 100_000 // 8
 _NS_PER_S = 1_000_000_000
 
 
-SentPacket = tuple[int, bytes, "MediaPacket", "OutboundPayload", "tuple[int, int] | None"]
-"""One forwarded packet: ext_seq, header in the clear, what it was made of, how, and the picture id and TL0PICIDX
-written into it (None: the payload left as it came). A bare tuple, since one is made for each packet and subscriber."""
+SentPacket = tuple[int, bytes, "MediaPacket", "OutboundPayload", "tuple[int, int] | None", int]
+"""One forwarded packet: ext_seq, header in the clear, what it was made of, how, the picture id and TL0PICIDX written
+into it (None: the payload left as it came), and when it was sent in ns. A bare tuple, since one is made for each packet
+and subscriber."""
 
 
 class _Resends:
@@ -36,27 +41,60 @@ class _Resends:
 
 
 class RetransmissionBuffer:
-    """The last `size` packets by ext_seq, and the limits on sending them again.
+    """The last `size` packets by ext_seq, without the oldest that were sent too long before the newest, and the limits
+    on sending them again.
 
     The share of the bitrate is a token bucket: filled by a share of what `bytes_sent` grows, or at 100 kbit/s when that
     is more; it holds one second's worth.
     """
 
-    __slots__ = ("_budget", "_bytes_seen", "_limit", "_refilled_at_ns", "_resends", "ring", "size")
+    __slots__ = (
+        "_budget",
+        "_bytes_seen",
+        "_first",
+        "_limit",
+        "_next",
+        "_packets",
+        "_refilled_at_ns",
+        "_resends",
+        "size",
+    )
 
     def __init__(self, size: int) -> None:
         self.size = size
         """0: nothing is kept."""
-        self.ring: list[SentPacket | None] = [None] * size
-        """A sent packet lies at its ext_seq modulo `size`."""
+        self._packets: dict[int, SentPacket] = {}
+        self._first = self._next = 0
+        """No packet is held below the one, or from the other on."""
         self._resends: dict[int, _Resends] = {}
         self._budget = self._limit = MIN_BYTES_PER_S
         self._bytes_seen = 0
         self._refilled_at_ns: int | None = None
 
+    def keep(self, sent: SentPacket, rtt_ns: int) -> None:
+        """Keep a packet that leaves now. The caller has looked at `size`."""
+        packets, ext_seq, size = self._packets, sent[0], self.size
+        if not packets or ext_seq - self._next >= size:
+            packets.clear()
+            self._first = self._next = ext_seq
+        if self._next - ext_seq > size:
+            return
+        packets[ext_seq] = sent
+        if ext_seq >= self._next:
+            self._next = ext_seq + 1
+        first = min(self._first, ext_seq)
+        oldest_ns = sent[5] - max(KEPT_NS, KEPT_RTTS * rtt_ns)
+        while first not in packets or packets[first][5] < oldest_ns or self._next - first > size:
+            packets.pop(first, None)
+            first += 1
+        self._first = first
+
+    def clear(self) -> None:
+        """What was sent has other numbers now."""
+        self._packets.clear()
+
     def find(self, ext_seq: int) -> SentPacket | None:
-        sent = self.ring[ext_seq % self.size] if self.size else None
-        return sent if sent is not None and sent[0] == ext_seq else None
+        return self._packets.get(ext_seq)
 
     def refill(self, now_ns: int, bytes_sent: int, bytes_per_s: int, lost: int) -> None:
         """Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately, `lost` what is reported

@@ -213,17 +213,10 @@ impl Forwarder {
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += payload.len() as i64;
         if self.buffer.is_on() {
-            self.buffer.keep(SentPacket {
-                ext_seq,
-                packet: Arc::clone(packet),
-                plan: Arc::clone(&self.plan),
-                timestamp,
-                sent_at_ns: now_ns,
-                twcc_seq,
-                second,
-                outbound,
-                picture,
-            });
+            let (packet, plan) = (Arc::clone(packet), Arc::clone(&self.plan));
+            let sent_at_ns = now_ns;
+            let sent = SentPacket { ext_seq, packet, plan, timestamp, sent_at_ns, twcc_seq, second, outbound, picture };
+            self.buffer.keep(sent, self.reports.rtt_ns.unwrap_or(0));
         }
         let packet = Some(Arc::clone(packet));
         transport.send_rtp(core, RtpOut { ssrc, ext_seq, header, packet, payload, picture, original_seq: None });
@@ -366,6 +359,7 @@ impl Forwarder {
     pub(crate) fn rekey(&mut self) {
         self.sequence.rebase(EXT_SEQ_START, WRAP);
         self.rtx_ext_seq = EXT_SEQ_START + (self.rtx_ext_seq & 0xFFFF);
+        self.buffer.clear();
     }
 
     /// The subscription ends: remember where its numbers stood.

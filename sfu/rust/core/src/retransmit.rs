@@ -19,6 +19,10 @@ pub(crate) const MAX_LOST: u8 = 64;
 /// Where so much is lost, of 256, each resend goes twice if there is room: else one in ten pictures waits for another
 /// round trip.
 pub(crate) const TWICE_LOST: u8 = 26;
+/// Packets are held for so long, and for `KEPT_RTTS` where that is longer: what was asked for then comes too late. A
+/// camera of 1.5 Mbit/s fills 512 places in three seconds, and what is held is nearly all that a publisher costs.
+pub(crate) const KEPT_NS: i64 = 1_000_000_000;
+pub(crate) const KEPT_RTTS: i64 = 3;
 /// What resends may always have.
 pub(crate) const MIN_BYTES_PER_S: i64 = 100_000 / 8;
 /// A NACK has 16 bits: a larger buffer would hold what nobody can ask for.
@@ -50,7 +54,8 @@ struct Resends {
     last_at_ns: i64,
 }
 
-/// The last `size` packets by ext_seq, and the limits on sending them again.
+/// The last `size` packets by ext_seq, without the oldest that were sent too long before the newest, and the limits on
+/// sending them again.
 ///
 /// The share of the bitrate is a token bucket: filled by a share of what `bytes_sent` grows, or at 100 kbit/s when that is
 /// more; it holds one second's worth.
@@ -58,8 +63,10 @@ struct Resends {
 pub(crate) struct RetransmissionBuffer {
     /// 0: nothing is kept.
     size: usize,
-    /// A sent packet lies at its ext_seq modulo `size`. Empty before the first one.
-    ring: Vec<Option<SentPacket>>,
+    /// Of the first place in `packets`.
+    first: i64,
+    /// By ext_seq; None: a number that was left out. Neither begins nor ends with one.
+    packets: VecDeque<Option<SentPacket>>,
     resends: HashMap<i64, Resends>,
     /// The keys of `resends`, oldest first.
     resent: VecDeque<i64>,
@@ -73,7 +80,8 @@ impl RetransmissionBuffer {
     pub(crate) fn new(size: u32) -> Self {
         Self {
             size: size.min(MAX_SIZE) as usize,
-            ring: Vec::new(),
+            first: 0,
+            packets: VecDeque::new(),
             resends: HashMap::new(),
             resent: VecDeque::new(),
             budget: MIN_BYTES_PER_S,
@@ -87,23 +95,49 @@ impl RetransmissionBuffer {
         self.size > 0
     }
 
-    fn place(&self, ext_seq: i64) -> usize {
-        (ext_seq as usize).checked_rem(self.size).unwrap_or(0)
-    }
-
     /// Keep a packet that leaves now. The caller has looked at `is_on`.
-    pub(crate) fn keep(&mut self, sent: SentPacket) {
-        if self.ring.is_empty() {
-            self.ring.resize_with(self.size, || None);
+    pub(crate) fn keep(&mut self, sent: SentPacket, rtt_ns: i64) {
+        let (ext_seq, oldest_ns) = (sent.ext_seq, sent.sent_at_ns - KEPT_NS.max(KEPT_RTTS * rtt_ns));
+        let size = self.size as i64;
+        if self.packets.is_empty() || ext_seq - self.first >= self.packets.len() as i64 + size {
+            self.packets.clear();
+            self.first = ext_seq;
         }
-        let place = self.place(sent.ext_seq);
-        if let Some(slot) = self.ring.get_mut(place) {
+        if self.first - ext_seq + self.packets.len() as i64 > size {
+            return;
+        }
+        while ext_seq < self.first {
+            self.packets.push_front(None);
+            self.first -= 1;
+        }
+        // Before there is more than may be: the queue would take room for twice of it.
+        while self.first <= ext_seq - size {
+            self.packets.pop_front();
+            self.first += 1;
+        }
+        let place = (ext_seq - self.first) as usize;
+        while self.packets.len() <= place {
+            self.packets.push_back(None);
+        }
+        if let Some(slot) = self.packets.get_mut(place) {
             *slot = Some(sent);
         }
+        while let Some(front) = self.packets.front() {
+            if front.as_ref().is_some_and(|front| front.sent_at_ns >= oldest_ns) {
+                break;
+            }
+            self.packets.pop_front();
+            self.first += 1;
+        }
+    }
+
+    /// What was sent has other numbers now.
+    pub(crate) fn clear(&mut self) {
+        self.packets.clear();
     }
 
     pub(crate) fn find(&self, ext_seq: i64) -> Option<&SentPacket> {
-        self.ring.get(self.place(ext_seq))?.as_ref().filter(|sent| sent.ext_seq == ext_seq)
+        self.packets.get(usize::try_from(ext_seq - self.first).ok()?)?.as_ref()
     }
 
     /// Before the resends that one NACK asks for. `bytes_per_s` is the bitrate sent lately, `lost` what is reported as
