@@ -8,7 +8,7 @@ use pyo3::types::{PyBytes, PyDict, PyList};
 use ting_association::{Event, Kind};
 
 use crate::convert;
-use crate::links::Link;
+use crate::link_table::Link;
 use crate::shared::Shared;
 
 /// Made by `Runtime.add_data_link`. Kinds are 0 reliable, 1 lossy, 2 data tracks.

@@ -14,6 +14,7 @@ mod floor;
 mod groups;
 mod hold;
 mod lanes;
+mod link_table;
 mod links;
 mod load;
 mod outbox;

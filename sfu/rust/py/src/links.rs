@@ -3,118 +3,33 @@
 //!
 //! One lock per peer. It is held while datagrams leave, so that they leave in order; no engine is locked meanwhile.
 
-use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use parking_lot::{Mutex, RwLock};
 use ting_association::{DataSession, Event as DataEvent};
 use ting_core::api::{Event, Path, Protocol};
 
 use crate::events::Notice;
+use crate::link_table::{Link, LinkState, Links};
 use crate::outbox::{Ports, Run, send_runs};
 use crate::shared::{Shared, ThreadState};
 use crate::waiting::now_ns;
 
-/// One peer's.
-pub(crate) struct Link {
-    transport: u64,
-    state: Mutex<LinkState>,
-}
-
-struct LinkState {
-    session: DataSession,
-    /// Where datagrams go.
-    path: Path,
-    /// The event loop knows that events wait.
-    is_told: bool,
-    /// When the first thread looks at it next.
-    armed_for_ns: Option<u64>,
-    is_closed: bool,
-    sealed: Vec<u8>,
-    ends: Vec<usize>,
-    runs: Vec<Run>,
-}
-
-/// All of a runtime, and when the first of them is due.
-#[derive(Default)]
-pub(crate) struct Links {
-    by_transport: RwLock<HashMap<u64, Arc<Link>>>,
-    count: AtomicUsize,
-    timers: Mutex<Timers>,
-}
-
-#[derive(Default)]
-struct Timers {
-    /// (when, transport). A link may have been armed for earlier than it is due by now.
-    due: BinaryHeap<Reverse<(u64, u64)>>,
-    /// What the first thread waits for at most; None: it does not wait for links.
-    waits_until_ns: Option<u64>,
-}
-
 impl Links {
-    fn get(&self, transport: u64) -> Option<Arc<Link>> {
-        self.by_transport.read().get(&transport).cloned()
-    }
-
-    /// For this transport from now on.
-    pub(crate) fn add(&self, transport: u64, session: DataSession, path: Path) -> Arc<Link> {
-        let state = LinkState {
-            session,
-            path,
-            is_told: false,
-            armed_for_ns: None,
-            is_closed: false,
-            sealed: Vec::new(),
-            ends: Vec::new(),
-            runs: Vec::new(),
-        };
-        let link = Arc::new(Link { transport, state: Mutex::new(state) });
-        let mut all = self.by_transport.write();
-        all.insert(transport, Arc::clone(&link));
-        self.count.store(all.len(), Ordering::Release);
-        link
-    }
-
-    fn remove(&self, link: &Arc<Link>) {
-        let mut all = self.by_transport.write();
-        if all.get(&link.transport).is_some_and(|found| Arc::ptr_eq(found, link)) {
-            all.remove(&link.transport);
-        }
-        self.count.store(all.len(), Ordering::Release);
-    }
-
     /// What is due, by the first thread; when it is due next.
     pub(crate) fn handle_due(&self, shared: &Shared, own: &ThreadState, notices: &mut Vec<Notice>) -> Option<u64> {
         loop {
             let now = now_ns();
-            let mut timers = self.timers.lock();
-            let next = timers.due.peek().map(|Reverse((due_ns, _))| *due_ns);
-            if next.is_none_or(|due_ns| due_ns > now) {
-                timers.waits_until_ns = next;
-                return next;
-            }
-            let Reverse((_, transport)) = timers.due.pop()?;
-            drop(timers);
-            if let Some(link) = self.get(transport) {
-                link.work(shared, (own, true), notices, |state| {
-                    state.armed_for_ns = None;
-                    state.session.handle_timeout(now);
-                });
+            match self.take_due(now) {
+                Err(next) => return next,
+                Ok(transport) => {
+                    let Some(link) = self.get(transport) else { continue };
+                    link.work(shared, (own, true), notices, |state| {
+                        state.armed_for_ns = None;
+                        state.session.handle_timeout(now);
+                    });
+                }
             }
         }
-    }
-
-    /// Lets the first thread look at `transport` at `due_ns`. Whether it has to be woken for that.
-    fn arm(&self, due_ns: u64, transport: u64) -> bool {
-        let mut timers = self.timers.lock();
-        timers.due.push(Reverse((due_ns, transport)));
-        let is_earlier = timers.waits_until_ns.is_none_or(|until_ns| due_ns < until_ns);
-        if is_earlier {
-            timers.waits_until_ns = Some(due_ns);
-        }
-        is_earlier
     }
 
     /// DTLS that an engine handed up, in order. What is OpenSSL's, wholly or too, stays in `events`.
@@ -125,7 +40,7 @@ impl Links {
         notices: &mut Vec<Notice>,
         events: &mut Vec<Event>,
     ) {
-        if self.count.load(Ordering::Acquire) == 0 {
+        if self.is_empty() {
             return;
         }
         let mut left = Vec::new();

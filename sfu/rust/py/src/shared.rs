@@ -10,7 +10,7 @@ use ting_core::api::Path;
 use crate::counters::Counters;
 use crate::events::Notices;
 use crate::lanes::Lanes;
-use crate::links::Links;
+use crate::link_table::Links;
 use crate::shards::Shards;
 use crate::socket::UdpSocket;
 use crate::waiting::EventFd;
