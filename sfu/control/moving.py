@@ -51,6 +51,7 @@ def _leave(participant: Participant, publications: Sequence[Publication], contex
     """As if it had left, for everyone but itself, who sees everyone else leave."""
     room = participant.room
     participant.subscriber.unsubscribe_all()
+    participant.messages.release()
     participant.wishes.forget_all()
     participant.end_data()
     participant.stop_forwarding()

@@ -355,7 +355,7 @@ class Participant:
         self._cancel_departure()
         had_joined = self._info.state is ParticipantState.ACTIVE
         self.publisher.close()
-        self.messages.close()
+        self.messages.release()
         self.subscriber.close()
         self.end_data()
         self.data_publisher.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -17,6 +18,7 @@ from sfu.api import (
     SubscriptionRights,
     Target,
 )
+from sfu.control.data.brake import Brake
 from sfu.control.data.data_tracks import DataTrack
 from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
@@ -43,14 +45,24 @@ class HomeNode(Protocol):
 
     def note_subscribed(self, member: RemoteMember, track_id: TrackId) -> None: ...
 
+    def set_reading(self, member: RemoteMember, is_reading: bool) -> None: ...
+
 
 class RemoteMember:
     """A `Member` whose parts are elsewhere: what goes to its client is its own node's to tell."""
 
     def __init__(
-        self, room: RoomName, group: int, home: HomeNode, info: ParticipantInfo, rights: SubscriptionRights
+        self,
+        room: RoomName,
+        group: int,
+        home: HomeNode,
+        info: ParticipantInfo,
+        rights: SubscriptionRights,
+        loop: asyncio.AbstractEventLoop,
     ) -> None:
         self.home = home
+        self.brake = Brake(loop, lambda is_reading: home.set_reading(self, is_reading))
+        """Its reliable data waits on its own node for receivers here."""
         self.info = info
         self.newer_by = 0
         """What is added to the versions of its record, since clients here have seen higher ones."""

@@ -421,9 +421,12 @@ class Room:
     ) -> None:
         """To those of the named, or of all, who are on this node."""
         wanted = set(destinations)
-        for participant in self.participants():
-            if not wanted or participant.info.identity in wanted:
-                participant.messages.deliver(kind, payload, sender, sequence)
+        receivers = [one.messages for one in self.participants() if not wanted or one.info.identity in wanted]
+        for receiver in receivers:
+            receiver.deliver(kind, payload, sender, sequence)
+        member = self.remote.find(sender)
+        if kind is DataKind.RELIABLE and member is not None:
+            member.brake.look(receiver.load for receiver in receivers)
 
     def relay_data(
         self, sender: ParticipantId, kind: DataKind, payload: bytes, sequence: int, destinations: Sequence[Identity]

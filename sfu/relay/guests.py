@@ -73,7 +73,7 @@ class Guests:
         info = message.info
         member = node.members.get(info.participant_id)
         if member is None:
-            member = RemoteMember(room.name, room.group, node, info, message.rights)
+            member = RemoteMember(room.name, room.group, node, info, message.rights, self._context.loop)
             member.newer_by = room.newer_by(info)
             node.members[info.participant_id] = member
         rights, member.rights = member.rights, message.rights
@@ -221,6 +221,7 @@ class Guests:
 
     def remove_member(self, node: OtherNode, member: RemoteMember, info: ParticipantInfo) -> None:
         node.members.pop(info.participant_id, None)
+        member.brake.release()
         for track_id, there in list(node.publications.items()):
             if there.participant_id == info.participant_id:
                 del node.publications[track_id]

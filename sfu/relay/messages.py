@@ -203,6 +203,14 @@ class Data(_Message, tag="data"):
     """Empty: everyone."""
 
 
+class DataWaits(_Message, tag="data_waits"):
+    """Receivers on the sender are behind with reliable data of a participant, or not any more."""
+
+    participant_id: ParticipantId
+    room: RoomName
+    waits: bool
+
+
 class DataTrackWish(_Message, tag="data_track_wish"):
     """Somebody on the sender wants the data track, or nobody any more."""
 
@@ -253,6 +261,7 @@ Message = (
     | Subscribe
     | Move
     | Data
+    | DataWaits
     | DataTrackWish
     | DataTrackPacket
     | BlobThere

@@ -65,6 +65,9 @@ class OtherNode:
     def move(self, member: RemoteMember, destination: RoomName, create: bool) -> None:
         self.send(messages.Move(member.info.participant_id, member.room, destination, create))
 
+    def set_reading(self, member: RemoteMember, is_reading: bool) -> None:
+        self.send(messages.DataWaits(member.info.participant_id, member.room, not is_reading))
+
     def send_packet(self, track_id: TrackId, packet: bytes) -> bool:
         """Of a data track; False when it was not taken."""
         return self._peer.send_lossy(messages.encode(messages.DataTrackPacket(track_id, packet)))

@@ -217,6 +217,8 @@ class NodeRelay(Relay):
         for room in self._rooms:
             for track in room.data_tracks():
                 track.remove(ParticipantId(peer.name))
+            for participant in room.participants():
+                participant.messages.set_reading(peer.name, True)
         if node.link is not None:
             node.link.close()
         for name in node.kept:
@@ -281,6 +283,11 @@ class NodeRelay(Relay):
                 if node.link is not None:
                     node.link.handle_taken(number)
                     self._apply_departures()
+            case messages.DataWaits(room=room_name, participant_id=participant_id, waits=waits):
+                room = self._rooms.find(room_name)
+                sender = None if room is None else room.find(participant_id)
+                if sender is not None:
+                    sender.messages.set_reading(node.name, not waits)
             case messages.Data(room=room):
                 found = self._rooms.find(room)
                 if found is not None:

@@ -188,6 +188,53 @@ async def test_data_goes_to_the_named_and_to_everyone_once(cluster: Cluster) -> 
     await close_all(ada, bob, cat)
 
 
+def watch_reading(caller: RawCaller) -> list[bool]:
+    """Whether the node of the caller takes its reliable data, as that changes."""
+    told: list[bool] = []
+    publisher = caller.session.participant.publisher
+    publisher.set_data_reading = told.append  # type: ignore[method-assign]
+    return told
+
+
+async def test_a_sender_waits_for_receivers_that_are_behind_on_another_node(cluster: Cluster) -> None:
+    one, _two = await cluster.add("one"), await cluster.add("two", data_wait_from_bytes=30_000)
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(cluster.nodes["two"], "bob")
+    await bob.until(lambda: "_reliable" in bob.channels)
+    await ada.until(sees(ada, "bob"))
+    told = watch_reading(ada)
+    for number in range(1, 41):
+        ada.session.send_data(DataKind.RELIABLE, bytes(10_000), sequence=number)
+    await bob.until(lambda: len(bob.messages) == 40)
+    await eventually(lambda: told[-1:] == [True], "the sender to go on")
+    assert told == [False, True] * (len(told) // 2)
+    await close_all(ada, bob)
+
+
+async def test_a_sender_waits_for_no_node_that_is_lost(cluster: Cluster) -> None:
+    one, two, _three = [await cluster.add(name) for name in ("one", "two", "three")]
+    await cluster.connected()
+    ada, bob = await joined(one, "ada"), await joined(two, "bob")
+    await bob.until(sees(bob, "ada"))
+    told = watch_reading(ada)
+    for name in ("two", "three"):
+        neighbours = cluster.nodes[name]._neighbours
+        assert neighbours is not None
+        (member,) = neighbours.relay._nodes["one"].members.values()
+        member.home.set_reading(member, False)
+        await eventually(
+            lambda name=name: name in ada.session.participant.messages._held_by,  # type: ignore[misc]
+            "the sender to wait",
+        )
+    assert told == [False]
+    await cluster.lose("three")
+    await eventually(lambda: ada.session.participant.messages._held_by == {"two"}, "one node less")
+    assert told == [False]
+    await cluster.lose("two")
+    await eventually(lambda: told == [False, True], "the sender to go on")
+    await close_all(ada, bob)
+
+
 async def test_moderation_reaches_over_nodes(cluster: Cluster) -> None:
     one, two = await cluster.add("one"), await cluster.add("two")
     await cluster.connected()

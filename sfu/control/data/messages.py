@@ -14,6 +14,8 @@ from sfu.errors import RequestError
 from sfu.ids import ParticipantId
 from sfu.limits import TokenBucket
 
+HERE = ""
+"""Receivers on this node, where others have a name."""
 SERVER = ParticipantId("")
 """Who sends data that is no participant's."""
 
@@ -52,8 +54,10 @@ class Messages:
         self._bucket = TokenBucket(rate, rate)
         self.last_sequence = 0
         """Of the newest reliable message that was taken from the client."""
-        self._load = Receiver(channel, context.config)
-        self._brake = Brake(context.loop, set_reading)
+        self.load = Receiver(channel, context.config)
+        self._set_reading = set_reading
+        self._held_by: set[str] = set()
+        self._brake = Brake(context.loop, lambda is_reading: self.set_reading(HERE, is_reading))
         self._outbox = ReliableOutbox(
             context.config,
             send=lambda payload: channel.send_data(DataKind.RELIABLE, payload),
@@ -87,7 +91,7 @@ class Messages:
         for receiver in receivers:
             receiver.deliver(kind, payload, self._member.info.participant_id, sequence)
         if kind is DataKind.RELIABLE:
-            self._brake.look(receiver._load for receiver in receivers)
+            self._brake.look(receiver.load for receiver in receivers)
         return True
 
     def deliver(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
@@ -97,9 +101,21 @@ class Messages:
         elif not self._channel.send_data(kind, payload):
             self._context.counters[f"data_dropped_{kind}"] += 1
 
-    def close(self) -> None:
-        """The client is gone."""
+    def set_reading(self, node: str, is_reading: bool) -> None:
+        """The client's reliable data comes as long as no node has receivers that are behind."""
+        was_held = bool(self._held_by)
+        if is_reading:
+            self._held_by.discard(node)
+        else:
+            self._held_by.add(node)
+        if bool(self._held_by) != was_held:
+            self._set_reading(was_held)
+
+    def release(self) -> None:
+        """Nobody is waited for any more: the client is gone, or goes on in another room."""
         self._brake.release()
+        for node in list(self._held_by):
+            self.set_reading(node, True)
 
     def handle_open(self) -> None:
         """The client's reliable channel takes messages now."""
