@@ -58,7 +58,7 @@ class ReliableOutbox:
 
     def push(self, sender: ParticipantId, sequence: int, payload: bytes) -> LeaveReason | None:
         message = _Message(sender, sequence, payload)
-        if self._is_open() and not self._hand_over(message):
+        if self._is_open() and not self._hand_over(message) and self._is_open():
             # A reader this slow would miss messages without knowing: let it join again instead.
             return LeaveReason.LIMIT_EXCEEDED
         self._messages.append(message)

@@ -55,7 +55,8 @@ class DataLink(Protocol):
 
     @property
     def is_ready(self) -> bool:
-        """The reliable and the lossy channel were opened, and the reliable one still is."""
+        """The reliable and the lossy channel were opened, and the reliable one still is; only once `take_news` has said
+        so, and not while it has to say so again of another one."""
         ...
 
     def handle_packet(self, packet: bytes) -> None:

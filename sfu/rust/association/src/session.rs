@@ -22,6 +22,8 @@ pub struct DataSession {
     /// Reliable messages; and everything else, which does not wait for them.
     waiting: [VecDeque<Event>; 2],
     waiting_bytes: [usize; 2],
+    /// How often `Event::Ready` waits to be taken.
+    untold: usize,
     is_reading: bool,
     counts: Vec<(&'static str, u64)>,
     plain: Vec<u8>,
@@ -36,6 +38,7 @@ impl DataSession {
             association: DataAssociation::new(now_ns, options),
             waiting: [VecDeque::new(), VecDeque::new()],
             waiting_bytes: [0, 0],
+            untold: 0,
             is_reading: true,
             counts: Vec::new(),
             plain: Vec::new(),
@@ -69,8 +72,12 @@ impl DataSession {
         self.association.handle_timeout(now_ns);
     }
 
-    /// See `DataAssociation`.
+    /// See `DataAssociation`. A channel that has taken the place of another takes nothing reliable before that was told:
+    /// what the other one may have lost goes first.
     pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
+        if kind == Kind::Reliable && self.untold > 0 {
+            return Sent::NoChannel;
+        }
         self.association.send(kind, payload)
     }
 
@@ -79,9 +86,9 @@ impl DataSession {
         self.association.due_ns()
     }
 
-    /// See `DataAssociation`.
+    /// Whether `Event::Ready` was taken, and the reliable channel is still the one that it told of.
     pub fn is_ready(&mut self) -> bool {
-        self.association.is_ready()
+        self.untold == 0 && self.association.is_ready()
     }
 
     /// Appends the datagrams that are to be sent now, one behind the other, and where each ends.
@@ -137,6 +144,7 @@ impl DataSession {
             None => return None,
         };
         *bytes = bytes.saturating_sub(cost(&event));
+        self.untold = self.untold.saturating_sub(usize::from(event == Event::Ready));
         Some(event)
     }
 
@@ -144,6 +152,7 @@ impl DataSession {
         let [reliable, other] = &mut self.waiting;
         let [reliable_bytes, other_bytes] = &mut self.waiting_bytes;
         let cost = cost(&event);
+        self.untold = self.untold.saturating_add(usize::from(event == Event::Ready));
         match event {
             Event::Message(Kind::Reliable, _) => {
                 reliable.push_back(event);

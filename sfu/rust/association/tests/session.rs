@@ -14,7 +14,8 @@ struct Ends {
 }
 
 impl Ends {
-    fn connected() -> Self {
+    /// What has happened is for the caller to take.
+    fn begun() -> Self {
         let ends = [true, false].map(|is_client| {
             let session = Session {
                 suite: Suite::Aes128Gcm,
@@ -28,6 +29,12 @@ impl Ends {
         });
         let mut made = Self { ends, now_ns: 0, datagrams: 0 };
         (0..60).for_each(|_| made.step(50 * MS));
+        made
+    }
+
+    fn connected() -> Self {
+        let mut made = Self::begun();
+        assert_eq!([made.taken(0), made.taken(1)], [[Event::Ready], [Event::Ready]]);
         assert!(made.ends.iter_mut().all(DataSession::is_ready));
         made
     }
@@ -125,6 +132,18 @@ fn lossy_messages_that_nobody_takes_are_dropped_and_counted_at_once() {
     assert!((MAX_WAITING_LOSSY_BYTES / 51_000..=MAX_WAITING_LOSSY_BYTES / 50_000).contains(&kept), "{kept}");
     let dropped = u64::try_from(sent - kept).unwrap();
     assert_eq!(events[0], Event::Count("data_not_taken", dropped));
+}
+
+#[test]
+fn nothing_reliable_overtakes_what_waits_for_the_news_that_a_channel_is_there() {
+    let mut both = Ends::begun();
+    let end = &mut both.ends[1];
+    assert!(!end.is_ready());
+    assert_eq!(end.send(Kind::Reliable, b"later"), Sent::NoChannel);
+    assert_eq!(end.send(Kind::Lossy, b"now"), Sent::Queued);
+    assert_eq!(end.take_event(), Some(Event::Ready));
+    assert!(end.is_ready());
+    assert_eq!(end.send(Kind::Reliable, b"first"), Sent::Queued);
 }
 
 #[test]
