@@ -194,4 +194,4 @@ async def close_clean(tabs: Sequence[Tab]) -> None:
     for tab in tabs:
         await tab.close()
     assert [tab.foreign for tab in tabs if tab.foreign] == []
-    assert errors == []
+    assert errors == [], errors

@@ -40,6 +40,8 @@ function give(module: WebAssembly.Module): void {
 class Transformer extends BackgroundTransformer {
   override async init(options: VideoTransformerInitOptions): Promise<void> {
     await VideoTransformer.prototype.init.call(this, options);
+    // @livekit/track-processors 0.8 sends the first picture as it came, so that nobody looks at black meanwhile.
+    this.isFirstFrame = false;
     give(await prepare());
     this.imageSegmenter = await ImageSegmenter.createFromOptions(
       { wasmLoaderPath: loader, wasmBinaryPath: wasm },
