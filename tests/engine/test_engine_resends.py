@@ -121,6 +121,8 @@ def test_packets_are_held_for_a_second_or_three_round_trips(
     subscriber.take_rtp()
     source.frame()
     first = subscriber.take_rtp()[-1]
+    for _ in range(40):
+        source.frame()
     for at_ms, is_held in ((held_ms - 10, True), (held_ms + 30, False)):
         net.advance((held_ms - 10 if is_held else 40) * MS)
         source.frame()
@@ -130,6 +132,19 @@ def test_packets_are_held_for_a_second_or_three_round_trips(
     ask(subscriber, newest.seq)
     assert len(subscriber.take_rtp()) == 1
     assert net.engine.stats().subscriptions[0].nack_misses == 1
+
+
+def test_the_newest_are_held_however_old_they_are(net: Net, source: Vp8Source) -> None:
+    """Of a screen on which nothing moves a picture goes out once a second, and only the next one shows that the end of
+    the last one was lost."""
+    subscriber = subscriber_of(net)
+    source.frame(packets=2)
+    lost = subscriber.take_rtp()[-1]
+    net.advance(1_500 * MS)
+    source.frame(packets=2)
+    subscriber.take_rtp()
+    ask(subscriber, lost.seq)
+    assert [one.payload[2:] for one in subscriber.take_rtp()] == [lost.payload]
 
 
 class Receiver:

@@ -104,12 +104,12 @@ above the target, else the lowest active one; a stream is active while its last 
 other stream of the track is.
 Header extensions leave with the subscription's ids: MID set to the subscription's, transport-cc numbered per transport
 (when it has an id there), abs-send-time set at send, the rest carried over when both sides have an id for it.
-RTX (RFC 4588) answers subscribers' NACKs from the last `cache_packets` numbers, as far as those were sent within
-max(1 s, 3 RTT) before the newest, each packet at most once per max(RTT, 20 ms) and 10 times; resends are limited to
-20 % of the bitrate sent, or twice the share that the subscriber reports as lost (RFC 3550 §6.4.1) where that is more,
-to 50 % at most and never below 100 kbit/s, and NACKs to 10,000 numbers a second. Where a tenth is lost and the line
-has shown no limit, each resend goes out twice, as two RTX packets, for half of that at most, and counts once in
-`retransmitted_packets_sent`. A NACK for what is no longer held, or while the subscription is paused, is counted
+RTX (RFC 4588) answers subscribers' NACKs from the last `cache_packets` numbers, as far as those are of the last 32 or
+were sent within max(1 s, 3 RTT) before the newest, each packet at most once per max(RTT, 20 ms) and 10 times; resends
+are limited to 20 % of the bitrate sent, or twice the share that the subscriber reports as lost (RFC 3550 §6.4.1) where
+that is more, to 50 % at most and never below 100 kbit/s, and NACKs to 10,000 numbers a second. Where a tenth is lost
+and the line has shown no limit, each resend goes out twice, as two RTX packets, for half of that at most, and counts
+once in `retransmitted_packets_sent`. A NACK for what is no longer held, or while the subscription is paused, is counted
 (`nack_misses`), one above a limit is a drop (`nack_limited`). Without an RTX payload type the original datagram is
 resent as it was.
 Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp

@@ -22,6 +22,9 @@ KEPT_NS, KEPT_RTTS = 1_000_000_000, 3
 """Packets are held for so long, and for so many round trips where that is longer: what was asked for then comes too
 late. A camera of 1.5 Mbit/s fills 512 places in three seconds, and what is held is nearly all that a publisher
 costs."""
+KEPT_PACKETS = 32
+"""The newest are held however old they are: of a screen on which nothing moves a picture goes out once a second, and
+only the next one shows that the end of the last one was lost."""
 MIN_BYTES_PER_S = 100_000 // 8
 _NS_PER_S = 1_000_000_000
 
@@ -41,8 +44,8 @@ class _Resends:
 
 
 class RetransmissionBuffer:
-    """The last `size` packets by ext_seq, without the oldest that were sent too long before the newest, and the limits
-    on sending them again.
+    """The last `size` packets by ext_seq, without those that were sent too long before the newest and are not of the
+    last `KEPT_PACKETS`, and the limits on sending them again.
 
     The share of the bitrate is a token bucket: filled by a share of what `bytes_sent` grows, or at 100 kbit/s when that
     is more; it holds one second's worth.
@@ -82,9 +85,9 @@ class RetransmissionBuffer:
         packets[ext_seq] = sent
         if ext_seq >= self._next:
             self._next = ext_seq + 1
-        first = min(self._first, ext_seq)
+        first, recent = min(self._first, ext_seq), self._next - KEPT_PACKETS
         oldest_ns = sent[5] - max(KEPT_NS, KEPT_RTTS * rtt_ns)
-        while first not in packets or packets[first][5] < oldest_ns or self._next - first > size:
+        while first not in packets or (first < recent and packets[first][5] < oldest_ns) or self._next - first > size:
             packets.pop(first, None)
             first += 1
         self._first = first

@@ -23,6 +23,9 @@ pub(crate) const TWICE_LOST: u8 = 26;
 /// camera of 1.5 Mbit/s fills 512 places in three seconds, and what is held is nearly all that a publisher costs.
 pub(crate) const KEPT_NS: i64 = 1_000_000_000;
 pub(crate) const KEPT_RTTS: i64 = 3;
+/// The newest are held however old they are: of a screen on which nothing moves a picture goes out once a second, and
+/// only the next one shows that the end of the last one was lost.
+pub(crate) const KEPT_PACKETS: i64 = 32;
 /// What resends may always have.
 pub(crate) const MIN_BYTES_PER_S: i64 = 100_000 / 8;
 /// A NACK has 16 bits: a larger buffer would hold what nobody can ask for.
@@ -54,8 +57,8 @@ struct Resends {
     last_at_ns: i64,
 }
 
-/// The last `size` packets by ext_seq, without the oldest that were sent too long before the newest, and the limits on
-/// sending them again.
+/// The last `size` packets by ext_seq, without those that were sent too long before the newest and are not of the last
+/// `KEPT_PACKETS`, and the limits on sending them again.
 ///
 /// The share of the bitrate is a token bucket: filled by a share of what `bytes_sent` grows, or at 100 kbit/s when that is
 /// more; it holds one second's worth.
@@ -122,8 +125,9 @@ impl RetransmissionBuffer {
         if let Some(slot) = self.packets.get_mut(place) {
             *slot = Some(sent);
         }
+        let recent = self.first + self.packets.len() as i64 - KEPT_PACKETS;
         while let Some(front) = self.packets.front() {
-            if front.as_ref().is_some_and(|front| front.sent_at_ns >= oldest_ns) {
+            if front.as_ref().is_some_and(|front| self.first >= recent || front.sent_at_ns >= oldest_ns) {
                 break;
             }
             self.packets.pop_front();
