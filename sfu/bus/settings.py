@@ -31,7 +31,6 @@ class ClusterSettings:
     node_port: int = 7883
     """TCP port for the other nodes."""
     node_ttl_s: float = 3.0
-    """A node that has not been heard of for so long is gone, and leads nothing any more. It is heard of three times as
-    often."""
+    """A node that has not been heard of for so long is gone. It is heard of three times as often."""
     cluster_timeout_s: float = 2.0
     """How long the NATS server may take to answer before it counts as away."""
