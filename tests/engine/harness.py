@@ -298,6 +298,11 @@ class Source:
         self.sent.append(packet)
         return packet
 
+    def make_rtx(self, original: RtpPacket, seq: int) -> RtpPacket:
+        """A packet of this stream once more (RFC 4588), under a number of RTX."""
+        payload = original.seq.to_bytes(2, "big") + original.payload
+        return RtpPacket(RTX_TYPE, original.marker, seq, original.timestamp, self.ssrc + 1, payload=payload)
+
     def send(self, payload: bytes, *, marker: bool = False, step: int = 0, padding: int = 0) -> RtpPacket:
         packet = self.make(payload, marker=marker, step=step, padding=padding)
         self.peer.send(packet)

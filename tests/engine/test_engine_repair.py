@@ -98,6 +98,23 @@ class TestOrder:
         source.frame()
         assert asked(source) == [lost.seq]
 
+    def test_what_comes_as_rtx_was_not_overtaken(self, net: Net, source: Vp8Source) -> None:
+        """The first request was lost, so that the round trip seems to be 140 ms."""
+        lost = lose(source)
+        source.frame()
+        source.frame()
+        net.advance(140 * MS, 1 * MS)
+        assert asked(source) == [lost.seq] * 2
+        source.peer.send(source.make_rtx(lost, 0))
+        for number in range(1, 6):
+            lost = lose(source)
+            source.frame()
+            source.frame()
+            assert asked(source) == [lost.seq]
+            net.advance(40 * MS, 1 * MS)
+            source.peer.send(source.make_rtx(lost, number))
+            asked(source)
+
 
 class TestRoundTrip:
     def test_an_answer_to_a_later_request_is_no_long_round_trip(self, net: Net, source: Vp8Source) -> None:

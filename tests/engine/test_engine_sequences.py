@@ -165,16 +165,6 @@ def test_padding_is_stripped(net: Net, padding: int) -> None:
 class TestRtx:
     """RFC 4588 from the publisher."""
 
-    def rtx(self, source: Source, original: RtpPacket, seq: int) -> RtpPacket:
-        return RtpPacket(
-            RTX_TYPE,
-            original.marker,
-            seq,
-            original.timestamp,
-            source.ssrc + 1,
-            payload=original.seq.to_bytes(2, "big") + original.payload,
-        )
-
     @pytest.mark.parametrize("start", STARTS)
     def test_unwrapped_packet_takes_its_place(self, net: Net, start: int) -> None:
         publisher, subscriber = net.peer(), net.peer()
@@ -183,11 +173,11 @@ class TestRtx:
         frames = [source.make_frame(key=n == 0)[0] for n in range(6)]
         for n in (0, 1, 2, 4, 5):
             publisher.send(frames[n])
-        publisher.send(self.rtx(source, frames[3], 9))
+        publisher.send(source.make_rtx(frames[3], 9))
         assert offsets(subscriber.rtp, subscriber.rtp[0].seq) == [0, 1, 2, 4, 5, 3]
         assert subscriber.rtp[-1].payload[6:] == frames[3].payload[6:]
         # Again, by RTX and as the original: both are duplicates.
-        publisher.send(self.rtx(source, frames[3], 10))
+        publisher.send(source.make_rtx(frames[3], 10))
         publisher.send(frames[3])
         assert len(subscriber.rtp) == 6
         assert net.drops == {"duplicate": 2}

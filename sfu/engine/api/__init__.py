@@ -67,14 +67,14 @@ Feedback to publishers
 ----------------------
 * Generic NACK (RFC 4585) for video streams with `nack`: first request on the second packet after a gap or 10 ms,
   whichever is first, as long as nothing is known of the line. A packet that comes unasked, or in less than half of the
-  RTT, was overtaken: from then on missing ones are waited for by a quarter more than it took (100 ms at most); each
-  that had to be asked for makes that an eighth shorter, and below 1 ms they are asked for at once. Repeated every
-  max(20 ms, 9/8 RTT + 5 ms) at most 10 times, given up after 1 s, and before that when a keyframe begins that is newer;
-  at most 256 missing per stream; a gap above 512 resets the stream and asks for a keyframe. RTT is the time from the
-  request that was answered to the arrival, smoothed by 1/8; 100 ms before the first one. What is missing between the
-  last packet of a picture and the first one of the next (by picture ids or frame numbers) was padding: it is not asked
-  for any more, and left out as if it had arrived. A stream that somebody receives and that has missed a packet for
-  400 ms, and 4 RTT, asks for a keyframe. While its publisher is braked (see Congestion) nothing is asked for again,
+  RTT, and not as RTX, was overtaken: from then on missing ones are waited for by a quarter more than it took (100 ms at
+  most); each that had to be asked for makes that an eighth shorter, and below 1 ms they are asked for at once. Repeated
+  every max(20 ms, 9/8 RTT + 5 ms) at most 10 times, given up after 1 s, and before that when a keyframe begins that is
+  newer; at most 256 missing per stream; a gap above 512 resets the stream and asks for a keyframe. RTT is the time from
+  the request that was answered to the arrival, smoothed by 1/8; 100 ms before the first one. What is missing between
+  the last packet of a picture and the first one of the next (by picture ids or frame numbers) was padding: it is not
+  asked for any more, and left out as if it had arrived. A stream that somebody receives and that has missed a packet
+  for 400 ms, and 4 RTT, asks for a keyframe. While its publisher is braked (see Congestion) nothing is asked for again,
   and what has been missing for 400 ms is given up for a keyframe.
 * PLI (RFC 4585) when a subscription needs a keyframe: at most one per `KEYFRAME_INTERVAL_NS` per stream; repeated
   at that interval until a keyframe arrives. FIR (RFC 5104) and PLI of subscribers become such requests. None to a

@@ -157,7 +157,10 @@ def _accept(
         drops["muted"] += 1
         return
     if track.config.nack and track.is_video:
-        _register_nack(state, now_ns, stream, kind, previous, ext_seq)
+        if kind == LATE:
+            stream.nack.arrived(now_ns, ext_seq, is_rtx=rtp.ssrc == stream.rtx_ssrc)
+        else:
+            _register_nack(state, now_ns, stream, previous, ext_seq)
     packet = None
     if not is_sound or not rtp.payload:
         drops["malformed" if not is_sound else "padding_only"] += 1
@@ -190,11 +193,9 @@ def _register(
         stream.reception.measure_jitter(now_ns, rtp.timestamp, stream.clock_rate)
 
 
-def _register_nack(state: State, now_ns: int, stream: InboundStream, kind: int, previous: int, ext_seq: int) -> None:
+def _register_nack(state: State, now_ns: int, stream: InboundStream, previous: int, ext_seq: int) -> None:
+    """Of the newest packet."""
     nack = stream.nack
-    if kind == LATE:
-        nack.arrived(now_ns, ext_seq)
-        return
     if nack.has_fresh_gap:
         send_nack(state, now_ns, stream, packet_followed=True)
     if previous >= 0 and ext_seq > previous + 1:

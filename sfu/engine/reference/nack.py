@@ -39,7 +39,8 @@ class NackRegister:
     The round trip is measured by the register itself: from the request that was answered to the arrival, smoothed by
     1/8. Before the first answer it is taken to be `INITIAL_RTT_NS`. So is the order that the line keeps: a packet that
     comes by itself, or too early for an answer, was overtaken, and the next ones are waited for as long; one that had
-    to be asked for makes that shorter by 1/8.
+    to be asked for makes that shorter by 1/8. What comes as RTX was never overtaken: where it seems to come too early,
+    the round trip was taken to be too long, by an answer that was lost or a line that is another one now.
     """
 
     __slots__ = ("_missing", "has_fresh_gap", "reorder_ns", "rtt_ns")
@@ -68,16 +69,16 @@ class NackRegister:
             del missing[next(iter(missing))]
         self.has_fresh_gap = True
 
-    def arrived(self, now_ns: int, ext_seq: int) -> None:
-        """A late, resent or unwrapped packet is there."""
+    def arrived(self, now_ns: int, ext_seq: int, *, is_rtx: bool) -> None:
+        """A late or resent packet is there. `is_rtx`: it was resent for certain."""
         entry = self._missing.pop(ext_seq, None)
         if entry is None:
             return
         waited_ns, took_ns, rtt_ns = now_ns - entry.since_ns, now_ns - entry.asked_at_ns, self.rtt_ns
         is_too_early = entry.tries == 1 and rtt_ns is not None and took_ns < rtt_ns // 2
-        if entry.tries == 0 or is_too_early:
+        if not is_rtx and (entry.tries == 0 or is_too_early):
             self.reorder_ns = min(max(self.reorder_ns, waited_ns + waited_ns // 4), MAX_REORDER_NS)
-        else:
+        elif entry.tries:
             self.reorder_ns -= self.reorder_ns // 8
         if entry.tries == 0:
             return

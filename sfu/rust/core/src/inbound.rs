@@ -223,6 +223,8 @@ fn accept(state: &mut State, now_ns: i64, slot: StreamSlot, packet: Incoming) {
 /// What a packet was to the sequence of its stream.
 struct Registered {
     is_newest: bool,
+    /// It came as RTX.
+    is_rtx: bool,
     /// The highest number before it; -1 when there was none.
     previous: i64,
 }
@@ -259,7 +261,8 @@ fn register(state: &mut State, now_ns: i64, slot: StreamSlot, packet: &Incoming)
                 stream.clock_rate = state.tracks.get(track_slot)?.media(packet.payload_type)?.clock_rate;
                 stream.reception.measure_jitter(now_ns, packet.header.timestamp, stream.clock_rate);
             }
-            return Some(Registered { is_newest: kind == Arrival::New, previous });
+            let is_rtx = stream.rtx_ssrc == Some(packet.header.ssrc);
+            return Some(Registered { is_newest: kind == Arrival::New, is_rtx, previous });
         }
     }
     None
@@ -272,7 +275,7 @@ fn register_nack(state: &mut State, now_ns: i64, slot: StreamSlot, kind: &Regist
         return;
     }
     if !kind.is_newest {
-        stream.nack.arrived(now_ns, ext_seq);
+        stream.nack.arrived(now_ns, ext_seq, kind.is_rtx);
         return;
     }
     if stream.nack.has_fresh_gap {

@@ -40,7 +40,8 @@ struct Missing {
 /// The round trip is measured by the register itself: from the request that was answered to the arrival, smoothed by
 /// 1/8. Before the first answer it is taken to be `INITIAL_RTT_NS`. So is the order that the line keeps: a packet that
 /// comes by itself, or too early for an answer, was overtaken, and the next ones are waited for as long; one that had to
-/// be asked for makes that shorter by 1/8.
+/// be asked for makes that shorter by 1/8. What comes as RTX was never overtaken: where it seems to come too early, the
+/// round trip was taken to be too long, by an answer that was lost or a line that is another one now.
 #[derive(Clone, Debug)]
 pub(crate) struct NackRegister {
     /// Rising in ext_seq.
@@ -88,15 +89,15 @@ impl NackRegister {
         self.has_fresh_gap = true;
     }
 
-    /// A late, resent or unwrapped packet is there.
-    pub(crate) fn arrived(&mut self, now_ns: i64, ext_seq: i64) {
+    /// A late or resent packet is there. `is_rtx`: it was resent for certain.
+    pub(crate) fn arrived(&mut self, now_ns: i64, ext_seq: i64, is_rtx: bool) {
         let Ok(index) = self.missing.binary_search_by_key(&ext_seq, |one| one.ext_seq) else { return };
         let entry = self.missing.remove(index);
         let (waited_ns, mut took_ns) = (now_ns - entry.since_ns, now_ns - entry.asked_at_ns);
         let is_too_early = entry.tries == 1 && self.rtt_ns.is_some_and(|rtt_ns| took_ns < rtt_ns.div_euclid(2));
-        if entry.tries == 0 || is_too_early {
+        if !is_rtx && (entry.tries == 0 || is_too_early) {
             self.reorder_ns = self.reorder_ns.max(waited_ns + waited_ns.div_euclid(4)).min(MAX_REORDER_NS);
-        } else {
+        } else if entry.tries > 0 {
             self.reorder_ns -= self.reorder_ns.div_euclid(8);
         }
         if entry.tries == 0 {
@@ -220,7 +221,7 @@ mod tests {
             assert_eq!(due(&mut register, 9 * MS, true), all);
             let mut register = NackRegister::default();
             register.add_gap(0, start, start + 3);
-            register.arrived(MS, start + 1);
+            register.arrived(MS, start + 1, false);
             assert_eq!(due(&mut register, 10 * MS, false), [start as u16, (start + 2) as u16]);
         }
     }
@@ -240,7 +241,7 @@ mod tests {
         let mut register = NackRegister::default();
         register.add_gap(0, 5, 7);
         assert_eq!(due(&mut register, 0, true), [5, 6]);
-        register.arrived(4 * MS, 5);
+        register.arrived(4 * MS, 5, false);
         assert_eq!(due(&mut register, 19 * MS, false), []);
         assert_eq!(due(&mut register, 20 * MS, false), [6]);
     }
@@ -252,7 +253,7 @@ mod tests {
             register.add_gap(0, first, first + 1);
             assert_eq!(due(&mut register, 0, true), [first as u16]);
             if answered_ns > 0 {
-                register.arrived(answered_ns, first);
+                register.arrived(answered_ns, first, false);
             }
         }
         // 25,000,006 and an eighth of it, and 5 ms.
