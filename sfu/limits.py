@@ -28,6 +28,11 @@ class TokenBucket:
         """How long until `take` would give `amount`; 0 when it would now."""
         return max(0.0, (amount - self._level(now_s)) / self._rate_per_s)
 
+    def forgive(self, now_s: float, waited_s: float) -> None:
+        """Who was made to wait for so long may catch up on that: it comes on top of `burst`."""
+        self._tokens = self._level(now_s) + waited_s * self._rate_per_s
+        self._updated_at_s = now_s
+
     def wait_s(self, amount: float = 1.0) -> int:
         """Whole seconds from the last `take` until `amount` will be there, at least one."""
         return max(1, math.ceil((amount - self._tokens) / self._rate_per_s))
@@ -35,4 +40,5 @@ class TokenBucket:
     def _level(self, now_s: float) -> float:
         if self._updated_at_s is None:
             return self._tokens
-        return min(self._burst, self._tokens + (now_s - self._updated_at_s) * self._rate_per_s)
+        # What is there on top of the burst stays, and does not grow.
+        return max(self._tokens, min(self._burst, self._tokens + (now_s - self._updated_at_s) * self._rate_per_s))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
+from sfu.api import DataKind, LeaveReason
 from sfu.control.data.brake import LOOK_INTERVAL_S, PROGRESS_INTERVAL_S, Brake, Receiver
+from sfu.control.data.messages import Messages
 from sfu.control.settings import DataSettings
 
 SETTINGS = DataSettings(data_wait_from_bytes=1000, min_data_drain_bytes_per_s=100)
@@ -120,3 +124,75 @@ def test_a_sender_that_goes_waits_for_nobody(loop: Loop, told: list[bool], brake
     assert loop.due == []
     brake.release()
     assert told == [False, True]
+
+
+def test_others_that_begin_to_wait_do_not_make_it_longer(loop: Loop, told: list[bool], brake: Brake) -> None:
+    load = Load(5000)
+    receiver = Receiver(load, SETTINGS)
+    brake.look([receiver])
+    began_s, later = loop.now_s, 0
+    while told == [False]:
+        loop.turn()
+        if loop.now_s - began_s > 0.3 * (later + 1):
+            later += 1
+            load.unsent += 500
+            receiver.add(500)
+            Brake(loop, lambda _is_reading: None).look([receiver])  # type: ignore[arg-type]
+    assert later >= 3
+    assert loop.now_s - began_s <= PROGRESS_INTERVAL_S + 3 * LOOK_INTERVAL_S
+
+
+def test_what_others_send_meanwhile_hides_nothing_that_it_takes(loop: Loop, told: list[bool], brake: Brake) -> None:
+    load = Load(5000)
+    receiver = Receiver(load, SETTINGS)
+    brake.look([receiver])
+    began_s = loop.now_s
+    while loop.now_s - began_s < 5 * PROGRESS_INTERVAL_S:
+        loop.turn()
+        # 150 bytes a second leave, and more than that comes.
+        receiver.add(4)
+        load.unsent += 1
+    assert told == [False]
+
+
+class Side:
+    """What `Messages` asks of a participant, and of the way to its client."""
+
+    def __init__(self, loop: Loop, config: DataSettings) -> None:
+        self.load = Load(0)
+        self.left: list[LeaveReason] = []
+        self.got: list[bytes] = []
+        self.reading: list[bool] = []
+        info = SimpleNamespace(participant_id="p", permissions=SimpleNamespace(can_publish_data=True))
+        member: Any = SimpleNamespace(
+            info=info, leave=self.left.append, emit=lambda event: self.got.append(event.payload)
+        )
+        context: Any = SimpleNamespace(config=config, loop=loop, counters=Counter())
+        self.data_open = True
+        self.unsent_bytes = self.load.unsent_bytes
+        self.messages = Messages(member, context, self, lambda _packet: None, self.reading.append)
+
+    def send_data(self, _kind: DataKind, payload: bytes) -> bool:
+        self.load.unsent += len(payload)
+        return True
+
+
+def test_who_had_to_wait_may_catch_up_on_its_messages(loop: Loop) -> None:
+    config = DataSettings(data_wait_from_bytes=1000, min_data_drain_bytes_per_s=100, max_data_messages_per_s=10)
+    sender, receiver = Side(loop, config), Side(loop, config)
+    receiver.load.unsent = 3000
+    sender.messages.send(DataKind.RELIABLE, b"x", 1, [receiver.messages])
+    assert sender.reading == [False]
+    began_s = loop.now_s
+    while sender.reading == [False]:
+        receiver.load.unsent = 3000 - int(150 * (loop.now_s - began_s))
+        loop.turn()
+    waited_s = int(loop.now_s - began_s)
+    assert waited_s > 10
+    for _ in range(10 * waited_s):
+        sender.messages.handle_received(DataKind.RELIABLE, b"x")
+    assert sender.left == []
+    # Not more than that.
+    for _ in range(40):
+        sender.messages.handle_received(DataKind.RELIABLE, b"x")
+    assert LeaveReason.LIMIT_EXCEEDED in sender.left

@@ -230,6 +230,29 @@ async def test_sctp_packet_with_the_last_handshake_flight_is_kept(server: Server
     await peer.close()
 
 
+class Recorder:
+    def __init__(self) -> None:
+        self.packets: list[bytes] = []
+
+    async def _handle_data(self, data: bytes) -> None:
+        self.packets.append(data)
+
+
+async def test_a_peer_that_waits_hears_from_us(server: Server) -> None:
+    """Both ends may begin, and some only answer."""
+    transport = server.transport()
+    udp = await UdpPeer(server.address).open()
+    peer = Peer(udp, role="server")
+    transport.set_remote(peer.remote(udp.ice), we_are=Setup.ACTIVE)
+    transport.enable_data(initiate=False, remote_max_message_size=0)
+    await udp.check(transport.local())
+    await peer.handshake(transport.local())
+    recorder = Recorder()
+    peer.dtls._register_data_receiver(recorder)
+    await until(lambda: any(packet[12] == 1 for packet in recorder.packets), 15.0)
+    await peer.close()
+
+
 async def test_association_ends_when_the_peer_aborts_and_transport_stays(call: Call) -> None:
     assert call.peer.sctp is not None
     await call.peer.sctp.stop()

@@ -7,6 +7,7 @@ wider than the one to a receiver. Nobody waits long for a receiver that takes ne
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
@@ -33,9 +34,14 @@ class Receiver:
     def __init__(self, load: Load, config: DataSettings) -> None:
         self._load = load
         self._config = config
-        self._looked_at_s = 0.0
-        self._unsent_then = 0
+        self._delivered_bytes = 0
+        self._looked_at_s = -math.inf
+        self._drained_then = 0
         self._is_hopeless = False
+
+    def add(self, size: int) -> None:
+        """So many bytes more are on their way to it."""
+        self._delivered_bytes += size
 
     def is_behind(self) -> bool:
         """Whether senders should wait."""
@@ -44,17 +50,19 @@ class Receiver:
             self._is_hopeless = False
         return unsent > self._config.data_wait_from_bytes and not self._is_hopeless
 
-    def has_caught_up(self, now_s: float, waiting_since_s: float) -> bool:
-        """Whether who waits for it since then may go on."""
+    def has_caught_up(self, now_s: float) -> bool:
+        """Whether who waits for it may go on. Who waits looks every `LOOK_INTERVAL_S`."""
         unsent = self._load.unsent_bytes()
         if unsent <= self._config.data_wait_from_bytes * LOW_SHARE:
             return True
+        # Others may begin to wait at any time, after one message each: neither hides what it takes.
+        drained = self._delivered_bytes - unsent
         passed_s = now_s - self._looked_at_s
-        if self._looked_at_s < waiting_since_s:
-            self._looked_at_s, self._unsent_then = now_s, unsent
-        elif passed_s >= PROGRESS_INTERVAL_S:
-            self._is_hopeless = self._unsent_then - unsent < self._config.min_data_drain_bytes_per_s * passed_s
-            self._looked_at_s, self._unsent_then = now_s, unsent
+        if passed_s >= PROGRESS_INTERVAL_S:
+            is_one_measurement = passed_s < 2 * PROGRESS_INTERVAL_S
+            if is_one_measurement:
+                self._is_hopeless = drained - self._drained_then < self._config.min_data_drain_bytes_per_s * passed_s
+            self._looked_at_s, self._drained_then = now_s, drained
         return self._is_hopeless
 
 
@@ -65,7 +73,6 @@ class Brake:
         self._loop = loop
         self._set_reading = set_reading
         self._behind: list[Receiver] = []
-        self._since_s = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     def look(self, receivers: Iterable[Receiver]) -> None:
@@ -74,7 +81,6 @@ class Brake:
             return
         self._behind = [receiver for receiver in receivers if receiver.is_behind()]
         if self._behind:
-            self._since_s = self._loop.time()
             self._set_reading(False)
             self._timer = self._loop.call_later(LOOK_INTERVAL_S, self._look_again)
 
@@ -89,7 +95,7 @@ class Brake:
 
     def _look_again(self) -> None:
         now_s = self._loop.time()
-        self._behind = [receiver for receiver in self._behind if not receiver.has_caught_up(now_s, self._since_s)]
+        self._behind = [receiver for receiver in self._behind if not receiver.has_caught_up(now_s)]
         if self._behind:
             self._timer = self._loop.call_later(LOOK_INTERVAL_S, self._look_again)
         else:

@@ -57,10 +57,11 @@ class Messages:
         self.load = Receiver(channel, context.config)
         self._set_reading = set_reading
         self._held_by: set[str] = set()
+        self._held_since_s = 0.0
         self._brake = Brake(context.loop, lambda is_reading: self.set_reading(HERE, is_reading))
         self._outbox = ReliableOutbox(
             context.config,
-            send=lambda payload: channel.send_data(DataKind.RELIABLE, payload),
+            send=self._send_reliable,
             is_open=lambda: channel.data_open,
             clock=context.loop.time,
             counters=context.counters,
@@ -101,6 +102,12 @@ class Messages:
         elif not self._channel.send_data(kind, payload):
             self._context.counters[f"data_dropped_{kind}"] += 1
 
+    def _send_reliable(self, payload: bytes) -> bool:
+        is_taken = self._channel.send_data(DataKind.RELIABLE, payload)
+        if is_taken:
+            self.load.add(len(payload))
+        return is_taken
+
     def set_reading(self, node: str, is_reading: bool) -> None:
         """The client's reliable data comes as long as no node has receivers that are behind."""
         was_held = bool(self._held_by)
@@ -109,7 +116,16 @@ class Messages:
         else:
             self._held_by.add(node)
         if bool(self._held_by) != was_held:
-            self._set_reading(was_held)
+            self._hold_or_read(was_held)
+
+    def _hold_or_read(self, is_reading: bool) -> None:
+        now_s = self._context.loop.time()
+        if is_reading:
+            # What it sent meanwhile comes at once, and was not sent at once.
+            self._bucket.forgive(now_s, now_s - self._held_since_s)
+        else:
+            self._held_since_s = now_s
+        self._set_reading(is_reading)
 
     def release(self) -> None:
         """Nobody is waited for any more: the client is gone, or goes on in another room."""

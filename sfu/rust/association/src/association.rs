@@ -9,8 +9,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use sctp_proto::{
     Association, AssociationError, AssociationHandle, ClientConfig, DatagramEvent, Endpoint, EndpointConfig,
-    Event as SctpEvent, Payload, PayloadProtocolIdentifier as Ppi, ServerConfig, StreamEvent, StreamId,
-    TransportConfig,
+    Event as SctpEvent, PayloadProtocolIdentifier as Ppi, ServerConfig, StreamEvent, StreamId, TransportConfig,
 };
 
 use crate::channels::{Channels, Event, Kind, Options, Sent};
@@ -62,7 +61,11 @@ pub struct DataAssociation {
     faults: u32,
     streams: u32,
     pending_resets: u32,
+    /// Packets that the library made, and were not asked for.
+    made: Vec<Bytes>,
     last_packet: Option<Bytes>,
+    /// Whether the library may have something to send.
+    has_news: bool,
     is_closed: bool,
     is_reading: bool,
     /// Streams that have messages which were not read.
@@ -96,7 +99,9 @@ impl DataAssociation {
             faults: 0,
             streams: 0,
             pending_resets: 0,
+            made: Vec::new(),
             last_packet: None,
+            has_news: false,
             is_closed: false,
             is_reading: true,
             unread: BTreeSet::new(),
@@ -110,14 +115,22 @@ impl DataAssociation {
         if self.is_closed {
             return;
         }
-        let Some(sound) = self.peer.check(data) else {
+        // Messages that nobody reads are no fault of the peer's: what is too much of them has to come again.
+        let room = if self.is_reading { usize::MAX } else { self.held.room() };
+        let Some(sound) = self.peer.check(data, room) else {
             self.count("sctp_unsound");
             return;
         };
+        if sound.refused_chunks > 0 {
+            self.count("sctp_not_taken");
+        }
         self.held.took(sound.data_chunks);
         self.flow.received(now_ns, data);
         if let Some(packet) = sound.packet {
             self.guarded(|this| this.read_packet(now_ns, packet));
+        }
+        if self.held.is_look_due() {
+            self.make_packets(now_ns);
         }
     }
 
@@ -191,24 +204,8 @@ impl DataAssociation {
 
     /// Appends what is to be sent now, in order.
     pub fn poll_packets(&mut self, now_ns: u64, packets: &mut Vec<Bytes>) {
-        self.guarded(|this| {
-            this.send_waiting();
-            let now = this.instant(now_ns);
-            let Some((_, association)) = &mut this.sctp else { return };
-            // One poll gives everything that may leave now.
-            let Some(transmit) = association.poll_transmit(now) else { return };
-            let Payload::RawEncode(made) = transmit.payload else { return };
-            for packet in &made {
-                if let Some(cumulative_tsn) = this.held.sent(packet) {
-                    this.peer.cumulative_tsn = Some(cumulative_tsn);
-                }
-            }
-            this.flow.sent(now_ns, made.iter().map(AsRef::as_ref));
-            packets.extend(made);
-        });
-        if self.held.is_too_much() {
-            self.give_up();
-        }
+        self.make_packets(now_ns);
+        packets.append(&mut self.made);
         packets.extend(self.last_packet.take());
     }
 
@@ -244,6 +241,7 @@ impl DataAssociation {
 
     /// Runs what touches the library; a panic in it ends the association.
     fn guarded<T>(&mut self, work: impl FnOnce(&mut Self) -> T) -> Option<T> {
+        self.has_news = true;
         let done = catch_unwind(AssertUnwindSafe(|| work(self))).ok();
         if done.is_none() {
             self.count("sctp_panics");

@@ -2,8 +2,10 @@
 //!
 //! It sends whatever congestion window and the peer's window let it, megabytes in one burst where nothing was lost so far,
 //! which overflows the socket buffers of receivers; and it looks at everything in flight for every packet that comes. So
-//! it gets what the way needs at a rate of 64 Mbit/s, and the rest waits here.
+//! it gets what the way needs at a rate of 64 Mbit/s, of small messages not more than a few thousand, and the rest waits
+//! here.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::wire::{self, chunks, is_ahead, u32_at};
@@ -11,6 +13,10 @@ use crate::wire::{self, chunks, is_ahead, u32_at};
 const BYTES_PER_S: u64 = 8_000_000;
 const MIN_BYTES: u64 = 128 * 1024;
 const MAX_BYTES: u64 = 2 * 1024 * 1024;
+/// Messages that were not acknowledged.
+const MAX_MESSAGES: usize = 2048;
+/// Chunks above the peer's cumulative TSN, acknowledged or not.
+const MAX_CHUNKS: u32 = 4096;
 /// Before the first measurement.
 const ASSUMED_RTT_NS: u64 = 50_000_000;
 /// The shortest round trip of this one and of the one before counts.
@@ -25,16 +31,33 @@ pub(crate) struct Flow {
     window_ends_at_ns: u64,
     shortest_ns: Option<u64>,
     before_ns: Option<u64>,
+    /// Of any packet.
+    newest_tsn: Option<u32>,
+    /// The peer's cumulative one.
+    acknowledged_tsn: Option<u32>,
+    /// Sizes of messages that the library has, and their sum.
+    given: VecDeque<usize>,
+    given_bytes: usize,
 }
 
 impl Flow {
     /// Packets that leave together.
     pub(crate) fn sent<'a>(&mut self, now_ns: u64, packets: impl Iterator<Item = &'a [u8]>) {
-        let mut numbers = packets.filter_map(|packet| {
+        let mut newest = self.newest_tsn;
+        let numbers = packets.filter_map(|packet| {
             let last = chunks(packet).flatten().filter(|chunk| chunk.kind == wire::DATA).last()?;
             u32_at(last.body, 0)
         });
-        let (Some(first), Some(mut highest)) = (numbers.next(), numbers.last()) else { return };
+        let mut numbers = numbers.inspect(|tsn| {
+            if newest.is_none_or(|known| is_ahead(*tsn, known)) {
+                newest = Some(*tsn);
+            }
+        });
+        let (first, last) = (numbers.next(), numbers.last());
+        self.newest_tsn = newest;
+        let Some(first) = first else { return };
+        self.acknowledged_tsn.get_or_insert(first.wrapping_sub(1));
+        let Some(mut highest) = last else { return };
         if let Some(before) = self.highest_tsn {
             // What is sent again tells nothing: it may be the first one that is acknowledged.
             if self.probe.is_none() && is_ahead(first, before) {
@@ -47,9 +70,12 @@ impl Flow {
 
     /// A packet of the peer.
     pub(crate) fn received(&mut self, now_ns: u64, packet: &[u8]) {
-        let Some((tsn, sent_at_ns)) = self.probe else { return };
         let sack = chunks(packet).flatten().find(|chunk| chunk.kind == wire::SACK);
         let Some(cumulative_tsn) = sack.and_then(|chunk| u32_at(chunk.body, 0)) else { return };
+        if self.acknowledged_tsn.is_some_and(|known| is_ahead(cumulative_tsn, known)) {
+            self.acknowledged_tsn = Some(cumulative_tsn);
+        }
+        let Some((tsn, sent_at_ns)) = self.probe else { return };
         if is_ahead(tsn, cumulative_tsn) {
             return;
         }
@@ -62,8 +88,32 @@ impl Flow {
         self.shortest_ns = Some(self.shortest_ns.map_or(took_ns, |shortest_ns| shortest_ns.min(took_ns)));
     }
 
+    /// The library has got a message.
+    pub(crate) fn gave(&mut self, bytes: usize) {
+        self.given.push_back(bytes);
+        self.given_bytes = self.given_bytes.saturating_add(bytes);
+    }
+
+    /// Whether the library may get another message when of those that it has so many bytes are not acknowledged.
+    pub(crate) fn takes_more(&mut self, unsent_bytes: usize) -> bool {
+        while let Some(oldest) = self.given.front()
+            && self.given_bytes.saturating_sub(*oldest) >= unsent_bytes
+        {
+            self.given_bytes = self.given_bytes.saturating_sub(*oldest);
+            self.given.pop_front();
+        }
+        unsent_bytes < self.limit_bytes() && self.given.len() < MAX_MESSAGES && self.chunks_under_way() < MAX_CHUNKS
+    }
+
+    fn chunks_under_way(&self) -> u32 {
+        match (self.newest_tsn, self.acknowledged_tsn) {
+            (Some(newest), Some(acknowledged)) if is_ahead(newest, acknowledged) => newest.wrapping_sub(acknowledged),
+            _ => 0,
+        }
+    }
+
     /// Bytes that may be sent and not acknowledged, or wait in the library.
-    pub(crate) fn limit_bytes(&self) -> usize {
+    fn limit_bytes(&self) -> usize {
         let shortest = [self.shortest_ns, self.before_ns].into_iter().flatten().min();
         let round_trip = Duration::from_nanos(shortest.unwrap_or(ASSUMED_RTT_NS));
         let bytes = u64::try_from(round_trip.as_micros()).unwrap_or(u64::MAX).saturating_mul(BYTES_PER_S / 1_000_000);
@@ -119,5 +169,33 @@ mod tests {
         flow.sent(0, std::iter::once(data(12).as_slice()));
         flow.received(200 * MS, &sack(12));
         assert_eq!(flow.limit_bytes(), 400_000);
+    }
+
+    #[test]
+    fn of_small_messages_a_few_thousand_are_under_way() {
+        let mut flow = Flow::default();
+        (0..MAX_MESSAGES).for_each(|_| flow.gave(10));
+        assert!(!flow.takes_more(10 * MAX_MESSAGES));
+        assert!(flow.takes_more(10 * MAX_MESSAGES - 10));
+        assert_eq!(flow.given.len(), MAX_MESSAGES - 1);
+        assert!(!flow.takes_more(400_000));
+        assert!(flow.takes_more(0));
+        assert_eq!((flow.given.len(), flow.given_bytes), (0, 0));
+    }
+
+    #[test]
+    fn of_chunks_a_few_thousand_are_above_what_the_peer_has() {
+        let mut flow = Flow::default();
+        let first = u32::MAX - 5;
+        for tsn in [first, first.wrapping_add(MAX_CHUNKS - 2)] {
+            flow.sent(0, std::iter::once(data(tsn).as_slice()));
+            assert!(flow.takes_more(1));
+        }
+        flow.sent(0, std::iter::once(data(first.wrapping_add(MAX_CHUNKS - 1)).as_slice()));
+        assert!(!flow.takes_more(1));
+        flow.received(0, &sack(first.wrapping_sub(1)));
+        assert!(!flow.takes_more(1));
+        flow.received(0, &sack(first));
+        assert!(flow.takes_more(1));
     }
 }

@@ -40,23 +40,30 @@ pub struct Sound {
     pub packet: Option<Bytes>,
     /// How many DATA chunks it has.
     pub data_chunks: usize,
+    /// How many it had beyond those.
+    pub refused_chunks: usize,
 }
 
 impl Peer {
     /// The packet when every chunk keeps to its own lengths and to our limits, and what it says of the peer remembered.
-    pub fn check(&mut self, data: &[u8]) -> Option<Sound> {
+    /// DATA chunks for which there is no `room` are left out, as if the network had lost them.
+    pub fn check(&mut self, data: &[u8], room: usize) -> Option<Sound> {
         if data.len() > MAX_PACKET_BYTES {
             return None;
         }
         let mut seen = *self;
         let mut kept: Vec<&[u8]> = Vec::new();
-        let (mut count, mut data_chunks, mut is_alone) = (0_usize, 0_usize, false);
+        let (mut count, mut data_chunks, mut refused_chunks, mut is_alone) = (0_usize, 0_usize, 0_usize, false);
         for chunk in chunks(data) {
             let chunk = chunk?;
             count = count.saturating_add(1);
             is_alone |= matches!(chunk.kind, wire::INIT | wire::INIT_ACK);
             seen.check_chunk(&chunk)?;
             match fate(chunk.kind) {
+                Fate::Read if chunk.kind == wire::DATA && data_chunks >= room => {
+                    refused_chunks = refused_chunks.saturating_add(1);
+                    continue;
+                }
                 Fate::Read => (),
                 Fate::Skip => continue,
                 Fate::Stop => break,
@@ -76,7 +83,7 @@ impl Peer {
         } else {
             Some(Bytes::from(packet(*data.first_chunk()?, kept.into_iter())))
         };
-        Some(Sound { packet, data_chunks })
+        Some(Sound { packet, data_chunks, refused_chunks })
     }
 
     fn check_chunk(&mut self, chunk: &Chunk<'_>) -> Option<()> {

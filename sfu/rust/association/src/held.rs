@@ -7,6 +7,8 @@ use crate::wire::{self, chunks, u16_at, u32_at};
 pub const RECEIVE_BUFFER_BYTES: u32 = 1024 * 1024;
 /// Chunks of such messages.
 pub const MAX_WAITING_CHUNKS: usize = 4096;
+/// Chunks that may come before we look at what they made us hold: the library's work for each grows with it.
+const MAX_NEW_CHUNKS: usize = 1024;
 
 /// Chunks taken and not read, and chunks behind a gap; the library keeps the latter until the gap closes, read or not.
 #[derive(Debug, Default)]
@@ -14,11 +16,27 @@ pub(crate) struct Held {
     /// Never too low, and too high only until our next SACK says how few bytes wait.
     unread: usize,
     behind_gap: usize,
+    /// Taken since the last look.
+    new: usize,
 }
 
 impl Held {
     pub(crate) fn took(&mut self, chunks: usize) {
         self.unread = self.unread.saturating_add(chunks);
+        self.new = self.new.saturating_add(chunks);
+    }
+
+    /// How many more may wait.
+    pub(crate) fn room(&self) -> usize {
+        MAX_WAITING_CHUNKS.saturating_sub(self.unread)
+    }
+
+    pub(crate) fn is_look_due(&self) -> bool {
+        self.new >= MAX_NEW_CHUNKS
+    }
+
+    pub(crate) fn looked(&mut self) {
+        self.new = 0;
     }
 
     pub(crate) fn read(&mut self, chunks: usize) {

@@ -119,7 +119,7 @@ fn an_abort_ends_both_and_frees_what_they_had() {
 fn after_a_silence_what_waited_arrives() {
     let mut pair = Pair::connected();
     pair.ends[0].send(Kind::Reliable, b"kept");
-    (0..600).for_each(|_| pair.step(100 * MS, &mut |_, _| false));
+    (0..4000).for_each(|_| pair.step(100 * MS, &mut |_, _| false));
     assert!(messages(&pair.events[1]).is_empty());
     (0..105).for_each(|_| pair.step(100 * MS, &mut |_, _| true));
     assert_eq!(messages(&pair.events[1]), [(Kind::Reliable, b"kept".to_vec())]);
@@ -201,6 +201,40 @@ fn messages_that_are_read_do_not_count() {
         .map(|index| forged(&pair, &[data_chunk(tsn.wrapping_add(index), 0, 7, b"z")]))
         .collect();
     assert_eq!(count(&attack(pair, packets.into_iter()), "sctp_aborted"), 0);
+}
+
+#[test]
+fn what_comes_in_one_burst_is_bounded_before_anybody_asks() {
+    for (first, flags) in [(0_u32, 0_u8), (1, 3)] {
+        let mut pair = Pair::connected();
+        let tsn = next_tsn(&mut pair);
+        let mut taken = 0;
+        for index in first..20_000 {
+            let flags = if index == 0 { 2 } else { flags };
+            let packet = forged(&pair, &[data_chunk(tsn.wrapping_add(index), 9, flags, b"z")]);
+            pair.ends[1].handle_packet(pair.now_ns, &packet);
+            taken += usize::from(pair.ends[1].due_ns().is_some() || pair.ends[1].is_ready());
+        }
+        assert!(taken <= MAX_WAITING_CHUNKS + 2048, "{taken}");
+    }
+}
+
+#[test]
+fn many_small_messages_arrive_on_a_bad_line() {
+    let mut pair = Pair::connected();
+    let sent: Vec<Vec<u8>> = (0..3900_u16).map(|index| index.to_be_bytes().to_vec()).collect();
+    for message in &sent {
+        assert_eq!(pair.ends[0].send(Kind::Reliable, message), Sent::Queued);
+    }
+    let mut packets = 0_u32;
+    (0..2000).for_each(|_| {
+        pair.step(50 * MS, &mut |_, _| {
+            packets += 1;
+            !packets.is_multiple_of(31)
+        });
+    });
+    let got: Vec<Vec<u8>> = messages(&pair.events[1]).into_iter().map(|(_, data)| data).collect();
+    assert!(got == sent, "{} of {}", got.len(), sent.len());
 }
 
 #[test]

@@ -3,7 +3,9 @@
 
 use ting_association::fuzzing::options;
 use ting_association::records::{Session, Suite};
-use ting_association::{DataSession, Event, Kind, MAX_WAITING_BYTES, MAX_WAITING_LOSSY_BYTES, Sent};
+use ting_association::{
+    DataSession, Event, Kind, MAX_WAITING_BYTES, MAX_WAITING_CHUNKS, MAX_WAITING_LOSSY_BYTES, Sent,
+};
 
 const MS: u64 = 1_000_000;
 
@@ -103,6 +105,32 @@ fn reliable_messages_that_nobody_takes_make_the_peer_wait_and_others_do_not_wait
     }
     assert_eq!(got, vec![message.len(); sent]);
     assert_eq!(both.ends[0].unsent_bytes(Kind::Reliable), 0);
+}
+
+#[test]
+fn small_messages_that_nobody_takes_end_nothing_and_arrive_later() {
+    let mut both = Ends::connected();
+    both.taken(1);
+    both.ends[1].set_reading(false);
+    let mut sent = 0;
+    for _ in 0..40_000 {
+        sent += usize::from(both.ends[0].send(Kind::Reliable, b"0123456789") == Sent::Queued);
+        if sent % 50 == 0 {
+            both.step(MS);
+        }
+    }
+    (0..100).for_each(|_| both.step(100 * MS));
+    // More than may wait on either side of the receive buffer's end.
+    assert!(sent > MAX_WAITING_BYTES / 110 + 2 * MAX_WAITING_CHUNKS, "{sent}");
+    assert!(both.ends[0].unsent_bytes(Kind::Reliable) > 0);
+    assert!(both.ends[1].is_ready());
+    both.ends[1].set_reading(true);
+    let mut got = 0;
+    for _ in 0..2000 {
+        got += sizes(&both.taken(1), Kind::Reliable).len();
+        both.step(100 * MS);
+    }
+    assert_eq!(got, sent);
 }
 
 #[test]

@@ -27,8 +27,16 @@ pub(crate) enum Notice {
 }
 
 impl Notice {
-    fn is_datagram(&self) -> bool {
-        matches!(self, Self::Event(Event::StunReceived { .. } | Event::DtlsReceived { .. }) | Self::Frame(..))
+    /// How many may wait before it.
+    fn limit(&self) -> usize {
+        match self {
+            Self::Event(Event::StunReceived { .. } | Event::DtlsReceived { .. }) | Self::Frame(..) => {
+                MAX_WAITING_DATAGRAMS
+            }
+            // One for each link at most, and not said again.
+            Self::Data(_) => usize::MAX,
+            _ => MAX_WAITING,
+        }
     }
 }
 
@@ -53,7 +61,7 @@ impl Notices {
         let mut queue = self.queue.lock();
         let was_empty = queue.is_empty();
         for notice in notices.drain(..) {
-            let limit = if notice.is_datagram() { MAX_WAITING_DATAGRAMS } else { MAX_WAITING };
+            let limit = notice.limit();
             if queue.len() < limit {
                 queue.push_back(notice);
             } else {
@@ -126,5 +134,14 @@ mod tests {
         assert_eq!(notices.push_all(&mut flood), 1);
         assert_eq!(notices.push_all(&mut vec![Notice::Fault("words".to_owned())]), 0);
         assert_eq!(notices.take(usize::MAX).len(), MAX_WAITING_DATAGRAMS + 1);
+    }
+
+    #[test]
+    fn that_data_waits_is_never_dropped() {
+        let notices = Notices::new().unwrap();
+        let mut faults: Vec<Notice> = (0..=MAX_WAITING).map(|_| Notice::Fault(String::new())).collect();
+        assert_eq!(notices.push_all(&mut faults), 1);
+        assert_eq!(notices.push_all(&mut vec![Notice::Data(1)]), 0);
+        assert!(matches!(notices.take(usize::MAX).last(), Some(Notice::Data(1))));
     }
 }

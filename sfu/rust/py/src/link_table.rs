@@ -41,7 +41,7 @@ pub(crate) struct Links {
 
 #[derive(Default)]
 struct Timers {
-    /// (when, transport). A link may have been armed for earlier than it is due by now.
+    /// (when, transport). Of a link that was armed for earlier since then, the later ones mean nothing.
     due: BinaryHeap<Reverse<(u64, u64)>>,
     /// What the first thread waits for at most; None: it does not wait for links.
     waits_until_ns: Option<u64>,
@@ -97,15 +97,20 @@ impl Links {
         is_earlier
     }
 
-    /// Takes the transport of one that is due at `now_ns`; else when the next one is, until when the first thread waits.
-    pub(crate) fn take_due(&self, now_ns: u64) -> Result<u64, Option<u64>> {
+    /// Takes one that is due at `now_ns`, as it was armed; else when the next one is, until when the first thread waits.
+    pub(crate) fn take_due(&self, now_ns: u64) -> Result<(u64, u64), Option<u64>> {
         let mut timers = self.timers.lock();
         let next = timers.due.peek().map(|Reverse((due_ns, _))| *due_ns);
         if next.is_none_or(|due_ns| due_ns > now_ns) {
             timers.waits_until_ns = next;
             return Err(next);
         }
-        let Some(Reverse((_, transport))) = timers.due.pop() else { return Err(None) };
-        Ok(transport)
+        timers.due.pop().map(|Reverse(armed)| armed).ok_or(None)
+    }
+
+    /// How many times a link is armed, over all of them.
+    #[cfg(test)]
+    pub(crate) fn armed(&self) -> usize {
+        self.timers.lock().due.len()
     }
 }

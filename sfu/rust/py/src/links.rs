@@ -21,12 +21,13 @@ impl Links {
             let now = now_ns();
             match self.take_due(now) {
                 Err(next) => return next,
-                Ok(transport) => {
+                Ok((due_ns, transport)) => {
                     let Some(link) = self.get(transport) else { continue };
-                    link.work(shared, (own, true), notices, |state| {
-                        state.armed_for_ns = None;
-                        state.session.handle_timeout(now);
-                    });
+                    // Every one that is taken here is armed again, so one that means nothing any more must not count.
+                    let is_armed = link.state.lock().armed_for_ns.take_if(|armed_ns| *armed_ns == due_ns).is_some();
+                    if is_armed {
+                        link.work(shared, (own, true), notices, |state| state.session.handle_timeout(now));
+                    }
                 }
             }
         }
@@ -113,6 +114,11 @@ impl Link {
         Some(done)
     }
 
+    /// A peer may wait for us to begin: from now on it is due.
+    pub(crate) fn begin(&self, shared: &Shared) {
+        self.work_here(shared, |_| ());
+    }
+
     /// One packet that OpenSSL opened before there was a link.
     pub(crate) fn handle_packet(&self, shared: &Shared, packet: &[u8]) {
         self.work_here(shared, |session| session.handle_packet(now_ns(), packet));
@@ -195,5 +201,39 @@ impl LinkState {
         }
         self.ends.clear();
         self.sealed.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ting_association::fuzzing::options;
+    use ting_association::records::{Session, Suite};
+
+    use super::*;
+    use crate::shards::Shards;
+
+    fn session() -> DataSession {
+        let secrets = Session {
+            suite: Suite::Aes128Gcm,
+            is_client: false,
+            master_secret: &[7; 48],
+            client_random: &[1; 32],
+            server_random: &[2; 32],
+            used_nonce: 5,
+        };
+        DataSession::new(now_ns(), &secrets, options(false)).unwrap()
+    }
+
+    #[test]
+    fn a_link_that_was_armed_often_is_armed_once() {
+        let shared = Shared::new(Arc::new(Shards::new(1, 1)), vec![Vec::new()], 1, 0).unwrap();
+        let address = "127.0.0.1:9".parse().unwrap();
+        let link = shared.links.add(1, session(), Path { protocol: Protocol::Udp, local: address, remote: address });
+        link.begin(&shared);
+        assert_eq!(shared.links.armed(), 1);
+        (0..100).for_each(|ago| _ = shared.links.arm(now_ns() - ago, 1));
+        let next = shared.links.handle_due(&shared, shared.first().unwrap(), &mut Vec::new());
+        assert_eq!(shared.links.armed(), 1);
+        assert_eq!(next, link.state.lock().session.due_ns());
     }
 }

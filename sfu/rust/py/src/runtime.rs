@@ -141,6 +141,7 @@ impl Runtime {
         };
         let Some(session) = DataSession::new(now_ns(), &session, options) else { return Ok(None) };
         let link = self.shared.links.add(transport, session, convert::path(path)?);
+        link.begin(&self.shared);
         Ok(Some(DataLink::new(&self.shared, link)))
     }
 

@@ -1,7 +1,7 @@
 //! What comes on the channels and goes out on them.
 
 use bytes::Bytes;
-use sctp_proto::{PayloadProtocolIdentifier as Ppi, ReliabilityType, StreamId};
+use sctp_proto::{Payload, PayloadProtocolIdentifier as Ppi, ReliabilityType, StreamId};
 
 use super::DataAssociation;
 use crate::channels::{Event, Kind, MAX_CHANNELS, State};
@@ -75,23 +75,54 @@ impl DataAssociation {
         }
     }
 
-    /// Gives the library more, a message of each kind in turn, up to what may be under way.
-    pub(super) fn send_waiting(&mut self) {
-        let limit = self.flow.limit_bytes();
-        let mut is_done = false;
-        while !is_done {
-            is_done = true;
+    /// Lets the library make what is to be sent now. Where nothing has happened it is not asked: it would look at all
+    /// that is in flight.
+    pub(super) fn make_packets(&mut self, now_ns: u64) {
+        let had_news = self.has_news;
+        self.guarded(|this| {
+            if !this.send_waiting() && !had_news {
+                return;
+            }
+            let now = this.instant(now_ns);
+            let Some((_, association)) = &mut this.sctp else { return };
+            // One poll gives everything that may leave now.
+            let Some(transmit) = association.poll_transmit(now) else { return };
+            let Payload::RawEncode(made) = transmit.payload else { return };
+            for packet in &made {
+                if let Some(cumulative_tsn) = this.held.sent(packet) {
+                    this.peer.cumulative_tsn = Some(cumulative_tsn);
+                }
+            }
+            this.flow.sent(now_ns, made.iter().map(AsRef::as_ref));
+            this.made.extend(made);
+        });
+        self.has_news = false;
+        self.held.looked();
+        if self.held.is_too_much() {
+            self.give_up();
+        }
+    }
+
+    /// Gives the library more, a message of each kind in turn, up to what may be under way. Whether there was any.
+    fn send_waiting(&mut self) -> bool {
+        let mut has_given = false;
+        loop {
+            let mut is_done = true;
             for kind in Kind::ALL {
                 let unsent: usize = Kind::ALL.into_iter().map(|kind| self.unsent_bytes(kind)).sum();
-                if unsent >= limit {
-                    return;
+                if !self.flow.takes_more(unsent) {
+                    return has_given;
                 }
                 let sending = self.channels.sending(kind).filter(|(_, channel)| channel.state == State::Open);
                 if let Some((stream_id, Some(payload))) = sending.map(|(stream_id, channel)| (stream_id, channel.pop()))
                 {
-                    is_done = false;
+                    (is_done, has_given) = (false, true);
+                    self.flow.gave(payload.len().max(1));
                     self.write(stream_id, payload);
                 }
+            }
+            if is_done {
+                return has_given;
             }
         }
     }
