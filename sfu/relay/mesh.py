@@ -162,9 +162,9 @@ class Mesh:
         connections = [connection for _, connection in self._peers.values()]
         for connection in connections:
             connection.writer.close()
-        ends = [asyncio.ensure_future(connection.writer.wait_closed()) for connection in connections]
-        if ends:
-            await asyncio.wait(ends, timeout=_CLOSE_TIMEOUT_S)
+        # Rejects where the other end had something on its way to us.
+        ends = asyncio.gather(*(connection.writer.wait_closed() for connection in connections), return_exceptions=True)
+        await asyncio.wait({ends}, timeout=_CLOSE_TIMEOUT_S)
         tasks = [*self._dials.values(), *self._tasks]
         for task in tasks:
             task.cancel()
