@@ -30,8 +30,6 @@ KEYS = ROOT / "sealed" / "core"
 ORACLE = ROOT / "sealed" / "oracle"
 RECORDS = ROOT / ".run" / "check"
 CORES = max(2, min(os.cpu_count() or 2, 4))
-AT_ONCE = 3
-"""Steps of a phase that run at the same time."""
 MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4 << 30
 """What must be free there: databases and folders of tests are half as slow again on a disk, and worse on a busy one."""
@@ -41,15 +39,6 @@ WITHOUT_MEDIA = tuple(
     f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "remote_doctor", "tus_clients")
 )
 """Integration tests in which no packet goes through an engine: one turn is enough."""
-PATIENT = tuple(
-    f"tests/browser/test_{name}.py"
-    for name in (
-        "accounts_pages", "embedding", "file_content", "installed", "lasting_rooms", "pages", "restart", "room_files",
-        "ways_back", "whole_way",
-    )
-)  # fmt: skip
-"""Browser tests that mostly wait (for a server that restarts, for a minute of retention) or show no moving pictures:
-two thirds of a core. The others fill a core and a half, and have the machine to themselves."""
 BESIDE_A_CALL = tuple(
     f"tests/security/test_{name}.py"
     for name in (
@@ -108,16 +97,9 @@ def test_phases() -> list[list[Step]]:
         [pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1)],
         [pytest_step("beside a call", list(BESIDE_A_CALL))],
         # They wait for messages and for media in real time, a third of a core each.
-        [
-            *(pytest_step(f"{name}calls", calls, *which) for name, which in engines.items()),
-            *browser_steps("patient browser", list(PATIENT)),
-        ],
-        browser_steps("browser", ["tests/browser", *(f"--ignore={path}" for path in PATIENT)]),
+        [pytest_step(f"{name}calls", calls, *which, limit_s=1500) for name, which in engines.items()],
+        *([[pytest_step("browser", ["tests/browser"], limit_s=2700)]] if has_chromium() else []),
     ]
-
-
-def browser_steps(name: str, arguments: list[str]) -> list[Step]:
-    return [pytest_step(name, arguments, limit_s=1800)] if has_chromium() else []
 
 
 def cargo_steps(*steps: tuple[str, list[str]], folder: Path = ENGINE) -> list[Step]:
@@ -216,7 +198,7 @@ def main(words: list[str]) -> int:
     phases += test_phases() if "test" in words else []
     with temporary_files():
         for phase in phases:
-            with ThreadPoolExecutor(max_workers=AT_ONCE) as pool:
+            with ThreadPoolExecutor(max_workers=2) as pool:
                 list(pool.map(run, phase))
     done = [step for phase in phases for step in phase]
     failed = [step.name for step in done if step.failed]
