@@ -1,9 +1,8 @@
 //! Which SCTP packets the library gets to see; the rules of `sfu/transport/sctp_guard.py`, and what sctp-proto needs
 //! besides.
 //!
-//! The library ends an association for an INIT that comes late, for an ERROR and for a TSN that it did not expect, reads
-//! nothing of a packet with a chunk that it does not know, and sorts what waits by sequence numbers, whose order is one
-//! only within half of their circle.
+//! The library is stricter than RFC 9260 with what comes late or is not known to it, and expects numbers that are near
+//! each other.
 
 use bytes::Bytes;
 
