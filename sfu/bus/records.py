@@ -45,7 +45,12 @@ class Order(msgspec.Struct, frozen=True):
     verb: str
     """`drain` or `evict`."""
     node: str
+    instance: str = ""
+    """Which process of that name; empty is any. A process that came after the order is not meant."""
     v: int = VERSION
+
+    def means(self, node: NodeRecord) -> bool:
+        return self.node == node.name and self.instance in ("", node.instance)
 
 
 ORDERS = "orders"

@@ -110,7 +110,8 @@ class Cluster:
 
     def _obey(self, payload: bytes) -> None:
         order = decode(Order, payload)
-        if order is None or order.node != self.membership.record.name:
+        me = self.membership.record
+        if order is None or not order.means(me) or (order.verb == "drain" and me.draining):
             return
         _log.warning("an operator wants this node to %s", order.verb)
         if order.verb == "drain":

@@ -8,6 +8,9 @@ import contextlib
 from sfu.bus.api import Bus, Entry
 from sfu.bus.records import NODES, ORDERS, NodeRecord, Order, decode, encode
 
+AGAIN_S = 1.0
+"""After which an order that was not obeyed is said again."""
+
 
 class Registry:
     def __init__(self, bus: Bus) -> None:
@@ -42,17 +45,24 @@ class Registry:
     def find(self, name: str) -> NodeRecord | None:
         return self._nodes.get(name)
 
-    def order(self, verb: str, name: str) -> None:
-        self._bus.emit(ORDERS, encode(Order(verb, name)))
+    async def order(self, verb: str, node: NodeRecord, timeout_s: float) -> bool:
+        """Order this process until it is no longer there; whether it is so. Another one of its name may have come.
 
-    async def gone(self, node: NodeRecord, timeout_s: float) -> bool:
-        """Wait until this process is no longer there; whether it is so. Another one of its name may have come."""
+        An order is lost on a node that is just connecting to NATS again, so it is said more than once.
+        """
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s):
+                while self._is_there(node):
+                    self._bus.emit(ORDERS, encode(Order(verb, node.name, node.instance)))
+                    await self._absent(node, AGAIN_S)
+        return not self._is_there(node)
+
+    async def _absent(self, node: NodeRecord, timeout_s: float) -> None:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 while self._is_there(node):
                     self._changed.clear()
                     await self._changed.wait()
-        return not self._is_there(node)
 
     async def beats(self, node: NodeRecord, ttl_s: float) -> bool:
         """Wait for a heartbeat, as long as one may take; whether there was one."""

@@ -81,8 +81,7 @@ async def _order(registry: Registry, verb: str, name: str, wait_s: float) -> int
     if before is None:
         say(f"there is no node named {name}; those there are: {', '.join(node.name for node in registry.nodes())}")
         return 1
-    registry.order(verb, name)
-    if await registry.gone(before, wait_s):
+    if await registry.order(verb, before, wait_s):
         say(f"{name} is gone")
         return 0
     there = registry.find(name)

@@ -91,6 +91,8 @@ async def test_main_picture_follows_who_speaks_and_a_shared_screen(
     viewer = player(http, server.url, room)
     alice, bob = await join(server.url, "alice"), await join(server.url, "bob")
     await alice.publish_pattern(24)
+    # While nobody speaks, whose picture arrived first is shown; publishing is over before it has arrived.
+    await bob.subscribed("alice", rtc.TrackKind.KIND_VIDEO)
     await bob.publish_pattern(25)
     await viewer.post()
     await viewer.marks(shows(24))
