@@ -5,12 +5,15 @@ from __future__ import annotations
 import resource
 from collections.abc import Mapping
 
+from sfu.api import Moment, SwitchCause
 from sfu.control.context import ControlContext
 from sfu.directory import Directory
 from sfu.engine.api import EngineRuntime, EngineStats
 from sfu.transport.transports import Transports
 
 QUANTILES = (0.5, 0.95)
+SWITCHES = (Moment.PAUSED, Moment.RESUMED, Moment.LOWERED, Moment.RAISED)
+CAUSES = (SwitchCause.LINE, SwitchCause.WISH, SwitchCause.SOURCE)
 
 
 def collect(
@@ -30,6 +33,12 @@ def collect(
         "ting_rtp_bytes_received_total": stats.bytes_received,
         "ting_rtp_bytes_sent_total": stats.bytes_sent,
         **_lines(stats),
+        **control.lines.series(),
+        **{
+            f'ting_video_switches_total{{what="{what}",cause="{cause}"}}': control.switches[what, cause]
+            for what in SWITCHES
+            for cause in CAUSES
+        },
         "ting_process_max_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
     }
     for name, label, counts in (

@@ -25,9 +25,14 @@ class Moment(StrEnum):
     QUALITY = "quality"  # the connection has another grade than before
     LINE = "line"  # nothing has changed: figures of now
     PAUSED = "paused"
+    """A video is not sent any more."""
     RESUMED = "resumed"
     LOWERED = "lowered"
     RAISED = "raised"
+    AWAY = "away"
+    """The signal connection is lost, and may be resumed."""
+    BACK = "back"
+    """It is resumed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +63,16 @@ class TimelineEntry:
     """Of a video that is paused, resumed, lowered or raised."""
     of: Identity | None = None
     """Whose video that is."""
+    source: TrackSource | None = None
+    cause: SwitchCause | None = None
+    """Of the switch."""
     layer: int | None = None
     """The spatial layer that is sent from now on, 0 the lowest."""
+    height: int | None = None
+    """Of that layer as its publisher announced it: the shorter side in pixels; None: it is not known, or nothing is
+    sent."""
+    from_height: int | None = None
+    """Of the layer before."""
     limit_bps: int | None = None
     """What all its videos together may take of its line then; None: no limit is known."""
 
@@ -73,8 +86,12 @@ class SubscriptionFigures:
     source: TrackSource
     wanted_layer: int
     """0 the lowest; 0 for sound."""
+    target_bps: int | None
+    """Of a video: what the layer takes that it is to get, 0 while it is to get none."""
     layer: int | None
     """None: nothing is sent."""
+    height: int | None
+    """Of the layer that it is to get: the shorter side in pixels, as announced."""
     paused: bool
     """For want of room on the line."""
     sent_bps: int

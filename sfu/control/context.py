@@ -9,7 +9,18 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from sfu.api import ConnectionQuality, DataKind, LeaveReason, NodeEvent, ParticipantInfo, RoomInfo, SubscriptionRights
+from sfu.api import (
+    ConnectionQuality,
+    DataKind,
+    LeaveReason,
+    Moment,
+    NodeEvent,
+    ParticipantInfo,
+    RoomInfo,
+    SubscriptionRights,
+    SwitchCause,
+)
+from sfu.control.histograms import LineHistograms
 from sfu.control.member import Member
 from sfu.control.settings import ControlSettings
 from sfu.engine.api import EngineCommands
@@ -106,6 +117,9 @@ class ControlContext:
     relay: Relay = field(default_factory=NoRelay)
     counters: Counter[str] = field(default_factory=Counter)
     """Events worth a metric, by name."""
+    switches: Counter[tuple[Moment, SwitchCause]] = field(default_factory=Counter)
+    """How often a video was given another layer to somebody, and why."""
+    lines: LineHistograms = field(default_factory=LineHistograms)
     closing: set[asyncio.Task[None]] = field(default_factory=set)
     """Transports on their way out; the node waits for them when it closes."""
 

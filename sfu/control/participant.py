@@ -17,6 +17,7 @@ from sfu.api import (
     DataKind,
     JoinRequest,
     LeaveReason,
+    Moment,
     ParticipantAborted,
     ParticipantInfo,
     ParticipantJoined,
@@ -34,6 +35,7 @@ from sfu.api import (
     SpeakersChanged,
     SubscriptionRights,
     Target,
+    TimelineEntry,
     TrackMuted,
     TrackSubscribed,
 )
@@ -54,7 +56,7 @@ from sfu.control.subscribe.subscriber import Subscriber
 from sfu.control.subscribe.subscription import Subscription
 from sfu.control.subscribe.wishes import Wishes
 from sfu.control.talk_times import TalkTimes
-from sfu.control.timelines import Timeline
+from sfu.control.timelines import Timeline, wall_ms
 from sfu.errors import RequestError
 from sfu.ids import Identity, ParticipantId, RoomName, TrackId, TransportHandle, new_participant_id
 from sfu.transport.transport import Transport
@@ -154,7 +156,7 @@ class Participant:
             attributes=dict(request.attributes),
             kind=request.kind,
         )
-        self.subscriber = Subscriber(self, context)
+        self.subscriber = Subscriber(self, context, lambda switch: self.timeline.note_switch(switch, wall_ms()))
         self.data_publisher = DataPublisher(self, context)
         self.data_subscriber = DataSubscriber(self, self.subscriber.send_data, request.auto_subscribe_data_tracks)
         self.messages = Messages(
@@ -336,10 +338,13 @@ class Participant:
         """The sink stays: data that still arrives on the media transport is routed through it."""
         if self.ended or self.away:
             return
+        self.timeline.note(TimelineEntry(wall_ms(), Moment.AWAY))
         delay = self._context.config.resume_timeout_s
         self._departure = self._context.loop.call_later(delay, self.leave, LeaveReason.SIGNAL_CLOSE)
 
     def signal_found(self, sink: SessionSink) -> None:
+        if self.away:
+            self.timeline.note(TimelineEntry(wall_ms(), Moment.BACK))
         self._cancel_departure()
         self._sink = sink
 

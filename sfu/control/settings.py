@@ -111,10 +111,12 @@ class AdaptSettings:
     """How long a downlink must be free of congestion before more is tried."""
     downlink_probe_backoff_s: float = 30.0
     """The longest wait before the next try after tries that congested the downlink."""
-    timeline_interval_s: float = 60.0
+    timeline_interval_s: float = 10.0
     """How often the figures of a participant's line are noted in its timeline while nothing changes."""
-    max_timeline_entries: int = 60
-    """Of a participant's timeline. Of more, those of times when nothing changed go first, then the oldest."""
+    max_timeline_entries: int = 120
+    """Of a participant's timeline. Half of them may be figures of times when nothing changed: of more of those some
+    between go, so that what is left spans the call; of more events, those that the line did not cause, then the
+    oldest."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from aiohttp import web
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
-from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.registry import Collector
 
 from sfu.api import Sfu
@@ -63,17 +63,31 @@ class SfuCollector(Collector):
 
 def _families(values: Mapping[str, float]) -> Iterator[Metric]:
     families: dict[str, Metric] = {}
+    yield from _histograms(values)
     for series, value in values.items():
         match = _SERIES.fullmatch(series)
         if match is None:
             raise ValueError(f"{series} is not the name of a series")
         name = match["name"]
+        if "le=" in (match["labels"] or "") or name.endswith("_sum"):
+            continue
         labels = dict(_LABEL.findall(match["labels"] or ""))
         if name not in families:
             family = CounterMetricFamily if name.endswith("_total") else GaugeMetricFamily
             families[name] = family(name, name, labels=list(labels))
         families[name].add_sample(name, labels, value)
     yield from families.values()
+
+
+def _histograms(values: Mapping[str, float]) -> Iterator[Metric]:
+    """What the SFU counts in buckets: series `…_bucket{le="…"}`, lowest first, and `…_sum`."""
+    buckets: dict[str, list[tuple[str, float]]] = {}
+    for series, value in values.items():
+        name, is_bucket, limit = series.partition('_bucket{le="')
+        if is_bucket:
+            buckets.setdefault(name, []).append((limit.removesuffix('"}'), value))
+    for name, counts in buckets.items():
+        yield HistogramMetricFamily(name, name, buckets=counts, sum_value=values[f"{name}_sum"])
 
 
 def _by_direction(name: str, text: str, values: Mapping[str, float], unit: str) -> Metric:

@@ -475,4 +475,7 @@ class FakeSfu:
             "ting_rtp_packets_received_total": 5,
             'ting_engine_drops_total{reason="malformed"}': 3,
             'ting_engine_drops_total{reason="muted"}': 0,
+            'ting_line_rtt_ms_bucket{le="50.0"}': 1,
+            'ting_line_rtt_ms_bucket{le="+Inf"}': 3,
+            "ting_line_rtt_ms_sum": 900,
         }

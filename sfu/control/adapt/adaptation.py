@@ -9,7 +9,7 @@ import logging
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from sfu.api import Moment, StreamState, StreamStatesChanged, SubscriptionFigures, TimelineEntry, TrackSource
+from sfu.api import StreamState, StreamStatesChanged, SubscriptionFigures, TrackSource
 from sfu.control.adapt.allocation import Want, allocate, fit
 from sfu.control.adapt.call_watch import figures_of, watch
 from sfu.control.adapt.downlink import Downlink, SteadyBitrates
@@ -21,7 +21,6 @@ from sfu.control.adapt.sound import SoundProtection
 from sfu.control.context import ControlContext
 from sfu.control.publish.encoding import Encoding
 from sfu.control.subscribe.subscription import Subscription
-from sfu.control.timelines import wall_ms
 from sfu.engine.api import HIGHEST_LAYER, MAX_WANTED_BPS, OVERHEAD_BYTES, LayerStats
 from sfu.ids import ParticipantId, TrackHandle, TransportHandle
 from sfu.kind import Kind
@@ -127,11 +126,21 @@ class Adaptation:
         if quality_due:
             self._quality_due_s = now_s + self._context.config.connection_quality_interval_s
             self._quality.run(rooms, figures, now_s)
-            watch(rooms, figures, now_s, self._context.config.timeline_interval_s)
+            watch(rooms, figures, now_s, self._context.config.timeline_interval_s, self._context.lines)
 
     def subscription_figures(self, participant: AdaptedParticipant) -> Sequence[SubscriptionFigures]:
         """What it is sent now, as of `connection_quality_interval_s` ago at most."""
-        return [] if self._figures is None else figures_of(participant.subscriptions, self._figures)
+        if self._figures is None:
+            return []
+        return figures_of(participant.subscriptions, self._figures, self._target_bps)
+
+    def _target_bps(self, subscription: Subscription) -> int | None:
+        """What the layer takes that a video is to get."""
+        if subscription.publication.info.kind is not Kind.VIDEO:
+            return None
+        layer = subscription.target_picture.layer
+        costs_bps = layer_costs(subscription, self._layers, self._bitrates)
+        return 0 if layer is None else round(costs_bps[min(layer, len(costs_bps) - 1)])
 
     def _forget_gone(self, rooms: Sequence[AdaptedRoom]) -> None:
         if not self._downlinks:
@@ -182,10 +191,11 @@ class Adaptation:
         if downlink.limit_bps is not None and downlink.may_try(now_s):
             downlink.try_more(now_s, allocate(wants, downlink.limit_bps).next_bps)
         self._context.engine.set_wanted_bitrate(transport, min(downlink.wanted_bps, MAX_WANTED_BPS))
+        participant.timeline.limit_bps = None if downlink.limit_bps is None else round(downlink.limit_bps)
         states: list[StreamState] = []
         layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
-            self._tell_switch(participant, transport, subscription, want, layer)
+            self._tell_switch(transport, subscription, want, layer)
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
             if subscription.paused != (layer is None):
                 subscription.set_paused(layer is None)
@@ -195,28 +205,19 @@ class Adaptation:
             participant.emit(StreamStatesChanged(states))
 
     def _tell_switch(
-        self,
-        participant: AdaptedParticipant,
-        transport: TransportHandle,
-        subscription: Subscription,
-        want: Want,
-        layer: int | None,
+        self, transport: TransportHandle, subscription: Subscription, want: Want, layer: int | None
     ) -> None:
-        """Count it, and say in timeline and log why a video gets another layer than before."""
+        """Count it, and say in the log why a video gets another layer than before."""
         top = len(want.costs_bps) - 1
         before, now = (-1 if one is None else min(one, top) for one in (want.held, layer))
         if before == now:
             return
         if -1 in (before, now):
-            moment, event = (Moment.PAUSED, "video_paused") if now < 0 else (Moment.RESUMED, "video_resumed")
+            event = "video_paused" if now < 0 else "video_resumed"
         else:
-            moment, event = (Moment.LOWERED, "layer_lowered") if now < before else (Moment.RAISED, "layer_raised")
+            event = "layer_lowered" if now < before else "layer_raised"
         self._context.counters[event] += 1
         limit_bps, publication = self._downlinks[transport].limit_bps, subscription.publication
-        participant.timeline.note(TimelineEntry(
-            wall_ms(), moment, track_id=publication.track_id, of=publication.owner.info.identity, layer=layer,
-            limit_bps=None if limit_bps is None else round(limit_bps),
-        ))  # fmt: skip
         logger.debug(
             "transport %d: %s: layer %d after %d of %s, whose layers take %s bit/s; all video may take %s bit/s",
             transport, event, now, before, publication.track_id, [int(cost) for cost in want.costs_bps], limit_bps,

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from sfu.api import LineFigures, SubscriptionFigures
 from sfu.control.adapt.figures import Figures
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
+from sfu.control.histograms import LineHistograms
 from sfu.control.subscribe.subscription import Subscription
 
 
-def watch(rooms: Iterable[AdaptedRoom], figures: Figures, now_s: float, interval_s: float) -> None:
+def watch(
+    rooms: Iterable[AdaptedRoom], figures: Figures, now_s: float, interval_s: float, histograms: LineHistograms
+) -> None:
     """Once everyone's connection has its grade."""
     for room in rooms:
         for participant in room.participants():
             grade = participant.told_grades.get(participant.info.participant_id)
-            participant.timeline.update(now_s, interval_s, grade, line_of(participant, figures))
+            line = line_of(participant, figures)
+            participant.timeline.update(now_s, interval_s, grade, line)
+            histograms.observe(line)
 
 
 def line_of(participant: AdaptedParticipant, figures: Figures) -> LineFigures:
@@ -32,11 +37,13 @@ def line_of(participant: AdaptedParticipant, figures: Figures) -> LineFigures:
     )
 
 
-def figures_of(subscriptions: Iterable[Subscription], figures: Figures) -> Sequence[SubscriptionFigures]:
-    return [_figures_of(one, figures) for one in subscriptions]
+def figures_of(
+    subscriptions: Iterable[Subscription], figures: Figures, target_bps: Callable[[Subscription], int | None]
+) -> Sequence[SubscriptionFigures]:
+    return [_figures_of(one, figures, target_bps(one)) for one in subscriptions]
 
 
-def _figures_of(subscription: Subscription, figures: Figures) -> SubscriptionFigures:
+def _figures_of(subscription: Subscription, figures: Figures, target_bps: int | None) -> SubscriptionFigures:
     publication, flow = subscription.publication, figures.flow(subscription)
     layers = len(subscription.target_layers())
     sends = flow is not None and flow.packets > 0
@@ -45,6 +52,8 @@ def _figures_of(subscription: Subscription, figures: Figures) -> SubscriptionFig
         of=publication.owner.info.identity,
         source=publication.info.source,
         wanted_layer=max(0, min(subscription.desired_spatial, layers - 1)),
+        target_bps=target_bps,
+        height=subscription.target_picture.height,
         layer=(flow.spatial or 0) if flow is not None and sends else None,
         paused=subscription.paused,
         sent_bps=round(flow.bitrate_bps) if flow is not None else 0,

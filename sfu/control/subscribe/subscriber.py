@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from sfu.api import ClientDescription, DataKind, StreamStatesChanged, SubscriptionRefused, TrackSettings
 from sfu.control.context import ControlContext
 from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.negotiator import Negotiator
 from sfu.control.subscribe.subscription import Subscription, new_ssrc
+from sfu.control.timelines import Switch
 from sfu.ids import SubscriptionHandle, TrackId
 from sfu.kind import Kind
 from sfu.sdp.model import AcceptedSection
@@ -17,8 +20,9 @@ from sfu.transport.transport import Transport
 class Subscriber:
     """`use` gives it its negotiator before anything else is asked of it."""
 
-    def __init__(self, member: Member, context: ControlContext) -> None:
+    def __init__(self, member: Member, context: ControlContext, note_switch: Callable[[Switch], None]) -> None:
         self._member = member
+        self._note_switch = note_switch
         self._context = context
         self._ssrcs: set[int] = set()
         self._negotiator: Negotiator | None = None
@@ -83,6 +87,10 @@ class Subscriber:
             subscription.settings = settings
             subscription.apply_settings(self._context.engine)
             subscription.publication.note_demand(subscription)
+
+    def note_switch(self, switch: Switch) -> None:
+        self._context.switches[switch.what, switch.cause] += 1
+        self._note_switch(switch)
 
     def repeat_states(self) -> None:
         """The client was away: it may have missed which videos were paused for want of room, or go on."""

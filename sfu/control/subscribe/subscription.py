@@ -13,9 +13,10 @@ from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF
 from sfu.control.publish.encoding import Encoding, codec_name
 from sfu.control.publish.publication import Need, Publication
 from sfu.control.subscribe.target_layer import best_quality, target_layer
-from sfu.control.timelines import wall_ms
+from sfu.control.timelines import NOTHING, Picture, Switch, wall_ms
 from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
+from sfu.kind import Kind
 from sfu.sdp.capabilities import VARIANTS
 from sfu.sdp.model import AcceptedSection, SentMedia
 from sfu.sdp.negotiate import can_add_redundancy
@@ -45,6 +46,10 @@ class Receiver(Protocol):
     def mark_changed(self) -> None: ...
 
     def unsubscribe(self, track_id: TrackId) -> None: ...
+
+    def note_switch(self, switch: Switch) -> None:
+        """A video of its is sent in another layer than before."""
+        ...
 
 
 class Subscription:
@@ -78,6 +83,8 @@ class Subscription:
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
         self._applied_for: tuple[tuple[int, bool], TrackSettings] | None = None
+        """What the line allowed, and what was wished for then."""
+        self._picture = NOTHING
         self.switch_cause = SwitchCause.START
         self.switched_at_ms = 0
         """Why and when it was last given another target."""
@@ -225,25 +232,56 @@ class Subscription:
     def apply_settings(self, engine: EngineCommands) -> None:
         if self.handle is None:
             return
-        spatial, temporal = target_layer(self.target_layers(), self.settings)
-        target = (min(spatial, self.allowed_spatial), temporal, self.settings.disabled or self.paused)
+        target = self._target(self.allowed_spatial, self.paused)
+        before, applied_for = self._applied_for, ((self.allowed_spatial, self.paused), self.settings)
+        self._applied_for = applied_for
         if target != self._applied:
-            self._note_switch()
+            self._note_switch(target, before)
             self._applied = target
             engine.set_target_layer(self.handle, target[0], target[1])
             engine.set_subscription_paused(self.handle, target[2])
             self.publication.note_target()
 
-    def _note_switch(self) -> None:
+    def _target(self, allowed_spatial: int, paused: bool) -> tuple[int, int, bool]:
+        """Spatial and temporal layer, and whether nothing is sent."""
+        spatial, temporal = target_layer(self.target_layers(), self.settings)
+        return min(spatial, allowed_spatial), temporal, self.settings.disabled or paused
+
+    def _note_switch(
+        self, target: tuple[int, int, bool], before: tuple[tuple[int, bool], TrackSettings] | None
+    ) -> None:
+        started = self._applied is None or before is None
+        if not started and self._applied is not None and self._applied[2] and target[2]:
+            return  # Nothing was sent, and nothing is: why that is so has not changed.
         self.switched_at_ms = wall_ms()
-        wanted_for, before = ((self.allowed_spatial, self.paused), self.settings), self._applied_for
-        self._applied_for = wanted_for
-        if self._applied is None or before is None:
+        picture, self._picture = self._picture, self._picture_of(target)
+        if started or before is None:
             self.switch_cause = SwitchCause.START
-        elif wanted_for[0] != before[0]:
+            return
+        if self._target(*before[0]) != target:
             self.switch_cause = SwitchCause.LINE
         else:
-            self.switch_cause = SwitchCause.SOURCE if wanted_for[1] == before[1] else SwitchCause.WISH
+            self.switch_cause = SwitchCause.SOURCE if before[1] == self.settings else SwitchCause.WISH
+        if picture != self._picture and self.publication.info.kind is Kind.VIDEO:
+            publication = self.publication
+            self.receiver.note_switch(Switch(
+                publication.track_id, publication.owner.info.identity, publication.info.source, self.switch_cause,
+                picture, self._picture,
+            ))  # fmt: skip
+
+    @property
+    def target_picture(self) -> Picture:
+        """What it is to get."""
+        return NOTHING if self._applied is None else self._picture_of(self._applied)
+
+    def _picture_of(self, target: tuple[int, int, bool]) -> Picture:
+        if target[2]:
+            return NOTHING
+        layers = self.target_layers()
+        if not layers:
+            return Picture(0, None)
+        spatial = min(target[0], len(layers) - 1)
+        return Picture(spatial, min(layers[spatial].width, layers[spatial].height) or None)
 
     def reattach(self) -> None:
         self.receiver.reattach(self)
