@@ -1,6 +1,7 @@
 import { afterEach, describe, expect, it } from "vitest";
 import { type Bytes, random, toBase64url } from "./bytes";
 import { makeAsk, newAnswerKey, publicOf } from "./asking";
+import { KeyAsks } from "./keyAsks";
 import { agree, closeAll, link, Page, room, Server, until } from "./testRoom";
 
 afterEach(closeAll);
@@ -18,6 +19,26 @@ function keyOf(page: Page) {
 const shows = (page: Page, seq: number, what: unknown) =>
   until(() => page.line(seq) === what, () => `${page.member} shows ${String(what)}, not ${String(page.line(seq))}`);
 const gives = (server: Server) => server.said.filter(({ message }) => message.type === "seal_give");
+
+/** The session of a page, whose group has another epoch whenever a test says so. */
+function movable(page: Page) {
+  let listener: (() => void) | undefined;
+  const session = {
+    state: page.session.state,
+    settled: () => Promise.resolve(),
+    lookAgain: () => undefined,
+    subscribe: (told: () => void) => {
+      listener = told;
+      return () => undefined;
+    },
+    move: () => {
+      const { view } = session.state;
+      if (view !== null) session.state = { ...session.state, view: { ...view, epoch: view.epoch + 1 } };
+      listener?.();
+    },
+  };
+  return session;
+}
 
 function noHistory(...members: string[]) {
   const server = new Server();
@@ -48,6 +69,41 @@ describe("a key that is missing", { timeout: 60_000 }, () => {
     await ada.say("hello");
     await shows(bob, 1, "hello");
     expect(bob.ring.find(name.group, name.epoch)).toEqual(key);
+  });
+
+  it("is had where answers are lost, also from few", async () => {
+    const { server, pages } = room("ada", "bob");
+    const [ada, bob] = pages as [Page, Page];
+    await agree(ada, bob);
+    const { key, ...name } = keyOf(bob);
+    bob.ring.replace({ ...name, key: flipped(key) });
+    server.lostAnswers = 2;
+    await ada.say("hello");
+    await shows(bob, 1, "hello");
+    expect(gives(server)).toHaveLength(3);
+  });
+
+  it("is asked for in each epoch anew that is over before the answer", async () => {
+    const { pages } = room("ada", "bob");
+    const [ada, bob] = pages as [Page, Page];
+    await agree(ada, bob);
+    const { key, ...name } = keyOf(bob);
+    bob.ring.replace({ ...name, key: flipped(key) });
+    bob.asks.close();
+    const session = movable(bob);
+    let epochs = 4;
+    let asked = 0;
+    const send = () => {
+      asked += 1;
+      if (epochs-- > 0) session.move();
+    };
+    const { device, seal, ring, engine } = bob;
+    const asks = new KeyAsks({ device, session, seal, ring, engine, send, sharesHistory: () => true, times: { gatherMs: 1, roundMs: 5 } });
+    await ada.say("hello");
+    const isOver = () => asked > 0 && asks.lackOf(bob.server.entries[0]?.body ?? {}) === "broken";
+    await until(isOver, () => `it is given up, after ${asked} questions`);
+    expect(asked).toBe(4 + 3);
+    asks.close();
   });
 
   it("is not handed to who came later where the room does not want it, and is to who was there", async () => {

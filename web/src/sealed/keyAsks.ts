@@ -20,7 +20,7 @@ export const ASK_TIMES = {
   roundMs: 1000,
 };
 
-/** How many are to answer, by the round of the question: in the end everybody. */
+/** How many are to answer, by the round of the question: in the end everybody. An answer may be lost, so all are asked again. */
 const ANSWERING = [4, 20, Infinity];
 /** Epochs of which it is known who was there. */
 const MAX_WITNESSED = 200;
@@ -45,6 +45,8 @@ export class KeyAsks {
   private lacks: ReadonlyMap<string, Lack> = new Map();
   /** How often each was asked for since somebody came. */
   private readonly rounds = new Map<string, number>();
+  /** What was asked last, and in which epoch of the group. */
+  private asked: { where: string; names: readonly string[] } | null = null;
   private inGroup: ReadonlySet<string> = new Set();
   /** By epoch: whose devices were in the group. */
   private readonly witnessed = new Map<string, Set<string>>();
@@ -98,6 +100,7 @@ export class KeyAsks {
     const { view } = this.options.session.state;
     if (view === null) return;
     this.witness(view);
+    this.forgive(view);
     const before = this.inGroup;
     this.inGroup = new Set(view.members.map(({ device }) => device));
     if ([...this.inGroup].some((device) => !before.has(device))) this.beginAnew();
@@ -108,6 +111,13 @@ export class KeyAsks {
   private beginAnew(): void {
     for (const name of this.lacks.keys()) this.rounds.delete(name);
     if (this.lacks.size > 0) this.plan(this.times.gatherMs);
+  }
+
+  /** Questions and answers of an epoch that is over are not read: that round does not count. */
+  private forgive(view: View): void {
+    if (this.asked === null || this.asked.where === nameOf(view)) return;
+    for (const name of this.asked.names) this.rounds.set(name, Math.max(0, (this.rounds.get(name) ?? 0) - 1));
+    this.asked = null;
   }
 
   private witness({ group, epoch, members }: View): void {
@@ -127,6 +137,7 @@ export class KeyAsks {
 
   private async ask(): Promise<void> {
     const { session, seal, engine, device, send } = this.options;
+    this.asked = null;
     this.lookAhead();
     // What the server keeps of former epochs is read by then.
     await session.settled();
@@ -141,6 +152,7 @@ export class KeyAsks {
     for (const one of [...wanted, ...over]) this.rounds.set(nameOf(one), this.roundOf(one) + 1);
     this.update();
     if (wanted.length === 0) return;
+    this.asked = { where: nameOf(view), names: wanted.map(nameOf) };
     const publicKey = await publicOf(await this.answer);
     send({ type: "seal_ask", ask: await makeAsk(view, device, { wanted, round, publicKey }, engine.sign) });
     this.plan(this.times.roundMs);
@@ -195,7 +207,7 @@ export class KeyAsks {
 
   private isOurs(view: View, { round }: Question): boolean {
     const before = view.members.filter(({ index }) => index < view.own).length;
-    return before < (ANSWERING[round] ?? Infinity) && before >= (ANSWERING[round - 1] ?? 0);
+    return before < (ANSWERING[round] ?? Infinity);
   }
 
   private mayHave(one: EpochName, signatureKey: string): boolean {

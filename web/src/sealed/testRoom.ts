@@ -46,6 +46,8 @@ export class Server {
   spoil: (commit: Bytes) => Bytes | null = (commit) => commit;
   /** How often a welcome comes. */
   welcomes = 1;
+  /** So many answers do not arrive. */
+  lostAnswers = 0;
   /** What devices said to each other. */
   readonly said: { page: Page; message: Message }[] = [];
 
@@ -113,6 +115,7 @@ export class Server {
   /** From device to device. */
   pass(page: Page, message: Message): void {
     this.said.push({ page, message });
+    if (message.type === "seal_give" && this.lostAnswers-- > 0) return;
     const { device, member } = page;
     const news = { ...message, device, from: member };
     this.tell(news, (other) => (message.type === "seal_give" ? other.device === message.device : other !== page));
