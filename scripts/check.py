@@ -1,7 +1,9 @@
 """Run the project's checks and sum them up: `check.py lint`, `check.py test`, or both words.
 
 Each step prints one line; what a failed step printed is shown whole, and kept in .run/check/ in any case. All
-steps run, also after a failure. The last line counts the tests; the exit code is 1 when anything failed.
+steps run, also after a failure. Few tests of real media that failed while the machine was shared run once more at the
+end, alone, and must pass then; the summary says which. The last line counts the tests; the exit code is 1 when
+anything failed.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ import sysconfig
 import tempfile
 import time
 import xml.etree.ElementTree as ElementTree
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -34,11 +36,18 @@ MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4 << 30
 """What must be free there: databases and folders of tests are half as slow again on a disk, and worse on a busy one."""
 BIN = ROOT / ".venv" / "bin"
+AGAIN = 3
+"""So many failed tests of a suite may be the machine's fault; more are not, and have no second turn."""
 CLIPPY = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]
 WITHOUT_MEDIA = tuple(
     f"tests/integration/test_{name}.py" for name in ("log_crash", "packaging", "remote_doctor", "tus_clients")
 )
 """Integration tests in which no packet goes through an engine: one turn is enough."""
+OF_ONE_ENGINE = (
+    ("tests/integration/test_nodes.py",),
+    tuple(f"tests/integration/test_{name}.py" for name in ("commands", "sealed_crash", "server_sdk_js", "webhooks")),
+)
+"""Integration tests that ask little of an engine: those run with the default one, and those with the reference."""
 BESIDE_A_CALL = tuple(
     f"tests/security/test_{name}.py"
     for name in (
@@ -58,6 +67,8 @@ class Step:
     folder: Path = ROOT
     limit_s: int = 900
     suite: bool = False
+    again: list[str] = field(default_factory=list)
+    """What runs only the tests that failed; empty where a failure is one whatever else the machine did."""
     failed: bool = field(default=False, init=False)
     seconds: float = field(default=0.0, init=False)
     counts: dict[str, int] = field(default_factory=dict, init=False)
@@ -84,9 +95,15 @@ def lint_steps() -> list[Step]:
 def test_phases() -> list[list[Step]]:
     """One phase after the other, the steps of a phase at the same time."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
-    apart = [f"--ignore={path}" for path in ("tests/integration", "tests/browser", *BESIDE_A_CALL)]
-    calls = ["tests/integration", *(f"--ignore={path}" for path in WITHOUT_MEDIA)]
-    engines = {"": []} if not has_rust_engine() else {"": [], "other ": ["TING_ENGINE=reference"]}
+    apart = ignoring(("tests/integration", "tests/browser", *BESIDE_A_CALL))
+    calls = ["tests/integration", *ignoring(WITHOUT_MEDIA)]
+    turns = [pytest_step("calls", calls, again=True, limit_s=1500)]
+    if has_rust_engine():
+        of_default, of_reference = (ignoring(paths) for paths in OF_ONE_ENGINE)
+        turns = [
+            pytest_step("calls", [*calls, *of_reference], again=True, limit_s=1500),
+            pytest_step("other calls", [*calls, *of_default], "TING_ENGINE=reference", again=True, limit_s=1500),
+        ]
     return [
         [
             *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
@@ -95,11 +112,15 @@ def test_phases() -> list[list[Step]]:
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
         [pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1)],
-        [pytest_step("beside a call", list(BESIDE_A_CALL))],
+        [pytest_step("beside a call", list(BESIDE_A_CALL), again=True)],
         # They wait for messages and for media in real time, a third of a core each.
-        [pytest_step(f"{name}calls", calls, *which, limit_s=1500) for name, which in engines.items()],
-        *([[pytest_step("browser", ["tests/browser"], limit_s=2700)]] if has_chromium() else []),
+        turns,
+        *([[pytest_step("browser", ["tests/browser"], again=True, limit_s=2700)]] if has_chromium() else []),
     ]
+
+
+def ignoring(paths: Sequence[str]) -> list[str]:
+    return [f"--ignore={path}" for path in paths]
 
 
 def cargo_steps(*steps: tuple[str, list[str]], folder: Path = ENGINE) -> list[Step]:
@@ -125,12 +146,16 @@ def has_rust_engine() -> bool:
     return subprocess.run([str(BIN / "python"), "-c", code], cwd=ROOT, check=False).returncode == 0
 
 
-def pytest_step(name: str, arguments: list[str], *environment: str, cores: int = 1, limit_s: int = 900) -> Step:
+def pytest_step(
+    name: str, arguments: list[str], *environment: str, cores: int = 1, limit_s: int = 900, again: bool = False
+) -> Step:
     """`environment` are assignments as `env` takes them. The files of a suite keep together: many share a server."""
-    pytest = [str(BIN / "python"), "-m", "pytest", "-q", "--color=no", f"--junitxml={record(name)}"]
+    remembering = ["-o", f"cache_dir={record(name, '.cache')}"]
+    pytest = ["env", *environment, str(BIN / "python"), "-m", "pytest", "-q", "--color=no", *remembering]
     spread = [f"--numprocesses={cores}", "--dist=loadfile"] if cores > 1 else []
-    command = ["env", *environment, *pytest, *spread, *arguments]
-    return Step(name, command, suite=True, limit_s=limit_s)
+    command = [*pytest, f"--junitxml={record(name)}", *spread, *arguments]
+    failed = [*pytest, f"--junitxml={record(f'{name} again')}", "--last-failed", *arguments] if again else []
+    return Step(name, command, suite=True, limit_s=limit_s, again=failed)
 
 
 def record(name: str, suffix: str = ".xml") -> Path:
@@ -164,6 +189,23 @@ def run(step: Step) -> None:
     if step.failed:
         print(f"\n--- {step.name} ---\n{log.read_text(encoding='utf-8', errors='replace').rstrip()}")
     print(f"{'FAILED' if step.failed else 'ok':6} {step.name:16} {step.seconds:6.1f} s  {describe(step)}", flush=True)
+
+
+def second_turn(step: Step) -> list[str]:
+    """Run the failed tests of this step once more; those that passed now, when all did."""
+    if not step.again or not 1 <= step.counts.get("failed", 0) <= AGAIN:
+        return []
+    alone = Step(f"{step.name} again", step.again, suite=True, limit_s=600)
+    run(alone)
+    if alone.failed or alone.counts.get("passed", 0) < step.counts["failed"]:
+        return []
+    step.failed = False
+    step.counts["passed"] += step.counts.pop("failed")
+    return names(record(alone.name))
+
+
+def names(report: Path) -> list[str]:
+    return [f"{case.get('classname')}.{case.get('name')}" for case in ElementTree.parse(report).iter("testcase")]
 
 
 def count(report: Path) -> dict[str, int]:
@@ -200,11 +242,14 @@ def main(words: list[str]) -> int:
         for phase in phases:
             with ThreadPoolExecutor(max_workers=2) as pool:
                 list(pool.map(run, phase))
-    done = [step for phase in phases for step in phase]
+        done = [step for phase in phases for step in phase]
+        alone = [name for step in done if step.failed for name in second_turn(step)]
     failed = [step.name for step in done if step.failed]
     print(f"\n{len(done) - len(failed)} of {len(done)} steps are good in {time.monotonic() - begin:.0f} s.")
     if failed:
         print(f"Failed: {', '.join(failed)}. What they printed is above and in .run/check/.")
+    for name in alone:
+        print(f"Failed beside others and passed alone: {name}")
     left_out = MISSING.read_text(encoding="utf-8").splitlines() if "test" in words and MISSING.is_file() else []
     for line in left_out:
         print(f"Left out: {line}")

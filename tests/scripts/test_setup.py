@@ -69,6 +69,44 @@ def test_left_out_tests_are_an_error_in_ci_only(failed: list[str], left_out: lis
     assert check.exit_code(failed, left_out, in_ci=in_ci) == code
 
 
+FLAKY = """
+import pathlib
+import pytest
+
+HERE = pathlib.Path(__file__).parent
+
+@pytest.mark.parametrize("number", range({failing}))
+def test_first(number):
+    seen = HERE / f"seen{{number}}"
+    was_there = seen.exists()
+    seen.touch()
+    assert was_there and {passes}
+
+def test_good():
+    assert not (HERE / "seen0").exists() or not (HERE / "good").exists()
+    (HERE / "good").touch()
+"""
+
+
+@pytest.mark.parametrize(
+    ("failing", "passes", "alone"), [(2, True, 2), (2, False, 0), (check.AGAIN + 1, True, 0), (0, True, 0)]
+)
+def test_few_failed_tests_run_again_alone_and_no_others(
+    failing: int, passes: bool, alone: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(check, "RECORDS", tmp_path / "records")
+    check.RECORDS.mkdir()
+    suite = tmp_path / "test_suite.py"
+    suite.write_text(FLAKY.format(failing=failing, passes=passes))
+    step = check.pytest_step("suite", [str(suite), f"--rootdir={tmp_path}"], again=True)
+    check.run(step)
+    assert step.failed is (failing > 0)
+    passed_alone = check.second_turn(step)
+    assert len(passed_alone) == alone
+    assert step.failed is (failing > 0 and not alone)
+    assert step.counts["passed"] == 1 + alone
+
+
 def test_every_step_comes_to_its_end_and_all_errors_are_told() -> None:
     ended: list[str] = []
 
