@@ -22,8 +22,9 @@ from sfu.engine import stun
 from sfu.engine.api import SrtpKeys
 from sfu.engine.native import load as load_extension
 from sfu.sdp.model import RemoteTransport, Setup
+from sfu.transport.aiortc_sctp import SctpAssociation
 from sfu.transport.certificate import Certificate
-from sfu.transport.dtls import DtlsAssociation, DtlsRole, SctpAssociation
+from sfu.transport.dtls import DtlsAssociation, DtlsRole
 
 CHECK_INTERVAL_S = 0.05
 MAX_CHECK_INTERVAL_S = 0.5
@@ -247,7 +248,7 @@ class MediaTransport:
         if self._sctp is not None:
             await self._sctp.stop()
         if self._dtls is not None:
-            await self._dtls.close()
+            self._dtls.close()
         peer, self.peer = self.peer, 0
         if peer:
             self.generator.forget(peer)

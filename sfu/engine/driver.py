@@ -134,6 +134,7 @@ class AsyncioRuntime:
 
     def __init__(self, engine: PacketEngine, *, name: str = "reference") -> None:
         self.name = name
+        self.has_data_channels = False
         self.commands: EngineCommands = WatchedCommands(engine, self)
         self.engine = engine
         self._ports: dict[Address, _UdpPort] = {}

@@ -118,6 +118,7 @@ class RustRuntime:
     def __init__(self, *, seed: int, threads: int = 0) -> None:
         module = load()
         self.name = "rust"
+        self.has_data_channels = True
         self.threads = threads or len(os.sched_getaffinity(0))
         self.engine: PacketEngine = module.PacketEngine(seed, self.threads)
         self.commands: EngineCommands = WatchedCommands(self.engine, self)

@@ -11,8 +11,9 @@ from aiortc.rtcdatachannel import RTCDataChannelParameters
 
 from sfu.api import DataKind
 from sfu.engine.api import Path
+from sfu.transport.aiortc_sctp import SctpAssociation
 from sfu.transport.channels import ChannelsConfig
-from sfu.transport.dtls import DtlsSession, SctpAssociation
+from sfu.transport.dtls import DtlsSession
 
 MAX_CHANNELS = 16
 """Channels that a peer may open; more are closed at once."""

@@ -1,5 +1,6 @@
-"""What only calls need is loaded with the first of them: aiortc, and with it FFmpeg's libraries, cost 25 MiB and a good
-part of a second, which a server without calls need not pay and no running call should wait for."""
+"""What only calls need is loaded with the first of them: OpenSSL's bindings, and for an engine without data channels of
+its own aiortc, and with it FFmpeg's libraries. Those are 25 MiB and a good part of a second, which a server
+without calls need not pay and no running call should wait for."""
 
 from __future__ import annotations
 
@@ -12,8 +13,10 @@ from sfu.transport.certificate import Certificate
 class AssociationLoader:
     """For one node, whose certificate is made with it."""
 
-    def __init__(self, certificate: Certificate) -> None:
+    def __init__(self, certificate: Certificate, *, needs_sctp: bool) -> None:
+        """`needs_sctp`: data channels are not the engine's."""
         self._certificate = certificate
+        self._needs_sctp = needs_sctp
         self._loading: asyncio.Future[None] | None = None
 
     async def load(self) -> None:
@@ -26,4 +29,6 @@ class AssociationLoader:
 
     def _load(self) -> None:
         importlib.import_module("sfu.transport.making")
+        if self._needs_sctp:
+            importlib.import_module("sfu.transport.data_channel")
         _ = self._certificate.fingerprints

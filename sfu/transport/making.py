@@ -9,7 +9,6 @@ from sfu.api import DataKind
 from sfu.engine.api import EngineRuntime, Path
 from sfu.ids import TransportHandle
 from sfu.transport.channels import Channels, ChannelsConfig
-from sfu.transport.data_channel import DataChannels
 from sfu.transport.dtls import DtlsSession
 from sfu.transport.native_channels import NativeDataChannels
 
@@ -26,7 +25,10 @@ def make_channels(
     counters: Counter[str],
 ) -> Channels:
     """On a connected session, whose datagrams go to `path`; to be started."""
-    native = NativeDataChannels(session, on_message=on_message, on_ready=on_ready, counters=counters)
-    if native.open(runtime, transport, path, config):
+    if runtime.has_data_channels:
+        native = NativeDataChannels(session, on_message=on_message, on_ready=on_ready, counters=counters)
+        native.open(runtime, transport, path, config)
         return native
+    from sfu.transport.data_channel import DataChannels  # see `loading`
+
     return DataChannels(session, config, on_message=on_message, on_ready=on_ready, counters=counters)

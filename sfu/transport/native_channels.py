@@ -19,7 +19,7 @@ _NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 
 class NativeDataChannels:
-    """`Channels` around a `DataLink`. SCTP has begun once `open` returned one."""
+    """`Channels` around a `DataLink`. SCTP has begun once it is open."""
 
     def __init__(
         self,
@@ -35,8 +35,8 @@ class NativeDataChannels:
         self._counters = counters
         self._link: DataLink | None = None
 
-    def open(self, runtime: EngineRuntime, transport: TransportHandle, path: Path, config: ChannelsConfig) -> bool:
-        """False when the engine has no data channels for this session."""
+    def open(self, runtime: EngineRuntime, transport: TransportHandle, path: Path, config: ChannelsConfig) -> None:
+        """After the end of the engine there are none: nothing is taken, nothing comes."""
         options = DataOptions(
             opens_channels=config.initiate,
             max_message_bytes=config.max_message_bytes,
@@ -45,7 +45,6 @@ class NativeDataChannels:
             max_track_buffered_bytes=config.max_track_buffered_bytes,
         )
         self._link = runtime.open_data(transport, path, self._session.secrets(), options, self)
-        return self._link is not None
 
     @property
     def ready(self) -> bool:

@@ -327,4 +327,4 @@ async def _end(channels: Channels | None, dtls: DtlsAssociation | None) -> None:
     if channels is not None:
         await channels.stop()
     if dtls is not None:
-        await dtls.close()
+        dtls.close()

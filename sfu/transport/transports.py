@@ -22,7 +22,7 @@ class Transports:
         self._runtime = runtime
         self._registry = IceRegistry(runtime)
         self._certificate = Certificate.generate()
-        self._associations = AssociationLoader(self._certificate)
+        self._associations = AssociationLoader(self._certificate, needs_sctp=not runtime.has_data_channels)
         self._by_handle: dict[TransportHandle, Transport] = {}
         self.candidates: Sequence[LocalCandidate] = ()
         """What every description offers. Known once the ports are open."""

@@ -206,7 +206,7 @@ async def test_dt3_claims_do_not_make_a_handshake_hold_more_than_64_kib() -> Non
             for seq in range(33) if claims else ():
                 total = MAX_LARGE_MESSAGE_BYTES if seq <= MAX_LARGE_MESSAGE_SEQ else MAX_MESSAGE_BYTES
                 pair.us.feed(record(22, fragment(11, bytes(900), seq=seq, offset=0, size=900, total=total)))
-            await until(lambda pair=pair: pair.us._seam.queue.empty())  # type: ignore[misc]
+            await until(lambda pair=pair: not pair.us._queue)  # type: ignore[misc]
             pairs.append(pair)
         gc.collect()
         assert pairs[-1].counters.total() == 0

@@ -13,7 +13,7 @@ from aiortc import RTCCertificate, RTCDtlsTransport
 from aiortc.rtcdtlstransport import RTCDtlsFingerprint, RTCDtlsParameters
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from sfu.engine.api import SrtpKeys
 from sfu.sdp.model import Fingerprint
@@ -98,7 +98,7 @@ class Pair:
         await until(lambda: self.keys or self.closed, deadline_s)
 
     async def close(self) -> None:
-        await self.us.close()
+        self.us.close()
         if self._handshake is not None:
             self._handshake.cancel()
             await asyncio.wait({self._handshake})
@@ -126,23 +126,32 @@ def client_hello(suites: bytes, *, seq: int = 0) -> bytes:
     return record(22, fragment(1, body, seq=seq, offset=0, size=len(body)))
 
 
-def large_certificate(names: int) -> RTCCertificate:
+def large_certificate(names: int) -> Certificate:
     """About 50 bytes per name, for flights that need more than one datagram."""
+    alternatives = [x509.DNSName(f"{index:04d}-padding-padding-padding-padding.example") for index in range(names)]
     key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "large")])
+    return Certificate((key, _signed_by(key, x509.SubjectAlternativeName(alternatives))))
+
+
+def rsa_certificate() -> RTCCertificate:
+    """As old clients have them."""
+    key = rsa.generate_private_key(65_537, 2048)
+    return RTCCertificate(key, _signed_by(key))  # type: ignore[arg-type]
+
+
+def _signed_by(
+    key: ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey, *extensions: x509.ExtensionType
+) -> x509.Certificate:
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "peer")])
     now = datetime.datetime.now(tz=datetime.UTC)
-    alternatives = x509.SubjectAlternativeName(
-        [x509.DNSName(f"{index:04d}-padding-padding-padding-padding.example") for index in range(names)]
+    builder = x509.CertificateBuilder(
+        issuer_name=name,
+        subject_name=name,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now - datetime.timedelta(days=1),
+        not_valid_after=now + datetime.timedelta(days=1),
     )
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(alternatives, critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return RTCCertificate(key, certificate)
+    for extension in extensions:
+        builder = builder.add_extension(extension, critical=False)
+    return builder.sign(key, hashes.SHA256())

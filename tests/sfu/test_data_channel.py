@@ -21,7 +21,7 @@ from sfu.api import DataKind
 from sfu.config import SfuConfig
 from sfu.engine import engine_name
 from sfu.sdp.model import Setup
-from sfu.transport import data_channel, dtls
+from sfu.transport import aiortc_sctp, data_channel
 from sfu.transport.sctp_guard import MAX_GAP_SPAN, MAX_STREAM_ID, is_sound
 from sfu.transport.transport import TransportEvents
 from tests.sfu.transport_rig import Call, Log, Peer, Server, UdpPeer, until
@@ -181,7 +181,7 @@ async def test_records_of_every_suite_in_either_role(server: Server, role: str, 
     await udp.check(transport.local())
     await peer.handshake(transport.local())
     await peer.start_sctp(open_channels=True)
-    await until(lambda: log.ready)
+    await until(lambda: log.ready and peer.channels["_reliable"].readyState == "open")
     message = bytes(range(256)) * 100
     peer.channels["_reliable"].send(message)
     await until(lambda: ("_reliable", message) in peer.messages)
@@ -353,11 +353,11 @@ async def test_parser_faults_stay_inside_and_too_many_end_the_association(server
     call = await Call.connect(server)
     bystander = await Call.connect(server)
     base = peer_tsn(call)
-    for index in range(dtls.MAX_SCTP_FAULTS):
+    for index in range(aiortc_sctp.MAX_SCTP_FAULTS):
         body = struct.pack("!LHHL", (base + index) % 2**32, 99, index, 50) + b"\x02"
         await call.peer.dtls._send_data(packet(chunk(0, body, flags=3), tag=peer_tag(call)))
     await until(lambda: call.transport.counters["sctp_aborted"] == 1)
-    assert call.transport.counters["sctp_faults"] == dtls.MAX_SCTP_FAULTS
+    assert call.transport.counters["sctp_faults"] == aiortc_sctp.MAX_SCTP_FAULTS
     assert not call.transport.data_open
     assert call.transport.connected
     assert call.log.closed == []
@@ -371,7 +371,7 @@ async def test_parser_faults_stay_inside_and_too_many_end_the_association(server
 async def test_what_a_peer_makes_us_hold_is_bounded(
     server: Server, native: bool, monkeypatch: pytest.MonkeyPatch, attack: str
 ) -> None:
-    monkeypatch.setattr(dtls, "MAX_SCTP_WAITING_CHUNKS", 300)
+    monkeypatch.setattr(aiortc_sctp, "MAX_SCTP_WAITING_CHUNKS", 300)
     call = await Call.connect(server)
     bystander = await Call.connect(server)
     base, tag = peer_tsn(call), peer_tag(call)

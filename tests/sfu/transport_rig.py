@@ -68,7 +68,7 @@ class Server:
         self.config = config or SfuConfig()
         self.runtime = make_runtime(engine)
         if not native_data:
-            self.runtime.open_data = lambda *_arguments: None  # type: ignore[method-assign]
+            self.runtime.has_data_channels = False
         self.engine = self.runtime.engine
         self.registry = IceRegistry(self.runtime)
         self.certificate = Certificate.generate()
@@ -335,7 +335,8 @@ class Call:
         await udp.check(transport.local())
         await call.peer.handshake(transport.local())
         await call.peer.start_sctp(open_channels=True)
-        await until(lambda: call.log.ready)
+        channels = call.peer.channels.values()
+        await until(lambda: call.log.ready and all(channel.readyState == "open" for channel in channels))
         return call
 
     async def ping(self, deadline_s: float = DEADLINE_S) -> None:

@@ -37,6 +37,8 @@ class EngineRuntime(Protocol):
 
     name: str
     commands: EngineCommands
+    has_data_channels: bool
+    """Whether `open_data` may have any to give."""
 
     async def open(self, listen: ListenConfig, on_event: Callable[[Event], None]) -> None:
         """Bind every address. Raises `BindError` naming the address and port when one cannot be opened."""
@@ -58,7 +60,7 @@ class EngineRuntime(Protocol):
     ) -> DataLink | None:
         """Data channels for a transport whose DTLS handshake is over: from now on the engine reads and writes its
         records, but for those that are no application data, which still come as `DtlsReceived`. In place of those that
-        the transport had. None from a runtime that has none."""
+        the transport had. None from a runtime that has none, or is closed."""
         ...
 
     def io_stats(self) -> Mapping[str, int]:
