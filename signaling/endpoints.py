@@ -25,6 +25,7 @@ from signaling.api.rooms import RoomsEndpoint
 from signaling.api.sealed import SealedEndpoint
 from signaling.api.server_view import ServerView, view_server
 from signaling.api.sync import SyncEndpoint
+from signaling.api.timelines import TimelinesEndpoint
 from signaling.api.titles import PublicTitles
 from signaling.api.typed import Api, TypedApi
 from signaling.api.web import WebApp
@@ -264,10 +265,11 @@ def _create_api(settings: Settings, services: Services) -> TypedApi:
 
 def _create_log_api(
     settings: Settings, parts: LastingParts, authority: RequestAuthority
-) -> list[ModerationEndpoint | BreakoutsEndpoint | LogEndpoint | SyncEndpoint | SealedEndpoint]:
+) -> list[ModerationEndpoint | TimelinesEndpoint | BreakoutsEndpoint | LogEndpoint | SyncEndpoint | SealedEndpoint]:
     """What happens inside a room that lasts."""
     return [
         ModerationEndpoint(parts.moderation, parts.knocks),
+        TimelinesEndpoint(parts.timelines, parts.kept_timelines),
         BreakoutsEndpoint(parts.breakouts),
         LogEndpoint(parts.log, parts.reader, parts.live, parts.rooms, settings.room_log),
         SyncEndpoint(

@@ -20,6 +20,7 @@ from signaling.log.chronicle import CallChronicle, LogChronicle
 from signaling.log.live import Live
 from signaling.log.log import Log
 from signaling.log.reading import LogReader
+from signaling.log.timelines import KeptTimelines
 from signaling.metrics import Metrics
 from signaling.retention.sweeper import Sweeper
 from signaling.rooms.admissions import Admissions
@@ -34,6 +35,7 @@ from signaling.rooms.lasting import LastingRooms
 from signaling.rooms.moderation import Moderation
 from signaling.rooms.records import Room
 from signaling.rooms.spotlight import Spotlights
+from signaling.rooms.timelines import CallTimelines
 from signaling.sealed.delivery import Delivery
 from signaling.sealed.presence import Presence
 from signaling.tokens import TokenService
@@ -59,6 +61,8 @@ class LastingParts:
     sweeper: Sweeper
     bots: Bots
     hooks: HookDeliveries
+    timelines: CallTimelines
+    kept_timelines: KeptTimelines
     presence: Presence
     delivery: Delivery
 
@@ -95,6 +99,14 @@ def _create_live(settings: Settings, sfu: Sfu) -> Live:
     from signaling.log.spread import SpreadLive  # a server by itself needs nothing of it
 
     return SpreadLive(sfu)
+
+
+def _create_timelines(settings: Settings, sfu: Sfu, homes: Homes) -> CallTimelines:
+    if not settings.cluster.cluster:
+        return CallTimelines(sfu, homes)
+    from signaling.rooms.spread_timelines import SpreadTimelines  # a server by itself needs nothing of it
+
+    return SpreadTimelines(sfu, homes)
 
 
 def _create_breakouts(settings: Settings, sfu: Sfu, homes: Homes, live: Live, chronicle: LogChronicle) -> Breakouts:
@@ -136,7 +148,9 @@ def create_lasting(
     spotlights = Spotlights(sfu)
     moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, spotlights, homes, lasting)
     moderation.add_listener(live.end_member)
-    call_chronicle = CallChronicle(storage, log, homes, settings.sfu.max_timeline_entries)
+    call_chronicle = CallChronicle(
+        storage, log, homes, settings.sfu.max_timeline_entries, settings.room_log.max_timeline_bytes
+    )
     reader = LogReader(storage, storage, live, settings.room_log)
     sweeper = Sweeper(storage, live, metrics, settings.retention)
     log.add_observer(sweeper.handle_entry)
@@ -164,6 +178,8 @@ def create_lasting(
         sweeper=sweeper,
         bots=Bots(storage, chronicle, settings.bots),
         hooks=hooks,
+        timelines=_create_timelines(settings, sfu, homes),
+        kept_timelines=KeptTimelines(storage, sweeper.note_removal),
         presence=presence,
         delivery=Delivery(storage, live, presence, settings.sealed, settings.addresses.max_tracked_addresses),
         calls=call_chronicle,

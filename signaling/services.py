@@ -28,6 +28,7 @@ from signaling.metrics import Metrics
 from signaling.middleware import answering_errors, fetching_keys
 from signaling.revocations import Revocations
 from signaling.rooms.calls import RoomService
+from signaling.rooms.keys import member_id_of_account
 from signaling.tokens import TokenService
 from signaling.warm_up import WarmUp, warming_up
 
@@ -85,6 +86,9 @@ def create_services(settings: Settings, sfu: Sfu) -> Services:
     if accounts is not None:
         accounts.on_device_ended.append(lambda device: lasting.door.end_device(device.device_id))
         accounts.on_device_ended.append(lambda device: lasting.live.end_device(device.device_id))
+        accounts.on_deleted.append(
+            lambda account_id: lasting.kept_timelines.forget_everywhere(member_id_of_account(account_id))
+        )
     return Services(
         sfu=sfu,
         metrics=metrics,

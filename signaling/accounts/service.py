@@ -53,6 +53,8 @@ class Accounts:
         self.passwords = Passwords(settings)
         self._open_store = open_store
         self._audit = audit or self._write_down
+        self.on_deleted: list[Callable[[str], Awaitable[None]]] = []
+        """Awaited with the id of an account that is gone."""
         self._clock = clock
         self._tries = AddressLimiter(settings.account_tries_per_minute, settings.max_accounts, monotonic)
 
@@ -188,6 +190,8 @@ class Accounts:
         """With everything that belongs to it. Raises `ApiError` not_found and last_admin."""
         require(await (await self._open_store()).accounts.delete(account_id))
         await self.devices.end(account_id)
+        for listener in self.on_deleted:
+            await listener(account_id)
 
     async def _change(self, account_id: str, **values: Any) -> None:
         require_name(await (await self._open_store()).accounts.change(account_id, **values))

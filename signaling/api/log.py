@@ -10,7 +10,7 @@ from aiohttp import hdrs, web
 
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.errors import ApiError
-from signaling.log.entries import Drawn, Entry, Seq, wire
+from signaling.log.entries import Drawn, Entry, Seq, shown_body, wire
 from signaling.log.live import Listener, Live
 from signaling.log.log import Log
 from signaling.log.reading import LogReader, Page
@@ -212,7 +212,7 @@ def view(entry: Entry, member_id: str) -> EntryView:
         sender=entry.sender,
         name=entry.name,
         at_ms=entry.at_ms,
-        body=entry.body,
+        body=shown_body(entry),
         client_id=entry.client_id if entry.sender == member_id else "",
         target=entry.target,
         recipient=entry.recipient,

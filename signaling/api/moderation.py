@@ -7,7 +7,6 @@ from typing import Annotated
 
 import msgspec
 
-from sfu.api import CallTimeline
 from signaling.api.typed import Access, Input, Struct, route
 from signaling.rooms.knocks import Answer, Knocks
 from signaling.rooms.moderation import Moderation
@@ -42,10 +41,6 @@ class TalkTimeView(Struct):
 class TalkTimes(Struct):
     people: list[TalkTimeView]
     """Who has talked, longest first."""
-
-
-class CallTimelines(Struct):
-    timelines: list[CallTimeline]
 
 
 class Stopped(Struct):
@@ -125,17 +120,6 @@ class ModerationEndpoint:
                 for one, present in self._moderation.talk_times(actor)
             ]
         )  # fmt: skip
-
-    @route("GET", "/api/v1/rooms/{room}/call-timelines", access=Access.GUEST)
-    async def get_call_timelines(self, actor: Actor) -> CallTimelines:
-        """How the call that is under way goes, and why it is bad where it is.
-
-        For each participant: what their line was sent and what it takes (bits per second), what was lost (share of 1),
-        the round-trip time, which layer of whose video they get and why, and when that changed. Owners and moderators
-        see everybody, those who have left included; others see themselves. The log keeps it, in the entry of who
-        leaves, where the room's policy has `call_timelines`.
-        """
-        return CallTimelines(timelines=self._moderation.call_timelines(actor))
 
     @route(
         "POST", "/api/v1/rooms/{room}/members/{member}/kick", access=Access.MODERATOR,

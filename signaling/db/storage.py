@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from signaling.db.retention import RetentionRepository
     from signaling.db.rooms import RoomRepository
     from signaling.db.sealed import SealedRepository
+    from signaling.db.timelines import TimelineRepository
 
 _REPOSITORIES = ("repository", "rooms", "log", "files", "accounts", "retention", "bots", "admin", "sealed")
 
@@ -114,6 +115,11 @@ class Storage:
         from signaling.db.log import LogRepository
 
         return LogRepository(await self.open())
+
+    async def timelines(self) -> TimelineRepository:
+        from signaling.db.timelines import TimelineRepository
+
+        return TimelineRepository(await self.open())
 
     async def backups(self) -> BackupRepository:
         from signaling.db.backup import BackupRepository

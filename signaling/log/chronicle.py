@@ -8,8 +8,6 @@ import secrets
 from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
-import msgspec
-
 from sfu.api import (
     LeaveReason,
     NodeEvent,
@@ -25,6 +23,7 @@ from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError, DatabaseError
 from signaling.log.entries import Verb
 from signaling.log.log import Log
+from signaling.log.timelines import keeps_timelines, kept_of
 from signaling.rooms.homes import Homes
 from signaling.rooms.records import RoomChange, RoomStores
 from signaling.rooms.roles import member_id_of
@@ -51,9 +50,12 @@ class LogChronicle:
 class CallChronicle:
     """Calls in rooms that last: when they began and ended, who came and left. In the order of the node's events."""
 
-    def __init__(self, stores: RoomStores, log: Log, homes: Homes, max_timeline_entries: int) -> None:
+    def __init__(
+        self, stores: RoomStores, log: Log, homes: Homes, max_timeline_entries: int, max_timeline_bytes: int
+    ) -> None:
         self._stores = stores
         self._max_timeline_entries = max_timeline_entries
+        self._max_timeline_bytes = max_timeline_bytes
         self._log = log
         self._homes = homes
         self._moving: dict[Identity, ParticipantLeft] = {}
@@ -156,8 +158,8 @@ class CallChronicle:
         if self._rooms.get(home) is None:
             return
         room = await (await self._stores.rooms()).find_room(home)
-        keeps = room is not None and room.policy.call_timelines and bool(entries)
-        said = {"timeline": [_told(one) for one in entries]} if keeps else {}
+        keeps = room is not None and keeps_timelines(room.policy)
+        said = kept_of(left.participant, entries, self._max_timeline_bytes) if keeps else {}
         await self._note_person(left.room, left.participant, Verb.LEFT, said)
 
     async def _note_person(
@@ -169,13 +171,6 @@ class CallChronicle:
                 room_key, verb, {"call": call.room_id, **said}, client_id=_new_id(),
                 sender=member_id_of(person.identity), name=person.name,
             )  # fmt: skip
-
-
-def _told(entry: TimelineEntry) -> dict[str, Any]:
-    """Without what is not known."""
-    said = msgspec.to_builtins(entry)
-    line = said.pop("line") or {}
-    return {key: value for key, value in {**line, **said}.items() if value is not None}
 
 
 def _new_id() -> str:

@@ -262,6 +262,18 @@ class Entry:
         return not self.recipient or member_id in (self.recipient, self.sender)
 
 
+HIDDEN = frozenset({"timeline", "joined_at_ms", "leave_reason"})
+"""Of the entry of who left a call: for whom it is about, and for owners and moderators, who ask for it."""
+
+
+def shown_body(entry: Entry) -> dict[str, Any] | None:
+    """What everybody who reads the log may see of it."""
+    body = entry.body
+    if body is None or entry.verb is not Verb.LEFT or "timeline" not in body:
+        return body
+    return {"measured": True, **{key: value for key, value in body.items() if key not in HIDDEN}}
+
+
 def wire(entry: Entry, *, own: bool) -> dict[str, Any]:
     """As clients get it. `own`: the client id is its author's business only."""
     message: dict[str, Any] = {
@@ -270,7 +282,7 @@ def wire(entry: Entry, *, own: bool) -> dict[str, Any]:
         "from": entry.sender,
         "name": entry.name,
         "at_ms": entry.at_ms,
-        "body": entry.body,
+        "body": shown_body(entry),
     }
     if own:
         message["client_id"] = entry.client_id

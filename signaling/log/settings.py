@@ -21,6 +21,9 @@ class RoomLogSettings:
     """Entries with what was drawn that one person may write to one room in the long run, beside all others."""
     drawn_burst: int = 40
     """And at once."""
+    max_timeline_bytes: int = 16_384
+    """Where the policy wants it: what an entry keeps of how a call went for one who left, in JSON. Of more figures
+    every second one goes, in the end the oldest entries."""
     max_page_entries: int = 200
     """In one page of history, and in one answer of a search."""
     max_pending_entries: int = 2000

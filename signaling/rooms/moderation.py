@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from sfu.api import CallTimeline, ParticipantChanges, ParticipantInfo, Sfu, TalkTime, TrackSource
+from sfu.api import ParticipantChanges, ParticipantInfo, Sfu, TalkTime, TrackSource
 from sfu.errors import RequestError
 from sfu.ids import Identity, RoomName
 from signaling.errors import ApiError
@@ -105,13 +105,6 @@ class Moderation:
             before = times.get(one.identity)
             times[one.identity] = replace(one, seconds=one.seconds + (before.seconds if before else 0.0))
         return [(one, one.identity in present) for one in sorted(times.values(), key=lambda one: -one.seconds)]
-
-    def call_timelines(self, actor: Actor) -> list[CallTimeline]:
-        """How the call goes: for everybody where a moderator asks, else for who asks."""
-        everyone = [one for room in self._homes.rooms_of(actor.room) for one in self._sfu.call_timelines(room)]
-        if actor.role.reaches(Role.MODERATOR):
-            return everyone
-        return [one for one in everyone if member_id_of(one.identity) == actor.member_id]
 
     # --- what comes first -----------------------------------------------------------------------------------
 

@@ -64,8 +64,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     guests_write: bool = True
     files: bool = True
     call_timelines: bool = False
-    """Whether the log says, of whoever leaves a call, how it went for them: what their line took, which videos they
-    got less of. The server knows that, not what was said."""
+    """Whether the log keeps, of whoever leaves a call, how it went for them: what their line took, which videos they
+    got less of; for themselves, owners and moderators. The server knows that, not what was said."""
 
 
 def decode(text: str) -> Policy:
