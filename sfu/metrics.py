@@ -53,10 +53,12 @@ def collect(
 
 
 def _lines(stats: EngineStats) -> Mapping[str, float]:
-    """Of subscribers' lines: those that have shown a limit, and how all that is sent to subscribers gets there."""
+    """Of subscribers' lines: those of which feedback says when packets arrive, those that have shown a limit, and how
+    all that is sent to subscribers gets there."""
     limited = [one for one in stats.transports if one.estimate_bps is not None]
     sending = [one for one in stats.subscriptions if one.packets_sent]
     values: dict[str, float] = {
+        "ting_lines_heard": sum(one.acknowledged_bps > 0 for one in stats.transports),
         "ting_lines_limited": len(limited),
         "ting_lines_limited_estimate_bps": sum(one.estimate_bps or 0 for one in limited),
         "ting_lines_limited_acknowledged_bps": sum(one.acknowledged_bps for one in limited),

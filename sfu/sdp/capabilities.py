@@ -17,6 +17,8 @@ from sfu.sdp.model import RemoteCodec
 VIDEO_FEEDBACK = ("goog-remb", "transport-cc", "ccm fir", "nack", "nack pli")
 """rtcp-fb values (RFC 4585, RFC 5104) that the engine acts on, in the order they are written."""
 AUDIO_FEEDBACK = ("transport-cc", "nack")
+CCFB = "ack ccfb"
+"""Feedback by RTP numbers (RFC 8888 §6). Said of all payload types of a section at once."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sfu.engine.api import Extension, Kind, OutboundPayload
-from sfu.sdp.capabilities import EXTENSIONS, VARIANTS, match_variant
+from sfu.sdp.capabilities import CCFB, EXTENSIONS, VARIANTS, match_variant
 from sfu.sdp.model import (
     AcceptedSection,
     AnswerSection,
@@ -20,27 +20,34 @@ from sfu.sdp.model import (
     RemoteSection,
     SentMedia,
 )
-from sfu.sdp.negotiate import KINDS, RECEIVING, check_extensions, red_block_type
+from sfu.sdp.negotiate import KINDS, RECEIVING, SENDING, check_extensions, red_block_type
 
 
 def receivable_sections(offer: RemoteDescription, negotiation: PublishNegotiation) -> dict[str, AcceptedSection]:
     """By mid, what the peer can receive on each section of its offer. `negotiation` is the answer to it so far: what
     that rejects is left out."""
+    with_ccfb = _only_receives(offer)
     return {
-        section.mid: _receivable(section, KINDS[section.kind])
+        section.mid: _receivable(section, KINDS[section.kind], with_ccfb)
         for section, answer in zip(offer.sections, negotiation.answer, strict=True)
         if answer.accepted and section.kind in KINDS and section.direction in RECEIVING
     }
 
 
-def _receivable(section: RemoteSection, kind: Kind) -> AcceptedSection:
+def _only_receives(offer: RemoteDescription) -> bool:
+    """Whether feedback by RTP numbers may be agreed on: it is for both directions of a connection, and the client gets
+    none from here for what it sends."""
+    return not any(section.direction in SENDING for section in offer.sections if section.kind in KINDS)
+
+
+def _receivable(section: RemoteSection, kind: Kind, with_ccfb: bool) -> AcceptedSection:
     rtx = {
         codec.parameters.get("apt"): codec.payload_type
         for codec in section.codecs
         if codec.name == "rtx" and _is_usable(codec.payload_type)
     }
     payloads: dict[str, OutboundPayload] = {}
-    nack = transport_cc = False
+    nack = transport_cc = ccfb = False
     red_blocks: int | None = None
     for codec in section.codecs:
         variant = match_variant(codec, kind)
@@ -49,22 +56,25 @@ def _receivable(section: RemoteSection, kind: Kind) -> AcceptedSection:
         payloads[variant.key] = OutboundPayload(codec.payload_type, rtx.get(str(codec.payload_type)))
         nack = nack or "nack" in codec.feedback
         transport_cc = transport_cc or "transport-cc" in codec.feedback
+        ccfb = ccfb or CCFB in codec.feedback
         if variant.key == "red":
             red_blocks = red_block_type(codec)
     opus = payloads.get("opus")
     if opus is None or opus.payload_type != red_blocks:
         payloads.pop("red", None)
+    extensions = {
+        extension: section.receivable_extensions[extension]
+        for extension in EXTENSIONS[kind]
+        if extension in section.receivable_extensions and (transport_cc or extension is not Extension.TRANSPORT_CC)
+    }
     return AcceptedSection(
         mid=section.mid,
         accepted=True,
         payloads=payloads,
-        extensions={
-            extension: section.receivable_extensions[extension]
-            for extension in EXTENSIONS[kind]
-            if extension in section.receivable_extensions and (transport_cc or extension is not Extension.TRANSPORT_CC)
-        },
+        extensions=extensions,
         nack=nack,
         red_block_type=red_blocks,
+        ccfb=with_ccfb and ccfb and Extension.TRANSPORT_CC not in extensions,
     )
 
 
@@ -81,18 +91,19 @@ def send_on(
     Raises `SdpError` inconsistent_extensions when the offer maps one id to two extensions that we would use.
     """
     sections = {section.mid: section for section in offer.sections}
+    with_ccfb = _only_receives(offer)
     answer = tuple(
-        _sending(section, sections[section.mid], sent[section.mid]) if section.mid in sent else section
+        _sending(section, sections[section.mid], sent[section.mid], with_ccfb) if section.mid in sent else section
         for section in negotiation.answer
     )
     check_extensions(answer)
     return replace(negotiation, answer=answer)
 
 
-def _sending(answer: AnswerSection, section: RemoteSection, sent: SentMedia) -> AnswerSection:
+def _sending(answer: AnswerSection, section: RemoteSection, sent: SentMedia, with_ccfb: bool) -> AnswerSection:
     kind = KINDS[section.kind]
     receiving = answer.direction is Direction.RECVONLY
-    accepted = _receivable(section, kind)
+    accepted = _receivable(section, kind, with_ccfb)
     codecs = {codec.payload_type: codec for codec in answer.codecs} if receiving else {}
     for codec in _sending_codecs(section, accepted, sent):
         before = codecs.get(codec.payload_type)
@@ -107,6 +118,7 @@ def _sending(answer: AnswerSection, section: RemoteSection, sent: SentMedia) -> 
         direction=Direction.SENDRECV if receiving else Direction.SENDONLY,
         codecs=tuple(codecs.values()),
         extensions=extensions,
+        ccfb=accepted.ccfb,
         sent=sent if any(payload.rtx_payload_type for payload in accepted.payloads.values())
         else replace(sent, rtx_ssrc=None),
     )  # fmt: skip
@@ -130,7 +142,8 @@ def _sending_codecs(section: RemoteSection, accepted: AcceptedSection, sent: Sen
         elif "profile-level-id" in codec.parameters:
             # `match_variant` has checked that these are six hex digits.
             parameters["profile-level-id"] = codec.parameters["profile-level-id"]
-        feedback = tuple(value for value in variant.feedback if value in codec.feedback)
+        known = [value for value in variant.feedback if not (accepted.ccfb and value == "transport-cc")]
+        feedback = tuple(value for value in known if value in codec.feedback)
         codecs.append(replace(codec, name=variant.name, parameters=parameters, feedback=feedback))
         if payload.rtx_payload_type is not None:
             apt = {"apt": str(payload.payload_type)}

@@ -204,6 +204,8 @@ class AnswerSection:
     first_format: str = ""
     sent: SentMedia | None = None
     """With one connection for both directions: what we send here."""
+    ccfb: bool = False
+    """The client is to report on what we send by RTP numbers (RFC 8888)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,6 +263,8 @@ class AcceptedSection:
     nack: bool = False
     red_block_type: int | None = None
     """The payload type that the blocks of RED carry here."""
+    ccfb: bool = False
+    """The client reports on packets by their RTP numbers (RFC 8888), and not by transport-wide ones."""
 
     @property
     def rtx(self) -> bool:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sfu.engine.api import Extension, Kind
 from sfu.errors import SdpError
 from sfu.sdp import grammar
-from sfu.sdp.capabilities import VARIANTS, Variant
+from sfu.sdp.capabilities import CCFB, VARIANTS, Variant
 from sfu.sdp.grammar import check
 from sfu.sdp.model import (
     AnswerSection,
@@ -227,6 +227,8 @@ def _answered_media(
         lines.append("a=rtcp-rsize")
     for codec in section.codecs:
         lines += _codec(codec)
+    if section.ccfb:
+        lines.append(f"a=rtcp-fb:* {CCFB}")
     lines += [f"a=rid:{rid} recv" for rid in section.receive_rids]
     if section.receive_rids:
         lines.append("a=simulcast:recv " + ";".join(section.receive_rids))

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 import pytest_asyncio
-from aiohttp import web
-from playwright.async_api import Browser, Page
+from aiohttp import ClientSession, web
+from playwright.async_api import Browser, Page, async_playwright
 
-from tests.harness.browser import until
+from tests.harness.browser import POLL_S, TIMEOUT_MS, launch, until
 from tests.harness.server import ServerProcess, make_token
 from tests.harness.whip import whep_url, whip_url
 
@@ -102,12 +103,13 @@ async function chooseLayer(rid) {
     return (await call(new URL(url, session.location), session.token, 'POST', 'application/json', body)).status;
 }
 
-async function play(url, token) {
+async function play(url, token, withTransportCc = true) {
     const session = window.session = new Session(token);
     const video = document.querySelector('video');
     session.pc.ontrack = ({streams}) => { video.srcObject = streams[0]; };
     for (const kind of ['audio', 'video']) session.pc.addTransceiver(kind, {direction: 'recvonly'});
-    return session.post(url);
+    const kept = line => withTransportCc || !/transport-(wide-)?cc/.test(line);
+    return session.post(url, sdp => sdp.split('\r\n').filter(kept).join('\r\n'));
 }
 
 async function listen(names) {
@@ -120,6 +122,7 @@ async function listen(names) {
     return reply.status;
 }
 """
+CCFB_TRIAL = "--force-fieldtrials=WebRTC-RFC8888CongestionControlFeedback/Enabled,offer:true/"
 HEAD = "<!doctype html><title>elsewhere</title><link rel=icon href=data:,>"
 PAGE = f"{HEAD}<video muted autoplay playsinline></video><script>{SCRIPT}</script>"
 
@@ -218,3 +221,36 @@ async def test_simulcast_in_the_shape_of_obs(pages: tuple[Page, Page], server: S
         await until(viewer, f"async () => (await session.stat('inbound-rtp', 'video')).frameWidth === {width}")
     for page in (studio, viewer):
         assert await page.evaluate("() => session.end()") == 200
+
+
+async def until_heard(server: ServerProcess) -> None:
+    """Until the server knows of its one subscriber when packets arrive."""
+    async with asyncio.timeout(TIMEOUT_MS / 1_000), ClientSession() as client:
+        while True:
+            async with client.get(f"{server.url}/metrics") as answer:
+                if "\nting_lines_heard 1.0\n" in await answer.text():
+                    return
+            await asyncio.sleep(POLL_S)
+
+
+@pytest.mark.parametrize(("with_transport_cc", "is_by_rtp_numbers"), [(False, True), (True, False)])
+async def test_feedback_by_rtp_numbers(
+    elsewhere: str, server: ServerProcess, room: str, with_transport_cc: bool, is_by_rtp_numbers: bool
+) -> None:
+    """RFC 8888 as Chromium offers it behind a field trial: taken where it is all that there is, and heard."""
+    async with async_playwright() as playwright:
+        browser = await launch(playwright, extra=[CCFB_TRIAL])
+        studio, viewer = await browser.new_page(), await browser.new_page()
+        for page in (studio, viewer):
+            await page.goto(elsewhere)
+        await run(studio, "publish", whip_url(server.url, room), make_token(room, "studio"))
+        url = whep_url(server.url, room, "studio")
+        played = await run(viewer, "play", url, make_token(room, "viewer"), with_transport_cc)
+        assert " ack ccfb" in await viewer.evaluate("session.pc.localDescription.sdp")
+        assert ("a=rtcp-fb:* ack ccfb" in played["answer"]) is is_by_rtp_numbers
+        assert (" transport-cc" in played["answer"]) is with_transport_cc
+        await frames_after(viewer, DECODED, 10)
+        await until_heard(server)
+        for page in (studio, viewer):
+            assert await page.evaluate("() => session.end()") == 200
+        await browser.close()

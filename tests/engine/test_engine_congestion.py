@@ -5,12 +5,15 @@ from __future__ import annotations
 import itertools
 import random
 from collections import Counter
+from collections.abc import Mapping
+from types import MappingProxyType
 
 import pytest
 
 from sfu.engine import create_engine
 from sfu.engine.api import MAX_WANTED_BPS, OVERHEAD_BYTES, EstimateChanged, PacketEngine, TransportStats
 from sfu.engine.reference import rtcp
+from sfu.engine.reference.rtp import RtpPacket
 from sfu.errors import EngineError
 from sfu.ids import TransportHandle
 from tests.engine.harness import AUDIO_TYPE, MS, OUT_RTX_TYPE, SECOND, Net, Source, Vp8Source
@@ -30,6 +33,8 @@ class Call:
     has no room for it, as the control plane does it."""
 
     has_sound = True
+    shape: Mapping[str, object] = MappingProxyType({})
+    """What the subscriptions have that others do not."""
 
     def __init__(self, engine: PacketEngine, line: Line, *, seed: int = 1, cache_bytes: int = 0) -> None:
         self.net = Net(engine)
@@ -40,8 +45,8 @@ class Call:
             publisher.publish_video(nack=False, keyframe_cache_bytes=cache_bytes),
             publisher.publish_audio(),
         )
-        self.picture = self.subscriber.subscribe(self.video, ssrc=5000)
-        self.subscriber.subscribe(audio, ssrc=6000, rtx_ssrc=None)
+        self.picture = self.subscriber.subscribe(self.video, ssrc=5000, **self.shape)
+        self.subscriber.subscribe(audio, ssrc=6000, rtx_ssrc=None, **self.shape)
         self.camera = Vp8Source(publisher, 1000)
         self.microphone = Source(publisher, 2000, AUDIO_TYPE)
         self.now_ms = 0
@@ -97,7 +102,10 @@ class Call:
             if packet.ssrc == 6000:
                 self.sound_ms.append((self.now_ms, None if arrival_ns is None else (arrival_ns - now_ns) // MS))
             if arrival_ns is not None:
-                self.flight.append((int.from_bytes(packet.extensions[TWCC_ID], "big"), arrival_ns))
+                self.depart(packet, arrival_ns)
+
+    def depart(self, packet: RtpPacket, arrival_ns: int) -> None:
+        self.flight.append((int.from_bytes(packet.extensions[TWCC_ID], "big"), arrival_ns))
 
     def report(self) -> None:
         arrived = sorted(one for one in self.flight if one[1] <= self.now_ms * MS)

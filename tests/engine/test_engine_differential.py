@@ -25,7 +25,7 @@ from sfu.engine.reference import rtcp
 from sfu.engine.reference.rtp import RtpPacket
 from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
-from tests.engine import dd_writer
+from tests.engine import dd_writer, rtcp_wire
 from tests.engine.harness import (
     AUDIO_TYPE,
     EXTENSIONS,
@@ -411,6 +411,7 @@ class Life:
             extensions=chaos.choice(IDS),
             nack=chaos.random() < 0.8,
             cache_packets=chaos.choice((0, 1, 8, 512)),
+            ccfb=chaos.random() < 0.5,
         )
         try:
             handle = self.net.engine.add_subscription(peer.transport, track, config)
@@ -461,10 +462,13 @@ class Life:
                 peer.send_rtcp(rtcp.build_nack(1, config.ssrc, seqs))
 
     def do_feedback(self) -> None:
-        """Of the newest transport-wide numbers of a subscriber, or of any."""
+        """Of the newest transport-wide numbers of a subscriber, or of any; of its RTP numbers where it has none."""
         handle, chaos = self.subscription(), self.chaos
         if handle is not None:
             peer, config = self.subscriptions[handle]
+            if config.ccfb and Extension.TRANSPORT_CC not in config.extensions:
+                self.report_by_rtp_numbers(peer, config)
+                return
             number = config.extensions.get(Extension.TRANSPORT_CC, 0)
             seen = [int.from_bytes(one.extensions[number], "big") for one in peer.rtp[-60:] if number in one.extensions]
             if not seen or chaos.random() < 0.1:
@@ -473,6 +477,19 @@ class Life:
             now_ns = self.net.now_ns + chaos.choice((0, 0, 0, 30, 300, 100_000)) * MS
             arrivals = [(one, now_ns + index * chaos.choice((0, 1, 5)) * MS) for index, one in enumerate(numbers)]
             peer.send_rtcp(*rtcp.build_transport_feedback(1, config.ssrc, 0, sorted(arrivals)), rtcp.build_pli(1, 1))
+
+    def report_by_rtp_numbers(self, peer: Peer, config: SubscriptionConfig) -> None:
+        chaos, now_ns = self.chaos, self.net.now_ns
+        seqs = [one.seq for one in peer.rtp[-60:] if one.ssrc == config.ssrc] or [chaos.getrandbits(15)]
+        first = chaos.choice(seqs)
+        ages_ns = (0, 0, 5, 30, 300, 9_000, -1)
+        arrivals = [
+            (ssrc, seq, now_ns - chaos.choice(ages_ns) * MS)
+            for ssrc in (config.ssrc, config.rtx_ssrc or 1)
+            for seq in range(first, min(first + 60, 0x10000))
+            if chaos.random() < 0.8
+        ]
+        peer.send_rtcp(rtcp_wire.ccfb(1, now_ns, arrivals), rtcp.build_pli(1, 1))
 
     def do_want(self) -> None:
         bitrate_bps = self.chaos.choice((0, 100_000, 3_000_000, 1 << 40))

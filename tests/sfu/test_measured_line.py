@@ -212,6 +212,7 @@ def test_metrics_tell_of_lines() -> None:
         for number, (loss, rtt_ms) in enumerate(((0.0, 20.0), (0.1, None), (0.02, 90.0), (1.0, 0.0)))
     ]
     assert _lines(EngineStats(transports, [], subscriptions, {}, 0, 0, 0, 0, 0, 0)) == {
+        "ting_lines_heard": 3,
         "ting_lines_limited": 2,
         "ting_lines_limited_estimate_bps": 400_000,
         "ting_lines_limited_acknowledged_bps": 400_000,
@@ -220,4 +221,4 @@ def test_metrics_tell_of_lines() -> None:
         'ting_subscription_rtt_ms{quantile="0.5"}': 90.0,
         'ting_subscription_rtt_ms{quantile="0.95"}': 90.0,
     }
-    assert len(_lines(EngineStats([], [], [], {}, 0, 0, 0, 0, 0, 0))) == 3
+    assert len(_lines(EngineStats([], [], [], {}, 0, 0, 0, 0, 0, 0))) == 4

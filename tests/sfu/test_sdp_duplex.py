@@ -51,6 +51,41 @@ def test_a_client_that_offers_sections_to_receive_on() -> None:
         assert section.extensions[Extension.TRANSPORT_CC] == offer.sections[3].extensions[Extension.TRANSPORT_CC]
 
 
+def playing(ccfb: str, *, transport_cc: tuple[int, ...] = ()) -> str:
+    """An offer to receive only, with feedback by RTP numbers said of `ccfb` in each section, and by transport-wide ones
+    of some payload types."""
+    text = BASE.replace("a=sendonly", "a=recvonly")
+    if ccfb:
+        text = text.replace("a=rtcp-mux\r\n", f"a=rtcp-mux\r\na=rtcp-fb:{ccfb} ack ccfb\r\n")
+    for name, payload_type in (("opus/48000/2", 111), ("VP8/90000", 96)):
+        lines = f"a=rtcp-fb:{payload_type} transport-cc\r\na=extmap:8 {Extension.TRANSPORT_CC}\r\n"
+        if payload_type in transport_cc:
+            text = text.replace(f"{name}\r\n", f"{name}\r\n{lines}")
+    return text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (playing("*"), [True, True]),
+        (playing("96"), [False, True]),
+        (playing("*", transport_cc=(111, 96)), [False, False]),
+        (playing("*", transport_cc=(96,)), [True, False]),
+        (playing(""), [False, False]),
+        # The client would expect the same of us for what it sends.
+        (playing("*").replace("a=recvonly", "a=sendrecv", 1), [False, False]),
+    ],
+)
+def test_feedback_by_rtp_numbers_where_there_is_no_other(text: str, expected: list[bool]) -> None:
+    sections = negotiated(text)[2]
+    assert [section.ccfb for section in sections.values()] == expected
+    told = [values(lines, "rtcp-fb") for lines in sent_on(text, m0=MICROPHONE, m1=CAMERA)[: len(expected)]]
+    for section, lines in zip(sections.values(), told, strict=True):
+        assert ("* ack ccfb" in lines) is section.ccfb
+        assert any("transport-cc" in line for line in lines) is (Extension.TRANSPORT_CC in section.extensions)
+        assert (Extension.TRANSPORT_CC in section.extensions) <= (not section.ccfb)
+
+
 def test_a_section_that_only_sends_receives_nothing() -> None:
     assert negotiated(vector("chromium_simulcast"))[2] == {}
     assert negotiated(DUPLEX)[2].keys() == {"0", "1"}

@@ -203,6 +203,7 @@ class Subscription:
             extensions=extensions,
             nack=accepted.nack,
             cache_packets=cache_packets,
+            ccfb=accepted.ccfb,
         )
         self.handle = engine.add_subscription(transport, encoding.track, config)
         self.apply_settings(engine)

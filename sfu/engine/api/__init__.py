@@ -125,7 +125,9 @@ first subscription of the track wants redundancy.
 Congestion
 ----------
 Where a subscription's packets carry transport-cc numbers, the peer's transport-wide feedback makes an estimate of what
-its line takes: None until the line has shown a limit, then `EstimateChanged` tells it, within a tick of the feedback.
+its line takes; where they do not and `SubscriptionConfig.ccfb` is set, its congestion control feedback does (RFC 8888):
+by SSRC and RTP number, without ECN; a packet of unknown time, or one of 8 s ago, has arrived and says nothing else.
+The estimate is None until the line has shown a limit, then `EstimateChanged` tells it, within a tick of the feedback.
 Packets are judged in groups of 50 ms by when they were sent. The fastest of each group against the fastest of the last
 ten seconds is the queue; a trend over eight groups, a steep rise, a queue that loses, or one that lingers is overuse.
 Sooner than that, packets in a row each of which took longer than the one before, by 90 ms in all and none by more than

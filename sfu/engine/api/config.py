@@ -146,3 +146,6 @@ class SubscriptionConfig:
     extensions: Mapping[Extension, int] = field(default_factory=dict)
     nack: bool = False
     cache_packets: int = 512
+    ccfb: bool = False
+    """The peer reports on packets by their RTP numbers (RFC 8888). Transport-cc numbers, where `extensions` has an id
+    for them, are used instead."""

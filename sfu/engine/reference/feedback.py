@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from sfu.engine.api import RembReceived
 from sfu.engine.reference import routing
 from sfu.engine.reference.rtcp import (
+    CongestionFeedback,
     Fir,
     Nack,
     Pli,
@@ -21,7 +22,7 @@ from sfu.engine.reference.rtcp import (
 from sfu.engine.reference.state import State
 from sfu.engine.reference.stream import SenderReportReceived
 from sfu.engine.reference.transport import Transport
-from sfu.engine.reference.transport_feedback import count_transport_feedback
+from sfu.engine.reference.transport_feedback import count_congestion_feedback
 
 
 def handle_rtcp(state: State, now_ns: int, transport: Transport, data: bytes) -> None:
@@ -39,7 +40,7 @@ def handle_rtcp(state: State, now_ns: int, transport: Transport, data: bytes) ->
         drops[rx.rtcp_failure] += 1
         return
     transport.packet_bucket.take(1)
-    feedback = count_transport_feedback(compound)
+    feedback = count_congestion_feedback(compound)
     if feedback:
         if not transport.feedback_bucket.allows(now_ns, feedback):
             drops["feedback_limited"] += 1
@@ -73,6 +74,8 @@ def _take_packet(state: State, now_ns: int, transport: Transport, packet: RtcpPa
         _take_remb(state, transport, packet)
     elif isinstance(packet, TransportFeedback) and transport.estimator is not None:
         transport.estimator.handle_feedback(now_ns, packet.received)
+    elif isinstance(packet, CongestionFeedback):
+        transport.take_congestion_feedback(now_ns, packet)
 
 
 def _take_remb(state: State, transport: Transport, remb: Remb) -> None:

@@ -49,6 +49,7 @@ class Forwarder:
         "current",
         "desired",
         "handle",
+        "has_ccfb",
         "header",
         "layers",
         "nack_misses",
@@ -121,6 +122,8 @@ class Forwarder:
         self.bytes_per_s = self.bytes_sampled = 0
         self._last_payload_type = 0
         self.header = HeaderWriter(config)
+        self.has_ccfb = config.ccfb
+        """Where its packets carry no transport-wide numbers, the peer reports on them by their RTP numbers."""
         self.plan = plan
         """How extensions of the track are carried over."""
 
@@ -184,6 +187,8 @@ class Forwarder:
         header = self.header.forwarded(transport, now_ns, packet, self.plan, second, ext_seq, timestamp, ssrc, picture)
         if self.header.has_twcc:
             transport.number_sent(now_ns, len(payload))
+        elif self.has_ccfb:
+            transport.number_rtp(now_ns, len(payload), ssrc, ext_seq)
         data = transport.tx.protect_rtp(header, payload, ssrc, ext_seq)  # type: ignore[union-attr]
         self.packets_sent += 1
         self.bytes_sent += len(payload)
@@ -222,6 +227,8 @@ class Forwarder:
         header = self.header.in_full(transport, now_ns, None, self.plan, second, ext_seq, timestamp, ssrc)
         if self.header.has_twcc:
             transport.number_sent(now_ns, len(_PADDING_PAYLOAD))
+        elif self.has_ccfb:
+            transport.number_rtp(now_ns, len(_PADDING_PAYLOAD), ssrc, ext_seq)
         transport.send_rtp(core, header, _PADDING_PAYLOAD, ssrc, ext_seq)
 
     def handle_nack(self, core: Core, transport: Transport, now_ns: int, seqs: Sequence[int]) -> None:
@@ -274,13 +281,15 @@ class Forwarder:
         )
         if self.header.has_twcc:
             transport.number_sent(now_ns, len(payload))
+        elif self.has_ccfb:
+            transport.number_rtp(now_ns, len(payload), rtx_ssrc, rtx_seq)
         original_seq = (ext_seq & 0xFFFF).to_bytes(2, "big")
         transport.send_rtp(core, header, original_seq + payload, rtx_ssrc, rtx_seq)
 
     def rtx_payload_type(self) -> int | None:
         """Of padding that tells how much the line takes; None when this subscription cannot carry any: padding goes
-        out as RTX, where receivers expect it, and with a transport-wide number."""
-        if self.config.rtx_ssrc is None or not self.header.has_twcc:
+        out as RTX, where receivers expect it, and the receiver has to report on it."""
+        if self.config.rtx_ssrc is None or not (self.header.has_twcc or self.has_ccfb):
             return None
         return next((one.rtx_payload_type for one in self.payloads.values() if one.rtx_payload_type is not None), None)
 
@@ -293,7 +302,10 @@ class Forwarder:
             self.rtx_ext_seq += 1
             seq, timestamp = self.rtx_ext_seq, self.timeline.last
             header = self.header.in_full(transport, now_ns, None, self.plan, rtx_type, seq, timestamp, rtx_ssrc)
-            transport.number_sent(now_ns, PADDING_BYTES)
+            if self.header.has_twcc:
+                transport.number_sent(now_ns, PADDING_BYTES)
+            else:
+                transport.number_rtp(now_ns, PADDING_BYTES, rtx_ssrc, seq)
             transport.send_rtp(core, header, _PROBE_PAYLOAD, rtx_ssrc, seq)
 
     def rekey(self) -> None:

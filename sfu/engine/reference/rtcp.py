@@ -1,4 +1,5 @@
-"""RTCP: compound packets in and out (RFC 3550 §6, RFC 4585, RFC 5104, RFC 5506, draft-alvestrand-rmcat-remb-03).
+"""RTCP: compound packets in and out (RFC 3550 §6, RFC 4585, RFC 5104, RFC 5506, draft-alvestrand-rmcat-remb-03,
+RFC 8888).
 
 `parse_compound` returns None when the framing lies (version, lengths, too many sub-packets): drop the datagram as
 malformed. Inside sound framing, a sub-packet of a known type whose body lies becomes `Skipped(malformed=True)`, an
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from sfu.engine.reference.congestion_feedback import CongestionFeedback, parse_congestion_feedback
 from sfu.engine.reference.ntp import ns_to_short, ntp_add_ns, ntp_diff_ns, ntp_short
 from sfu.engine.reference.transport_feedback import (
     TransportFeedback,
@@ -21,6 +23,7 @@ from sfu.engine.reference.transport_feedback import (
 )
 
 __all__ = [
+    "CongestionFeedback",
     "TransportFeedback",
     "build_transport_feedback",
     "ns_to_short",
@@ -37,7 +40,7 @@ MAX_REPORT_BLOCKS = 31
 
 PT_SR, PT_RR, PT_SDES, PT_BYE = 200, 201, 202, 203
 PT_RTPFB, PT_PSFB = 205, 206
-_FMT_NACK, _FMT_TWCC = 1, 15
+_FMT_NACK, _FMT_CCFB, _FMT_TWCC = 1, 11, 15
 _FMT_PLI, _FMT_FIR, _FMT_AFB = 1, 4, 15
 _SDES_CNAME = 1
 _REMB_MANTISSA_BITS = 18
@@ -140,7 +143,19 @@ class Skipped:
     malformed: bool
 
 
-RtcpPacket = SenderReport | ReceiverReport | Sdes | Bye | Nack | Pli | Fir | Remb | TransportFeedback | Skipped
+RtcpPacket = (
+    SenderReport
+    | ReceiverReport
+    | Sdes
+    | Bye
+    | Nack
+    | Pli
+    | Fir
+    | Remb
+    | TransportFeedback
+    | CongestionFeedback
+    | Skipped
+)
 
 
 def parse_compound(data: bytes) -> list[RtcpPacket] | None:
@@ -298,6 +313,10 @@ def _parse_twcc(body: bytes, _count: int) -> TransportFeedback | None:
     return parse_transport_feedback(body)
 
 
+def _parse_ccfb(body: bytes, _count: int) -> CongestionFeedback | None:
+    return parse_congestion_feedback(body)
+
+
 _PARSERS: Final[dict[int, Callable[[bytes, int], RtcpPacket | None]]] = {
     PT_SR: _parse_sr,
     PT_RR: _parse_rr,
@@ -306,6 +325,7 @@ _PARSERS: Final[dict[int, Callable[[bytes, int], RtcpPacket | None]]] = {
 }
 _FEEDBACK_PARSERS: Final[dict[tuple[int, int], Callable[[bytes, int], RtcpPacket | None]]] = {
     (PT_RTPFB, _FMT_NACK): _parse_nack,
+    (PT_RTPFB, _FMT_CCFB): _parse_ccfb,
     (PT_RTPFB, _FMT_TWCC): _parse_twcc,
     (PT_PSFB, _FMT_PLI): _parse_pli,
     (PT_PSFB, _FMT_FIR): _parse_fir,

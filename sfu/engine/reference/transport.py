@@ -8,6 +8,8 @@ from typing import NamedTuple
 from sfu.engine.api import MAX_PATHS, Path, SrtpKeys, Transmit, TransportConfig
 from sfu.engine.reference.congestion.brake import Brake
 from sfu.engine.reference.congestion.estimate import Estimator
+from sfu.engine.reference.congestion.rtp_numbers import RtpNumbers
+from sfu.engine.reference.congestion_feedback import REPORT_WRAP_NS, CongestionFeedback
 from sfu.engine.reference.consent import Ice
 from sfu.engine.reference.core import Core
 from sfu.engine.reference.policing import TokenBucket
@@ -86,6 +88,7 @@ class Transport:
         "queue",
         "remb_bps",
         "retired_ssrcs",
+        "rtp_numbers",
         "rx",
         "tracks",
         "twcc_seq",
@@ -126,6 +129,8 @@ class Transport:
         self.twcc_seq = 0
         self.estimator: Estimator | None = None
         """Once something leaves with a transport-wide number."""
+        self.rtp_numbers: RtpNumbers | None = None
+        """Once something leaves that the peer reports on by its RTP number."""
         self.is_paced = False
         """The line has shown a limit, or nothing is known of it yet: video to it waits for its turn."""
         self.wanted_bps = 0
@@ -199,6 +204,21 @@ class Transport:
             self.estimator = Estimator(self.twcc_seq)
             self.estimator.probe.wanted_bps = self.wanted_bps
         self.estimator.sent(now_ns, payload_bytes)
+
+    def number_rtp(self, now_ns: int, payload_bytes: int, ssrc: int, ext_seq: int) -> None:
+        """A packet with that much payload leaves, which takes a transport-wide number and does not carry it."""
+        self.twcc_seq = number = (self.twcc_seq + 1) & 0xFFFF
+        if self.rtp_numbers is None:
+            self.rtp_numbers = RtpNumbers()
+        self.rtp_numbers.add(ssrc, ext_seq & 0xFFFF, number)
+        self.number_sent(now_ns, payload_bytes)
+
+    def take_congestion_feedback(self, now_ns: int, feedback: CongestionFeedback) -> None:
+        """What the peer says of packets by their RTP numbers."""
+        if self.rtp_numbers is not None and self.estimator is not None:
+            timed, untimed = self.rtp_numbers.resolve(self.twcc_seq, feedback.received)
+            self.estimator.handle_feedback(now_ns, timed, REPORT_WRAP_NS)
+            self.estimator.handle_untimed(untimed)
 
     def watch_line(self, now_ns: int, size: int, send_time: bytes | None) -> None:
         """A packet with a transport-wide number has arrived, of `size` bytes on the line."""

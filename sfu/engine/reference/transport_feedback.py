@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 REFERENCE_NS = 64_000_000
+REFERENCE_WRAP_NS = REFERENCE_NS << 24
+"""24 bits of the reference time come."""
 DELTA_NS = 250_000
 MAX_STATUSES = 2048
 """Packet statuses in one feedback packet that we build. A longer gap starts a new packet, and is left out."""
@@ -24,12 +26,13 @@ _NOT_RECEIVED, _SMALL_DELTA_SYMBOL, _LARGE_DELTA_SYMBOL = 0, 1, 2
 _MAX_RUN = 0x1FFF
 
 
-def count_transport_feedback(data: bytes) -> int:
-    """Sub-packets that are transport-wide feedback, by their headers alone: what they hold is not looked at yet."""
+def count_congestion_feedback(data: bytes) -> int:
+    """Sub-packets that are feedback of either kind (RFC 8888 is FMT 11), by their headers alone: what they hold is not
+    looked at yet."""
     position = count = 0
     while position + 4 <= len(data):
         first, packet_type, words = _RTCP_HEADER.unpack_from(data, position)
-        count += packet_type == 205 and first & 0x1F == 15
+        count += packet_type == 205 and first & 0x1F in (11, 15)
         position += 4 + (words << 2)
     return count
 

@@ -10,7 +10,7 @@ from sfu.engine.reference.congestion.delay import GROUP_NS, MAX_DRIFT_NS, MAX_ST
 from sfu.engine.reference.congestion.history import SentHistory, SentPacket
 from sfu.engine.reference.congestion.pacer import START_BPS, Pacer
 from sfu.engine.reference.congestion.probe import Probe
-from sfu.engine.reference.transport_feedback import REFERENCE_NS
+from sfu.engine.reference.transport_feedback import REFERENCE_WRAP_NS
 
 WINDOW = 6
 """Groups over which rates are measured."""
@@ -54,7 +54,6 @@ TRIED_NS = 200_000_000
 MIN_BPS, MAX_BPS = 30_000, 1_000_000_000
 GAP_NS = 50_000_000
 """Between two changes that are told."""
-_WRAP_NS = REFERENCE_NS << 24
 _NS_PER_S = 1_000_000_000
 
 
@@ -135,25 +134,34 @@ class Estimator:
             return self.pacer.may_send(now_ns)
         return not self.is_starting or self.pacer.may_start(now_ns)
 
-    def handle_feedback(self, now_ns: int, received: Iterable[tuple[int, int]]) -> None:
-        """What arrived and when, as `TransportFeedback.received`. Numbers that were not sent say nothing."""
+    def handle_feedback(
+        self, now_ns: int, received: Iterable[tuple[int, int]], wrap_ns: int = REFERENCE_WRAP_NS
+    ) -> None:
+        """What arrived and when, as `TransportFeedback.received`, on a clock that begins anew every `wrap_ns`. Numbers
+        that were not sent say nothing."""
         heard_ns = self._history.newest_arrived_ns
         for seq, arrival_ns in received:
             sent = self._history.acknowledge(seq)
             if sent is not None:
                 self.is_starting = False
-                self._take(now_ns, sent, self._place(sent.sent_at_ns, arrival_ns))
+                self._take(now_ns, sent, self._place(sent.sent_at_ns, arrival_ns, wrap_ns))
         lost, lost_bytes = self._history.take_lost()
         self.packets_lost += lost
         if self._group is not None and self._history.newest_arrived_ns - heard_ns < OUTAGE_NS:
             self._group.lost += lost
             self._group.lost_bytes += lost_bytes
 
-    def _place(self, sent_at_ns: int, arrival_ns: int) -> int:
-        """An arrival on the receiver's clock, of whose reference time 24 bits come."""
+    def handle_untimed(self, numbers: Iterable[int]) -> None:
+        """These have arrived, nobody knows when: they are not lost, and say nothing else."""
+        for seq in numbers:
+            if self._history.acknowledge(seq) is not None:
+                self.is_starting = False
+
+    def _place(self, sent_at_ns: int, arrival_ns: int, wrap_ns: int) -> int:
+        """An arrival on the receiver's clock, of which only so much comes."""
         before_ns = self._arrival_ns
         if before_ns is not None:
-            placed_ns = before_ns + (arrival_ns - before_ns + _WRAP_NS // 2) % _WRAP_NS - _WRAP_NS // 2
+            placed_ns = before_ns + (arrival_ns - before_ns + wrap_ns // 2) % wrap_ns - wrap_ns // 2
             delay_ns = placed_ns - sent_at_ns
             step_ns, drift_ns = abs(delay_ns - self._delay_ns), abs(delay_ns - self._first_delay_ns)
             if step_ns <= MAX_STEP_NS and drift_ns <= MAX_DRIFT_NS:

@@ -85,6 +85,7 @@ fn engine(shape: &Shape, subscribers: u16) -> Engine {
             extensions: ids(&[(Extension::Mid, 9), (Extension::TransportCc, 5), (Extension::AbsSendTime, 6)]),
             nack: !is_audio,
             cache_packets: 512,
+            ccfb: false,
         };
         let subscription = engine.add_subscription(transport, track, config).unwrap();
         engine.set_subscription_paused(subscription, false).unwrap();

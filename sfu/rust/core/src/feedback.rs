@@ -7,7 +7,7 @@ use crate::slots::TransportSlot;
 use crate::srtp::RtcpFailure;
 use crate::state::State;
 use crate::stream::SenderReportReceived;
-use crate::transport_feedback::count_transport_feedback;
+use crate::transport_feedback::{REFERENCE_WRAP_NS, count_congestion_feedback};
 
 /// One datagram that looks like SRTCP. Whatever it names that is not this transport's own is ignored.
 pub(crate) fn handle_rtcp(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) {
@@ -37,7 +37,7 @@ fn receive(state: &mut State, now_ns: i64, slot: TransportSlot, data: &[u8]) -> 
     })?;
     transport.packet_bucket.take(1);
     let compound = plain.get(..size).ok_or(DropReason::Malformed)?;
-    let feedback = count_transport_feedback(compound);
+    let feedback = count_congestion_feedback(compound);
     if feedback > 0 {
         if !transport.feedback_bucket.allows(now_ns, feedback) {
             return Err(DropReason::FeedbackLimited);
@@ -75,7 +75,12 @@ fn take_packet(state: &mut State, now_ns: i64, slot: TransportSlot, packet: &Rtc
         RtcpPacket::Remb { bitrate_bps, ssrcs, .. } => take_remb(state, slot, *bitrate_bps, ssrcs),
         RtcpPacket::TransportFeedback(feedback) => {
             if let Some(estimator) = state.transports.get_mut(slot).and_then(|one| one.estimator.as_mut()) {
-                estimator.handle_feedback(now_ns, &feedback.received);
+                estimator.handle_feedback(now_ns, &feedback.received, REFERENCE_WRAP_NS);
+            }
+        }
+        RtcpPacket::CongestionFeedback(feedback) => {
+            if let Some(transport) = state.transports.get_mut(slot) {
+                transport.take_congestion_feedback(now_ns, &feedback.received);
             }
         }
         RtcpPacket::Sdes(_) | RtcpPacket::Bye(_) | RtcpPacket::Skipped { .. } => (),

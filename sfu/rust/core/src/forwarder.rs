@@ -204,8 +204,8 @@ impl Forwarder {
         let (payload, picture) = self.payload_for(packet, outbound);
         self.last_payload_type = outbound.payload_type;
         let second = outbound.payload_type | if self.has_marker(packet) { 0x80 } else { 0 };
-        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq(now_ns, payload.len()) } else { 0 };
         let ssrc = self.config.ssrc;
+        let twcc_seq = self.number(transport, now_ns, payload.len(), ssrc, ext_seq);
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
         let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
         let block = blocks.get(packet, &self.plan, now_ns).map(|block| &block[..]);
@@ -248,6 +248,18 @@ impl Forwarder {
         (packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload), picture)
     }
 
+    /// The transport-wide number that a packet with so much payload leaves with; 0 where its header has none.
+    #[inline]
+    fn number(&self, transport: &mut Transport, now_ns: i64, payload_bytes: usize, ssrc: u32, ext_seq: i64) -> u16 {
+        if self.header.has_twcc() {
+            return transport.take_twcc_seq(now_ns, payload_bytes);
+        }
+        if self.config.ccfb {
+            transport.number_rtp(now_ns, payload_bytes, ssrc, ext_seq);
+        }
+        0
+    }
+
     /// A packet of the current stream does not go out.
     pub(crate) fn withhold(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, packet: &MediaPacket) {
         self.pictures.withhold(packet);
@@ -260,7 +272,7 @@ impl Forwarder {
         let Some(ext_seq) = self.sequence.withhold(in_seq) else { return };
         let ssrc = self.config.ssrc;
         let payload = Span::new(0, 1);
-        let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq(now_ns, payload.len()) } else { 0 };
+        let twcc_seq = self.number(transport, now_ns, payload.len(), ssrc, ext_seq);
         let (second, timestamp, seq) = (self.last_payload_type, self.timeline.last, ext_seq as u16);
         let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
         let header = self.header.in_full(&fields, None);
@@ -315,7 +327,7 @@ impl Forwarder {
             let second = rtx_type | sent.second & 0x80;
             self.rtx_ext_seq += 1;
             let ext_seq = self.rtx_ext_seq;
-            let twcc_seq = if self.header.has_twcc() { transport.take_twcc_seq(now_ns, payload.len()) } else { 0 };
+            let twcc_seq = self.number(transport, now_ns, payload.len(), ssrc, ext_seq);
             let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
             let header = self.header.in_full(&fields, Some((packet, &self.plan)));
             RtpOut { ssrc, ext_seq, header, packet: None, payload, picture, original_seq: Some(seq) }
@@ -331,9 +343,9 @@ impl Forwarder {
     }
 
     /// Of padding that tells how much the line takes; None when this subscription cannot carry any: padding goes out as
-    /// RTX, where receivers expect it, and with a transport-wide number.
+    /// RTX, where receivers expect it, and the receiver has to report on it.
     pub(crate) fn rtx_payload_type(&self) -> Option<u8> {
-        if self.config.rtx_ssrc.is_none() || !self.header.has_twcc() {
+        if self.config.rtx_ssrc.is_none() || !(self.header.has_twcc() || self.config.ccfb) {
             return None;
         }
         self.config.payloads.iter().find_map(|(_, outbound)| outbound.rtx_payload_type)
@@ -345,7 +357,7 @@ impl Forwarder {
         for _ in 0..packets {
             self.rtx_ext_seq += 1;
             let ext_seq = self.rtx_ext_seq;
-            let twcc_seq = transport.take_twcc_seq(now_ns, PADDING_BYTES);
+            let twcc_seq = self.number(transport, now_ns, PADDING_BYTES, ssrc, ext_seq);
             let (timestamp, seq) = (self.timeline.last, ext_seq as u16);
             let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
             let header = self.header.in_full(&fields, None);

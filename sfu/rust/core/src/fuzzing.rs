@@ -40,6 +40,7 @@ pub fn rtcp(data: &[u8]) {
         match packet {
             RtcpPacket::Nack { seqs, .. } => nacked += seqs.len(),
             RtcpPacket::TransportFeedback(feedback) => assert!(feedback.received.len() <= data.len()),
+            RtcpPacket::CongestionFeedback(feedback) => assert!(feedback.received.len() <= data.len() / 2),
             RtcpPacket::Remb { bitrate_bps, .. } => assert!(*bitrate_bps <= i64::MAX as u64),
             _ => (),
         }

@@ -169,6 +169,7 @@ fn subscription_config(ssrc: u32) -> SubscriptionConfig {
         extensions: extensions(),
         nack: true,
         cache_packets: 64,
+        ccfb: false,
     }
 }
 
@@ -185,7 +186,10 @@ impl Call {
         let video = engine.add_track(publisher, track_config(Kind::Video)).ok()?;
         let audio = engine.add_track(publisher, track_config(Kind::Audio)).ok()?;
         let first = engine.add_subscription(subscriber, video, subscription_config(1000)).ok()?;
-        let second = engine.add_subscription(subscriber, audio, subscription_config(2000)).ok()?;
+        // Of the second, feedback is by RTP numbers.
+        let mut sound = SubscriptionConfig { ccfb: true, ..subscription_config(2000) };
+        sound.extensions.set(Extension::TransportCc, 0);
+        let second = engine.add_subscription(subscriber, audio, sound).ok()?;
         let (publisher_tx, _) = peer_contexts(&keys(0))?;
         let (subscriber_tx, subscriber_rx) = peer_contexts(&keys(1))?;
         let mut call = Self {
@@ -264,7 +268,8 @@ impl Call {
         if count & 0x40 != 0
             && let Some(media_ssrc) = packet.get_mut(8..12)
         {
-            media_ssrc.copy_from_slice(&[0, 0, 3, 0xE8]);
+            let ssrc: u32 = if kind & 0x08 == 0 { 1000 } else { 2000 };
+            media_ssrc.copy_from_slice(&ssrc.to_be_bytes());
         }
         let words = (packet.len() / 4 - 1) as u16;
         if let Some(length) = packet.get_mut(2..4) {

@@ -14,6 +14,7 @@ pub mod codecs_vp8;
 pub mod codecs_vp9;
 mod commands;
 mod congestion;
+pub mod congestion_feedback;
 mod core;
 mod demux;
 pub mod dependency_descriptor;

@@ -7,6 +7,8 @@ use indexmap::IndexMap;
 use crate::api::{Error, MAX_PATHS, Path, SrtpKeys, TransportConfig, TransportHandle};
 use crate::congestion::brake::Brake;
 use crate::congestion::estimate::Estimator;
+use crate::congestion::rtp_numbers::RtpNumbers;
+use crate::congestion_feedback::{Arrived, REPORT_WRAP_NS};
 use crate::core::Core;
 use crate::policing::TokenBucket;
 use crate::seqnum::{ReplayWindow, SeqExtender};
@@ -90,6 +92,8 @@ pub(crate) struct Transport {
     twcc_seq: u16,
     /// Once something leaves with a transport-wide number.
     pub(crate) estimator: Option<Box<Estimator>>,
+    /// Once something leaves that the peer reports on by its RTP number.
+    rtp_numbers: Option<Box<RtpNumbers>>,
     /// The line has shown a limit, or nothing is known of it yet: video to it waits for its turn.
     pub(crate) is_paced: bool,
     wanted_bps: i64,
@@ -137,6 +141,7 @@ impl Transport {
             brake: None,
             twcc_seq: 0,
             estimator: None,
+            rtp_numbers: None,
             is_paced: false,
             wanted_bps: 0,
             last_media_ssrc: 0,
@@ -279,6 +284,20 @@ impl Transport {
         self.twcc_seq = self.twcc_seq.wrapping_add(1);
         self.estimator().sent(now_ns, payload_bytes);
         self.twcc_seq
+    }
+
+    /// A packet with that much payload leaves, which takes a transport-wide number and does not carry it.
+    pub(crate) fn number_rtp(&mut self, now_ns: i64, payload_bytes: usize, ssrc: u32, ext_seq: i64) {
+        let number = self.take_twcc_seq(now_ns, payload_bytes);
+        self.rtp_numbers.get_or_insert_default().add(ssrc, ext_seq as u16, number);
+    }
+
+    /// What the peer says of packets by their RTP numbers.
+    pub(crate) fn take_congestion_feedback(&mut self, now_ns: i64, received: &[Arrived]) {
+        let (Some(numbers), Some(estimator)) = (&self.rtp_numbers, &mut self.estimator) else { return };
+        let (timed, untimed) = numbers.resolve(self.twcc_seq, received);
+        estimator.handle_feedback(now_ns, &timed, REPORT_WRAP_NS);
+        estimator.handle_untimed(&untimed);
     }
 
     fn estimator(&mut self) -> &mut Estimator {

@@ -4,6 +4,8 @@
 
 /// Unit of the reference time.
 pub const REFERENCE_NS: i64 = 64_000_000;
+/// 24 bits of the reference time come.
+pub const REFERENCE_WRAP_NS: i64 = REFERENCE_NS << 24;
 /// Unit of the deltas.
 pub const DELTA_NS: i64 = 250_000;
 /// Packet statuses in one feedback packet that we build. A longer gap starts a new packet, and is left out.
@@ -226,12 +228,13 @@ fn finish(packet: &mut Vec<u8>) {
     }
 }
 
-/// Sub-packets that are transport-wide feedback, by their headers alone: what they hold is not looked at yet.
+/// Sub-packets that are feedback of either kind (RFC 8888 is FMT 11), by their headers alone: what they hold is not
+/// looked at yet.
 #[must_use]
-pub(crate) fn count_transport_feedback(data: &[u8]) -> u64 {
+pub(crate) fn count_congestion_feedback(data: &[u8]) -> u64 {
     let (mut rest, mut count) = (data, 0);
     while let Some((&[first, packet_type, high, low], after)) = rest.split_first_chunk::<4>() {
-        count += u64::from((packet_type, first & 0x1F) == (205, 15));
+        count += u64::from(matches!((packet_type, first & 0x1F), (205, 11 | 15)));
         rest = after.get(4 * usize::from(u16::from_be_bytes([high, low]))..).unwrap_or_default();
     }
     count

@@ -150,6 +150,7 @@ fn subscription(value: &Value) -> SubscriptionConfig {
         extensions: extensions(&value["extensions"]),
         nack: value["nack"].as_bool().unwrap(),
         cache_packets: int(&value["cache_packets"]),
+        ccfb: value["ccfb"].as_bool().unwrap_or(false),
     }
 }
 

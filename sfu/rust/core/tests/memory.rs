@@ -104,6 +104,7 @@ fn subscribe(engine: &mut Engine, track: u64, port: u16) -> u64 {
         extensions: ids(&[(Extension::Mid, 9), (Extension::TransportCc, 5), (Extension::AbsSendTime, 6)]),
         nack: true,
         cache_packets: 512,
+        ccfb: false,
     };
     let subscription = engine.add_subscription(transport, track, config).unwrap();
     engine.set_subscription_paused(subscription, false).unwrap();

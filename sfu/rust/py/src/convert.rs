@@ -208,6 +208,7 @@ pub(crate) fn subscription_config(config: &Bound<'_, PyAny>) -> PyResult<Subscri
         extensions: extensions(config)?,
         nack: field(config, "nack")?,
         cache_packets: field(config, "cache_packets")?,
+        ccfb: field(config, "ccfb")?,
     })
 }
 

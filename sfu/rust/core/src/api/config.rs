@@ -251,4 +251,7 @@ pub struct SubscriptionConfig {
     pub nack: bool,
     /// Packets that the cache holds.
     pub cache_packets: u32,
+    /// The peer reports on packets by their RTP numbers (RFC 8888). Transport-cc numbers, where `extensions` has an id
+    /// for them, are used instead.
+    pub ccfb: bool,
 }

@@ -8,7 +8,6 @@ use crate::congestion::history::{SentHistory, SentPacket};
 use crate::congestion::pacer::{Pacer, START_BPS};
 use crate::congestion::probe::Probe;
 use crate::congestion::{NS_PER_S, rate_bps};
-use crate::transport_feedback::REFERENCE_NS;
 
 /// Groups over which rates are measured.
 const WINDOW: usize = 6;
@@ -54,7 +53,6 @@ const MIN_BPS: i64 = 30_000;
 const MAX_BPS: i64 = 1_000_000_000;
 /// Between two changes that are told.
 const GAP_NS: i64 = 50_000_000;
-const WRAP_NS: i64 = REFERENCE_NS << 24;
 
 /// One per transport whose packets carry transport-wide numbers.
 #[derive(Debug)]
@@ -158,13 +156,14 @@ impl Estimator {
         !self.is_starting || self.pacer.may_start(now_ns)
     }
 
-    /// What arrived and when, as `TransportFeedback::received`. Numbers that were not sent say nothing.
-    pub(crate) fn handle_feedback(&mut self, now_ns: i64, received: &[(u16, i64)]) {
+    /// What arrived and when, as `TransportFeedback::received`, on a clock that begins anew every `wrap_ns`. Numbers that
+    /// were not sent say nothing.
+    pub(crate) fn handle_feedback(&mut self, now_ns: i64, received: &[(u16, i64)], wrap_ns: i64) {
         let heard_ns = self.history.newest_arrived_ns();
         for &(seq, arrival_ns) in received {
             if let Some(sent) = self.history.acknowledge(seq) {
                 self.is_starting = false;
-                let arrival_ns = self.place(sent.sent_at_ns, arrival_ns);
+                let arrival_ns = self.place(sent.sent_at_ns, arrival_ns, wrap_ns);
                 self.take(now_ns, sent, arrival_ns);
             }
         }
@@ -177,10 +176,19 @@ impl Estimator {
         }
     }
 
-    /// An arrival on the receiver's clock, of whose reference time 24 bits come.
-    fn place(&mut self, sent_at_ns: i64, arrival_ns: i64) -> i64 {
+    /// These have arrived, nobody knows when: they are not lost, and say nothing else.
+    pub(crate) fn handle_untimed(&mut self, numbers: &[u16]) {
+        for seq in numbers {
+            if self.history.acknowledge(*seq).is_some() {
+                self.is_starting = false;
+            }
+        }
+    }
+
+    /// An arrival on the receiver's clock, of which only so much comes.
+    fn place(&mut self, sent_at_ns: i64, arrival_ns: i64, wrap_ns: i64) -> i64 {
         if let Some(before_ns) = self.arrival_ns {
-            let placed_ns = before_ns + (arrival_ns - before_ns + WRAP_NS / 2).rem_euclid(WRAP_NS) - WRAP_NS / 2;
+            let placed_ns = before_ns + (arrival_ns - before_ns + wrap_ns / 2).rem_euclid(wrap_ns) - wrap_ns / 2;
             let delay_ns = placed_ns - sent_at_ns;
             let (step_ns, drift_ns) = ((delay_ns - self.delay_ns).abs(), (delay_ns - self.first_delay_ns).abs());
             if step_ns <= MAX_STEP_NS && drift_ns <= MAX_DRIFT_NS {

@@ -1,4 +1,4 @@
-//! How much a peer's line takes, from transport-wide feedback: what was sent (`history`), the delay that grows (`delay`),
+//! How much a peer's line takes, from its feedback: what was sent (`history`, and `rtp_numbers` by what other name), the delay that grows (`delay`),
 //! what that means (`estimate`), trying whether it is more (`probe`), and not sending faster (`pacer`). And of a publisher's
 //! line, seen from where its packets arrive (`brake`). Whole numbers only, so that both engines agree.
 
@@ -8,6 +8,7 @@ pub(crate) mod estimate;
 mod history;
 mod pacer;
 pub(crate) mod probe;
+pub(crate) mod rtp_numbers;
 
 pub(crate) const NS_PER_S: i64 = 1_000_000_000;
 

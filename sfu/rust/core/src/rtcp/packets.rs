@@ -1,5 +1,6 @@
 //! What RTCP says, and how much of it is taken.
 
+use crate::congestion_feedback::CongestionFeedback;
 use crate::transport_feedback::TransportFeedback;
 
 /// Sub-packets of one compound; more is malformed. Reports and names of many streams may share 1,500 bytes: 57.
@@ -16,6 +17,7 @@ pub(super) const PT_BYE: u8 = 203;
 pub(super) const PT_RTPFB: u8 = 205;
 pub(super) const PT_PSFB: u8 = 206;
 pub(super) const FMT_NACK: u8 = 1;
+pub(super) const FMT_CCFB: u8 = 11;
 pub(super) const FMT_TWCC: u8 = 15;
 pub(super) const FMT_PLI: u8 = 1;
 pub(super) const FMT_FIR: u8 = 4;
@@ -118,6 +120,8 @@ pub enum RtcpPacket {
     },
     /// Transport-wide congestion control feedback.
     TransportFeedback(TransportFeedback),
+    /// RFC 8888 §3.1.
+    CongestionFeedback(CongestionFeedback),
     /// A sub-packet of an unknown type (XR, APP, other feedback), or of a known one whose body lies.
     Skipped {
         /// As on the wire.

@@ -1,6 +1,7 @@
 //! RTCP in.
 
 use super::packets::*;
+use crate::congestion_feedback::parse_congestion_feedback;
 use crate::transport_feedback::parse_transport_feedback;
 
 /// The sub-packets of a decrypted compound (or reduced-size, RFC 5506) packet. `None` when the framing lies.
@@ -35,6 +36,7 @@ fn parse_one(packet_type: u8, count: u8, body: &[u8], has_padding: bool) -> Rtcp
         (PT_SDES, _) => parse_sdes,
         (PT_BYE, _) => parse_bye,
         (PT_RTPFB, FMT_NACK) => parse_nack,
+        (PT_RTPFB, FMT_CCFB) => parse_ccfb,
         (PT_RTPFB, FMT_TWCC) => parse_twcc,
         (PT_PSFB, FMT_PLI) => parse_pli,
         (PT_PSFB, FMT_FIR) => parse_fir,
@@ -220,6 +222,10 @@ fn parse_afb(body: &[u8], _count: u8) -> Option<RtcpPacket> {
 
 fn parse_twcc(body: &[u8], _count: u8) -> Option<RtcpPacket> {
     parse_transport_feedback(body).map(RtcpPacket::TransportFeedback)
+}
+
+fn parse_ccfb(body: &[u8], _count: u8) -> Option<RtcpPacket> {
+    parse_congestion_feedback(body).map(RtcpPacket::CongestionFeedback)
 }
 
 // --- builders -----------------------------------------------------------------------------------------------

@@ -77,7 +77,8 @@ fn transport_feedback() {
 
 #[test]
 fn engine() {
-    // VP8 keyframe and delta frames on two layers, audio, RED, a gap, a late one, RTX, RTCP, time, decisions, keys.
+    // VP8 keyframe and delta frames on two layers, audio, RED, a gap, a late one, RTX, RTCP, time, decisions, keys,
+    // feedback by RTP numbers.
     let vp8_key = "0c 90f0 8001 02 20 00 0000 9d012a";
     let vp8_delta = "09 90f0 8002 03 20 01 0000";
     let steps = [
@@ -87,6 +88,7 @@ fn engine() {
         "0c 0a 0c 14 0a 05 41 0c 00000001 000003e8 8000ffff 0a 06 41 08 00000001 00000000 0e 09 0e 02 0e 00",
         "0f 02 0f 03 00 04 01 0c 90f0 8003 02 20 00 0000 9d012a 0c ff 08 00 00 18 00000064 0000000100000002",
         "0b 02 04 80600001 0a 01 00 04 00000001 0e 04 0e 05 0c 32",
+        "0a 0d 4b 14 00000001 000007d0 0000 0002 8000 8010 00100000 0a 0d 4b 08 00000001 00000000",
     ];
     let corpus: Vec<Vec<u8>> = (0..steps.len()).map(|from| unhex(&steps[from..].concat())).collect();
     assert!(fuzzing_engine::engine(&corpus[0]) > 3);

@@ -3,6 +3,7 @@
 
 mod codecs;
 mod common;
+mod congestion_feedback;
 mod dependency_descriptor;
 mod fuzzing;
 mod rtcp;

@@ -24,6 +24,7 @@ fn kind(packet: &RtcpPacket) -> &'static str {
         RtcpPacket::Fir { .. } => "Fir",
         RtcpPacket::Remb { .. } => "Remb",
         RtcpPacket::TransportFeedback(_) => "TransportFeedback",
+        RtcpPacket::CongestionFeedback(_) => "CongestionFeedback",
         RtcpPacket::Skipped { malformed: false, .. } => "Skipped",
         RtcpPacket::Skipped { malformed: true, .. } => "Skipped!",
     }
