@@ -9,9 +9,11 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 import time
@@ -29,21 +31,24 @@ from benchmarks.load.report import machine
 from benchmarks.peers.janus import JanusServer
 from benchmarks.peers.livekit import LiveKitServer
 from benchmarks.peers.server import PeerServer
-from benchmarks.peers.ting import ROOT, TingServer
+from benchmarks.peers.ting import ROOT, EarlierTing, TingServer
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
+DOCUMENT: dict[str, Any] = tomllib.loads((HERE / "scenarios.toml").read_text())
 SERVERS: dict[str, Callable[[], PeerServer]] = {
     "ting": TingServer,
     "ting-reference": lambda: TingServer("reference"),
     "ting-without-cache": lambda: TingServer(TING_KEYFRAME_CACHE_BYTES="0"),
+    "ting-before": lambda: EarlierTing(DOCUMENT["before"]),
     "janus": JanusServer,
     "livekit": LiveKitServer,
 }
-DEFAULT_SERVERS = "ting,janus,livekit"
+DEFAULT_SERVERS = "ting,ting-before,janus,livekit"
 """Without the reference engine, which would take the run over half an hour."""
 PROTOCOLS = {"janus": "janus"}
 MISSING = {
+    "ting-before": "its commit could not be had or built",
     "janus": "apt-get install janus",
     "livekit": "livekit-server is not on PATH",
     "mediasoup": "its npm package fetches the worker from elsewhere, which failed here; there is no adapter",
@@ -57,14 +62,16 @@ Run = dict[str, Any]
 
 def main() -> int:
     options = _options()
-    document = tomllib.loads((HERE / "scenarios.toml").read_text())
-    repeats = options.repeats or document["repeats"]
+    repeats = options.repeats or DOCUMENT["repeats"]
     names = (options.servers or DEFAULT_SERVERS).split(",")
+    if "ting-before" in names:
+        with contextlib.suppress(subprocess.CalledProcessError):
+            EarlierTing(DOCUMENT["before"]).build()
     installed = {name: SERVERS[name]().version() for name in names}
     servers = [name for name in names if installed[name] is not None]
-    scenarios = [one for one in document["scenario"] if not options.only or one["name"] in options.only]
+    scenarios = [one for one in DOCUMENT["scenario"] if not options.only or one["name"] in options.only]
     scenarios = [one for one in scenarios if one["name"] not in options.without]
-    bench = Bench(document["duration"], repeats)
+    bench = Bench(DOCUMENT["duration"], repeats)
     started_s = time.monotonic()
     earlier = json.loads(RESULTS.read_text())["scenarios"] if RESULTS.exists() and options.only else {}
     for scenario in scenarios:
@@ -79,7 +86,7 @@ def main() -> int:
     }
     if not options.no_report:
         RESULTS.write_text(json.dumps(results, indent=1) + "\n")
-        page.write(HERE, document, results)
+        page.write(HERE, DOCUMENT, results)
     return 0
 
 
@@ -98,7 +105,8 @@ def _options() -> argparse.Namespace:
 def _servers_of(scenario: dict[str, Any], servers: Sequence[str]) -> list[str]:
     if "servers" in scenario:
         return list(scenario["servers"])
-    return [name for name in servers if name == "ting" or scenario.get("peers")]
+    wanted = {"ting": True, "ting-before": scenario.get("before")}
+    return [name for name in servers if wanted.get(name, scenario.get("peers"))]
 
 
 class Bench:

@@ -90,6 +90,9 @@ def _verdict(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> 
     best = max(peers, key=lambda name: _value(runs[name], "server_packets_per_cpu_s"))
     ratio = _value(runs["ting"], "server_packets_per_cpu_s") / _value(runs[best], "server_packets_per_cpu_s")
     words = f"Ting forwards {ratio:.1f} times the packets of {best} per CPU-second"
+    before = _value(runs.get("ting-before", ()), "server_packets_per_cpu_s")
+    if before:
+        words += f" ({before / _value(runs[best], 'server_packets_per_cpu_s'):.1f} before)"
     factor = scenario.get("factor") or scenario.get("cpu_factor")
     if factor is None:
         return f"{words}."

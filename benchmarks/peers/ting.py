@@ -1,9 +1,10 @@
-"""Ting itself: `ting serve --dev` of this tree, on one engine."""
+"""Ting itself: `ting serve --dev` of this tree, or of an earlier commit, on one engine."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -17,6 +18,8 @@ class TingServer(PeerServer):
     """`engine` rust or reference; `settings` are environment variables as `ting --help` tells them."""
 
     name = "ting"
+    root = ROOT
+    python = Path(sys.executable)
 
     def __init__(self, engine: str = "rust", **settings: str) -> None:
         super().__init__()
@@ -35,7 +38,7 @@ class TingServer(PeerServer):
         environment = {**os.environ, **limits, **self._settings}
         with self.log.open("w") as log:
             self.process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r}); "
+                str(self.python), "-c", f"import sys; sys.path.insert(0, {str(self.root)!r}); "
                 "from signaling.cli import main; sys.exit(main())",
                 "serve", "--dev", "--port", str(http), "--rtc-udp-port", str(udp), "--rtc-tcp-port", "0",
                 "--rtc-addresses", "127.0.0.1", "--engine", self._engine, "--log-level", "warning",
@@ -46,3 +49,30 @@ class TingServer(PeerServer):
 
     def load_arguments(self) -> list[str]:
         return ["--url", self.url, "--dev"]
+
+
+class EarlierTing(TingServer):
+    """A build of an earlier commit: its own worktree in `.run/before`, with its own packages and engine."""
+
+    def __init__(self, commit: str) -> None:
+        super().__init__()
+        self.commit = commit
+        self.root = ROOT / ".run" / "before" / commit
+        self.python = self.root / ".venv" / "bin" / "python"
+
+    def version(self) -> str | None:  # type: ignore[override]
+        return f"Ting before, as of commit {self.commit}" if self._is_built() else None
+
+    def build(self) -> None:
+        """Some minutes the first time. Raises `subprocess.CalledProcessError` where it cannot be had or built."""
+        if not self.root.exists():
+            git = ["git", "-C", str(ROOT), "worktree", "add", "--detach", "--quiet", str(self.root), self.commit]
+            subprocess.run(git, check=True)
+        if not self._is_built():
+            subprocess.run(["python3", "scripts/bootstrap.py"], cwd=self.root, check=True)
+
+    def _is_built(self) -> bool:
+        asked = "import sys; from sfu.engine import engine_name; sys.exit(engine_name('auto') != 'rust')"
+        if not self.python.exists():
+            return False
+        return subprocess.run([str(self.python), "-c", asked], cwd=self.root, check=False).returncode == 0
