@@ -79,6 +79,10 @@ class JanusServer(PeerServer):
 
     name = "janus"
 
+    def __init__(self) -> None:
+        super().__init__()
+        self.media_address = own_address()
+
     @classmethod
     def version(cls) -> str | None:
         if shutil.which("janus") is None:
@@ -91,7 +95,7 @@ class JanusServer(PeerServer):
         port = free_port()
         self.url = f"ws://127.0.0.1:{port}"
         plugins = ",".join(f"libjanus_{name}.so" for name in _OTHER_PLUGINS)
-        (folder / "janus.jcfg").write_text(_MAIN.format(folder=folder, plugins=plugins, address=own_address()))
+        (folder / "janus.jcfg").write_text(_MAIN.format(folder=folder, plugins=plugins, address=self.media_address))
         (folder / "janus.transport.websockets.jcfg").write_text(_WEBSOCKETS.format(port=port))
         (folder / "janus.plugin.videoroom.jcfg").write_text("general: {\n}\n")
         self.log = folder / "janus.log"

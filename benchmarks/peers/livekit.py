@@ -18,7 +18,7 @@ rtc:
   use_ice_lite: {lite}
   udp_port: {udp}
   tcp_port: 0
-  node_ip: 127.0.0.1
+  node_ip: {address}
   use_external_ip: false
   enable_loopback_candidate: true
 logging: {{ level: warn }}
@@ -51,7 +51,11 @@ class LiveKitServer(PeerServer):
         config, self.log, self._secret = folder / "livekit.yaml", folder / "livekit.log", folder / "secret"
         self.udp_port = free_ports().udp
         lite = str(self._is_lite).lower()
-        config.write_text(_CONFIG.format(http=http, udp=self.udp_port, secret=f'"{_SECRET}"', lite=lite, key=_KEY))
+        config.write_text(
+            _CONFIG.format(
+                http=http, udp=self.udp_port, secret=f'"{_SECRET}"', lite=lite, key=_KEY, address=self.media_address
+            )
+        )
         self._secret.write_text(_SECRET)
         with self.log.open("w") as log:
             self.process = await asyncio.create_subprocess_exec(

@@ -21,6 +21,8 @@ class PeerServer(ABC):
 
     def __init__(self) -> None:
         self.url = ""
+        self.media_address = "127.0.0.1"
+        """Where it takes media; signalling is on loopback."""
         self.log: Path | None = None
         self.process: asyncio.subprocess.Process | None = None
 

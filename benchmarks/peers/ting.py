@@ -41,7 +41,7 @@ class TingServer(PeerServer):
                 str(self.python), "-c", f"import sys; sys.path.insert(0, {str(self.root)!r}); "
                 "from signaling.cli import main; sys.exit(main())",
                 "serve", "--dev", "--port", str(http), "--rtc-udp-port", str(udp), "--rtc-tcp-port", "0",
-                "--rtc-addresses", "127.0.0.1", "--engine", self._engine, "--log-level", "warning",
+                "--rtc-addresses", self.media_address, "--engine", self._engine, "--log-level", "warning",
                 cwd=folder, env=environment, stdin=asyncio.subprocess.DEVNULL, stdout=log, stderr=log,
                 preexec_fn=pin_to(cpus),
             )  # fmt: skip
