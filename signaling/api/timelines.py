@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Annotated, Any
 
 import msgspec
@@ -19,6 +20,8 @@ _MemberId = Annotated[str, msgspec.Meta(max_length=512)]
 class CallQuery(Input):
     member: _MemberId = ""
     """Whose; empty: of everybody whose one may see."""
+    entries: bool = True
+    """Whether what was noted so far is among it, and not only how it goes now."""
 
 
 class KeptQuery(Input):
@@ -82,7 +85,8 @@ class TimelinesEndpoint:
             MissingView(identity=one.identity, member_id=member_id_of(one.identity), name=one.name)
             for one in view.missing
         ]
-        return CallTimelinesView(timelines=list(view.timelines), missing=missing)
+        timelines = [one if query.entries else replace(one, entries=()) for one in view.timelines]
+        return CallTimelinesView(timelines=timelines, missing=missing)
 
     @route("GET", "/api/v1/rooms/{room}/past-call-timelines", access=Access.GUEST, errors=("forbidden",))
     async def get_past_call_timelines(self, actor: Actor, query: KeptQuery) -> KeptTimelinesView:

@@ -71,6 +71,13 @@ async def test_a_call_and_its_panels_have_no_findings(sealed_server: ServerProce
         await ada.get("toggle-people").click()
         await expect(ada.get("people-item")).to_have_count(2)
         await expect_accessible(ada.page, "people")
+        await ada.get("person-menu").last.click()
+        await ada.get("host-connection").click()
+        await expect(ada.get("line-chart")).to_be_visible()
+        await ada.get("connection-table").locator("summary").click()
+        await expect_accessible(ada.page, "connection")
+        await ada.page.keyboard.press("Escape")
+        await expect(ada.get("connection")).to_have_count(0)
         for button, dialog in (
             ("open-settings", "settings"),
             ("show-invite", "invite"),

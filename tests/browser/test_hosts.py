@@ -72,7 +72,9 @@ async def test_one_is_first_for_all_and_everybody_sees_who_talked(people: list[T
     await expect(cleo.get("spotlight")).to_have_attribute("data-kind", "screen")
     await cleo.get("toggle-people").click()
     await expect(person(cleo, "Ada").get_by_test_id("person-menu")).to_be_visible()
-    await expect(person(cleo, "Cleo").get_by_test_id("person-menu")).to_have_count(0)
+    await person(cleo, "Cleo").get_by_test_id("person-menu").click()
+    choices = cleo.get("host-choices").locator("button")
+    assert await choices.evaluate_all("all => all.map(one => one.dataset.testid)") == ["host-connection"]
     await bob.get("toggle-screen").click()
     await ada.get("end-spotlight").click()
     for tab in people:

@@ -54,9 +54,15 @@ class Link:
             transport.close()
         self._mappings.clear()
 
+    @property
+    def address(self) -> Address:
+        """Where clients find it."""
+        host, port = self._front.get_extra_info("sockname")
+        return host, port
+
     def rewrite(self, sdp: str) -> str:
         """The description with this relay as its only candidate."""
-        host, port = self._front.get_extra_info("sockname")
+        host, port = self.address
         lines: list[str] = []
         for line in sdp.split("\r\n"):
             if not line.startswith("a=candidate:"):

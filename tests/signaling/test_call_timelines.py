@@ -91,6 +91,9 @@ async def test_one_reads_how_the_call_goes_for_oneself_and_a_host_for_all(server
     assert (of_bob[1]["entries"][0]["cause"], of_bob[1]["entries"][0]["from_height"]) == ("line", 720)
     only_ada = await ada.good("GET", "call-timelines", params={"member": ada.member_id})
     assert [one["participant_id"] for one in only_ada["timelines"]] == ["PA_3"]
+    brief = (await bob.good("GET", "call-timelines", params={"entries": "false"}))["timelines"]
+    assert [one["entries"] for one in brief] == [[], []]
+    assert brief[1]["line"] == of_bob[1]["line"]
 
     assert await bob.refused("GET", "call-timelines", params={"member": ada.member_id}) == "forbidden"
     for path in ("call-timelines", "past-call-timelines"):

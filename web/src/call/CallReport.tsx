@@ -18,9 +18,8 @@ export function CallReport({ room }: { room: Room }) {
 
   const make = async () => {
     setMeasuring(true);
-    const timelines = live === null ? [] : await live.api.callTimelines().catch(() => []);
-    const mine = timelines.filter(({ identity }) => memberOf(identity) === memberOf(room.localParticipant.identity));
-    setReport(await measureCall(room, mine));
+    const found = await live?.api.callTimelines(memberOf(room.localParticipant.identity), true).catch(() => undefined);
+    setReport(await measureCall(room, found?.timelines ?? []));
     setMeasuring(false);
   };
 

@@ -11,7 +11,7 @@ interface Props {
   children: ReactNode;
 }
 
-/** The side panel of the call; on a phone it covers the pictures. Escape closes it. */
+/** The side panel of the call; on a phone it covers the pictures. Escape closes it, or a dialog that was opened from it. */
 export function Panel({ name, title, onClose, children }: Props) {
   const { t } = useTranslation();
   const panel = useRef<HTMLElement>(null);
@@ -19,7 +19,8 @@ export function Panel({ name, title, onClose, children }: Props) {
   useEffect(() => {
     const element = panel.current;
     const onKey = (event: KeyboardEvent) => {
-      if (event.key === "Escape") onClose();
+      const isOfDialog = event.target instanceof Element && event.target.closest("dialog") !== null;
+      if (event.key === "Escape" && !isOfDialog) onClose();
     };
     element?.addEventListener("keydown", onKey);
     return () => {

@@ -1,11 +1,13 @@
 import type { Participant } from "livekit-client";
 import { Hand, Link2, Mic, MicOff, MonitorUp, QrCode, Video, VideoOff } from "lucide-react";
+import { useState } from "react";
 import { useTranslation } from "../i18n/useTranslation";
 import { Avatar } from "../components/Avatar";
 import { usePerson } from "../hooks/usePerson";
 import { displayName } from "../lib/people";
 import { HostTools, PersonMenu } from "../room/HostTools";
 import { AtTheDoor } from "../room/KnockBar";
+import { LaterConnection } from "../room/LaterConnection";
 import { TalkTimes } from "../room/TalkTimes";
 import { memberOf, type RoomLive, useMaybeRoomState, useRoomLive } from "../room/RoomLive";
 import { Panel } from "./Panel";
@@ -23,15 +25,27 @@ interface Props {
 export function PeoplePanel({ participants, onInvite, onShow, onClose, onWriteTo }: Props) {
   const { t } = useTranslation();
   const live = useRoomLive();
+  const [connection, setConnection] = useState<string | null>(null);
   const present = new Map(participants.map((participant) => [memberOf(participant.identity), displayName(participant)]));
   return (
     <Panel name="people" title={`${t("people.title")} (${participants.length})`} onClose={onClose}>
       {live !== null && <AtTheDoor live={live} />}
       <ul className="people">
         {participants.map((participant) => (
-          <PersonLine key={participant.identity} participant={participant} live={live} onWriteTo={onWriteTo} />
+          <PersonLine key={participant.identity} participant={participant} live={live} onWriteTo={onWriteTo} onConnection={setConnection} />
         ))}
       </ul>
+      {live !== null && connection !== null && (
+        // Not of a person's line, which goes when they go.
+        <LaterConnection
+          live={live}
+          member={connection}
+          seq={null}
+          onClose={() => {
+            setConnection(null);
+          }}
+        />
+      )}
       {live !== null && <TalkTimes live={live} />}
       {live !== null && <HostTools live={live} present={present} />}
       <div className="panel-foot">
@@ -51,9 +65,10 @@ interface LineProps {
   participant: Participant;
   live: RoomLive | null;
   onWriteTo: Props["onWriteTo"];
+  onConnection: (member: string) => void;
 }
 
-function PersonLine({ participant, live, onWriteTo }: LineProps) {
+function PersonLine({ participant, live, onWriteTo, onConnection }: LineProps) {
   const { t } = useTranslation();
   const person = usePerson(participant);
   const hands = useMaybeRoomState(live)?.hands ?? [];
@@ -91,7 +106,7 @@ function PersonLine({ participant, live, onWriteTo }: LineProps) {
       ) : (
         <VideoOff className="off" size={17} aria-label={t("people.cameraOff")} />
       )}
-      {live !== null && <PersonMenu live={live} person={person} onWriteTo={onWriteTo} />}
+      {live !== null && <PersonMenu live={live} person={person} onWriteTo={onWriteTo} onConnection={onConnection} />}
     </li>
   );
 }

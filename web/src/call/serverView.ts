@@ -3,7 +3,7 @@
 import type { CallTimeline, LineFigures, TimelineEntry } from "../log/timelines";
 
 /** `whoIs` names the owner of a video without saying who they are. */
-export function serverLines(timelines: readonly CallTimeline[], whoIs: (identity: string) => string): string[] {
+export function serverLines(timelines: readonly Pick<CallTimeline, "left_at_ms" | "leave_reason" | "entries" | "line">[], whoIs: (identity: string) => string): string[] {
   return timelines.flatMap(({ left_at_ms, leave_reason, entries, line }) => [
     ...entries.map((entry) => `server, ${timeOf(entry.at_ms)}: ${entryOf(entry, whoIs)}`),
     ...(left_at_ms === null ? [] : [`server, ${timeOf(left_at_ms)}: the connection ended, ${leave_reason ?? "no reason"}`]),
@@ -11,10 +11,11 @@ export function serverLines(timelines: readonly CallTimeline[], whoIs: (identity
   ]);
 }
 
-function entryOf({ what, grade, line, of, layer, limit_bps }: TimelineEntry, whoIs: (identity: string) => string): string {
+function entryOf({ what, grade, line, of, source, cause, height, limit_bps }: TimelineEntry, whoIs: (identity: string) => string): string {
   if (what === "quality" || what === "line") return [grade ?? "unknown", line && lineOf(line)].filter(Boolean).join(", ");
+  if (of === null) return what === "away" ? "the signal connection was lost" : "the signal connection is back";
   const room = limit_bps === null ? "no limit known" : `room for ${kbit(limit_bps)} of video`;
-  return `video of ${whoIs(of ?? "")} ${what}${layer === null ? "" : ` to layer ${layer}`}, ${room}`;
+  return `${source ?? "video"} of ${whoIs(of)} ${what}${height === null ? "" : ` to ${height}p`} by the ${cause ?? "server"}, ${room}`;
 }
 
 function lineOf({ sent_bps, estimate_bps, sent_loss, rtt_ms, received_bps, received_loss }: LineFigures): string {

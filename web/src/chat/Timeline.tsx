@@ -1,9 +1,11 @@
 import { ArrowDown, CheckCheck, LoaderCircle, MessageSquare } from "lucide-react";
-import { useRef } from "react";
+import { type ReactNode, useRef, useState } from "react";
 import { useTranslation } from "../i18n/useTranslation";
 import type { ShownLine } from "../log/fold";
 import type { RoomSnapshot } from "../log/roomState";
-import type { RoomLive } from "../room/RoomLive";
+import { reaches } from "../lib/api";
+import { LaterConnection } from "../room/LaterConnection";
+import { type RoomLive, useRoomLive } from "../room/RoomLive";
 import { continuesLine, isSaid, nameOf, type People, readersOf, type Row } from "./draft";
 import { MessageLine, PendingLine } from "./MessageLine";
 import { sentenceOf } from "./sentences";
@@ -139,9 +141,55 @@ function Line({ line, before, ...shared }: { line: ShownLine; before: ShownLine 
   if (isSaid(line)) return <MessageLine line={line} head={!continuesLine(line, before)} {...shared} />;
   const name = entry.from === shared.state.me ? t("log.you") : nameOf(entry, shared.people, t("event.somebody"));
   const time = new Intl.DateTimeFormat(language, { hour: "numeric", minute: "2-digit" });
+  const said = (
+    <>
+      {sentenceOf(t, entry, name)} <time dateTime={new Date(entry.atMs).toISOString()}>{time.format(entry.atMs)}</time>
+    </>
+  );
+  if (entry.body?.measured === true && (entry.from === shared.state.me || reaches(shared.state.role, "moderator"))) {
+    return (
+      <Measured member={entry.from} seq={entry.seq}>
+        {said}
+      </Measured>
+    );
+  }
   return (
     <p className="event" data-testid="event" data-verb={entry.verb}>
-      {sentenceOf(t, entry, name)} <time dateTime={new Date(entry.atMs).toISOString()}>{time.format(entry.atMs)}</time>
+      {said}
     </p>
+  );
+}
+
+/** Somebody has left a call, and how it went for them is kept. */
+function Measured({ member, seq, children }: { member: string; seq: number; children: ReactNode }) {
+  const { t } = useTranslation("hosts");
+  const live = useRoomLive();
+  const [open, setOpen] = useState(false);
+  return (
+    <>
+      <p className="event" data-testid="event" data-verb="left">
+        {children}
+        <button
+          type="button"
+          className="button quiet small"
+          data-testid="event-connection"
+          onClick={() => {
+            setOpen(true);
+          }}
+        >
+          {t("lines.menu")}
+        </button>
+      </p>
+      {open && live !== null && (
+        <LaterConnection
+          live={live}
+          member={member}
+          seq={seq}
+          onClose={() => {
+            setOpen(false);
+          }}
+        />
+      )}
+    </>
   );
 }

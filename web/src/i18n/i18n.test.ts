@@ -4,6 +4,7 @@ import { ARCHIVE_PROBLEMS, FILE_PROBLEMS } from "../files/problem";
 import { END_REASONS } from "../lib/call";
 import { isAwayReason } from "../lib/comeback";
 import { JOIN_PROBLEMS } from "../lib/joinProblem";
+import { loadLineTexts } from "../lines/texts";
 import { type Language, LANGUAGES, loadTexts, pickLanguage } from "./index";
 
 interface Tree {
@@ -24,7 +25,8 @@ function flatten(tree: Tree, prefix = ""): Map<string, string> {
 
 async function textsOf(language: Language): Promise<Map<string, string>> {
   const { translation, ...others } = await loadTexts(language);
-  return flatten({ ...(translation as Tree), ...(others as Tree) });
+  const lines = await loadLineTexts(language);
+  return flatten({ ...(translation as Tree), ...(others as Tree), lines: lines as Tree });
 }
 
 const placeholders = (text: string) => [...text.matchAll(/\{\{\s*(\w+)\s*\}\}/g)].map((match) => match[1]).sort();

@@ -1,11 +1,12 @@
 /** Texts by their keys, in the language in use: with what they name put in, and in the plural form of their number. */
 
+import type lines from "../lines/texts/en.json";
 import type en from "./languages/en";
 
-type Model = typeof en;
+type Model = typeof en & { lines: typeof lines };
 export type Namespace = keyof Model;
-/** Of one language. */
-export type Texts = Record<Namespace, object>;
+/** Of one language, as it is fetched with the page. */
+export type Texts = Record<keyof typeof en, object>;
 
 type PluralForm = "zero" | "one" | "two" | "few" | "many" | "other";
 type Keys<Tree> = {
@@ -27,7 +28,7 @@ const isolate = (text: string): string => `\u2068${text}\u2069`;
 
 interface InUse {
   language: string;
-  texts: Partial<Texts>;
+  texts: Partial<Record<Namespace, object>>;
   plural: Intl.PluralRules;
   translators: Map<Namespace, (key: string, values?: Values) => string>;
 }
@@ -49,6 +50,15 @@ export function setTexts(language: string, texts: Texts): void {
   inUse = state(language, texts);
   for (const listener of listeners) listener();
 }
+
+/** What only a part of the page needs, fetched with it. Nothing happens when another language is in use by then. */
+export function addTexts(language: string, space: Exclude<Namespace, keyof Texts>, texts: object): void {
+  if (language !== inUse.language) return;
+  inUse.texts = { ...inUse.texts, [space]: texts };
+  inUse.translators.delete(space);
+}
+
+export const hasTexts = (space: Namespace): boolean => space in inUse.texts;
 
 export function subscribe(listener: () => void): () => void {
   listeners.add(listener);

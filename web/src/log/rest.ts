@@ -2,7 +2,7 @@
 
 import { type Ask, asRecord, type EntryMode, request, type Role, roleOf, roomUrl, text } from "../lib/api";
 import { type Entry, parseEntries } from "./entries";
-import { type CallTimeline, parseTimelines } from "./timelines";
+import { type CallTimelines, type KeptTimelines, parseKept, parseTimelines } from "./timelines";
 
 export interface Page {
   entries: Entry[];
@@ -239,9 +239,18 @@ export class RoomApi {
     }));
   }
 
-  /** How the call goes: one's own, and for moderators everybody's. */
-  async callTimelines(): Promise<CallTimeline[]> {
-    return parseTimelines((await this.ask("/call-timelines")).timelines);
+  /** How the call goes for a member; empty: for oneself, and for moderators everybody. Without `entries`, how it goes now. */
+  async callTimelines(member: string, entries: boolean): Promise<CallTimelines> {
+    return parseTimelines(await this.ask(`/call-timelines?member=${part(member)}&entries=${String(entries)}`));
+  }
+
+  /** How calls went that are over, as far as that is kept; newest first. */
+  async pastCallTimelines(before: number | null): Promise<KeptTimelines> {
+    return parseKept(await this.ask(`/past-call-timelines?limit=50${before === null ? "" : `&before=${before}`}`));
+  }
+
+  async forgetCallTimelines(member: string): Promise<void> {
+    await this.ask(`/past-call-timelines/${part(member)}`, { method: "DELETE" });
   }
 
   async openBreakouts({ rooms, how, places, endsInS }: NewBreakouts): Promise<void> {

@@ -19,13 +19,19 @@ interface Offered {
   grave?: boolean;
 }
 
-/** What a host may do with one person. The server checks it again. */
-export function PersonMenu({ live, person, onWriteTo }: { live: RoomLive; person: Person; onWriteTo: (member: string, name: string) => void }) {
+interface PersonMenuProps {
+  live: RoomLive;
+  person: Person;
+  onWriteTo: (member: string, name: string) => void;
+  /** How the call goes for a member is to be shown. */
+  onConnection: (member: string) => void;
+}
+
+/** What a host may do with one person, and everybody with themselves. The server checks it again. */
+export function PersonMenu({ live, person, onWriteTo, onConnection }: PersonMenuProps) {
   const { t } = useTranslation();
   const [open, setOpen] = useState(false);
   const { name, identity } = person;
-  const moderates = reaches(useRoomState(live.log).role, "moderator");
-  if (person.local && !moderates) return null;
   return (
     <>
       <button
@@ -47,6 +53,9 @@ export function PersonMenu({ live, person, onWriteTo }: { live: RoomLive; person
           onMessage={() => {
             onWriteTo(memberOf(identity), name);
           }}
+          onConnection={() => {
+            onConnection(memberOf(identity));
+          }}
           onDone={() => {
             setOpen(false);
           }}
@@ -60,10 +69,11 @@ interface MenuProps {
   live: RoomLive;
   person: Person;
   onMessage: () => void;
+  onConnection: () => void;
   onDone: () => void;
 }
 
-function OpenMenu({ live, person, onMessage, onDone }: MenuProps) {
+function OpenMenu({ live, person, onMessage, onConnection, onDone }: MenuProps) {
   const { t } = useTranslation();
   const { t: hosts } = useTranslation("hosts");
   const { role } = useRoomState(live.log);
@@ -78,11 +88,16 @@ function OpenMenu({ live, person, onMessage, onDone }: MenuProps) {
     onMessage();
     return Promise.resolve();
   };
+  const show = () => {
+    onConnection();
+    return Promise.resolve();
+  };
   const offered: Offered[] = [
     { key: "message", label: t("host.message"), act: message, shown: !person.local },
     { key: "spotlight", label: hosts("spotlight.put"), act: () => api.putFirst(identity, "camera"), shown: moderates && person.spotlight !== "camera" },
     { key: "spotlight-screen", label: hosts("spotlight.putScreen"), act: () => api.putFirst(identity, "screen"), shown: moderates && person.sharing && person.spotlight !== "screen" },
     { key: "end-spotlight", label: hosts("spotlight.end"), act: () => api.endSpotlight(), shown: moderates && person.spotlight !== null },
+    { key: "connection", label: hosts("lines.menu"), act: show, shown: moderates || person.local },
     { key: "mute", label: t("host.mute"), act: () => api.stop(identity, "microphone"), shown: above && person.micOn },
     { key: "ask", label: t("host.askUnmute"), act: () => api.askToUnmute(identity), shown: moderates && !person.local && !person.micOn },
     { key: "video", label: t("host.stopVideo"), act: () => api.stop(identity, "camera"), shown: above && person.cameraOn },

@@ -8,6 +8,7 @@ import { CopyButton } from "../components/CopyButton";
 import { Dialog } from "../components/Dialog";
 import { navigate } from "../lib/router";
 import type { Policy, RoomChange } from "../log/rest";
+import { LaterConnection } from "./LaterConnection";
 import { Bans, Invitations, Members } from "./RoomLists";
 import { type RoomLive, useRoomState } from "./RoomLive";
 import { EntryRules, Retention, TitleField } from "./RoomRules";
@@ -50,9 +51,41 @@ export function RoomDialog({ live, onBoard, onClose }: Props) {
       {moderates && <Invitations live={live} owns={owns} />}
       <Members live={live} owns={owns} />
       {moderates && <Bans live={live} />}
+      <PastCalls live={live} />
       {owns && <TakeAlong archives={live.archives} />}
       {owns && <DeleteRoom live={live} />}
     </Dialog>
+  );
+}
+
+/** How calls went: for hosts everybody's connection, for others their own. */
+function PastCalls({ live }: { live: RoomLive }) {
+  const { t } = useTranslation("hosts");
+  const { me } = useRoomState(live.log);
+  const [open, setOpen] = useState(false);
+  return (
+    <Section title={t("lines.past")}>
+      <button
+        type="button"
+        className="button small"
+        data-testid="room-connections"
+        onClick={() => {
+          setOpen(true);
+        }}
+      >
+        {t("lines.menu")}
+      </button>
+      {open && (
+        <LaterConnection
+          live={live}
+          member={me}
+          seq={null}
+          onClose={() => {
+            setOpen(false);
+          }}
+        />
+      )}
+    </Section>
   );
 }
 
