@@ -30,6 +30,7 @@ from tests.harness import tone
 from tests.harness.media import PatternReader, PatternSource, SoundReader
 
 SOURCE, SIZE, FPS, BITRATE_BPS = 3, (480, 270), 12, 500_000
+LAYERED_SIZE = (640, 360)
 ON_TIME_S = 0.6
 END_S = 36.0
 
@@ -44,6 +45,8 @@ class Row:
     end_s: float = END_S
     is_up: bool = False
     good: str = GOOD
+    has_layers: bool = False
+    """The picture is larger and comes in two layers, of which the sender is asked for those that are wanted."""
 
 
 NARROW = "delay_ms=40 rate_kbps=220 queue_ms=300"
@@ -52,6 +55,7 @@ ROWS = {
     "narrow": Row(NARROW, 12, 30),
     "start": Row("delay_ms=40 rate_kbps=250 queue_ms=300"),
     "up": Row(NARROW, 12, 30, is_up=True),
+    "up-layers": Row(NARROW, 12, 30, is_up=True, has_layers=True),
     "loss-up": Row("delay_ms=40 loss_permille=100", is_up=True),
     "loss-down": Row("delay_ms=40 loss_permille=100"),
     "loss20-down": Row("delay_ms=40 loss_permille=200"),
@@ -106,8 +110,11 @@ async def measure(server: LineServer, row: Row, seed: int) -> list[str]:
     direction = "up" if row.is_up else "down"
     begins_with = row.bad if row.begin_s == 0 else row.good
     async with meeting(server, seed, **{direction: begins_with}) as people:
-        sender = await people.join("sender", is_behind=row.is_up)
-        await sender.publish_pattern(SOURCE, size=SIZE, fps=FPS, bitrate_bps=BITRATE_BPS, noisy=True)
+        sender = await people.join("sender", is_behind=row.is_up, dynacast=row.has_layers)
+        size = LAYERED_SIZE if row.has_layers else SIZE
+        await sender.publish_pattern(
+            SOURCE, size=size, fps=FPS, bitrate_bps=BITRATE_BPS, noisy=True, simulcast=row.has_layers
+        )
         source = next(one for one in sender._sources if isinstance(one, PatternSource))
         await sender.publish_melody()
         receiver = await people.join("receiver", is_behind=not row.is_up)

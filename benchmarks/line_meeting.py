@@ -24,9 +24,9 @@ class Meeting:
         self._room = secrets.token_hex(4)
         self._callers: list[Caller] = []
 
-    async def join(self, identity: str, *, is_behind: bool = False) -> Caller:
+    async def join(self, identity: str, *, is_behind: bool = False, dynacast: bool = False) -> Caller:
         caller = Caller(self._proxy.url if is_behind else self._server.url, self._room, identity)
-        await caller.join(token=self._server.token(self._room, identity))
+        await caller.join(token=self._server.token(self._room, identity), dynacast=dynacast)
         self._callers.append(caller)
         return caller
 

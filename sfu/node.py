@@ -27,6 +27,7 @@ from sfu.engine.api import (
     StreamStarted,
     StunReceived,
     TransportFailed,
+    UplinkNarrowed,
 )
 from sfu.ids import random_id
 from sfu.rooms import Rooms
@@ -143,6 +144,9 @@ class Node(Rooms):
         elif isinstance(event, EstimateChanged):
             if self._adaptation is not None:
                 self._adaptation.handle_line(event.transport, event.bitrate_bps)
+        elif isinstance(event, UplinkNarrowed):
+            if self._adaptation is not None:
+                self._adaptation.handle_uplink(event.transport, event.bitrate_bps)
         elif isinstance(event, TransportFailed):
             self._transports.handle_fault(event.transport)
         elif isinstance(event, StreamStarted):

@@ -241,6 +241,11 @@ class Participant:
         return None if transport is None else transport.handle
 
     @property
+    def uplink(self) -> TransportHandle | None:
+        transport = self.publisher.transport
+        return None if transport is None else transport.handle
+
+    @property
     def transports(self) -> list[Transport]:
         both = (self.publisher.transport, self.subscriber.transport)
         return [one for one in both if one is not None]

@@ -111,6 +111,10 @@ class AdaptSettings:
     """How long a downlink must be free of congestion before more is tried."""
     downlink_probe_backoff_s: float = 30.0
     """The longest wait before the next try after tries that congested the downlink."""
+    uplink_retry_s: float = 10.0
+    """How long a publisher whose line is too narrow for its layers is asked for fewer, before one more is tried."""
+    uplink_retry_max_s: float = 120.0
+    """The same after tries that were too much: twice as long after each, up to this."""
     timeline_interval_s: float = 10.0
     """How often the figures of a participant's line are noted in its timeline while nothing changes."""
     max_timeline_entries: int = 120

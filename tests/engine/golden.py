@@ -40,6 +40,7 @@ from sfu.engine.api import (
     TrackConfig,
     Transmit,
     TransportConfig,
+    UplinkNarrowed,
 )
 from sfu.errors import EngineError
 
@@ -138,6 +139,8 @@ def event_text(event: Event) -> str:
         return f"layer {event.subscription} {_number(event.spatial)} {_number(event.temporal)}"
     if isinstance(event, EstimateChanged):
         return f"estimate {event.transport} {event.bitrate_bps}"
+    if isinstance(event, UplinkNarrowed):
+        return f"uplink {event.transport} {event.bitrate_bps}"
     assert isinstance(event, RembReceived)
     return f"remb {event.transport} {event.bitrate_bps}"
 

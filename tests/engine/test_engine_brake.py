@@ -8,7 +8,7 @@ import random
 import pytest
 
 from sfu.engine import create_engine
-from sfu.engine.api import OVERHEAD_BYTES, Extension, PacketEngine
+from sfu.engine.api import OVERHEAD_BYTES, Extension, PacketEngine, UplinkNarrowed
 from sfu.engine.reference import rtcp
 from sfu.engine.reference.congestion.brake import FREE_BPS, MAX_HELD_NS, MIN_BPS
 from sfu.engine.reference.rtp import RtpPacket
@@ -159,6 +159,18 @@ def test_while_the_queue_drains_a_keyframe_is_asked_for_and_nothing_that_would_c
     end_ms = next(at_ms for at_ms, bps in call.told if bps >= FREE_BPS // 2)
     assert call.count(rtcp.Nack, begin_ms + 10, end_ms) == 0
     assert 1 <= call.count(rtcp.Pli, begin_ms, end_ms + 1_900) <= 2
+
+
+def test_what_the_line_takes_is_told_of_each_order(engine_kind: str) -> None:
+    call = Settled(create_engine(engine_kind, seed=1), narrow_from(2_000))
+    call.run(1_990)
+    assert call.net.take_events(UplinkNarrowed) == []
+    call.run(8_000)
+    told = [one for one in call.net.take_events(UplinkNarrowed) if isinstance(one, UplinkNarrowed)]
+    assert {one.transport for one in told} == {call.peer.transport}
+    assert 100_000 <= told[0].bitrate_bps <= 260_000
+    # At most every 300 ms of six seconds.
+    assert 1 <= len(told) <= 20
 
 
 def test_a_queue_that_somebody_else_makes_is_not_held_against_the_publisher_for_long(engine_kind: str) -> None:

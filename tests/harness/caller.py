@@ -41,6 +41,7 @@ class Caller:
         rtc_config: rtc.RtcConfiguration | None = None,
         single_connection: bool = True,
         encryption: rtc.E2EEOptions | None = None,
+        dynacast: bool = False,
         **grants: object,
     ) -> Caller:
         """`single_connection=False` takes the dialect with two peer connections."""
@@ -51,6 +52,7 @@ class Caller:
             rtc_config=rtc_config,
             single_peer_connection=single_connection,
             encryption=encryption,
+            dynacast=dynacast,
         )
         await self.room.connect(self.url, token, options)
         return self

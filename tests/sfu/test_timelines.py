@@ -31,6 +31,7 @@ from sfu.api import (
 from sfu.control.histograms import LineHistograms
 from sfu.control.subscribe.subscription import Subscription
 from sfu.control.timelines import SETTLING_MS, Picture, Switch, Timeline
+from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import Identity, ParticipantId, RoomName, SubscriptionHandle, TrackId
 from sfu.kind import Kind
 from tests.harness.raw_caller import RawCaller, all_joined
@@ -124,7 +125,13 @@ def subscription_of(switches: list[Switch]) -> tuple[Subscription, Callable[[], 
     owner = SimpleNamespace(info=ADA)
     info = SimpleNamespace(kind=Kind.VIDEO, source=TrackSource.CAMERA)
     publication: Any = SimpleNamespace(
-        primary=primary, owner=owner, info=info, track_id="TR_1", note_target=lambda: None, layers=layers
+        primary=primary,
+        owner=owner,
+        info=info,
+        track_id="TR_1",
+        note_target=lambda: None,
+        layers=layers,
+        ceiling=HIGHEST_LAYER,
     )
     subscription = Subscription(publication, SimpleNamespace(note_switch=switches.append), 1, None)
     subscription.handle = SubscriptionHandle(1)

@@ -18,6 +18,7 @@ from sfu.control.adapt.line import Line
 from sfu.control.adapt.quality_watch import QualityWatch
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
 from sfu.control.adapt.sound import SoundProtection
+from sfu.control.adapt.uplink import Uplinks
 from sfu.control.context import ControlContext
 from sfu.control.publish.encoding import Encoding
 from sfu.control.subscribe.subscription import Subscription
@@ -53,6 +54,7 @@ class Adaptation:
         self._quality = QualityWatch()
         self._quality_due_s = 0.0
         self._sound = SoundProtection(context.engine)
+        self._uplinks = Uplinks(context, rooms)
 
     def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """A REMB of a peer. It says nothing where the engine measures the line itself."""
@@ -74,6 +76,10 @@ class Adaptation:
             now_s = self._context.loop.time()
             self._look_at_layers(now_s)
             self._fit(participant, _speakers(room), now_s)
+
+    def handle_uplink(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        """Packets of a publisher wait on their way here."""
+        self._uplinks.handle_narrow(transport, bitrate_bps)
 
     def _find_receivers(self, rooms: Iterable[AdaptedRoom]) -> None:
         self._receivers = {
@@ -104,6 +110,7 @@ class Adaptation:
     def run(self) -> None:
         """Once every `INTERVAL_S`."""
         now_s = self._context.loop.time()
+        self._uplinks.run(now_s)
         rooms = list(self._rooms())
         self._forget_gone(rooms)
         quality_due = now_s >= self._quality_due_s

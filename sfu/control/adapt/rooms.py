@@ -33,6 +33,11 @@ class AdaptedParticipant(Protocol):
         ...
 
     @property
+    def uplink(self) -> TransportHandle | None:
+        """The transport that its publications come in on, once there is one."""
+        ...
+
+    @property
     def allow_pause(self) -> bool:
         """Its client knows that a video may be paused for want of room."""
         ...

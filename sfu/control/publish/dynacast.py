@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+
+from sfu.api import VideoLayerInfo
 
 OFF = -1
 """Of a codec: nobody wants any layer of it."""
@@ -11,6 +13,11 @@ HIGHEST_QUALITY = 2
 
 Demand = Mapping[str, int]
 """Codec name in lower case to the best quality that somebody wants of it."""
+
+
+def best_quality(layers: Sequence[VideoLayerInfo], spatial: int) -> int:
+    """The quality of the layer that a spatial target names."""
+    return layers[spatial].quality if spatial < len(layers) else HIGHEST_QUALITY
 
 
 class LayerDemand:
@@ -50,6 +57,11 @@ class LayerDemand:
                 self._wait()
         elif self._timer is None:
             self._wait()
+
+    def refresh(self) -> None:
+        """What may be wanted has changed: tell it at once, be it less."""
+        self._cancel()
+        self._settle()
 
     def repeat(self) -> None:
         """Tell it once more: the publisher may have missed it."""

@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 
 from sfu.api import AddTrackRequest, CodecInfo, PublicationInfo, VideoLayerInfo
 from sfu.control.member import Member
-from sfu.control.publish.dynacast import OFF, Demand, LayerDemand
+from sfu.control.publish.dynacast import OFF, Demand, LayerDemand, best_quality
 from sfu.control.publish.encoding import Encoding, codec_name
-from sfu.engine.api import Codec, EngineCommands
+from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands
 from sfu.ids import ParticipantId, TrackHandle, TrackId
 from sfu.kind import Kind
 from sfu.sdp.capabilities import VARIANTS
@@ -107,6 +107,8 @@ class Publication:
         self.subscriptions: dict[ParticipantId, Reception] = {}
         self.demand: LayerDemand | None = None
         """Of a video."""
+        self.ceiling = HIGHEST_LAYER
+        """The highest layer for which its publisher's line has room."""
         self.regressed = False
         """Everyone gets the backup codec who can."""
         received = primary.received
@@ -191,16 +193,33 @@ class Publication:
         if self.backup is not None:
             wanted[self.backup.name] = OFF
         for subscription in self.subscriptions.values():
-            codec, quality = subscription.wants()
+            codec, quality = self._limited(subscription.wants())
             wanted[codec] = max(quality, wanted.get(codec, OFF))
         return wanted
+
+    def _limited(self, wanted: tuple[str, int]) -> tuple[str, int]:
+        """Codec and quality, as far as the publisher's line has room for it."""
+        codec, quality = wanted
+        return codec, min(quality, best_quality(self.primary.target_layers(), self.ceiling))
+
+    @property
+    def is_limited(self) -> bool:
+        return self.ceiling != HIGHEST_LAYER
+
+    def set_ceiling(self, engine: EngineCommands, layer: int) -> None:
+        """No higher layer is wanted of the publisher from now on, nor given to anybody."""
+        self.ceiling = layer if layer < len(self.primary.target_layers()) - 1 else HIGHEST_LAYER
+        if self.demand is not None:
+            self.demand.refresh()
+        for subscription in self.subscriptions.values():
+            subscription.apply_settings(engine)
 
     def note_target(self) -> None:
         """What is sent to a subscription has changed."""
 
     def note_demand(self, subscription: Reception) -> None:
         if self.demand is not None:
-            self.demand.note(*subscription.wants())
+            self.demand.note(*self._limited(subscription.wants()))
 
     def note_departure(self, subscription: Reception) -> None:
         """The subscription has ended or cannot receive anything."""

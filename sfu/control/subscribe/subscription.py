@@ -9,10 +9,10 @@ from dataclasses import replace
 from typing import Protocol
 
 from sfu.api import ClientDescription, StreamState, SwitchCause, TrackSettings, VideoLayerInfo
-from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF
+from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF, best_quality
 from sfu.control.publish.encoding import Encoding, codec_name
 from sfu.control.publish.publication import Need, Publication
-from sfu.control.subscribe.target_layer import best_quality, target_layer
+from sfu.control.subscribe.target_layer import target_layer
 from sfu.control.timelines import NOTHING, Picture, Switch, wall_ms
 from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, SubscriptionConfig
 from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
@@ -124,8 +124,8 @@ class Subscription:
 
     @property
     def desired_spatial(self) -> int:
-        """What the client asked for."""
-        return target_layer(self.target_layers(), self.settings)[0]
+        """What the client asked for, as far as the publisher's line has room for it."""
+        return min(target_layer(self.target_layers(), self.settings)[0], self.publication.ceiling)
 
     def variants(self) -> list[str]:
         """Codec forms to offer; empty when the client cannot do any."""
@@ -245,8 +245,8 @@ class Subscription:
 
     def _target(self, allowed_spatial: int, paused: bool) -> tuple[int, int, bool]:
         """Spatial and temporal layer, and whether nothing is sent."""
-        spatial, temporal = target_layer(self.target_layers(), self.settings)
-        return min(spatial, allowed_spatial), temporal, self.settings.disabled or paused
+        _, temporal = target_layer(self.target_layers(), self.settings)
+        return min(self.desired_spatial, allowed_spatial), temporal, self.settings.disabled or paused
 
     def _note_switch(
         self, target: tuple[int, int, bool], before: tuple[tuple[int, bool], TrackSettings] | None

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from sfu.api import TrackSettings, VideoLayerInfo
-from sfu.control.publish.dynacast import HIGHEST_QUALITY
 from sfu.engine.api import HIGHEST_LAYER
 
 # Encoders with three temporal layers halve the rate per layer; 30 fps is what cameras give.
@@ -19,11 +18,6 @@ _FPS_TOLERANCE = 1.1
 def target_layer(layers: Sequence[VideoLayerInfo], settings: TrackSettings) -> tuple[int, int]:
     """(spatial, temporal) for `set_target_layer`. `layers` go from lowest to highest."""
     return _spatial(layers, settings), _temporal(settings.fps)
-
-
-def best_quality(layers: Sequence[VideoLayerInfo], spatial: int) -> int:
-    """The quality of the layer that a spatial target names."""
-    return layers[spatial].quality if spatial < len(layers) else HIGHEST_QUALITY
 
 
 def _spatial(layers: Sequence[VideoLayerInfo], settings: TrackSettings) -> int:

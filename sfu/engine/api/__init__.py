@@ -157,7 +157,8 @@ The other way, a publisher whose packets carry transport-cc numbers and abs-send
 narrow: the same trends of delay, of what arrives, bring a REMB (draft-alvestrand-rmcat-remb-03) at the next tick, of
 60 % of what arrived in the last 120 ms, repeated every 50 ms, and 90 % once the queue is below 60 ms. When it has been
 so for 200 ms, or after 2.5 s whatever the queue, a REMB of 1 Gbit/s, told five times, ends it; a new one comes after
-1 s at the earliest. While it holds and for 2 s afterwards keyframes are asked for every 2 s at most.
+1 s at the earliest; each is told (`UplinkNarrowed`). While it holds and for 2 s afterwards keyframes are asked for
+every 2 s at most.
 
 Keyframe cache
 --------------
@@ -223,6 +224,7 @@ from sfu.engine.api.events import (
     StunReceived,
     Transmit,
     TransportFailed,
+    UplinkNarrowed,
 )
 from sfu.engine.api.limits import (
     HIGHEST_LAYER,
@@ -305,4 +307,5 @@ __all__ = [
     "TransportConfig",
     "TransportFailed",
     "TransportStats",
+    "UplinkNarrowed",
 ]

@@ -64,10 +64,28 @@ class EstimateChanged:
 
 
 @dataclass(frozen=True, slots=True)
+class UplinkNarrowed:
+    """Packets of a publisher wait longer and longer on their way here: its line takes no more than that, in bits per
+    second with `OVERHEAD_BYTES` for each packet. At most every 300 ms."""
+
+    transport: TransportHandle
+    bitrate_bps: int
+
+
+@dataclass(frozen=True, slots=True)
 class TransportFailed:
     """The engine itself failed while it worked for this transport, whose input and output have ended."""
 
     transport: TransportHandle
 
 
-Event = TransportFailed | StunReceived | DtlsReceived | StreamStarted | LayerChanged | RembReceived | EstimateChanged
+Event = (
+    TransportFailed
+    | StunReceived
+    | DtlsReceived
+    | StreamStarted
+    | LayerChanged
+    | RembReceived
+    | EstimateChanged
+    | UplinkNarrowed
+)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sfu.engine.api import EstimateChanged
+from sfu.engine.api import EstimateChanged, UplinkNarrowed
 from sfu.engine.reference import pacing, routing
 from sfu.engine.reference.congestion.estimate import Estimator
 from sfu.engine.reference.inbound import send_nack
@@ -51,6 +51,9 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
         if limit_bps is not None:
             remb = build_remb(transport.local_ssrc, limit_bps, transport.last_media_ssrc)
             transport.send_rtcp(state.core, remb)
+        line_bps = transport.brake.take_news()
+        if line_bps is not None:
+            state.core.events.append(UplinkNarrowed(transport.handle, line_bps))
     pacing.run(state, now_ns, transport)
     if transport.estimator is not None:
         _run_estimator(state, now_ns, transport, transport.estimator)

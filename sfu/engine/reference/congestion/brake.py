@@ -39,8 +39,8 @@ class Brake:
     """One per transport that packets with transport-wide numbers arrive on."""
 
     __slots__ = ("_again_at_ns", "_began_at_ns", "_calm_since_ns", "_clock", "_ended_at_ns", "_free_left", "_group",
-                 "_heard_at_ns", "_is_judged", "_limit_bps", "_line_bps", "_meter", "_ordered_sent_ns", "_rise",
-                 "_slot", "_told_at_ns", "_trend")  # fmt: skip
+                 "_heard_at_ns", "_is_judged", "_is_new", "_limit_bps", "_line_bps", "_meter", "_ordered_sent_ns",
+                 "_rise", "_slot", "_told_at_ns", "_trend")  # fmt: skip
 
     def __init__(self) -> None:
         self._meter = [0] * METER_SLOTS
@@ -56,6 +56,7 @@ class Brake:
         self._calm_since_ns: int | None = None
         self._ended_at_ns: int | None = None
         self._free_left = 0
+        self._is_new = False
         self._ordered_sent_ns, self._is_judged = 0, False
         """What was sent after the packet that showed the queue has arrived: it tells whether that is still there."""
 
@@ -115,6 +116,12 @@ class Brake:
         self._calm_since_ns = None
         self._told_at_ns = 0
         self._ordered_sent_ns, self._is_judged = sent_ns, False
+        self._is_new = True
+
+    def take_news(self) -> int | None:
+        """What the line takes, when that has shown since the last time."""
+        line_bps, self._is_new = self._line_bps if self._is_new else None, False
+        return line_bps
 
     def run(self, now_ns: int) -> int | None:
         """Once every `TICK_NS`: what to tell the publisher, if anything."""

@@ -60,6 +60,10 @@ fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
         build_remb(&mut remb, transport.local_ssrc, limit_bps.cast_unsigned(), transport.last_media_ssrc);
         transport.send_rtcp(&mut state.core, remb);
     }
+    if let Some(line_bps) = transport.brake.as_mut().and_then(|brake| brake.take_news()) {
+        let (transport, bitrate_bps) = (transport.handle, line_bps.cast_unsigned());
+        state.core.events.push_back(Event::UplinkNarrowed { transport, bitrate_bps });
+    }
     pacing::run(state, now_ns, slot);
     run_estimator(state, now_ns, slot);
     run_reports(state, now_ns, slot);

@@ -179,6 +179,7 @@ fn event_text(event: &Event) -> String {
         Event::LayerChanged { subscription, layer } => format!("layer {subscription} {}", layer_text(*layer)),
         Event::TransportFailed { transport } => format!("failed {transport}"),
         Event::EstimateChanged { transport, bitrate_bps } => format!("estimate {transport} {bitrate_bps}"),
+        Event::UplinkNarrowed { transport, bitrate_bps } => format!("uplink {transport} {bitrate_bps}"),
         Event::RembReceived { transport, bitrate_bps } => format!("remb {transport} {bitrate_bps}"),
     }
 }

@@ -283,6 +283,9 @@ pub(crate) fn event_object<'py>(py: Python<'py>, event: &Event) -> PyResult<Boun
         Event::EstimateChanged { transport, bitrate_bps } => {
             class!(py, "EstimateChanged").call1((*transport, *bitrate_bps))
         }
+        Event::UplinkNarrowed { transport, bitrate_bps } => {
+            class!(py, "UplinkNarrowed").call1((*transport, *bitrate_bps))
+        }
         Event::RembReceived { transport, bitrate_bps } => class!(py, "RembReceived").call1((*transport, *bitrate_bps)),
     }
 }

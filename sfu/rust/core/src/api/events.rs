@@ -51,6 +51,13 @@ pub enum Event {
         /// Bits per second, with `OVERHEAD_BYTES` for each packet.
         bitrate_bps: u64,
     },
+    /// Packets of a publisher wait longer and longer on their way here: its line takes no more than that.
+    UplinkNarrowed {
+        /// The publisher's transport.
+        transport: TransportHandle,
+        /// Bits per second, with `OVERHEAD_BYTES` for each packet.
+        bitrate_bps: u64,
+    },
     /// The subscriber's bandwidth estimate (draft-alvestrand-rmcat-remb-03).
     RembReceived {
         /// The subscriber's transport.

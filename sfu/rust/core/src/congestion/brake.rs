@@ -60,6 +60,7 @@ pub(crate) struct Brake {
     ordered_sent_ns: i64,
     /// What was sent after it has arrived: it tells whether the queue is still there.
     is_judged: bool,
+    is_new: bool,
 }
 
 impl Brake {
@@ -130,6 +131,12 @@ impl Brake {
         self.calm_since_ns = None;
         self.told_at_ns = 0;
         (self.ordered_sent_ns, self.is_judged) = (sent_ns, false);
+        self.is_new = true;
+    }
+
+    /// What the line takes, when that has shown since the last time.
+    pub(crate) fn take_news(&mut self) -> Option<i64> {
+        std::mem::take(&mut self.is_new).then_some(self.line_bps)
     }
 
     /// Once every tick: what to tell the publisher, if anything.

@@ -1,0 +1,138 @@
+"""Publishers whose line takes less than the layers that they send: they are asked for fewer, and later for more again.
+
+An encoder of several layers gives the lowest what is usual for it, even where the line takes less and the others get
+nothing (libwebrtc: 150 kbit/s of 320x180, in pictures that are lost on the way). Alone, the lowest bends to what there
+is. Sound is left as it is, and the lowest layer is never taken away.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+
+from sfu.control.adapt.rooms import AdaptedRoom
+from sfu.control.context import ControlContext
+from sfu.control.publish.publication import Publication
+from sfu.engine.api import HIGHEST_LAYER
+from sfu.ids import TransportHandle
+from sfu.kind import Kind
+
+CONFIRMED_S = 5.0
+"""A line is narrow when it was said to be twice within that time: once may be a moment of somebody else's."""
+CLEAR_PERCENT = 50
+"""One that takes less than that share of what all layers take is too narrow at once; if it is not said again, all of
+them are tried together afterwards."""
+TRIAL_S = 10.0
+"""When it is said so soon after more was asked for, that was too much."""
+SOUND_BPS = 100_000
+"""What each sound takes: Opus with one earlier frame in each packet, and headers."""
+ROOM_PERCENT = 90
+"""What layers may take of the line."""
+
+
+class Uplink:
+    """Of one publisher."""
+
+    def __init__(self, retry_s: float, max_retry_s: float) -> None:
+        self._first_retry_s, self._max_retry_s = retry_s, max_retry_s
+        self._retry_s = retry_s
+        self._narrow_at_s = self._raised_at_s = -math.inf
+        self._due_s = math.inf
+        self.is_sure = False
+
+    def narrowed(self, now_s: float, *, is_clear: bool) -> bool:
+        """The line was said to take little. Whether less is to be asked for."""
+        is_trial = now_s - self._raised_at_s < TRIAL_S
+        self.is_sure = is_trial or now_s - self._narrow_at_s < CONFIRMED_S
+        self._narrow_at_s = now_s
+        if is_trial:
+            self._retry_s = min(2 * self._retry_s, self._max_retry_s)
+            self._raised_at_s = -math.inf
+        if self.is_sure or is_clear:
+            self._due_s = now_s + self._retry_s
+        return self.is_sure or is_clear
+
+    def may_raise(self, now_s: float) -> bool:
+        """Whether it is time to ask for more."""
+        if now_s < self._due_s:
+            return False
+        self._raised_at_s, self._due_s = now_s, now_s + max(self._retry_s, TRIAL_S)
+        return True
+
+    def is_over(self, now_s: float) -> bool:
+        """With everything asked for: whether nothing was said for as long as it would count."""
+        return now_s - max(self._raised_at_s, self._narrow_at_s) >= max(self._retry_s, TRIAL_S)
+
+
+class Uplinks:
+    def __init__(self, context: ControlContext, rooms: Callable[[], Iterable[AdaptedRoom]]) -> None:
+        self._context = context
+        self._rooms = rooms
+        self._uplinks: dict[TransportHandle, Uplink] = {}
+        """Of those whose line was too narrow a while ago."""
+
+    def handle_narrow(self, transport: TransportHandle, bitrate_bps: int) -> None:
+        """A publisher's line takes no more than that."""
+        publications = self._publications().get(transport, ())
+        videos = _videos(publications)
+        if not any(_top_layer(one) for one in videos):
+            return
+        uplink = self._uplinks.get(transport)
+        if uplink is None:
+            config = self._context.config
+            uplink = self._uplinks[transport] = Uplink(config.uplink_retry_s, config.uplink_retry_max_s)
+        sounds = sum(one.info.kind is Kind.AUDIO and not one.info.muted for one in publications)
+        room_bps = (bitrate_bps - sounds * SOUND_BPS) * ROOM_PERCENT / 100
+        wanted_bps = sum(one.bitrate_bps for video in videos for one in video.primary.target_layers())
+        is_clear = room_bps * 100 < wanted_bps * CLEAR_PERCENT
+        if not uplink.narrowed(self._context.loop.time(), is_clear=is_clear):
+            return
+        for one in videos:
+            top = _top_layer(one)
+            layer = _highest_within(one, room_bps / wanted_bps) if wanted_bps else min(one.ceiling, top) - 1
+            if 0 <= layer < min(one.ceiling, top):
+                self._context.counters["uplink_cuts"] += 1
+                one.set_ceiling(self._context.engine, layer)
+
+    def run(self, now_s: float) -> None:
+        """Now and then: ask for more again where it is time."""
+        if not self._uplinks:
+            return
+        publications = self._publications()
+        for transport, uplink in list(self._uplinks.items()):
+            videos = [one for one in _videos(publications.get(transport, ())) if one.is_limited]
+            if videos:
+                if uplink.may_raise(now_s):
+                    self._context.counters["uplink_raises"] += 1
+                    for one in videos:
+                        one.set_ceiling(self._context.engine, one.ceiling + 1 if uplink.is_sure else HIGHEST_LAYER)
+            elif uplink.is_over(now_s):
+                del self._uplinks[transport]
+
+    def _publications(self) -> dict[TransportHandle, Sequence[Publication]]:
+        return {
+            participant.uplink: participant.publications
+            for room in self._rooms()
+            for participant in room.participants()
+            if participant.uplink is not None
+        }
+
+
+def _videos(publications: Iterable[Publication]) -> list[Publication]:
+    return [one for one in publications if one.info.kind is Kind.VIDEO and not one.info.muted]
+
+
+def _top_layer(publication: Publication) -> int:
+    """Of layers that are streams of their own: what is in one stream is no easier to send without its upper layers."""
+    streams = len(publication.primary.received.track.layers)
+    return len(publication.primary.target_layers()) - 1 if streams > 1 else 0
+
+
+def _highest_within(publication: Publication, share: float) -> int:
+    """The highest layer up to which all together take no more than that share of what all of them take."""
+    bitrates_bps = [one.bitrate_bps for one in publication.primary.target_layers()]
+    room_bps, layer = sum(bitrates_bps) * share, 0
+    for index in range(1, _top_layer(publication) + 1):
+        if sum(bitrates_bps[: index + 1]) <= room_bps:
+            layer = index
+    return layer
