@@ -29,7 +29,7 @@ from sfu.api import (
 from sfu.control.context import ControlContext
 from sfu.control.data.blobs import BlobBudget
 from sfu.control.data.data_tracks import DataTrack
-from sfu.control.data.messages import SERVER
+from sfu.control.data.messages import SERVER, deliver_to_all
 from sfu.control.forwarding import ForwardedParticipants, Original, ended
 from sfu.control.participant import Participant
 from sfu.control.publish.publication import Publication
@@ -422,11 +422,10 @@ class Room:
         """To those of the named, or of all, who are on this node."""
         wanted = set(destinations)
         receivers = [one.messages for one in self.participants() if not wanted or one.info.identity in wanted]
-        for receiver in receivers:
-            receiver.deliver(kind, payload, sender, sequence)
+        behind = deliver_to_all(receivers, kind, payload, sender, sequence)
         member = self.remote.find(sender)
-        if kind is DataKind.RELIABLE and member is not None:
-            member.brake.look(receiver.load for receiver in receivers)
+        if member is not None:
+            member.brake.wait_for(behind)
 
     def relay_data(
         self, sender: ParticipantId, kind: DataKind, payload: bytes, sequence: int, destinations: Sequence[Identity]

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from sfu.api import DataKind
-from sfu.engine.api import Path
+from sfu.engine.api import DataLink, Path
+
+KINDS = (DataKind.RELIABLE, DataKind.LOSSY, DataKind.TRACK)
+"""By the engine's numbers."""
+NUMBERS = {kind: number for number, kind in enumerate(KINDS)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +28,11 @@ class ChannelsConfig:
     max_track_buffered_bytes: int
 
 
+def send_to_all(links: Sequence[DataLink], kind: DataKind, payload: bytes) -> Sequence[int]:
+    """One message over all of these; there is one at least. As `DataLink.send_to_all`."""
+    return links[0].send_to_all(links, NUMBERS[kind], payload)
+
+
 class Channels(Protocol):
     """The data channels of a LiveKit transport, `_reliable`, `_lossy` and `_data_track` (RFC 8831, RFC 8832), on a
     connected DTLS session.
@@ -35,6 +45,11 @@ class Channels(Protocol):
     @property
     def ready(self) -> bool:
         """`on_ready` was called, and the reliable channel is still open."""
+        ...
+
+    @property
+    def link(self) -> DataLink | None:
+        """The engine's, where it has them: one message to many may go to all of these at once (`send_to_all`)."""
         ...
 
     def start(self) -> None: ...

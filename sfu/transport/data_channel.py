@@ -53,6 +53,10 @@ class DataChannels:
         self._task: asyncio.Task[None] | None = None
 
     @property
+    def link(self) -> None:
+        """There is none: packets are aiortc's."""
+
+    @property
     def ready(self) -> bool:
         return self._ready and self._is_open(DataKind.RELIABLE)
 

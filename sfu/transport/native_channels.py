@@ -8,14 +8,11 @@ from collections.abc import Callable
 from sfu.api import DataKind
 from sfu.engine.api import DataLink, DataOptions, EngineRuntime, Path
 from sfu.ids import TransportHandle
-from sfu.transport.channels import ChannelsConfig
+from sfu.transport.channels import KINDS, NUMBERS, ChannelsConfig
 from sfu.transport.dtls import DtlsSession
 
 MAX_MESSAGES_A_TURN = 32
 """Then other work of the event loop gets its turn."""
-
-_KINDS = (DataKind.RELIABLE, DataKind.LOSSY, DataKind.TRACK)
-_NUMBERS = {kind: number for number, kind in enumerate(_KINDS)}
 
 
 class NativeDataChannels:
@@ -33,7 +30,7 @@ class NativeDataChannels:
         self._on_message = on_message
         self._on_ready = on_ready
         self._counters = counters
-        self._link: DataLink | None = None
+        self.link: DataLink | None = None
 
     def open(self, runtime: EngineRuntime, transport: TransportHandle, path: Path, config: ChannelsConfig) -> None:
         """After the end of the engine there are none: nothing is taken, nothing comes."""
@@ -44,36 +41,36 @@ class NativeDataChannels:
             max_buffered_bytes=config.max_buffered_bytes,
             max_track_buffered_bytes=config.max_track_buffered_bytes,
         )
-        self._link = runtime.open_data(transport, path, self._session.secrets(), options, self)
+        self.link = runtime.open_data(transport, path, self._session.secrets(), options, self)
 
     @property
     def ready(self) -> bool:
-        return self._link is not None and self._link.is_ready
+        return self.link is not None and self.link.is_ready
 
     def start(self) -> None:
-        if self._link is not None:
-            self._session.set_packet_receiver(self._link.handle_packet)
+        if self.link is not None:
+            self._session.set_packet_receiver(self.link.handle_packet)
 
     def send(self, kind: DataKind, payload: bytes) -> bool:
-        return self._link is not None and self._link.send(_NUMBERS[kind], payload)
+        return self.link is not None and self.link.send(NUMBERS[kind], payload)
 
     def unsent_bytes(self, kind: DataKind) -> int:
-        return 0 if self._link is None else self._link.unsent_bytes(_NUMBERS[kind])
+        return 0 if self.link is None else self.link.unsent_bytes(NUMBERS[kind])
 
     def set_reading(self, is_reading: bool) -> None:
-        if self._link is not None:
-            self._link.set_reading(is_reading)
+        if self.link is not None:
+            self.link.set_reading(is_reading)
 
     def set_path(self, path: Path) -> None:
-        if self._link is not None:
-            self._link.set_path(path)
+        if self.link is not None:
+            self.link.set_path(path)
 
     def handle_waiting(self) -> None:
-        if self._link is not None:
-            self._take(self._link)
+        if self.link is not None:
+            self._take(self.link)
 
     async def stop(self) -> None:
-        link, self._link = self._link, None
+        link, self.link = self.link, None
         if link is None:
             return
         self._session.set_packet_receiver(None)
@@ -85,5 +82,5 @@ class NativeDataChannels:
         if news.became_ready:
             self._on_ready()
         for kind, payload in news.messages:
-            if self._link is not None:
-                self._on_message(_KINDS[kind], payload)
+            if self.link is not None:
+                self._on_message(KINDS[kind], payload)

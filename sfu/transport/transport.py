@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from pyee.base import EventEmitter
 
 from sfu.api import DataKind
-from sfu.engine.api import EngineRuntime, Path, SrtpKeys, TransportConfig
+from sfu.engine.api import DataLink, EngineRuntime, Path, SrtpKeys, TransportConfig
 from sfu.errors import SdpError
 from sfu.sdp.model import IceCredentials, LocalCandidate, LocalTransport, RemoteTransport, Setup
 from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate
@@ -230,6 +230,11 @@ class Transport:
         if self._data_options is None:
             self._data_options = (initiate, remote_max_message_size)
             self._start_data()
+
+    @property
+    def data_link(self) -> DataLink | None:
+        """See `Channels.link`."""
+        return None if self._channels is None else self._channels.link
 
     def send_data(self, kind: DataKind, payload: bytes) -> bool:
         """Queue one message; False when there is no channel yet, the message is too large, or the buffer is full."""

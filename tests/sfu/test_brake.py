@@ -51,6 +51,11 @@ class Load:
         return self.unsent
 
 
+def look(brake: Brake, receivers: list[Receiver]) -> None:
+    """After something was sent to these."""
+    brake.wait_for([receiver for receiver in receivers if receiver.is_behind(receiver.unsent_bytes())])
+
+
 @pytest.fixture
 def loop() -> Loop:
     return Loop()
@@ -69,12 +74,12 @@ def brake(loop: Loop, told: list[bool]) -> Brake:
 def test_a_sender_waits_from_the_mark_on_until_half_has_left(loop: Loop, told: list[bool], brake: Brake) -> None:
     load, idle = Load(1000), Load(0)
     receivers = [Receiver(idle, SETTINGS), Receiver(load, SETTINGS)]
-    brake.look(receivers)
+    look(brake, receivers)
     assert told == []
     assert loop.due == []
     load.unsent = 1001
-    brake.look(receivers)
-    brake.look(receivers)
+    look(brake, receivers)
+    look(brake, receivers)
     assert told == [False]
     for load.unsent in (900, 501):
         loop.turn()
@@ -88,27 +93,27 @@ def test_a_sender_waits_from_the_mark_on_until_half_has_left(loop: Loop, told: l
 def test_nobody_waits_for_one_that_takes_next_to_nothing(loop: Loop, told: list[bool], brake: Brake) -> None:
     load = Load(5000)
     receiver = Receiver(load, SETTINGS)
-    brake.look([receiver])
+    look(brake, [receiver])
     began_s = loop.now_s
     while told == [False]:
         loop.turn()
         load.unsent -= 1
     assert told == [False, True]
     assert loop.now_s - began_s <= PROGRESS_INTERVAL_S + 3 * LOOK_INTERVAL_S
-    brake.look([receiver])
+    look(brake, [receiver])
     assert told == [False, True]
     # One that has caught up is waited for again.
     load.unsent = 0
-    brake.look([receiver])
+    look(brake, [receiver])
     load.unsent = 5000
-    brake.look([receiver])
+    look(brake, [receiver])
     assert told == [False, True, False]
 
 
 def test_a_slow_one_is_waited_for_as_long_as_it_takes_something(loop: Loop, told: list[bool], brake: Brake) -> None:
     load = Load(5000)
     receiver = Receiver(load, SETTINGS)
-    brake.look([receiver])
+    look(brake, [receiver])
     began_s = loop.now_s
     while told == [False]:
         load.unsent = 5000 - int(150 * (loop.now_s - began_s))
@@ -118,7 +123,7 @@ def test_a_slow_one_is_waited_for_as_long_as_it_takes_something(loop: Loop, told
 
 
 def test_a_sender_that_goes_waits_for_nobody(loop: Loop, told: list[bool], brake: Brake) -> None:
-    brake.look([Receiver(Load(5000), SETTINGS)])
+    look(brake, [Receiver(Load(5000), SETTINGS)])
     brake.release()
     assert told == [False, True]
     assert loop.due == []
@@ -129,7 +134,7 @@ def test_a_sender_that_goes_waits_for_nobody(loop: Loop, told: list[bool], brake
 def test_others_that_begin_to_wait_do_not_make_it_longer(loop: Loop, told: list[bool], brake: Brake) -> None:
     load = Load(5000)
     receiver = Receiver(load, SETTINGS)
-    brake.look([receiver])
+    look(brake, [receiver])
     began_s, later = loop.now_s, 0
     while told == [False]:
         loop.turn()
@@ -137,7 +142,7 @@ def test_others_that_begin_to_wait_do_not_make_it_longer(loop: Loop, told: list[
             later += 1
             load.unsent += 500
             receiver.add(500)
-            Brake(loop, lambda _is_reading: None).look([receiver])  # type: ignore[arg-type]
+            look(Brake(loop, lambda _is_reading: None), [receiver])  # type: ignore[arg-type]
     assert later >= 3
     assert loop.now_s - began_s <= PROGRESS_INTERVAL_S + 3 * LOOK_INTERVAL_S
 
@@ -145,7 +150,7 @@ def test_others_that_begin_to_wait_do_not_make_it_longer(loop: Loop, told: list[
 def test_what_others_send_meanwhile_hides_nothing_that_it_takes(loop: Loop, told: list[bool], brake: Brake) -> None:
     load = Load(5000)
     receiver = Receiver(load, SETTINGS)
-    brake.look([receiver])
+    look(brake, [receiver])
     began_s = loop.now_s
     while loop.now_s - began_s < 5 * PROGRESS_INTERVAL_S:
         loop.turn()
@@ -169,6 +174,7 @@ class Side:
         )
         context: Any = SimpleNamespace(config=config, loop=loop, counters=Counter())
         self.data_open = True
+        self.data_link = None
         self.unsent_bytes = self.load.unsent_bytes
         self.messages = Messages(member, context, self, lambda _packet: None, self.reading.append)
 

@@ -15,6 +15,7 @@ from sfu.config import SfuConfig
 from sfu.engine.api import SrtpProfile
 from sfu.errors import SdpError
 from sfu.sdp.model import Fingerprint, IceCredentials, RemoteTransport, Setup
+from sfu.transport.channels import send_to_all
 from sfu.transport.transport import Transport, TransportEvents, TransportRole
 from tests.sfu.dtls_rig import record
 from tests.sfu.transport_rig import LOOPBACK, Call, Log, Peer, Server, UdpPeer, free_tcp_port, until
@@ -309,6 +310,14 @@ async def test_over_ice_tcp() -> None:
         await until(lambda: log.ready)
         assert transport.send_data(DataKind.RELIABLE, b"over TCP")
         await until(lambda: ("_reliable", b"over TCP") in peer.messages)
+        other = await Call.connect(server)
+        ways = (other.transport, transport, other.transport)
+        links = [way.data_link for way in ways if way.data_link is not None]
+        if links:
+            assert min(send_to_all(links, DataKind.LOSSY, b"to all")) >= 0
+            await until(lambda: ("_lossy", b"to all") in peer.messages)
+            await until(lambda: other.peer.messages == [("_lossy", b"to all")] * 2)
+        await other.close()
         await peer.close()
         await until(lambda: server.runtime.io_stats()["tcp_connections"] == 0)
 

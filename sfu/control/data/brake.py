@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from sfu.control.settings import DataSettings
@@ -43,9 +43,12 @@ class Receiver:
         """So many bytes more are on their way to it."""
         self._delivered_bytes += size
 
-    def is_behind(self) -> bool:
-        """Whether senders should wait."""
-        unsent = self._load.unsent_bytes()
+    def unsent_bytes(self) -> int:
+        """Of reliable data."""
+        return self._load.unsent_bytes()
+
+    def is_behind(self, unsent: int) -> bool:
+        """Whether senders should wait, with so many bytes unsent."""
         if unsent <= self._config.data_wait_from_bytes * LOW_SHARE:
             self._is_hopeless = False
         return unsent > self._config.data_wait_from_bytes and not self._is_hopeless
@@ -75,11 +78,11 @@ class Brake:
         self._behind: list[Receiver] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def look(self, receivers: Iterable[Receiver]) -> None:
-        """After something was sent to these."""
+    def wait_for(self, behind: Sequence[Receiver]) -> None:
+        """Something was sent, and these are behind now."""
         if self._behind:
             return
-        self._behind = [receiver for receiver in receivers if receiver.is_behind()]
+        self._behind = list(behind)
         if self._behind:
             self._set_reading(False)
             self._timer = self._loop.call_later(LOOK_INTERVAL_S, self._look_again)

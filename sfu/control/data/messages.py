@@ -10,9 +10,11 @@ from sfu.control.context import ControlContext
 from sfu.control.data.brake import Brake, Receiver
 from sfu.control.data.reliable import ReliableOutbox
 from sfu.control.member import Member
+from sfu.engine.api import DataLink
 from sfu.errors import RequestError
 from sfu.ids import ParticipantId
 from sfu.limits import TokenBucket
+from sfu.transport.channels import send_to_all
 
 HERE = ""
 """Receivers on this node, where others have a name."""
@@ -33,6 +35,37 @@ class DataChannel(Protocol):
     def unsent_bytes(self) -> int:
         """Of reliable data."""
         ...
+
+    @property
+    def data_link(self) -> DataLink | None:
+        """What a message to many may go over together with others', where there is such."""
+        ...
+
+
+def deliver_to_all(
+    receivers: Sequence[Messages], kind: DataKind, payload: bytes, sender: ParticipantId, sequence: int
+) -> Sequence[Receiver]:
+    """As `Messages.deliver`, in one step for all whose channels are the engine's; returns those who are behind with
+    reliable data now."""
+    is_reliable = kind is DataKind.RELIABLE
+    behind = []
+    links = [receiver.link for receiver in receivers if receiver.link is not None]
+    together: Sequence[Messages] = receivers
+    if len(links) < len(receivers):
+        together = [receiver for receiver in receivers if receiver.link is not None]
+        for receiver in receivers:
+            if receiver.link is None:
+                receiver.deliver(kind, payload, sender, sequence)
+                if is_reliable and receiver.load.is_behind(receiver.load.unsent_bytes()):
+                    behind.append(receiver.load)
+    outcomes = send_to_all(links, kind, payload) if links else ()
+    if not is_reliable and min(outcomes, default=0) >= 0:
+        return behind
+    for receiver, outcome in zip(together, outcomes, strict=True):
+        receiver.note_sent(kind, payload, sender, sequence, outcome)
+        if is_reliable and receiver.load.is_behind(max(0, outcome)):
+            behind.append(receiver.load)
+    return behind
 
 
 class Messages:
@@ -55,6 +88,8 @@ class Messages:
         self.last_sequence = 0
         """Of the newest reliable message that was taken from the client."""
         self.load = Receiver(channel, context.config)
+        self.link: DataLink | None = None
+        """The channel's `data_link` when it last opened; one that was closed since takes nothing."""
         self._set_reading = set_reading
         self._held_by: set[str] = set()
         self._held_since_s = 0.0
@@ -89,10 +124,8 @@ class Messages:
                 self._context.counters["data_duplicates"] += 1
                 return False
             self.last_sequence = sequence
-        for receiver in receivers:
-            receiver.deliver(kind, payload, self._member.info.participant_id, sequence)
-        if kind is DataKind.RELIABLE:
-            self._brake.look(receiver.load for receiver in receivers)
+        behind = deliver_to_all(receivers, kind, payload, self._member.info.participant_id, sequence)
+        self._brake.wait_for(behind)
         return True
 
     def deliver(self, kind: DataKind, payload: bytes, sender: ParticipantId = SERVER, sequence: int = 0) -> None:
@@ -100,6 +133,15 @@ class Messages:
         if kind is DataKind.RELIABLE:
             self._leave_for(self._outbox.push(sender, sequence, payload))
         elif not self._channel.send_data(kind, payload):
+            self._context.counters[f"data_dropped_{kind}"] += 1
+
+    def note_sent(self, kind: DataKind, payload: bytes, sender: ParticipantId, sequence: int, outcome: int) -> None:
+        """What `deliver` does beside sending: it was offered to `link`, with this outcome."""
+        if kind is DataKind.RELIABLE:
+            if outcome >= 0:
+                self.load.add(len(payload))
+            self._leave_for(self._outbox.note(sender, sequence, payload, outcome))
+        elif outcome < 0:
             self._context.counters[f"data_dropped_{kind}"] += 1
 
     def _send_reliable(self, payload: bytes) -> bool:
@@ -135,6 +177,7 @@ class Messages:
 
     def handle_open(self) -> None:
         """The client's reliable channel takes messages now."""
+        self.link = self._channel.data_link
         self._leave_for(self._outbox.handle_open())
 
     def handle_resumed(self) -> None:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 from sfu.api import LeaveReason
 from sfu.control.settings import DataSettings
+from sfu.engine.api import NOT_READY, NOT_TAKEN
 from sfu.ids import ParticipantId
 
 MAX_EVICTED_SENDERS = 1024
@@ -57,11 +58,21 @@ class ReliableOutbox:
         """Highest sequence number, and when it was sent, of messages that the limits pushed out."""
 
     def push(self, sender: ParticipantId, sequence: int, payload: bytes) -> LeaveReason | None:
-        message = _Message(sender, sequence, payload)
-        if self._is_open() and not self._hand_over(message) and self._is_open():
+        if not self._is_open():
+            outcome = NOT_READY
+        elif self._send(payload):
+            outcome = 0
+        else:
+            outcome = NOT_TAKEN if self._is_open() else NOT_READY
+        return self.note(sender, sequence, payload, outcome)
+
+    def note(self, sender: ParticipantId, sequence: int, payload: bytes, outcome: int) -> LeaveReason | None:
+        """What `push` does beside sending, of a message that was sent over the channel (`outcome` 0 or more), that was
+        not taken (NOT_TAKEN), or waits here for a channel (NOT_READY)."""
+        if outcome == NOT_TAKEN:
             # A reader this slow would miss messages without knowing: let it join again instead.
             return LeaveReason.LIMIT_EXCEEDED
-        self._messages.append(message)
+        self._messages.append(_Message(sender, sequence, payload, self._clock() if outcome >= 0 else None))
         self._bytes += len(payload)
         return self._prune()
 

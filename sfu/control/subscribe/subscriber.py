@@ -11,6 +11,7 @@ from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.negotiator import Negotiator
 from sfu.control.subscribe.subscription import Subscription, new_ssrc
 from sfu.control.timelines import Switch
+from sfu.engine.api import DataLink
 from sfu.ids import SubscriptionHandle, TrackId
 from sfu.kind import Kind
 from sfu.sdp.model import AcceptedSection
@@ -180,6 +181,10 @@ class Subscriber:
     def send_data(self, kind: DataKind, payload: bytes) -> bool:
         transport = self.transport
         return transport is not None and transport.send_data(kind, payload)
+
+    @property
+    def data_link(self) -> DataLink | None:
+        return None if self.transport is None else self.transport.data_link
 
     def unsent_bytes(self) -> int:
         return 0 if self.transport is None else self.transport.unsent_data_bytes(DataKind.RELIABLE)

@@ -201,6 +201,8 @@ from sfu.engine.api.config import (
     TransportConfig,
 )
 from sfu.engine.api.data import (
+    NOT_READY,
+    NOT_TAKEN,
     DataLink,
     DataListener,
     DataNews,
@@ -266,6 +268,8 @@ __all__ = [
     "MAX_REDUNDANCY",
     "MAX_RED_BYTES",
     "MAX_WANTED_BPS",
+    "NOT_READY",
+    "NOT_TAKEN",
     "OVERHEAD_BYTES",
     "REPLAY_ALONE_NS",
     "REPLAY_SPEED",

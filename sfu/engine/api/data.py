@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from sfu.engine.api.config import Path
+
+NOT_READY = -1
+"""The link is not ready for reliable messages."""
+NOT_TAKEN = -2
+"""There is no channel, the message is too large, or too much waits (counted)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +71,12 @@ class DataLink(Protocol):
 
     def send(self, kind: int, payload: bytes) -> bool:
         """Queue one message; False when it was not taken (counted)."""
+        ...
+
+    def send_to_all(self, links: Sequence[DataLink], kind: int, payload: bytes) -> Sequence[int]:
+        """`send` one message to each of `links`, all of this one's runtime: for each the bytes that are unsent with it
+        if it is reliable, else 0, or `NOT_READY` or `NOT_TAKEN`. Unlike `send` it leaves reliable messages to its
+        caller where `is_ready` is not so."""
         ...
 
     def take_news(self, limit: int) -> DataNews:

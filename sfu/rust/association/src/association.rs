@@ -151,6 +151,11 @@ impl DataAssociation {
 
     /// Queues one binary message; what comes before the peer's acknowledgement of our own channel waits for it.
     pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
+        self.send_shared(kind, &Bytes::copy_from_slice(payload))
+    }
+
+    /// `send` of a payload that others get, too.
+    pub fn send_shared(&mut self, kind: Kind, payload: &Bytes) -> Sent {
         let buffered = self.buffered_bytes(kind);
         let (max_sent, max_buffered) = (self.options.max_sent_bytes(), self.options.max_buffered_bytes(kind));
         let Some((_, channel)) = self.channels.sending(kind).filter(|_| !self.is_closed) else {
@@ -164,7 +169,7 @@ impl DataAssociation {
             self.count("data_buffer_full");
             return Sent::Full;
         }
-        channel.push(payload);
+        channel.push(payload.clone());
         Sent::Queued
     }
 

@@ -124,9 +124,13 @@ pub(crate) struct Channel {
 }
 
 impl Channel {
-    pub(crate) fn push(&mut self, payload: &[u8]) {
+    pub(crate) fn push(&mut self, payload: Bytes) {
         self.waiting_bytes = self.waiting_bytes.saturating_add(payload.len());
-        self.waiting.push_back(Bytes::copy_from_slice(payload));
+        self.waiting.push_back(payload);
+    }
+
+    pub(crate) fn has_waiting(&self) -> bool {
+        !self.waiting.is_empty()
     }
 
     pub(crate) fn pop(&mut self) -> Option<Bytes> {
@@ -144,7 +148,7 @@ impl Channel {
 pub(crate) struct Channels {
     by_stream: BTreeMap<StreamId, Channel>,
     /// The newest stream of each kind: a peer that opens a label anew (SDKs do after a reset) sends and receives there.
-    newest: BTreeMap<&'static str, StreamId>,
+    newest: [Option<StreamId>; Kind::ALL.len()],
     was_ready: bool,
 }
 
@@ -171,7 +175,9 @@ impl Channels {
     fn add(&mut self, stream_id: StreamId, kind: Option<Kind>, state: State, is_ours: bool) {
         if let Some(kind) = kind {
             self.was_ready &= kind != Kind::Reliable;
-            self.newest.insert(kind.label(), stream_id);
+            if let Some(newest) = self.newest.get_mut(kind as usize) {
+                *newest = Some(stream_id);
+            }
         }
         let (waiting, waiting_bytes) = (VecDeque::new(), 0);
         self.by_stream.insert(stream_id, Channel { kind, state, is_ours, waiting, waiting_bytes });
@@ -195,7 +201,7 @@ impl Channels {
 
     /// The stream and channel to send this kind on.
     pub(crate) fn sending(&mut self, kind: Kind) -> Option<(StreamId, &mut Channel)> {
-        let stream_id = *self.newest.get(kind.label())?;
+        let stream_id = (*self.newest.get(kind as usize)?)?;
         let channel = self.by_stream.get_mut(&stream_id)?;
         (channel.kind == Some(kind)).then_some((stream_id, channel))
     }

@@ -18,6 +18,8 @@ pub mod records;
 mod session;
 mod wire;
 
+pub use bytes::Bytes;
+
 pub use association::{DataAssociation, MAX_FAULTS, MAX_PENDING_RESETS, MAX_STREAMS};
 pub use channels::{Event, Kind, MAX_CHANNELS, Options, Sent};
 pub use held::{MAX_WAITING_CHUNKS, RECEIVE_BUFFER_BYTES};

@@ -75,10 +75,15 @@ impl DataSession {
     /// See `DataAssociation`. A channel that has taken the place of another takes nothing reliable before that was told:
     /// what the other one may have lost goes first.
     pub fn send(&mut self, kind: Kind, payload: &[u8]) -> Sent {
+        self.send_shared(kind, &Bytes::copy_from_slice(payload))
+    }
+
+    /// `send` of a payload that others get, too.
+    pub fn send_shared(&mut self, kind: Kind, payload: &Bytes) -> Sent {
         if kind == Kind::Reliable && self.untold > 0 {
             return Sent::NoChannel;
         }
-        self.association.send(kind, payload)
+        self.association.send_shared(kind, payload)
     }
 
     /// See `DataAssociation`.

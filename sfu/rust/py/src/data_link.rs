@@ -5,9 +5,10 @@ use std::sync::{Arc, Weak};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyDict, PyList};
-use ting_association::{Event, Kind};
+use ting_association::{Bytes, Event, Kind};
 
 use crate::convert;
+use crate::fan_out::{NOT_READY, Outcome, send_to_all};
 use crate::link_table::Link;
 use crate::shared::Shared;
 
@@ -42,6 +43,21 @@ impl DataLink {
     fn send(&self, kind: u8, payload: &[u8]) -> PyResult<bool> {
         let kind = kind_of(kind)?;
         Ok(self.shared.upgrade().is_some_and(|shared| self.link.send(&shared, kind, payload)))
+    }
+
+    /// `send` of one message to each of `links`, which are of the same runtime: reliable bytes that are unsent with it
+    /// (0 for other kinds), -1 where the reliable channel is not ready, -2 where it was not taken.
+    fn send_to_all(
+        &self,
+        py: Python<'_>,
+        links: Vec<Bound<'_, DataLink>>,
+        kind: u8,
+        payload: &[u8],
+    ) -> PyResult<Vec<Outcome>> {
+        let kind = kind_of(kind)?;
+        let links: Vec<Arc<Link>> = links.iter().map(|link| Arc::clone(&link.get().link)).collect();
+        let Some(shared) = self.shared.upgrade() else { return Ok(vec![NOT_READY; links.len()]) };
+        Ok(py.detach(|| send_to_all(&shared, &links, kind, &Bytes::copy_from_slice(payload))))
     }
 
     /// `sfu.engine.api.DataNews` with up to `limit` messages.

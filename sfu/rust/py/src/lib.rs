@@ -9,6 +9,7 @@ mod counters;
 mod data_link;
 mod engine;
 mod events;
+mod fan_out;
 mod faults;
 mod floor;
 mod groups;

@@ -89,6 +89,12 @@ impl Link {
             session.poll_datagrams(now_ns(), sealed, ends);
         }
         state.send(shared, own, notices, may_wait);
+        self.follow(&mut state, shared, notices);
+        done
+    }
+
+    /// What comes of a change beside datagrams: the event loop is told, and the clock.
+    pub(crate) fn follow(&self, state: &mut LinkState, shared: &Shared, notices: &mut Vec<Notice>) {
         if state.session.has_events() && !state.is_told && !state.is_closed {
             state.is_told = true;
             notices.push(Notice::Data(self.transport));
@@ -103,7 +109,6 @@ impl Link {
                 first.wake.signal();
             }
         }
-        done
     }
 
     /// The same from the event loop's thread.
@@ -172,7 +177,8 @@ impl Link {
 }
 
 impl LinkState {
-    fn send(&mut self, shared: &Shared, own: &ThreadState, notices: &mut Vec<Notice>, mut may_wait: bool) {
+    /// Sends what is sealed.
+    pub(crate) fn send(&mut self, shared: &Shared, own: &ThreadState, notices: &mut Vec<Notice>, mut may_wait: bool) {
         if self.ends.is_empty() {
             return;
         }

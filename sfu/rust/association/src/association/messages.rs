@@ -109,6 +109,10 @@ impl DataAssociation {
         loop {
             let mut is_done = true;
             for kind in Kind::ALL {
+                // What is unsent takes a look at every stream: only for who has something to send.
+                if !self.channels.sending(kind).is_some_and(|(_, channel)| channel.has_waiting()) {
+                    continue;
+                }
                 let unsent: usize = Kind::ALL.into_iter().map(|kind| self.unsent_bytes(kind)).sum();
                 if !self.flow.takes_more(unsent) {
                     return has_given;
