@@ -149,17 +149,21 @@ class DtlsSession:
         self._counters["dtls_not_sent"] += 1
 
     def close(self) -> None:
-        """close_notify, where a handshake was finished and the peer has not ended it."""
-        if self._closed or self.ended or (self.keys is None and self.refused is None):
+        """close_notify, where a handshake was finished and the peer has not ended it. Further calls do nothing."""
+        if self._closed:
             return
         self._closed = True
-        with contextlib.suppress(SSL.Error):
-            self._openssl.shutdown()
-        self._flush()
+        if not self.ended and (self.keys is not None or self.refused is not None):
+            with contextlib.suppress(SSL.Error):
+                self._openssl.shutdown()
+            self._flush()
+        # 70 KiB, which else wait for the garbage collector to find everything that a participant was.
+        del self._openssl
 
     def _read(self) -> None:
         try:
-            while True:
+            # Whoever gets a packet may end the session.
+            while not self._closed:
                 self._deliver(self._openssl.recv(MAX_PLAINTEXT_BYTES))
         except SSL.WantReadError:
             pass
@@ -168,7 +172,8 @@ class DtlsSession:
         except SSL.Error:
             self._counters["dtls_errors"] += 1
             self.ended = bool(self._openssl.get_shutdown() & SSL.RECEIVED_SHUTDOWN)
-        self._flush()
+        if not self._closed:
+            self._flush()
 
     def _deliver(self, packet: bytes) -> None:
         if self._packet_receiver is None:
@@ -247,10 +252,7 @@ class DtlsAssociation:
 
     def close(self) -> None:
         """End with close_notify. Further calls do nothing."""
-        current = self._current
         self._end()
-        if current is not None:
-            current.close()
 
     def _begin(self) -> None:
         self._timer = None
@@ -288,7 +290,6 @@ class DtlsAssociation:
         if current.failed:
             self._pause()
         elif current.refused is not None:
-            current.close()
             self._finish(current.refused)
         elif current.keys is not None:
             self._settle(current, current.keys)
@@ -305,6 +306,8 @@ class DtlsAssociation:
     def _pause(self) -> None:
         """Between two attempts; datagrams wait for the next."""
         self._counters["dtls_restarts"] += 1
+        if self._current is not None:
+            self._current.close()
         self._current = None
         self._set_timer(RESTART_DELAYS_S[self._attempts - 1], self._begin)
 
@@ -328,6 +331,8 @@ class DtlsAssociation:
 
     def _end(self) -> None:
         self._over = True
+        if self._current is not None:
+            self._current.close()
         self._current = None
         self._queue.clear()
         for handle in (self._work, self._timer):

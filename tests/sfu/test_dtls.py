@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import itertools
 import struct
+import weakref
 
 import pylibsrtp
 import pytest
@@ -362,6 +364,41 @@ async def test_close_notify_both_ways() -> None:
     assert other.closed == []
     await pair.close()
     await other.close()
+
+
+async def test_openssl_is_let_go_of_at_the_end_without_the_garbage_collector() -> None:
+    pair = Pair()
+    await pair.connect()
+    assert pair.us.session is not None
+    kept = weakref.ref(pair.us.session._openssl)
+    gc.disable()
+    try:
+        pair.us.close()
+        assert kept() is None
+    finally:
+        gc.enable()
+    pair.us.session.send(b"too late")
+    assert pair.counters["dtls_not_sent"] == 1
+    await pair.close()
+
+
+async def test_who_gets_a_packet_may_end_the_session() -> None:
+    pair = Pair()
+    await pair.connect()
+    got: list[bytes] = []
+
+    def receive(packet: bytes) -> None:
+        got.append(packet)
+        pair.us.close()
+
+    assert pair.us.session is not None
+    pair.us.session.set_packet_receiver(receive)
+    for packet in (b"first", b"second"):
+        await pair.peer._send_data(packet)
+    await until(lambda: pair.peer.state == "closed")
+    assert got == [b"first"]
+    assert pair.counters["dtls_faults"] == 0
+    await pair.close()
 
 
 async def test_queue_is_bounded() -> None:
