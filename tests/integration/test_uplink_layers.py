@@ -48,7 +48,11 @@ async def test_fewer_layers_while_the_line_is_narrow(server: ServerProcess, room
         )
         reader = await bob.watch("ada")
         await reader.assert_advances(1, frames=3)
-        assert await layers_sent(publication) == 2
+
+        async def are_two() -> bool:
+            return await layers_sent(publication) == 2
+
+        await until(are_two, "both layers")
         line.rate_bps = NARROW_BPS
 
         async def is_one() -> bool:
@@ -56,10 +60,6 @@ async def test_fewer_layers_while_the_line_is_narrow(server: ServerProcess, room
 
         await until(is_one, "the lower layer alone")
         line.rate_bps = None
-
-        async def are_two() -> bool:
-            return await layers_sent(publication) == 2
-
         await until(are_two, "both layers again")
         seen = len(reader.frames)
         await reader.until(lambda: len(reader.frames) > seen + 3, "pictures that go on", DEADLINE_S)

@@ -9,16 +9,18 @@ from typing import Any
 import pytest
 
 from sfu.api import PublicationInfo, TrackSettings, TrackSource, VideoLayerInfo
-from sfu.control.adapt.uplink import CONFIRMED_S, SOUND_BPS, TRIAL_S, Uplinks
+from sfu.control.adapt.downlink import SteadyBitrates
+from sfu.control.adapt.uplink import CONFIRMED_S, SOUND_OVERHEAD_BPS, TRIAL_S, Uplinks
 from sfu.control.publish.dynacast import LayerDemand
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.subscription import Subscription
-from sfu.engine.api import HIGHEST_LAYER
-from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
+from sfu.engine.api import HIGHEST_LAYER, LayerStats
+from sfu.ids import SubscriptionHandle, TrackHandle, TrackId, TransportHandle
 from sfu.kind import Kind
 
 LINE = TransportHandle(7)
 RETRY_S, MAX_RETRY_S = 8.0, 30.0
+SOUND_BPS = 40_000
 LAYERS = ((320, 180, 150_000), (640, 360, 450_000), (1280, 720, 1_700_000))
 ALL_BPS = sum(bitrate_bps for _, _, bitrate_bps in LAYERS)
 
@@ -31,7 +33,8 @@ def video(call: Call, *, layers: int = 3, streams: int | None = None, announced:
     streams = layers if streams is None else streams
     track = SimpleNamespace(layers=[None] * streams)
     primary: Any = SimpleNamespace(
-        name="vp8", cid="", received=SimpleNamespace(mid="1", mime_type="video/VP8", track=track),
+        name="vp8", cid="", track=TrackHandle(len(call.publications) + 1),
+        received=SimpleNamespace(mid="1", mime_type="video/VP8", track=track),
         target_layers=lambda: infos if len(infos) > 1 else (),
     )  # fmt: skip
     owner: Any = SimpleNamespace(info=SimpleNamespace(participant_id="PA_1", identity="ada"))
@@ -48,6 +51,10 @@ def video(call: Call, *, layers: int = 3, streams: int | None = None, announced:
     return publication
 
 
+def layer_stats(bitrate_bps: int, *, active: bool) -> LayerStats:
+    return LayerStats(0, 1, 1, 1, 0, 0.0, 0, 0, 0, bitrate_bps if active else 0, active)
+
+
 class Call:
     """One publisher, and somebody who gets all of it."""
 
@@ -57,6 +64,7 @@ class Call:
         """(when, best quality that is asked for)."""
         self.targets: dict[int, int] = {}
         self.publications: list[Publication] = []
+        self.scale = 1.0
         self.loop: Any = SimpleNamespace(time=lambda: self.now_s)
         self.engine: Any = SimpleNamespace(
             set_target_layer=lambda handle, spatial, temporal: self.targets.__setitem__(handle, spatial),
@@ -75,8 +83,19 @@ class Call:
     def narrow(self, bitrate_bps: int, times: int = 2) -> None:
         for _ in range(times):
             self.now_s += 0.4
-            self.uplinks.handle_narrow(LINE, bitrate_bps)
+            layers = {one.primary.track: self.layers_of(one) for one in self.publications}
+            bitrates = SteadyBitrates()
+            bitrates.update(self.now_s, {track: [one.bitrate_bps for one in said] for track, said in layers.items()})
+            self.uplinks.handle_narrow(LINE, bitrate_bps, layers, bitrates)
             self.uplinks.run(self.now_s)
+
+    def layers_of(self, publication: Publication) -> list[LayerStats]:
+        """What arrives of it: every layer that is asked for, with `scale` of what was announced."""
+        if publication.info.kind is Kind.AUDIO:
+            return [layer_stats(SOUND_BPS, active=True)]
+        sizes = [round(bitrate_bps * self.scale) for _, _, bitrate_bps in LAYERS]
+        count = len(publication.primary.received.track.layers)
+        return [layer_stats(sizes[index], active=index <= publication.ceiling) for index in range(count)]
 
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds)):
@@ -118,11 +137,14 @@ def test_far_too_little_counts_at_once_and_all_is_tried_together() -> None:
 def test_sound_has_its_part_of_the_line_first() -> None:
     call = Call()
     one = video(call)
-    sound: Any = SimpleNamespace(info=SimpleNamespace(kind=Kind.AUDIO, muted=False), ceiling=HIGHEST_LAYER)
+    primary = SimpleNamespace(track=TrackHandle(9), target_layers=tuple)
+    info = SimpleNamespace(kind=Kind.AUDIO, muted=False)
+    sound: Any = SimpleNamespace(info=info, primary=primary, is_limited=False, track_id="TR_2")
     call.publications.append(sound)
-    call.narrow(700_000 + SOUND_BPS)
+    call.narrow(700_000 + SOUND_BPS + SOUND_OVERHEAD_BPS)
     assert one.ceiling == 1
-    call.narrow(700_000)
+    one.set_ceiling(call.engine, 2)
+    call.narrow(600_000 + SOUND_BPS + SOUND_OVERHEAD_BPS)
     assert one.ceiling == 0
 
 
@@ -174,13 +196,33 @@ def test_one_stream_is_left_as_it_is() -> None:
     assert call.told == []
 
 
-def test_layers_of_unknown_bitrate_go_one_by_one() -> None:
+def test_what_is_sent_counts_and_not_what_was_announced() -> None:
+    """A picture in which nothing moves: that little arrives of it is no narrow line."""
+    call = Call()
+    one = video(call)
+    call.scale = 0.05
+    call.narrow(round(0.06 * ALL_BPS))
+    assert not one.is_limited
+    call.narrow(round(0.02 * ALL_BPS), times=1)
+    assert one.ceiling == 1
     call = Call()
     one = video(call, announced=False)
     call.narrow(200_000)
-    assert one.ceiling == 1
-    call.narrow(200_000, times=3)
     assert one.ceiling == 0
+
+
+def test_what_is_not_asked_for_is_not_missed() -> None:
+    """Only the lowest layer is wanted, and has room."""
+    call = Call()
+    one = video(call)
+    one.set_ceiling(call.engine, 0)
+    one.ceiling, before = HIGHEST_LAYER, len(call.told)
+    call.layers_of = lambda publication: [  # type: ignore[method-assign]
+        layer_stats(150_000, active=True), *[layer_stats(0, active=False)] * 2
+    ]  # fmt: skip
+    call.narrow(180_000)
+    assert not one.is_limited
+    assert len(call.told) == before
 
 
 def test_nobody_is_asked_for_more_than_is_wanted() -> None:

@@ -79,7 +79,8 @@ class Adaptation:
 
     def handle_uplink(self, transport: TransportHandle, bitrate_bps: int) -> None:
         """Packets of a publisher wait on their way here."""
-        self._uplinks.handle_narrow(transport, bitrate_bps)
+        self._look_at_layers(self._context.loop.time())
+        self._uplinks.handle_narrow(transport, bitrate_bps, self._layers, self._bitrates)
 
     def _find_receivers(self, rooms: Iterable[AdaptedRoom]) -> None:
         self._receivers = {

@@ -8,13 +8,14 @@ is. Sound is left as it is, and the lowest layer is never taken away.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from sfu.control.adapt.downlink import SteadyBitrates
 from sfu.control.adapt.rooms import AdaptedRoom
 from sfu.control.context import ControlContext
 from sfu.control.publish.publication import Publication
-from sfu.engine.api import HIGHEST_LAYER
-from sfu.ids import TransportHandle
+from sfu.engine.api import HIGHEST_LAYER, OVERHEAD_BYTES, LayerStats
+from sfu.ids import TrackHandle, TrackId, TransportHandle
 from sfu.kind import Kind
 
 CONFIRMED_S = 5.0
@@ -24,21 +25,22 @@ CLEAR_PERCENT = 50
 them are tried together afterwards."""
 TRIAL_S = 10.0
 """When it is said so soon after more was asked for, that was too much."""
-SOUND_BPS = 100_000
-"""What each sound takes: Opus with one earlier frame in each packet, and headers."""
 ROOM_PERCENT = 90
 """What layers may take of the line."""
+SOUND_OVERHEAD_BPS = 8 * 50 * OVERHEAD_BYTES
+"""Beside the payload of a sound: 50 packets a second."""
 
 
 class Uplink:
     """Of one publisher."""
 
     def __init__(self, retry_s: float, max_retry_s: float) -> None:
-        self._first_retry_s, self._max_retry_s = retry_s, max_retry_s
-        self._retry_s = retry_s
+        self._retry_s, self._max_retry_s = retry_s, max_retry_s
         self._narrow_at_s = self._raised_at_s = -math.inf
         self._due_s = math.inf
         self.is_sure = False
+        self.before: dict[TrackId, int] = {}
+        """The ceilings before the last try."""
 
     def narrowed(self, now_s: float, *, is_clear: bool) -> bool:
         """The line was said to take little. Whether less is to be asked for."""
@@ -48,6 +50,8 @@ class Uplink:
         if is_trial:
             self._retry_s = min(2 * self._retry_s, self._max_retry_s)
             self._raised_at_s = -math.inf
+        else:
+            self.before.clear()
         if self.is_sure or is_clear:
             self._due_s = now_s + self._retry_s
         return self.is_sure or is_clear
@@ -71,26 +75,35 @@ class Uplinks:
         self._uplinks: dict[TransportHandle, Uplink] = {}
         """Of those whose line was too narrow a while ago."""
 
-    def handle_narrow(self, transport: TransportHandle, bitrate_bps: int) -> None:
-        """A publisher's line takes no more than that."""
+    def handle_narrow(
+        self,
+        transport: TransportHandle,
+        bitrate_bps: int,
+        layers: Mapping[TrackHandle, Sequence[LayerStats]],
+        bitrates: SteadyBitrates,
+    ) -> None:
+        """A publisher's line takes no more than that; what it has sent lately is in the others."""
         publications = self._publications().get(transport, ())
-        videos = _videos(publications)
+        videos = [one for one in publications if _is_sent(one, Kind.VIDEO)]
         if not any(_top_layer(one) for one in videos):
             return
         uplink = self._uplinks.get(transport)
         if uplink is None:
             config = self._context.config
             uplink = self._uplinks[transport] = Uplink(config.uplink_retry_s, config.uplink_retry_max_s)
-        sounds = sum(one.info.kind is Kind.AUDIO and not one.info.muted for one in publications)
-        room_bps = (bitrate_bps - sounds * SOUND_BPS) * ROOM_PERCENT / 100
-        wanted_bps = sum(one.bitrate_bps for video in videos for one in video.primary.target_layers())
-        is_clear = room_bps * 100 < wanted_bps * CLEAR_PERCENT
+        sent = {one.track_id: _sent_bps(one, layers, bitrates) for one in publications}
+        sounds = (sum(sent[one.track_id]) for one in publications if _is_sent(one, Kind.AUDIO))
+        sound_bps = sum(one + SOUND_OVERHEAD_BPS for one in sounds if one > 0)
+        room_bps = max(0.0, bitrate_bps - sound_bps) * ROOM_PERCENT / 100
+        video_bps = sum(sum(sent[one.track_id]) for one in videos)
+        is_clear = room_bps * 100 < video_bps * CLEAR_PERCENT
         if not uplink.narrowed(self._context.loop.time(), is_clear=is_clear):
             return
+        share = min(1.0, room_bps / video_bps) if video_bps > 0 else 1.0
         for one in videos:
             top = _top_layer(one)
-            layer = _highest_within(one, room_bps / wanted_bps) if wanted_bps else min(one.ceiling, top) - 1
-            if 0 <= layer < min(one.ceiling, top):
+            layer = min(_highest_within(sent[one.track_id][: top + 1], share), uplink.before.get(one.track_id, top))
+            if layer < min(one.ceiling, top):
                 self._context.counters["uplink_cuts"] += 1
                 one.set_ceiling(self._context.engine, layer)
 
@@ -100,10 +113,11 @@ class Uplinks:
             return
         publications = self._publications()
         for transport, uplink in list(self._uplinks.items()):
-            videos = [one for one in _videos(publications.get(transport, ())) if one.is_limited]
+            videos = [one for one in publications.get(transport, ()) if one.is_limited]
             if videos:
                 if uplink.may_raise(now_s):
                     self._context.counters["uplink_raises"] += 1
+                    uplink.before = {one.track_id: one.ceiling for one in videos}
                     for one in videos:
                         one.set_ceiling(self._context.engine, one.ceiling + 1 if uplink.is_sure else HIGHEST_LAYER)
             elif uplink.is_over(now_s):
@@ -118,8 +132,8 @@ class Uplinks:
         }
 
 
-def _videos(publications: Iterable[Publication]) -> list[Publication]:
-    return [one for one in publications if one.info.kind is Kind.VIDEO and not one.info.muted]
+def _is_sent(publication: Publication, kind: Kind) -> bool:
+    return publication.info.kind is kind and not publication.info.muted
 
 
 def _top_layer(publication: Publication) -> int:
@@ -128,11 +142,22 @@ def _top_layer(publication: Publication) -> int:
     return len(publication.primary.target_layers()) - 1 if streams > 1 else 0
 
 
-def _highest_within(publication: Publication, share: float) -> int:
+def _sent_bps(
+    publication: Publication, layers: Mapping[TrackHandle, Sequence[LayerStats]], bitrates: SteadyBitrates
+) -> list[float]:
+    """What each stream takes, lowest first: 0 where it is not sent, and what was announced where it has only begun."""
+    encoding = publication.primary
+    announced, measured = encoding.target_layers(), bitrates.of(encoding.track)
+    return [
+        (measured[index] or (announced[index].bitrate_bps if index < len(announced) else 0)) if stream.active else 0.0
+        for index, stream in enumerate(layers.get(encoding.track, ()))
+    ]
+
+
+def _highest_within(bitrates_bps: Sequence[float], share: float) -> int:
     """The highest layer up to which all together take no more than that share of what all of them take."""
-    bitrates_bps = [one.bitrate_bps for one in publication.primary.target_layers()]
     room_bps, layer = sum(bitrates_bps) * share, 0
-    for index in range(1, _top_layer(publication) + 1):
+    for index in range(1, len(bitrates_bps)):
         if sum(bitrates_bps[: index + 1]) <= room_bps:
             layer = index
     return layer
