@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from collections.abc import AsyncIterator
 import aiohttp
 import pytest
 import pytest_asyncio
-from livekit import api
+from livekit import api, rtc
 
 from tests.harness.caller import Caller
 from tests.harness.fixtures import Join
@@ -292,6 +293,58 @@ async def test_who_is_put_out_on_one_node_is_kept_out_on_all_within_a_second(
         await until_status(check, 401)
     finally:
         cluster.nats.start()
+    await cluster.connected("one", "two", "three")
+
+
+async def test_a_host_sees_how_the_call_goes_on_other_nodes_and_who_is_on_one_that_is_silent(
+    cluster: ClusterProcesses,
+) -> None:
+    one, two = cluster.nodes["one"], cluster.nodes["two"]
+    here, there = rtc.Room(), rtc.Room()
+    async with aiohttp.ClientSession() as http:
+
+        async def ask(node: ServerProcess, path: str, body: dict[str, str]) -> dict[str, str]:
+            async with http.post(f"{node.url}/api/v1/rooms{path}", json=body) as answer:
+                answer.raise_for_status()
+                said: dict[str, str] = await answer.json()
+                return said
+
+        keys = [secrets.token_urlsafe(32) for _ in range(2)]
+        name = (await ask(one, "", {"key": keys[0]}))["name"]
+        ada = await ask(one, f"/{name}/tokens", {"name": "Ada", "key": keys[0]})
+        bob = await ask(two, f"/{name}/tokens", {"name": "Bob", "key": keys[1]})
+        await here.connect(one.url, ada["token"])
+        await there.connect(two.url, bob["token"])
+
+        async def seen(field: str, token: str) -> set[str]:
+            url = f"{one.url}/api/v1/rooms/{name}/call-timelines"
+            async with http.get(url, headers={"Authorization": f"Bearer {token}"}) as answer:
+                return {person["name"] for person in (await answer.json())[field]}
+
+        async def until(field: str, names: set[str]) -> None:
+            async with asyncio.timeout(DEADLINE_S):
+                while await seen(field, ada["token"]) != names:  # noqa: ASYNC110 - there is no event to wait for
+                    await asyncio.sleep(0.02)
+
+        await until("timelines", {"Ada", "Bob"})
+        assert await seen("missing", ada["token"]) == set()
+        assert await seen("timelines", bob["token"]) == {"Bob"}, "others see themselves, wherever they ask"
+        kept, headers = (
+            f"{one.url}/api/v1/rooms/{name}/past-call-timelines",
+            {"Authorization": f"Bearer {bob['token']}"},
+        )
+        async with http.get(kept, headers=headers) as answer:
+            assert await answer.json() == {"timelines": [], "before": None}, "PostgreSQL takes the questions, too"
+        async with http.delete(f"{kept}/{bob['identity']}", headers=headers) as answer:
+            assert await answer.json() == {"timelines": 0}
+        os.kill(two.pid, signal.SIGSTOP)
+        try:
+            assert await seen("missing", ada["token"]) == {"Bob"}
+        finally:
+            os.kill(two.pid, signal.SIGCONT)
+        await until("timelines", {"Ada", "Bob"})
+    await there.disconnect()
+    await here.disconnect()
     await cluster.connected("one", "two", "three")
 
 

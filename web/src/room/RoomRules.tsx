@@ -97,12 +97,14 @@ export function EntryRules({ live, owns, onChange }: { live: RoomLive; owns: boo
             on={policy.read_markers}
             onChange={(read_markers) => void onChange({ policy: { read_markers } })}
           />
-          <Switch
-            label={t("room.callTimelines")}
-            testId="call-timelines"
-            on={policy.call_timelines}
-            onChange={(call_timelines) => void onChange({ policy: { call_timelines } })}
-          />
+          {policy.keeps === "log" && (
+            <Switch
+              label={t("room.callTimelines")}
+              testId="call-timelines"
+              on={policy.call_timelines}
+              onChange={(call_timelines) => void onChange({ policy: { call_timelines } })}
+            />
+          )}
         </>
       )}
     </>
