@@ -26,7 +26,8 @@ class TimelineRepository:
     ) -> tuple[list[Kept], int | None]:
         def look(connection: Connection) -> tuple[list[Kept], int | None]:
             here = EntryRow.room_key == room_key
-            end = before or 1 + (connection.execute(select(func.max(EntryRow.seq)).where(here)).scalar() or 0)
+            end = 1 + (connection.execute(select(func.max(EntryRow.seq)).where(here)).scalar() or 0)
+            end = end if before is None else min(before, end)
             query = select(EntryRow.seq, EntryRow.sender, EntryRow.name, EntryRow.at_ms, EntryRow.body).where(
                 here, EntryRow.seq < end, EntryRow.seq >= end - MAX_SCANNED, *_IS_KEPT,
                 or_(EntryRow.expires_at_ms.is_(None), EntryRow.expires_at_ms > now_ms),

@@ -191,6 +191,7 @@ async def test_pages_go_on_where_they_ended_however_long_the_log_is(
             query["before"] = page["before"]
 
     assert await in_pages() == seqs
+    assert [one["seq"] for one in await kept(ada, before=10**40)] == seqs
     monkeypatch.setattr(kept_rows, "MAX_SCANNED", 2)
     assert await in_pages() == seqs
 
