@@ -56,6 +56,8 @@ class DtlsSession:
         """The handshake broke."""
         self.ended = False
         """The peer said close_notify, or an alert that it could protect."""
+        self.on_goodbye: Callable[[], None] = _nothing
+        """To be called when somebody else read that."""
         self._fingerprints = fingerprints
         self._send = send
         self._counters = counters
@@ -79,6 +81,9 @@ class DtlsSession:
 
     def handle(self, datagram: bytes) -> None:
         """One that was looked at (`drop_reason`)."""
+        if self._closed:
+            self._counters["dtls_late"] += 1
+            return
         self._openssl.bio_write(datagram)
         if self.keys is None:
             self._shake_hands()
@@ -87,7 +92,7 @@ class DtlsSession:
 
     def timeout_s(self) -> float | None:
         """When to call `handle_timeout`, in seconds from now; None when nothing of ours waits for an answer."""
-        if self._settled:
+        if self._settled or self._closed:
             return None
         timeout_s: float | None = self._openssl.DTLSv1_get_timeout()
         self._settled = self.keys is not None and timeout_s is None
@@ -95,6 +100,8 @@ class DtlsSession:
 
     def handle_timeout(self) -> None:
         """Our last flight once more (RFC 6347 §4.2.4): after a second, then two, four and so on."""
+        if self._closed:
+            return
         try:
             self._openssl.DTLSv1_handle_timeout()
         except SSL.Error:
@@ -157,8 +164,15 @@ class DtlsSession:
             with contextlib.suppress(SSL.Error):
                 self._openssl.shutdown()
             self._flush()
-        # 70 KiB, which else wait for the garbage collector to find everything that a participant was.
+        # Up to 90 KiB, which else wait for the garbage collector to find everything that a participant was.
         del self._openssl
+
+    def retire(self) -> None:
+        """Somebody else reads and writes this session's records by its `secrets`, close_notify too, and the peer has
+        had our last flight: nothing here is needed any more, and OpenSSL's memory is free."""
+        if not self._closed:
+            self._closed = True
+            del self._openssl
 
     def _read(self) -> None:
         try:
@@ -299,9 +313,13 @@ class DtlsAssociation:
     def _settle(self, current: DtlsSession, keys: SrtpKeys) -> None:
         if self.session is None:
             self.session = current
+            current.on_goodbye = self._handle_goodbye
             self._on_connected(self, keys)
         if current.ended:
             self._finish("peer_closed")
+
+    def _handle_goodbye(self) -> None:
+        self._finish("peer_closed")
 
     def _pause(self) -> None:
         """Between two attempts; datagrams wait for the next."""
@@ -339,3 +357,7 @@ class DtlsAssociation:
             if handle is not None:
                 handle.cancel()
         self._work = self._timer = None
+
+
+def _nothing() -> None:
+    pass

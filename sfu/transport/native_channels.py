@@ -80,7 +80,11 @@ class NativeDataChannels:
         news = link.take_news(MAX_MESSAGES_A_TURN)
         self._counters.update(news.counts)
         if news.became_ready:
+            # Who opens channels has had the end of our handshake: from now on all is read and written in the engine.
+            self._session.retire()
             self._on_ready()
         for kind, payload in news.messages:
             if self.link is not None:
                 self._on_message(KINDS[kind], payload)
+        if news.ended:
+            self._session.on_goodbye()

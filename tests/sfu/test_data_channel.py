@@ -24,6 +24,7 @@ from sfu.sdp.model import Setup
 from sfu.transport import aiortc_sctp, data_channel
 from sfu.transport.sctp_guard import MAX_GAP_SPAN, MAX_STREAM_ID, is_sound
 from sfu.transport.transport import TransportEvents
+from tests.sfu.dtls_rig import record
 from tests.sfu.transport_rig import Call, Log, Peer, Server, UdpPeer, until
 
 
@@ -189,6 +190,21 @@ async def test_records_of_every_suite_in_either_role(server: Server, role: str, 
     # close_notify comes through both ways.
     await peer.close()
     await until(lambda: log.closed == ["peer_closed"])
+
+
+async def test_openssl_is_needed_no_more_once_the_engine_has_the_channels(call: Call, native: bool) -> None:
+    await call.ping()
+    dtls = call.transport._dtls
+    assert dtls is not None
+    assert dtls.session is not None
+    assert hasattr(dtls.session, "_openssl") is not native
+    # What comes late of a handshake finds nobody, and harms nobody.
+    dtls.feed(record(22, bytes(40), epoch=1, seq=5))
+    await call.ping()
+    assert call.transport.counters["dtls_late"] == int(native)
+    assert call.transport.counters["dtls_faults"] == 0
+    await call.transport.close()
+    await until(lambda: call.peer.dtls.state == "closed")
 
 
 async def test_the_peer_hears_that_the_transport_closes(call: Call) -> None:

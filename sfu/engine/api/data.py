@@ -49,6 +49,8 @@ class DataNews:
     """What has happened at a link."""
 
     became_ready: bool
+    ended: bool
+    """The peer said close_notify, or an alert that it could protect: the session is over."""
     messages: list[tuple[int, bytes]]
     """(kind, payload), in order. Kinds are 0 reliable, 1 lossy, 2 data tracks."""
     counts: dict[str, int]

@@ -88,6 +88,8 @@ pub enum Event {
     Ready,
     /// So many of something to be counted, by the counter's name.
     Count(&'static str, u64),
+    /// The peer ends the session under the association.
+    Goodbye,
     /// The association has ended; the last event.
     Closed,
 }

@@ -1,7 +1,7 @@
 //! DTLS 1.2 records of an established session (RFC 6347 §4.1, RFC 5288, RFC 7905): what carries SCTP.
 //!
-//! The handshake is OpenSSL's, and so is every record that is no application data. Keys come from the session's master
-//! secret (RFC 5246 §6.3).
+//! The handshake is OpenSSL's, and so is what comes late of it; alerts of the session (RFC 5246 §7.2) are read here. Keys
+//! come from the session's master secret (RFC 5246 §6.3).
 
 use aws_lc_rs::aead::{AES_128_GCM, AES_256_GCM, Aad, Algorithm, CHACHA20_POLY1305, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::hmac::{self, HMAC_SHA256, HMAC_SHA384};
@@ -12,6 +12,8 @@ const TAG_BYTES: usize = 16;
 const NONCE_BYTES: usize = 12;
 const DTLS_1_2: [u8; 2] = [0xFE, 0xFD];
 const ALERT: u8 = 21;
+const FATAL: u8 = 2;
+const CLOSE_NOTIFY: u8 = 0;
 const APPLICATION_DATA: u8 = 23;
 const EPOCH: u64 = 1;
 const SEQUENCE_BITS: u32 = 48;
@@ -99,6 +101,10 @@ pub struct Records {
 pub enum Opened {
     /// Application data, in the buffer.
     Data,
+    /// The peer said close_notify, or that it cannot go on.
+    Goodbye,
+    /// A warning, which changes nothing.
+    Warning,
     /// For OpenSSL.
     Other,
     /// Forged, torn or opened before.
@@ -194,14 +200,22 @@ impl Records {
         if [v0, v1] != DTLS_1_2 {
             return (Opened::Dropped, rest);
         }
-        if kind != APPLICATION_DATA {
+        let is_ours = number >> SEQUENCE_BITS == EPOCH;
+        if kind != APPLICATION_DATA && !(kind == ALERT && is_ours) {
             return (Opened::Other, rest);
         }
-        let opened = number >> SEQUENCE_BITS == EPOCH && self.open_body(number, body, out).is_some();
-        (if opened { Opened::Data } else { Opened::Dropped }, rest)
+        if !is_ours || self.open_body(kind, number, body, out).is_none() {
+            return (Opened::Dropped, rest);
+        }
+        let opened = match (kind, out.as_slice()) {
+            (APPLICATION_DATA, _) => Opened::Data,
+            (_, &[FATAL, _] | &[_, CLOSE_NOTIFY]) => Opened::Goodbye,
+            _ => Opened::Warning,
+        };
+        (opened, rest)
     }
 
-    fn open_body(&mut self, number: u64, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
+    fn open_body(&mut self, kind: u8, number: u64, body: &[u8], out: &mut Vec<u8>) -> Option<()> {
         let sequence = number & ((1 << SEQUENCE_BITS) - 1);
         if self.was_opened(sequence) {
             return None;
@@ -210,7 +224,7 @@ impl Records {
         let length = u16::try_from(sealed.len().checked_sub(TAG_BYTES)?).ok()?;
         let nonce = self.rx.nonce(number, explicit)?;
         out.extend(sealed);
-        let opened = self.rx.key.open_in_place(nonce, associated(number, APPLICATION_DATA, length), out);
+        let opened = self.rx.key.open_in_place(nonce, associated(number, kind, length), out);
         let size = opened.ok()?.len();
         out.truncate(size);
         self.remember(sequence);
@@ -334,12 +348,37 @@ mod tests {
     }
 
     #[test]
+    fn alerts_are_a_goodbye_when_they_close_or_are_fatal() {
+        for suite in [Suite::Aes128Gcm, Suite::Aes256Gcm, Suite::ChaCha20Poly1305] {
+            for (alert, expected) in [
+                ([1, 0], Opened::Goodbye),
+                ([2, 0], Opened::Goodbye),
+                ([2, 40], Opened::Goodbye),
+                ([1, 90], Opened::Warning),
+            ] {
+                let [mut one, mut other] = ends(suite);
+                let (mut datagram, mut out) = (Vec::new(), Vec::new());
+                assert!(one.seal_as(ALERT, &alert, &mut datagram));
+                let mut forged = datagram.clone();
+                *forged.last_mut().unwrap() ^= 1;
+                assert_eq!(other.open(&forged, &mut out).0, Opened::Dropped);
+                assert_eq!(other.open(&datagram, &mut out), (expected, [].as_slice()));
+                assert_eq!(other.open(&datagram, &mut out).0, Opened::Dropped);
+            }
+        }
+    }
+
+    #[test]
     fn other_records_and_other_epochs_are_not_opened() {
         let [mut one, mut other] = ends(Suite::ChaCha20Poly1305);
-        let mut datagram = Vec::new();
-        assert!(one.seal_close(&mut datagram));
-        let mut out = Vec::new();
+        let (mut datagram, mut out) = (Vec::new(), Vec::new());
+        assert!(one.seal_as(22, b"finished", &mut datagram));
         assert_eq!(other.open(&datagram, &mut out), (Opened::Other, [].as_slice()));
+        // Without protection anybody could end a session.
+        datagram.clear();
+        assert!(one.seal_close(&mut datagram));
+        datagram[4] = 0;
+        assert_eq!(other.open(&datagram, &mut out).0, Opened::Other);
         datagram.clear();
         one.seal(b"x", &mut datagram);
         datagram[4] = 0;

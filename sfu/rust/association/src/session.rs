@@ -24,6 +24,9 @@ pub struct DataSession {
     waiting_bytes: [usize; 2],
     /// How often `Event::Ready` waits to be taken.
     untold: usize,
+    /// The peer has said that the session ends, and that was told after all that it had sent before.
+    said_goodbye: bool,
+    told_goodbye: bool,
     is_reading: bool,
     counts: Vec<(&'static str, u64)>,
     plain: Vec<u8>,
@@ -39,6 +42,8 @@ impl DataSession {
             waiting: [VecDeque::new(), VecDeque::new()],
             waiting_bytes: [0, 0],
             untold: 0,
+            said_goodbye: false,
+            told_goodbye: false,
             is_reading: true,
             counts: Vec::new(),
             plain: Vec::new(),
@@ -55,6 +60,8 @@ impl DataSession {
             rest = left;
             match opened {
                 Opened::Data => self.association.handle_packet(now_ns, &self.plain),
+                Opened::Goodbye => self.said_goodbye = true,
+                Opened::Warning => (),
                 Opened::Other => is_for_others = true,
                 Opened::Dropped => self.association.count("dtls_errors"),
             }
@@ -132,7 +139,8 @@ impl DataSession {
     /// Whether `take_event` has something.
     pub fn has_events(&self) -> bool {
         let [reliable, other] = &self.waiting;
-        !self.counts.is_empty() || !other.is_empty() || self.is_reading && !reliable.is_empty()
+        let waits = !self.counts.is_empty() || !other.is_empty() || self.is_reading && !reliable.is_empty();
+        waits || self.said_goodbye && !self.told_goodbye
     }
 
     /// The next thing that has happened; reliable messages after everything else. Where room is made, `poll_datagrams` has
@@ -145,12 +153,20 @@ impl DataSession {
         let [reliable_bytes, other_bytes] = &mut self.waiting_bytes;
         let (event, bytes) = match other.pop_front() {
             Some(event) => (event, other_bytes),
-            None if self.is_reading => (reliable.pop_front()?, reliable_bytes),
-            None => return None,
+            None => match self.is_reading.then(|| reliable.pop_front()).flatten() {
+                Some(event) => (event, reliable_bytes),
+                None => return self.take_goodbye(),
+            },
         };
         *bytes = bytes.saturating_sub(cost(&event));
         self.untold = self.untold.saturating_sub(usize::from(event == Event::Ready));
         Some(event)
+    }
+
+    fn take_goodbye(&mut self) -> Option<Event> {
+        let is_due = self.said_goodbye && !self.told_goodbye;
+        self.told_goodbye = self.said_goodbye;
+        is_due.then_some(Event::Goodbye)
     }
 
     fn keep(&mut self, event: Event) {

@@ -175,17 +175,32 @@ fn nothing_reliable_overtakes_what_waits_for_the_news_that_a_channel_is_there() 
 }
 
 #[test]
-fn a_close_tells_the_peers_sctp_and_its_openssl() {
+fn a_close_tells_the_peers_sctp_and_its_session_after_what_was_said_before() {
     let mut both = Ends::connected();
+    both.ends[0].send(Kind::Reliable, b"the last");
+    both.step(MS);
     let (mut sealed, mut ends) = (Vec::new(), Vec::new());
     both.ends[0].close(both.now_ns, &mut sealed, &mut ends);
     assert_eq!(ends.len(), 2);
-    both.taken(1);
     assert!(!both.ends[1].handle_datagram(both.now_ns, &sealed[..ends[0]]));
-    assert!(both.ends[1].handle_datagram(both.now_ns, &sealed[ends[0]..]));
+    assert!(!both.ends[1].handle_datagram(both.now_ns, &sealed[ends[0]..]));
     both.step(MS);
-    assert_eq!(both.taken(1), [Event::Closed]);
-    assert!(!both.ends[1].is_ready());
+    assert!(both.ends[1].has_events());
+    let last = Event::Message(Kind::Reliable, b"the last".to_vec());
+    assert_eq!(both.taken(1), [Event::Closed, last, Event::Goodbye]);
+    assert!(!both.ends[1].is_ready() && !both.ends[1].has_events());
+}
+
+#[test]
+fn a_goodbye_is_told_where_messages_are_left_for_later() {
+    let mut both = Ends::connected();
+    both.ends[1].set_reading(false);
+    both.ends[0].send(Kind::Reliable, b"for later");
+    both.step(MS);
+    let (mut sealed, mut ends) = (Vec::new(), Vec::new());
+    both.ends[0].close(both.now_ns, &mut sealed, &mut ends);
+    both.ends[1].handle_datagram(both.now_ns, &sealed[ends[0]..]);
+    assert_eq!(both.taken(1), [Event::Goodbye]);
 }
 
 #[test]

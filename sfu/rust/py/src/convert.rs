@@ -256,10 +256,10 @@ pub(crate) fn transmit_object<'py>(py: Python<'py>, path: &Path, data: &[u8]) ->
     class!(py, "Transmit").call1((path_object(py, path)?, PyBytes::new(py, data)))
 }
 
-/// A `DataNews` for Python: whether "ready" came, messages, counters.
+/// A `DataNews` for Python: whether "ready" came, whether the peer said goodbye, messages, counters.
 pub(crate) fn data_news<'py>(
     py: Python<'py>,
-    news: (bool, Bound<'py, PyList>, Bound<'py, PyDict>),
+    news: (bool, bool, Bound<'py, PyList>, Bound<'py, PyDict>),
 ) -> PyResult<Bound<'py, PyAny>> {
     class!(py, "DataNews").call1(news)
 }

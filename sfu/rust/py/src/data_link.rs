@@ -63,17 +63,18 @@ impl DataLink {
     /// `sfu.engine.api.DataNews` with up to `limit` messages.
     fn take_news<'py>(&self, py: Python<'py>, limit: usize) -> PyResult<Bound<'py, PyAny>> {
         let (messages, counts) = (PyList::empty(py), PyDict::new(py));
-        let mut became_ready = false;
+        let (mut became_ready, mut is_ended) = (false, false);
         let events = self.shared.upgrade().map(|shared| self.link.take_events(&shared, limit));
         for event in events.unwrap_or_default() {
             match event {
                 Event::Message(kind, data) => messages.append((kind as u8, PyBytes::new(py, &data)))?,
                 Event::Count(name, count) => counts.set_item(name, count)?,
                 Event::Ready => became_ready = true,
+                Event::Goodbye => is_ended = true,
                 Event::Closed => (),
             }
         }
-        convert::data_news(py, (became_ready, messages, counts))
+        convert::data_news(py, (became_ready, is_ended, messages, counts))
     }
 
     /// What waits for the peer's acknowledgement, or to be sent.
