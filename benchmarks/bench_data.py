@@ -1,6 +1,6 @@
-"""Data channels: a file, a fan-out of small messages, and a call beside files.
+"""Data channels: a file, a fan-out of small messages, a call beside files, and 500 joins in five seconds.
 
-    python -m benchmarks.bench_data [--rows file fan call] [--servers ting ting-reference livekit] [--megabytes 20]
+    python -m benchmarks.bench_data [--rows file fan call join] [--servers ting ting-reference livekit] [--megabytes 20]
 
 The server has one core, the clients (LiveKit's Python SDK: libwebrtc) another. Each row asks every server that is
 installed, one after the other:
@@ -8,6 +8,8 @@ installed, one after the other:
 file   one byte stream from one participant to another: MB/s, and the server's CPU-seconds per 100 MB
 fan    one sends 1 kB 60 times a second, lossy, to 50 others: the server's CPU per delivered message
 call   a melody from one to another while five files pass in a room of their own: the longest time without new sound
+join   500 people come into 50 rooms, 100 a second, after somebody was there: the server's CPU per join, until data
+       channels are asked for (signalling, ICE, DTLS). They are `ting load-test`'s, which is cheaper than an SDK
 """
 
 from __future__ import annotations
@@ -17,15 +19,22 @@ import asyncio
 import os
 import secrets
 import shutil
+import statistics
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import aiohttp
 from livekit import rtc
 
+from benchmarks.load.errors import LoadError
+from benchmarks.load.livekit import LiveKitParticipant
+from benchmarks.load.participant import Seat
 from benchmarks.load.process import CpuMeter
+from benchmarks.load.transport import Generator
 from benchmarks.peers.livekit import LiveKitServer
 from benchmarks.peers.server import PeerServer
 from benchmarks.peers.ting import TingServer
@@ -42,6 +51,7 @@ CHUNK_BYTES = 15_000
 """What the SDKs cut files into."""
 RECEIVERS, RATE_PER_S, FAN_S, MESSAGE_BYTES = 50, 60, 10.0, 1_000
 FILES_BESIDE = 5
+JOINS, JOINS_PER_S, JOIN_ROOMS, JOIN_TIMEOUT_S = 500, 100, 50, 30.0
 DEADLINE_S = 240.0
 
 
@@ -52,11 +62,12 @@ class Place:
     server: PeerServer
     file_bytes: int
 
+    def token(self, room: str, identity: str) -> str:
+        issue = self.server.token if isinstance(self.server, LiveKitServer) else make_token
+        return issue(room, identity)
+
     async def join(self, room: str, identity: str) -> Caller:
-        token = (
-            self.server.token(room, identity) if isinstance(self.server, LiveKitServer) else make_token(room, identity)
-        )
-        return await Caller(self.server.url, room, identity).join(token=token)
+        return await Caller(self.server.url, room, identity).join(token=self.token(room, identity))
 
     async def pair(self) -> tuple[Caller, Caller]:
         """Two in a room of their own, ready for data."""
@@ -159,7 +170,48 @@ async def row_call(place: Place) -> str:
     return f"longest gap {gap_ms} ms while {FILES_BESIDE} x {size / 1e6:.0f} MB passed in {took_s:.1f} s"
 
 
-ROWS = {"file": row_file, "fan": row_fan, "call": row_call}
+async def row_join(place: Place) -> str:
+    generator = Generator()
+    joined_ms: list[float] = []
+    failures: Counter[str] = Counter()
+    people: list[LiveKitParticipant] = []
+    meter = CpuMeter([place.server.pid])
+    async with aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=0)) as http:
+
+        async def join(number: int, after_s: float) -> None:
+            await asyncio.sleep(after_s)
+            seat = Seat(number % JOIN_ROOMS, number, (), subscribe=True, sample=False, start_in_s=0.0)
+            token = place.token(f"room{seat.room}", f"p{number}")
+            person = LiveKitParticipant(
+                generator, http, place.server.url, token, seat, nack=True, timeout_s=JOIN_TIMEOUT_S
+            )
+            people.append(person)
+            began_s = time.monotonic()
+            try:
+                await person.join()
+                joined_ms.append(1e3 * (time.monotonic() - began_s))
+            except LoadError as error:
+                failures[str(error)] += 1
+
+        # What a server loads for its first call is no part of 500.
+        await join(0, 0.0)
+        await asyncio.sleep(1.0)
+        joined_ms.clear()
+        before_s, began_s = meter.read(), time.monotonic()
+        await asyncio.gather(*(join(number, number / JOINS_PER_S) for number in range(1, JOINS + 1)))
+        took_s = time.monotonic() - began_s
+        await asyncio.sleep(1.0)
+        cpu_s = meter.read() - before_s
+        await asyncio.gather(*(person.leave() for person in people), return_exceptions=True)
+    generator.close()
+    failed = f", failed: {dict(failures)}" if failures else ""
+    return (
+        f"{1e3 * cpu_s / max(1, len(joined_ms)):.2f} ms CPU per join; {len(joined_ms)} in {took_s:.1f} s, "
+        f"p50 {statistics.median(joined_ms):.0f} ms{failed}"
+    )
+
+
+ROWS = {"file": row_file, "fan": row_fan, "call": row_call, "join": row_join}
 
 
 async def measure(name: str, row: str, megabytes: float, cpus: set[int]) -> str:

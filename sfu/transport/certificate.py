@@ -40,21 +40,15 @@ class Certificate:
 
     @cached_property
     def fingerprints(self) -> Sequence[Fingerprint]:
-        return (Fingerprint("sha-256", fingerprint_of(self.pair[1], "sha-256")),)
+        from cryptography.hazmat.primitives import hashes
+
+        return (Fingerprint("sha-256", self.pair[1].fingerprint(hashes.SHA256()).hex(":").upper()),)
 
     @property
     def expires_at(self) -> datetime.datetime:
         """When the certificate stops being valid (UTC). WebRTC peers check the fingerprint only (RFC 8122 §5.1), so
         running calls do not end then."""
         return self.pair[1].not_valid_after_utc
-
-
-def fingerprint_of(certificate: X509, algorithm: str) -> str:
-    """`algorithm` is one of `SUPPORTED_DIGESTS`; as SDP has it, upper case with colons (RFC 8122 §5)."""
-    from cryptography.hazmat.primitives import hashes
-
-    digests = {"sha-256": hashes.SHA256(), "sha-384": hashes.SHA384(), "sha-512": hashes.SHA512()}
-    return certificate.fingerprint(digests[algorithm]).hex(":").upper()
 
 
 def _self_signed() -> Pair:

@@ -9,7 +9,7 @@ from OpenSSL import SSL
 
 from sfu.engine.api import SrtpKeys, SrtpProfile
 from sfu.sdp.model import Fingerprint
-from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate, fingerprint_of
+from sfu.transport.certificate import SUPPORTED_DIGESTS, Certificate
 
 _DTLS_1_2 = 0xFEFD
 _CIPHERS = (
@@ -61,11 +61,14 @@ def _accept(*_arguments: object) -> bool:
 def matches(connection: SSL.Connection, fingerprints: Sequence[Fingerprint]) -> bool:
     """Whether the peer's certificate is what its description says: by each fingerprint that we can check, and by one
     of them at least (RFC 8122 §5)."""
-    certificate = connection.get_peer_certificate(as_cryptography=True)
+    certificate = connection.get_peer_certificate()
     checkable = [one for one in fingerprints if one.algorithm.lower() in SUPPORTED_DIGESTS]
     if certificate is None or not checkable:
         return False
-    return all(one.value.upper() == fingerprint_of(certificate, one.algorithm.lower()) for one in checkable)
+    # OpenSSL's names have no hyphen. It need not be parsed for that.
+    return all(
+        one.value.upper() == certificate.digest(one.algorithm.lower().replace("-", "")).decode() for one in checkable
+    )
 
 
 def export_keys(connection: SSL.Connection, *, is_server: bool) -> SrtpKeys | None:

@@ -6,8 +6,8 @@ An `IceAgent` holds the credentials of one transport, the paths that its peer pr
 
 from __future__ import annotations
 
+import base64
 import secrets
-import string
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -29,8 +29,6 @@ MAX_HALF_OPEN = 4000
 MAX_HALF_OPEN_PER_ADDRESS = 500
 """The same for one remote IP address; a company behind one NAT must fit."""
 
-_ICE_CHARS = string.ascii_letters + string.digits + "+/"
-
 
 def new_credentials() -> IceCredentials:
     """Fresh credentials from a CSPRNG, in the ice-char alphabet."""
@@ -38,7 +36,8 @@ def new_credentials() -> IceCredentials:
 
 
 def _random_ice_chars(length: int) -> str:
-    return "".join(secrets.choice(_ICE_CHARS) for _ in range(length))
+    """Base64 has just this alphabet (RFC 8839 §5.4), and one draw is enough for all."""
+    return base64.b64encode(secrets.token_bytes(length)).decode()[:length]
 
 
 @dataclass(slots=True)
