@@ -51,7 +51,7 @@ bench-lines: ## what is seen and heard on bad lines, about a minute a row; BENCH
 	@$(BOOTSTRAP) bench
 	@exec $(PY) -m benchmarks.bench_lines $(BENCH_FLAGS)
 
-bench-data: ## files, many small messages, and a call beside files over data channels; BENCH_FLAGS as in `--rows file`
+bench-data: ## files, many small messages, a call beside files over data channels, 500 joins; BENCH_FLAGS as in `--rows file`
 	@$(BOOTSTRAP) test
 	@exec $(PY) -m benchmarks.bench_data $(BENCH_FLAGS)
 
