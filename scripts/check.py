@@ -151,7 +151,17 @@ def pytest_step(
 ) -> Step:
     """`environment` are assignments as `env` takes them. The files of a suite keep together: many share a server."""
     remembering = ["-o", f"cache_dir={record(name, '.cache')}"]
-    pytest = ["env", *environment, str(BIN / "python"), "-m", "pytest", "-q", "--color=no", *remembering]
+    pytest = [
+        "env",
+        *environment,
+        str(BIN / "python"),
+        "-m",
+        "pytest",
+        "-q",
+        "--color=no",
+        "--durations=30",
+        *remembering,
+    ]
     spread = [f"--numprocesses={cores}", "--dist=loadfile"] if cores > 1 else []
     command = [*pytest, f"--junitxml={record(name)}", *spread, *arguments]
     failed = [*pytest, f"--junitxml={record(f'{name} again')}", "--last-failed", *arguments] if again else []
