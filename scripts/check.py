@@ -70,6 +70,8 @@ class Step:
     again: list[str] = field(default_factory=list)
     """What runs only the tests that failed; empty where a failure is one whatever else the machine did."""
     failed: bool = field(default=False, init=False)
+    status: int = field(default=0, init=False)
+    """What it ended with; 1 is failed tests and nothing worse."""
     seconds: float = field(default=0.0, init=False)
     counts: dict[str, int] = field(default_factory=dict, init=False)
 
@@ -182,7 +184,8 @@ def run(step: Step) -> None:
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
         process = subprocess.Popen(step.command, cwd=step.folder, start_new_session=True, **streams)
         try:
-            step.failed = process.wait(step.limit_s) != 0
+            step.status = process.wait(step.limit_s)
+            step.failed = step.status != 0
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait()
@@ -203,7 +206,7 @@ def run(step: Step) -> None:
 
 def second_turn(step: Step) -> list[str]:
     """Run the failed tests of this step once more; those that passed now, when all did."""
-    if not step.again or not 1 <= step.counts.get("failed", 0) <= AGAIN:
+    if not step.again or step.status != 1 or not 1 <= step.counts.get("failed", 0) <= AGAIN:
         return []
     alone = Step(f"{step.name} again", step.again, suite=True, limit_s=600)
     run(alone)

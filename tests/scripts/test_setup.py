@@ -107,6 +107,40 @@ def test_few_failed_tests_run_again_alone_and_no_others(
     assert step.counts["passed"] == 1 + alone
 
 
+CUT_SHORT = """
+import pathlib
+import pytest
+
+SEEN = pathlib.Path(__file__).parent / "seen"
+
+def test_first():
+    assert SEEN.exists()
+
+def test_second():
+    if not SEEN.exists():
+        SEEN.touch()
+        pytest.exit("something broke", returncode=3)
+
+def test_third():
+    pass
+"""
+
+
+def test_a_suite_that_did_not_come_to_its_end_has_no_second_turn(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What it did not come to would never have run."""
+    monkeypatch.setattr(check, "RECORDS", tmp_path / "records")
+    check.RECORDS.mkdir()
+    suite = tmp_path / "test_suite.py"
+    suite.write_text(CUT_SHORT)
+    step = check.pytest_step("suite", [str(suite), f"--rootdir={tmp_path}"], again=True)
+    check.run(step)
+    assert step.counts["failed"] == 1
+    assert check.second_turn(step) == []
+    assert step.failed
+
+
 def test_every_step_comes_to_its_end_and_all_errors_are_told() -> None:
     ended: list[str] = []
 
