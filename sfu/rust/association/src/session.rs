@@ -165,6 +165,13 @@ impl DataSession {
 
     fn take_goodbye(&mut self) -> Option<Event> {
         let is_due = self.said_goodbye && !self.told_goodbye;
+        if is_due && self.is_reading {
+            // What did not fit into `waiting` is in the receive buffer still.
+            self.hold_or_read();
+            if self.waiting.iter().any(|events| !events.is_empty()) {
+                return self.take_event();
+            }
+        }
         self.told_goodbye = self.said_goodbye;
         is_due.then_some(Event::Goodbye)
     }

@@ -204,6 +204,30 @@ fn a_goodbye_is_told_where_messages_are_left_for_later() {
 }
 
 #[test]
+fn a_goodbye_is_told_after_what_the_receive_buffer_holds() {
+    let mut both = Ends::connected();
+    let message = vec![3; 60_000];
+    let mut sent = 0;
+    for _ in 0..100 {
+        sent += usize::from(both.ends[0].send(Kind::Reliable, &message) == Sent::Queued);
+        both.step(10 * MS);
+    }
+    let acknowledged = sent - both.ends[0].unsent_bytes(Kind::Reliable).div_ceil(message.len());
+    assert!(acknowledged * message.len() > MAX_WAITING_BYTES + 500_000, "{acknowledged}");
+    let (mut sealed, mut ends) = (Vec::new(), Vec::new());
+    both.ends[0].close(both.now_ns, &mut sealed, &mut ends);
+    // A peer whose session ends without a word of its SCTP.
+    both.ends[1].handle_datagram(both.now_ns, &sealed[ends[0]..]);
+    let mut events = Vec::new();
+    while both.ends[1].has_events() {
+        events.extend(both.taken(1));
+        both.ends[1].poll_datagrams(both.now_ns, &mut sealed, &mut ends);
+    }
+    assert!(events.pop() == Some(Event::Goodbye));
+    assert!(sizes(&events, Kind::Reliable).len() >= acknowledged);
+}
+
+#[test]
 fn what_is_forged_is_counted_and_changes_nothing() {
     let mut both = Ends::connected();
     both.taken(1);
