@@ -189,6 +189,9 @@ class Transport:
     def _restart_dtls(self) -> None:
         old, self._dtls = self._dtls, None
         channels, self._channels = self._channels, None
+        if channels is not None and channels.link is not None:
+            # At once: what it still took would be lost, and not wait for the new association.
+            channels.link.close()
         self._early.clear()
         self.connected = False
         self._setup_began_ns = self._runtime.now_ns()

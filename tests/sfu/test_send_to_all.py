@@ -13,7 +13,7 @@ from sfu.api import DataKind
 from sfu.config import SfuConfig
 from sfu.engine import engine_name
 from sfu.engine.api import NOT_READY, NOT_TAKEN
-from sfu.sdp.model import Setup
+from sfu.sdp.model import IceCredentials, Setup
 from sfu.transport.channels import send_to_all
 from tests.sfu.transport_rig import Call, Peer, Server, UdpPeer, until
 
@@ -72,6 +72,19 @@ async def test_of_many_each_has_an_outcome_of_its_own(server: Server) -> None:
     full.udp.drop_dtls = False
     for call in (good, full, gone, early):
         await call.peer.close()
+
+
+async def test_a_link_takes_nothing_once_its_association_is_replaced(server: Server) -> None:
+    """What waits then for the next one would be lost on its way."""
+    call = await Call.connect(server)
+    link = call.transport.data_link
+    assert link is not None
+    reloaded = Peer(call.udp)
+    call.udp.ice = IceCredentials("reloaded", "q" * 24)
+    call.transport.restart_ice()
+    call.transport.set_remote(reloaded.remote(call.udp.ice), we_are=Setup.PASSIVE)
+    assert send_to_all([link], DataKind.RELIABLE, b"between two") == [NOT_READY]
+    await call.close()
 
 
 async def joining(server: Server) -> Call:
