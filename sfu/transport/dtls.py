@@ -316,7 +316,8 @@ class DtlsAssociation:
             current.on_goodbye = self._handle_goodbye
             self._on_connected(self, keys)
         if current.ended:
-            self._finish("peer_closed")
+            # Where aiortc's SCTP has packets of before, it reads them first.
+            asyncio.get_running_loop().call_soon(self._finish, "peer_closed")
 
     def _handle_goodbye(self) -> None:
         self._finish("peer_closed")

@@ -215,6 +215,27 @@ async def test_the_peer_hears_that_the_transport_closes(call: Call) -> None:
     assert call.peer.channels["_reliable"].readyState == "closed"
 
 
+async def test_what_a_peer_said_before_its_goodbye_arrives(call: Call, native: bool) -> None:
+    """Also where both come in one turn of the event loop."""
+    await call.ping()
+    sent: list[bytes] = []
+    with pytest.MonkeyPatch.context() as held_back:
+        held_back.setattr(call.udp, "send", sent.append)
+        call.peer.channels["_reliable"].send(b"the last")
+        await until(lambda: sent)
+        await call.peer.dtls.stop()
+    path = call.transport._agent.path
+    assert path is not None
+    for datagram in sent:
+        if native:
+            call.udp.send(datagram)
+        else:
+            call.transport.handle_dtls(0, path, datagram)
+    await until(lambda: call.log.closed)
+    assert call.log.closed == ["peer_closed"]
+    assert call.log.data[-1] == (DataKind.RELIABLE, b"the last")
+
+
 @pytest.mark.parametrize("native", ["native"], indirect=True)
 async def test_a_held_reader_gets_everything_later(call: Call) -> None:
     """aiortc's would hand over what it has."""
