@@ -28,7 +28,7 @@ from signaling.rooms.breakouts import Breakouts
 from signaling.rooms.calls import RoomService
 from signaling.rooms.door import Door
 from signaling.rooms.homes import Homes
-from signaling.rooms.keys import pepper_of
+from signaling.rooms.keys import account_of_member, pepper_of
 from signaling.rooms.kinds import SealedRooms
 from signaling.rooms.knocks import Knocks
 from signaling.rooms.lasting import LastingRooms
@@ -109,6 +109,12 @@ def _create_timelines(settings: Settings, sfu: Sfu, homes: Homes) -> CallTimelin
     return SpreadTimelines(sfu, homes)
 
 
+async def _is_gone(accounts: Accounts | None, member_id: str) -> bool:
+    """Whether it is of an account that was deleted."""
+    account_id = account_of_member(member_id)
+    return accounts is not None and account_id is not None and not await accounts.exists(account_id)
+
+
 def _create_breakouts(settings: Settings, sfu: Sfu, homes: Homes, live: Live, chronicle: LogChronicle) -> Breakouts:
     if not settings.cluster.cluster:
         return Breakouts(sfu, homes, live.tell, chronicle, settings.lasting_rooms)
@@ -149,8 +155,9 @@ def create_lasting(
     moderation = Moderation(storage, sfu, calls, door, knocks, chronicle, spotlights, homes, lasting)
     moderation.add_listener(live.end_member)
     call_chronicle = CallChronicle(
-        storage, log, homes, settings.sfu.max_timeline_entries, settings.room_log.max_timeline_bytes
-    )
+        storage, log, homes, settings.sfu.max_timeline_entries, settings.room_log.max_timeline_bytes,
+        lambda member_id: _is_gone(accounts, member_id),
+    )  # fmt: skip
     reader = LogReader(storage, storage, live, settings.room_log)
     sweeper = Sweeper(storage, live, metrics, settings.retention)
     log.add_observer(sweeper.handle_entry)

@@ -166,6 +166,9 @@ class Accounts:
             raise ApiError("not_found", "There is no such account.")
         return account
 
+    async def exists(self, account_id: str) -> bool:
+        return await (await self._open_store()).accounts.find(account_id) is not None
+
     async def rename(self, account_id: str, name: str) -> None:
         """Raises `ApiError` invalid_name and name_taken."""
         shown = clean_account_name(name)

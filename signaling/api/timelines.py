@@ -108,13 +108,15 @@ class TimelinesEndpoint:
 
 
 def _view(kept: Kept) -> KeptView:
+    """An archive may have brought anything under these names."""
+    joined, reason, entries = (kept.body.get(key) for key in ("joined_at_ms", "leave_reason", "timeline"))
     return KeptView(
         seq=kept.seq,
         call=str(kept.body.get("call", "")),
         member_id=kept.member_id,
         name=kept.name,
-        joined_at_ms=kept.body.get("joined_at_ms"),
+        joined_at_ms=joined if isinstance(joined, int) else None,
         left_at_ms=kept.left_at_ms,
-        leave_reason=kept.body.get("leave_reason"),
-        entries=list(kept.body["timeline"]),
+        leave_reason=reason if isinstance(reason, str) else None,
+        entries=[one for one in entries if isinstance(one, dict)] if isinstance(entries, list) else [],
     )

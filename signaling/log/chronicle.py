@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import secrets
-from collections.abc import Coroutine, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from typing import Any
 
 from sfu.api import (
@@ -48,12 +48,22 @@ class LogChronicle:
 
 
 class CallChronicle:
-    """Calls in rooms that last: when they began and ended, who came and left. In the order of the node's events."""
+    """Calls in rooms that last: when they began and ended, who came and left. In the order of the node's events.
+
+    `is_gone` says of a member's id whether it is of an account that was deleted.
+    """
 
     def __init__(
-        self, stores: RoomStores, log: Log, homes: Homes, max_timeline_entries: int, max_timeline_bytes: int
+        self,
+        stores: RoomStores,
+        log: Log,
+        homes: Homes,
+        max_timeline_entries: int,
+        max_timeline_bytes: int,
+        is_gone: Callable[[str], Awaitable[bool]],
     ) -> None:
         self._stores = stores
+        self._is_gone = is_gone
         self._max_timeline_entries = max_timeline_entries
         self._max_timeline_bytes = max_timeline_bytes
         self._log = log
@@ -159,6 +169,8 @@ class CallChronicle:
             return
         room = await (await self._stores.rooms()).find_room(home)
         keeps = room is not None and keeps_timelines(room.policy)
+        if keeps and await self._is_gone(member_id_of(left.participant.identity)):
+            keeps = False  # Deleting it has put its person out of the call.
         said = kept_of(left.participant, entries, self._max_timeline_bytes) if keeps else {}
         await self._note_person(left.room, left.participant, Verb.LEFT, said)
 

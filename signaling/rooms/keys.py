@@ -35,6 +35,11 @@ def member_id_of_account(account_id: str) -> str:
     return ACCOUNT_PREFIX + account_id
 
 
+def account_of_member(member_id: str) -> str | None:
+    """The id of the account; None of a guest."""
+    return member_id.removeprefix(ACCOUNT_PREFIX) if member_id.startswith(ACCOUNT_PREFIX) else None
+
+
 def second_identity(member_id: str) -> Identity:
     """For a second participant of the same person, from another tab or device."""
     return Identity(f"{member_id}~{secrets.token_hex(4)}")

@@ -109,6 +109,24 @@ def test_who_knows_no_times_is_heard_and_judged_by_nothing(engine_kind: str) -> 
     assert (call.told, stats.estimate_bps, stats.acknowledged_bps) == ([], None, 0)
 
 
+def test_what_arrived_at_a_time_that_nobody_knows_is_not_lost(engine_kind: str) -> None:
+    """A report has the time of its last packet only; between the first and that one lies more than late packets may."""
+    call = CcfbCall(create_engine(engine_kind, seed=1), Line(lambda _: WIDE_BPS))
+    call.run(1_000)
+    before = call.departed
+    for _ in range(60):
+        call.feedback.clear()
+        call.step()
+    arrived = [call.sent[number] for number in range(before - 60, call.departed + 1)]
+    assert call.departed - before > 30
+    now_ns = call.now_ms * MS
+    lost = call.stats().feedback_lost
+    said = [(ssrc, seq, now_ns + SECOND) for ssrc, seq, _ in arrived[:-1]] + [(*arrived[-1][:2], now_ns)]
+    call.subscriber.send_rtcp(rtcp_wire.ccfb(1, now_ns, said))
+    call.net.advance(100 * MS)
+    assert call.stats().feedback_lost == lost
+
+
 def test_who_does_not_have_it_is_not_judged_by_it(engine_kind: str) -> None:
     """Feedback by RTP numbers of packets that carry transport-wide ones is of nothing."""
     call = Call(create_engine(engine_kind, seed=1), Line(lambda _: WIDE_BPS))

@@ -39,7 +39,10 @@ def video(call: Call, *, layers: int = 3, streams: int | None = None, announced:
     )  # fmt: skip
     owner: Any = SimpleNamespace(info=SimpleNamespace(participant_id="PA_1", identity="ada"))
     publication = Publication(
-        owner, PublicationInfo(TrackId("TR_1"), Kind.VIDEO, TrackSource.CAMERA, layers=infos), primary, ""
+        owner,
+        PublicationInfo(TrackId(f"TR_{len(call.publications)}"), Kind.VIDEO, TrackSource.CAMERA, layers=infos),
+        primary,
+        "",
     )
     publication.demand = LayerDemand("vp8", publication.measure_demand, call.note, call.loop, 2.0)
     receiver: Any = SimpleNamespace(note_switch=lambda switch: None)
@@ -237,3 +240,14 @@ def test_nobody_is_asked_for_more_than_is_wanted() -> None:
     assert call.told[-1][1] == 1
     one.set_ceiling(call.engine, 2)
     assert call.told[-1][1] == 2
+
+
+def test_a_video_of_which_nothing_has_come_yet_is_left_as_it_is() -> None:
+    """Figures are of a second ago: a picture that is published just now is in none of them."""
+    call = Call()
+    camera, screen = video(call), video(call)
+    layers = {camera.primary.track: call.layers_of(camera)}
+    bitrates = SteadyBitrates()
+    bitrates.update(call.now_s, {track: [one.bitrate_bps for one in said] for track, said in layers.items()})
+    call.uplinks.handle_narrow(LINE, round(0.3 * ALL_BPS), layers, bitrates)
+    assert (camera.ceiling, screen.ceiling) == (1, HIGHEST_LAYER)

@@ -231,6 +231,39 @@ async def test_it_is_part_of_what_belongs_to_an_account_and_goes_with_it() -> No
         assert [one["name"] for one in await kept(bob)] == ["Bob"]
 
 
+async def test_nothing_is_kept_of_an_account_that_is_gone_when_its_person_leaves() -> None:
+    """Who deletes the account in a call is put out of the call by that, and leaves it afterwards."""
+    async with running_accounts() as rig:
+        browser = await rig.signed_in("Ada")
+        bob = await founder(rig.server, "Bob", policy={"call_timelines": True})
+        ada = await person_of(rig, browser, bob.room)
+        client = await rig.server.connect(ada.token)
+        await client.expect("join")
+        rig.server.sfu.start_call(ada.room)
+        session = rig.server.sfu.session_of(ada.room, ada.identity)
+        assert await browser("DELETE", "/account") == 204, browser.json
+        info = session.info
+        timeline = CallTimeline(info.identity, info.participant_id, info.name, info.joined_at_ms, entries=ENTRIES)
+        rig.server.sfu.notify(ParticipantLeft(session.room, info, timeline))
+        await rig.server.services.lasting.calls.close()
+        (left,) = [one for one in await bob.entries() if one["verb"] == "left"]
+        assert left["from"] == ada.member_id
+        assert await kept(bob) == []
+        assert "measured" not in left["body"]
+
+
+async def test_what_an_archive_brings_is_shown_as_far_as_it_is_such(server: Server) -> None:
+    """An archive's bodies may have fields that nothing here knows."""
+    ada = await founder(server, policy={"call_timelines": True})
+    await leave(server, ada)
+    database = await server.services.storage.open()
+    for body in ({"x": {"timeline": [1]}}, {"timeline": {"timeline": [1]}}, {"timeline": [1], "joined_at_ms": "soon"}):
+        query = "UPDATE entries SET body = ? WHERE verb = 'left'"
+        text = json.dumps(body, separators=(",", ":"))
+        await database.write(lambda connection, text=text, query=query: connection.exec_driver_sql(query, (text,)))
+        await kept(ada)
+
+
 class Node:
     """One of a cluster: who is there, and how it goes for them."""
 

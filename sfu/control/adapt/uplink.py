@@ -102,6 +102,8 @@ class Uplinks:
         share = min(1.0, room_bps / video_bps) if video_bps > 0 else 1.0
         for one in videos:
             top = _top_layer(one)
+            if not sent[one.track_id]:
+                continue  # It has come a moment ago, and nobody has looked at it yet.
             layer = min(_highest_within(sent[one.track_id][: top + 1], share), uplink.before.get(one.track_id, top))
             if layer < min(one.ceiling, top):
                 self._context.counters["uplink_cuts"] += 1

@@ -217,8 +217,7 @@ class Transport:
         """What the peer says of packets by their RTP numbers."""
         if self.rtp_numbers is not None and self.estimator is not None:
             timed, untimed = self.rtp_numbers.resolve(self.twcc_seq, feedback.received)
-            self.estimator.handle_feedback(now_ns, timed, REPORT_WRAP_NS)
-            self.estimator.handle_untimed(untimed)
+            self.estimator.handle_feedback(now_ns, timed, REPORT_WRAP_NS, untimed)
 
     def watch_line(self, now_ns: int, size: int, send_time: bytes | None) -> None:
         """A packet with a transport-wide number has arrived, of `size` bytes on the line."""

@@ -30,7 +30,7 @@ export function ConnectionDialog({ live, member: first, seq, onClose }: Props) {
   const { role, me } = useRoomState(live.log);
   const [member, setMember] = useState(first);
   const [call, setCall] = useState(seq === null ? NOW : String(seq));
-  const lines = useLines(live, member);
+  const lines = useLines(live, member, seq);
   const moderates = reaches(role, "moderator");
   const names = useNames(live, lines);
   const name = names.get(member) ?? common("event.somebody");

@@ -1,6 +1,7 @@
 import { useCallback, useEffect, useState } from "react";
 import type { CallTimeline, CallTimelines, KeptTimeline } from "../log/timelines";
 import { memberOf, type RoomLive } from "../room/RoomLive";
+import { fetchKept, together } from "./kept";
 
 const REFRESH_MS = 4000;
 const NOBODY: CallTimelines = { timelines: [], missing: [] };
@@ -22,8 +23,8 @@ export interface Lines {
   forget: () => Promise<void>;
 }
 
-/** What the server knows of a member's line. */
-export function useLines({ api }: RoomLive, member: string): Lines {
+/** What the server knows of a member's line; what the entry `seq` keeps is among it. */
+export function useLines({ api }: RoomLive, member: string, seq: number | null): Lines {
   const [overview, setOverview] = useState<CallTimelines | null>(null);
   const [own, setOwn] = useState<{ member: string; timelines: readonly CallTimeline[]; atMs: number }>({ member: "", timelines: [], atMs: 0 });
   const [kept, setKept] = useState<{ timelines: readonly KeptTimeline[]; before: number | null }>({ timelines: [], before: null });
@@ -53,15 +54,15 @@ export function useLines({ api }: RoomLive, member: string): Lines {
 
   const load = useCallback(
     (before: number | null) =>
-      api.pastCallTimelines(before).then(
+      fetchKept(api, before, seq).then(
         (page) => {
-          setKept((known) => ({ timelines: before === null ? page.timelines : [...known.timelines, ...page.timelines], before: page.before }));
+          setKept((known) => ({ timelines: before === null ? page.timelines : together(known.timelines, page.timelines), before: page.before }));
         },
         () => {
           setFailed(true);
         },
       ),
-    [api],
+    [api, seq],
   );
   useEffect(() => void load(null), [load]);
 

@@ -245,8 +245,8 @@ export class RoomApi {
   }
 
   /** How calls went that are over, as far as that is kept; newest first. */
-  async pastCallTimelines(before: number | null): Promise<KeptTimelines> {
-    return parseKept(await this.ask(`/past-call-timelines?limit=50${before === null ? "" : `&before=${before}`}`));
+  async pastCallTimelines(before: number | null, limit = 50): Promise<KeptTimelines> {
+    return parseKept(await this.ask(`/past-call-timelines?limit=${limit}${before === null ? "" : `&before=${before}`}`));
   }
 
   async forgetCallTimelines(member: string): Promise<void> {

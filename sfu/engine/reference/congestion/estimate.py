@@ -135,11 +135,19 @@ class Estimator:
         return not self.is_starting or self.pacer.may_start(now_ns)
 
     def handle_feedback(
-        self, now_ns: int, received: Iterable[tuple[int, int]], wrap_ns: int = REFERENCE_WRAP_NS
+        self,
+        now_ns: int,
+        received: Iterable[tuple[int, int]],
+        wrap_ns: int = REFERENCE_WRAP_NS,
+        untimed: Iterable[int] = (),
     ) -> None:
         """What arrived and when, as `TransportFeedback.received`, on a clock that begins anew every `wrap_ns`. Numbers
-        that were not sent say nothing."""
+        that were not sent say nothing. `untimed` have arrived, nobody knows when: they are not lost, and say nothing
+        else."""
         heard_ns = self._history.newest_arrived_ns
+        for seq in untimed:
+            if self._history.acknowledge(seq) is not None:
+                self.is_starting = False
         for seq, arrival_ns in received:
             sent = self._history.acknowledge(seq)
             if sent is not None:
@@ -150,12 +158,6 @@ class Estimator:
         if self._group is not None and self._history.newest_arrived_ns - heard_ns < OUTAGE_NS:
             self._group.lost += lost
             self._group.lost_bytes += lost_bytes
-
-    def handle_untimed(self, numbers: Iterable[int]) -> None:
-        """These have arrived, nobody knows when: they are not lost, and say nothing else."""
-        for seq in numbers:
-            if self._history.acknowledge(seq) is not None:
-                self.is_starting = False
 
     def _place(self, sent_at_ns: int, arrival_ns: int, wrap_ns: int) -> int:
         """An arrival on the receiver's clock, of which only so much comes."""

@@ -75,7 +75,7 @@ fn take_packet(state: &mut State, now_ns: i64, slot: TransportSlot, packet: &Rtc
         RtcpPacket::Remb { bitrate_bps, ssrcs, .. } => take_remb(state, slot, *bitrate_bps, ssrcs),
         RtcpPacket::TransportFeedback(feedback) => {
             if let Some(estimator) = state.transports.get_mut(slot).and_then(|one| one.estimator.as_mut()) {
-                estimator.handle_feedback(now_ns, &feedback.received, REFERENCE_WRAP_NS);
+                estimator.handle_feedback(now_ns, &feedback.received, REFERENCE_WRAP_NS, &[]);
             }
         }
         RtcpPacket::CongestionFeedback(feedback) => {

@@ -296,8 +296,7 @@ impl Transport {
     pub(crate) fn take_congestion_feedback(&mut self, now_ns: i64, received: &[Arrived]) {
         let (Some(numbers), Some(estimator)) = (&self.rtp_numbers, &mut self.estimator) else { return };
         let (timed, untimed) = numbers.resolve(self.twcc_seq, received);
-        estimator.handle_feedback(now_ns, &timed, REPORT_WRAP_NS);
-        estimator.handle_untimed(&untimed);
+        estimator.handle_feedback(now_ns, &timed, REPORT_WRAP_NS, &untimed);
     }
 
     fn estimator(&mut self) -> &mut Estimator {

@@ -157,9 +157,14 @@ impl Estimator {
     }
 
     /// What arrived and when, as `TransportFeedback::received`, on a clock that begins anew every `wrap_ns`. Numbers that
-    /// were not sent say nothing.
-    pub(crate) fn handle_feedback(&mut self, now_ns: i64, received: &[(u16, i64)], wrap_ns: i64) {
+    /// were not sent say nothing. `untimed` have arrived, nobody knows when: they are not lost, and say nothing else.
+    pub(crate) fn handle_feedback(&mut self, now_ns: i64, received: &[(u16, i64)], wrap_ns: i64, untimed: &[u16]) {
         let heard_ns = self.history.newest_arrived_ns();
+        for &seq in untimed {
+            if self.history.acknowledge(seq).is_some() {
+                self.is_starting = false;
+            }
+        }
         for &(seq, arrival_ns) in received {
             if let Some(sent) = self.history.acknowledge(seq) {
                 self.is_starting = false;
@@ -173,15 +178,6 @@ impl Estimator {
         if let Some(group) = self.group.as_mut().filter(|_| !had_outage) {
             group.lost += lost;
             group.lost_bytes += lost_bytes;
-        }
-    }
-
-    /// These have arrived, nobody knows when: they are not lost, and say nothing else.
-    pub(crate) fn handle_untimed(&mut self, numbers: &[u16]) {
-        for seq in numbers {
-            if self.history.acknowledge(*seq).is_some() {
-                self.is_starting = false;
-            }
         }
     }
 
