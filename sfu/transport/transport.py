@@ -282,7 +282,9 @@ class Transport:
         self._emit(TransportEvents.DATA, kind, payload)
 
     def _handle_data_ready(self) -> None:
-        self._emit(TransportEvents.DATA_READY)
+        # Else it is late news of channels that a new association replaces: what waits would go nowhere.
+        if self._channels is not None:
+            self._emit(TransportEvents.DATA_READY)
 
     def handle_fault(self) -> None:
         """The engine failed while it worked for this transport: its media has ended."""

@@ -13,6 +13,7 @@ from sfu.api import DataKind
 from sfu.config import SfuConfig
 from sfu.engine import engine_name
 from sfu.engine.api import NOT_READY, NOT_TAKEN
+from sfu.engine.native import RustRuntime
 from sfu.sdp.model import IceCredentials, Setup
 from sfu.transport.channels import send_to_all
 from tests.sfu.transport_rig import Call, Peer, Server, UdpPeer, until
@@ -84,6 +85,25 @@ async def test_a_link_takes_nothing_once_its_association_is_replaced(server: Ser
     call.transport.restart_ice()
     call.transport.set_remote(reloaded.remote(call.udp.ice), we_are=Setup.PASSIVE)
     assert send_to_all([link], DataKind.RELIABLE, b"between two") == [NOT_READY]
+    await call.close()
+
+
+async def test_a_replaced_association_is_not_said_to_be_ready(server: Server) -> None:
+    """Its news waits for the event loop while an ICE restart replaces it."""
+    call = await joining(server)
+    runtime, loop = server.runtime, asyncio.get_running_loop()
+    assert isinstance(runtime, RustRuntime)
+    assert runtime._native is not None
+    loop.remove_reader(runtime._native.event_fd())
+    await call.peer.start_sctp(open_channels=True)
+    await until(lambda: all(channel.readyState == "open" for channel in call.peer.channels.values()))
+    reloaded = Peer(call.udp)
+    call.udp.ice = IceCredentials("reloaded", "q" * 24)
+    call.transport.restart_ice()
+    call.transport.set_remote(reloaded.remote(call.udp.ice), we_are=Setup.PASSIVE)
+    runtime._dispatch()
+    assert call.log.ready == 0
+    loop.add_reader(runtime._native.event_fd(), runtime._dispatch)
     await call.close()
 
 
