@@ -86,11 +86,14 @@ class Call:
     def narrow(self, bitrate_bps: int, times: int = 2) -> None:
         for _ in range(times):
             self.now_s += 0.4
-            layers = {one.primary.track: self.layers_of(one) for one in self.publications}
+            layers = self.look()
             bitrates = SteadyBitrates()
             bitrates.update(self.now_s, {track: [one.bitrate_bps for one in said] for track, said in layers.items()})
             self.uplinks.handle_narrow(LINE, bitrate_bps, layers, bitrates)
-            self.uplinks.run(self.now_s)
+            self.uplinks.run(self.now_s, self.look)
+
+    def look(self) -> dict[TrackHandle, list[LayerStats]]:
+        return {one.primary.track: self.layers_of(one) for one in self.publications}
 
     def layers_of(self, publication: Publication) -> list[LayerStats]:
         """What arrives of it: every layer that is asked for, with `scale` of what was announced."""
@@ -103,7 +106,7 @@ class Call:
     def wait(self, seconds: float) -> None:
         for _ in range(round(seconds)):
             self.now_s += 1.0
-            self.uplinks.run(self.now_s)
+            self.uplinks.run(self.now_s, self.look)
 
 
 @pytest.mark.parametrize(("share", "expected"), [(0.05, 0), (0.2, 0), (0.3, 1), (0.9, 1), (1.2, HIGHEST_LAYER)])
@@ -251,3 +254,33 @@ def test_a_video_of_which_nothing_has_come_yet_is_left_as_it_is() -> None:
     bitrates.update(call.now_s, {track: [one.bitrate_bps for one in said] for track, said in layers.items()})
     call.uplinks.handle_narrow(LINE, round(0.3 * ALL_BPS), layers, bitrates)
     assert (camera.ceiling, screen.ceiling) == (1, HIGHEST_LAYER)
+
+
+def test_who_sends_what_nobody_asks_for_is_not_asked_again() -> None:
+    """A WHIP client, say, hears of no wishes: to give its viewers less would help nobody."""
+    call = Call()
+    one = video(call)
+    call.layers_of = lambda publication: [layer_stats(bps, active=True) for _, _, bps in LAYERS]  # type: ignore[method-assign]
+    call.narrow(round(0.3 * ALL_BPS))
+    assert one.ceiling == 1
+    call.wait(RETRY_S + 1)
+    assert call.targets[1] == HIGHEST_LAYER
+    for _ in range(3):
+        call.narrow(round(0.3 * ALL_BPS))
+        assert (one.ceiling, call.targets[1]) == (HIGHEST_LAYER, HIGHEST_LAYER)
+        call.wait(60)
+
+
+def test_what_a_client_still_sends_that_cannot_stop_a_layer_is_little() -> None:
+    """In Firefox a layer that is not asked for goes on with two small pictures a second."""
+    call = Call()
+    one = video(call)
+    call.layers_of = lambda publication: [  # type: ignore[method-assign]
+        layer_stats(bps if index <= publication.ceiling else 20_000, active=True)
+        for index, (_, _, bps) in enumerate(LAYERS)
+    ]
+    call.narrow(round(0.2 * ALL_BPS))
+    assert one.ceiling == 0
+    call.wait(RETRY_S + 1)
+    call.narrow(round(0.2 * ALL_BPS))
+    assert one.ceiling == 0

@@ -90,11 +90,12 @@ class Adaptation:
             if participant.downlink is not None
         }
 
-    def _look_at_layers(self, now_s: float) -> None:
+    def _look_at_layers(self, now_s: float) -> Mapping[TrackHandle, Sequence[LayerStats]]:
         """What tracks bring, as of a second ago at most: the engine measures that by the second."""
         if now_s - self._layers_at_s >= INTERVAL_S:
             stats = self._context.engine.stats()
             self._take_layers({one.track: one.layers for one in stats.tracks}, now_s)
+        return self._layers
 
     def _take_layers(self, layers: Mapping[TrackHandle, Sequence[LayerStats]], now_s: float) -> None:
         self._layers, self._layers_at_s = layers, now_s
@@ -111,7 +112,7 @@ class Adaptation:
     def run(self) -> None:
         """Once every `INTERVAL_S`."""
         now_s = self._context.loop.time()
-        self._uplinks.run(now_s)
+        self._uplinks.run(now_s, lambda: self._look_at_layers(now_s))
         rooms = list(self._rooms())
         self._forget_gone(rooms)
         quality_due = now_s >= self._quality_due_s

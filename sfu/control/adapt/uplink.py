@@ -85,7 +85,7 @@ class Uplinks:
         """A publisher's line takes no more than that; what it has sent lately is in the others."""
         publications = self._publications().get(transport, ())
         videos = [one for one in publications if _is_sent(one, Kind.VIDEO)]
-        if not any(_top_layer(one) for one in videos):
+        if not any(_top_layer(one) and one.heeds_ceiling for one in videos):
             return
         uplink = self._uplinks.get(transport)
         if uplink is None:
@@ -102,15 +102,15 @@ class Uplinks:
         share = min(1.0, room_bps / video_bps) if video_bps > 0 else 1.0
         for one in videos:
             top = _top_layer(one)
-            if not sent[one.track_id]:
-                continue  # It has come a moment ago, and nobody has looked at it yet.
+            if not sent[one.track_id] or not one.heeds_ceiling:
+                continue  # It has come a moment ago, and nobody has looked at it yet; or it would be of no use.
             layer = min(_highest_within(sent[one.track_id][: top + 1], share), uplink.before.get(one.track_id, top))
             if layer < min(one.ceiling, top):
                 self._context.counters["uplink_cuts"] += 1
                 one.set_ceiling(self._context.engine, layer)
 
-    def run(self, now_s: float) -> None:
-        """Now and then: ask for more again where it is time."""
+    def run(self, now_s: float, look: Callable[[], Mapping[TrackHandle, Sequence[LayerStats]]]) -> None:
+        """Now and then: ask for more again where it is time. `look` tells what tracks bring now."""
         if not self._uplinks:
             return
         publications = self._publications()
@@ -120,8 +120,11 @@ class Uplinks:
                 if uplink.may_raise(now_s):
                     self._context.counters["uplink_raises"] += 1
                     uplink.before = {one.track_id: one.ceiling for one in videos}
+                    layers = look()
                     for one in videos:
-                        one.set_ceiling(self._context.engine, one.ceiling + 1 if uplink.is_sure else HIGHEST_LAYER)
+                        one.heeds_ceiling = _heeds(one, layers.get(one.primary.track, ()))
+                        more = one.ceiling + 1 if uplink.is_sure and one.heeds_ceiling else HIGHEST_LAYER
+                        one.set_ceiling(self._context.engine, more)
             elif uplink.is_over(now_s):
                 del self._uplinks[transport]
 
@@ -142,6 +145,13 @@ def _top_layer(publication: Publication) -> int:
     """Of layers that are streams of their own: what is in one stream is no easier to send without its upper layers."""
     streams = len(publication.primary.received.track.layers)
     return len(publication.primary.target_layers()) - 1 if streams > 1 else 0
+
+
+def _heeds(publication: Publication, streams: Sequence[LayerStats]) -> bool:
+    """Whether what is not asked for has become less than what is: in Firefox it goes on with two small pictures a
+    second, and publishers over WHIP hear of no wishes at all."""
+    bitrates, top = [one.bitrate_bps for one in streams], publication.ceiling
+    return sum(bitrates[top + 1 :]) <= sum(bitrates[top : top + 1])
 
 
 def _sent_bps(

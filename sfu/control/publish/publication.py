@@ -109,6 +109,8 @@ class Publication:
         """Of a video."""
         self.ceiling = HIGHEST_LAYER
         """The highest layer for which its publisher's line has room."""
+        self.heeds_ceiling = True
+        """Its publisher sends less when less is asked for, as far as is known: not every client can."""
         self.regressed = False
         """Everyone gets the backup codec who can."""
         received = primary.received
