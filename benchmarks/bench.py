@@ -13,7 +13,6 @@ import contextlib
 import json
 import os
 import shutil
-import subprocess
 import sys
 import tempfile
 import time
@@ -33,7 +32,7 @@ from benchmarks.peers import veth
 from benchmarks.peers.janus import JanusServer
 from benchmarks.peers.livekit import LiveKitServer
 from benchmarks.peers.server import PeerServer
-from benchmarks.peers.ting import ROOT, EarlierTing, TingServer
+from benchmarks.peers.ting import ROOT, EarlierTing, TingServer, build_before, commit_before
 
 HERE = Path(__file__).resolve().parent
 RESULTS = HERE / "results.json"
@@ -42,7 +41,7 @@ SERVERS: dict[str, Callable[[], PeerServer]] = {
     "ting": TingServer,
     "ting-reference": lambda: TingServer("reference"),
     "ting-without-cache": lambda: TingServer(TING_KEYFRAME_CACHE_BYTES="0"),
-    "ting-before": lambda: EarlierTing(DOCUMENT["before"]),
+    "ting-before": lambda: EarlierTing(commit_before()),
     "janus": JanusServer,
     "livekit": LiveKitServer,
 }
@@ -68,8 +67,7 @@ def main() -> int:
     repeats = options.repeats or DOCUMENT["repeats"]
     names = (options.servers or DEFAULT_SERVERS).split(",")
     if "ting-before" in names:
-        with contextlib.suppress(subprocess.CalledProcessError):
-            EarlierTing(DOCUMENT["before"]).build()
+        build_before()
     installed = {name: SERVERS[name]().version() for name in names}
     servers = [name for name in names if installed[name] is not None]
     scenarios = [one for one in DOCUMENT["scenario"] if not options.only or one["name"] in options.only]

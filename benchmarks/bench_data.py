@@ -1,6 +1,6 @@
 """Data channels: a file, a fan-out of small messages, a call beside files, and 500 joins in five seconds.
 
-    python -m benchmarks.bench_data [--rows file fan call join] [--servers ting ting-reference livekit] [--megabytes 20]
+    python -m benchmarks.bench_data [--rows file fan call join] [--servers ting livekit ...] [--megabytes 20]
 
 The server has one core, the clients (LiveKit's Python SDK: libwebrtc) another. Each row asks every server that is
 installed, one after the other:
@@ -37,7 +37,7 @@ from benchmarks.load.process import CpuMeter
 from benchmarks.load.transport import Generator
 from benchmarks.peers.livekit import LiveKitServer
 from benchmarks.peers.server import PeerServer
-from benchmarks.peers.ting import TingServer
+from benchmarks.peers.ting import EarlierTing, TingServer, build_before, commit_before
 from tests.harness import tone
 from tests.harness.caller import Caller
 from tests.harness.server import make_token
@@ -45,6 +45,7 @@ from tests.harness.server import make_token
 SERVERS: dict[str, Callable[[], PeerServer]] = {
     "ting": TingServer,
     "ting-reference": lambda: TingServer("reference"),
+    "ting-before": lambda: EarlierTing(commit_before()),
     "livekit": LiveKitServer,
 }
 CHUNK_BYTES = 15_000
@@ -233,6 +234,8 @@ def main() -> None:
     parser.add_argument("--servers", nargs="*", choices=list(SERVERS), default=list(SERVERS))
     parser.add_argument("--megabytes", type=float, default=20.0)
     options = parser.parse_args()
+    if "ting-before" in options.servers:
+        build_before()
     cpus = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cpus[-1]})
     for row in options.rows:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from benchmarks.peers.server import PeerServer, free_port, pin_to
@@ -49,6 +51,18 @@ class TingServer(PeerServer):
 
     def load_arguments(self) -> list[str]:
         return ["--url", self.url, "--dev"]
+
+
+def commit_before() -> str:
+    """The build that rows are to be compared with, by scenarios.toml."""
+    document = tomllib.loads((ROOT / "benchmarks" / "scenarios.toml").read_text())
+    return str(document["before"])
+
+
+def build_before() -> None:
+    """As far as it can be had: then `EarlierTing.version` says so."""
+    with contextlib.suppress(subprocess.CalledProcessError):
+        EarlierTing(commit_before()).build()
 
 
 class EarlierTing(TingServer):
