@@ -39,8 +39,9 @@ class Transports:
 
     def make(self, role: TransportRole, group: int, tcp_only: bool) -> Transport:
         """Raises limit_exceeded."""
-        half_open = sum(1 for transport in self if not transport.connected)
-        if half_open >= self._config.max_half_open_transports:
+        limit = self._config.max_half_open_transports
+        # So few are not counted with each that comes.
+        if len(self._by_handle) >= limit and sum(not transport.connected for transport in self) >= limit:
             raise RequestError("too many calls are being set up", code="limit_exceeded")
         publishing = role is TransportRole.PUBLISH
         limits = TransportConfig(
