@@ -76,15 +76,18 @@ def main() -> int:
         scenarios = [one for one in scenarios if not one.get("veth")]
     bench = Bench(DOCUMENT["duration"], repeats)
     started_s = time.monotonic()
-    earlier = json.loads(RESULTS.read_text())["scenarios"] if RESULTS.exists() and options.only else {}
+    kept = json.loads(RESULTS.read_text()) if RESULTS.exists() and options.only else {}
+    earlier, dates = kept.get("scenarios", {}), kept.get("dates", {})
     for scenario in scenarios:
         earlier[scenario["name"]] = asyncio.run(bench.run(scenario, _servers_of(scenario, servers)))
+        dates[scenario["name"]] = time.strftime("%Y-%m-%d")
     results = {
         "machine": machine(),
         "servers": {name: version for name, version in installed.items() if version is not None},
         "missing": {name: MISSING[name] for name in MISSING if installed.get(name) is None},
         "repeats": repeats,
         "minutes": round((time.monotonic() - started_s) / 60, 1),
+        "dates": dates,
         "scenarios": earlier,
     }
     if not options.no_report:

@@ -36,10 +36,14 @@ def render(document: Mapping[str, Any], results: Mapping[str, Any]) -> str:
         *(f"- not measured: {name} ({reason})" for name, reason in results["missing"].items()),
         "",
     ]
+    dates = results.get("dates", {})
+    newest = max(dates.values(), default="")
     for scenario in document["scenario"]:
         runs = results["scenarios"].get(scenario["name"])
         if runs:
             lines += [f"### {scenario['title']}", "", *_section(scenario, runs), ""]
+            if dates.get(scenario["name"], newest) != newest:
+                lines += [f"Of an earlier build, measured on {dates[scenario['name']]}.", ""]
     lines += ["![packets per CPU-second](plots/packets_per_cpu_second.svg)", ""]
     if "churn" in results["scenarios"]:
         lines += ["![memory during churn](plots/churn_memory.svg)", ""]
