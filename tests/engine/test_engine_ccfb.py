@@ -13,7 +13,15 @@ from sfu.engine.reference.rtp import RtpPacket
 from tests.engine import rtcp_wire
 from tests.engine.harness import MS, SECOND
 from tests.engine.line import Line
-from tests.engine.test_engine_congestion import VIDEO_BPS, WANTED_BPS, WIDE_BPS, Call, narrow_between
+from tests.engine.test_engine_congestion import (
+    VIDEO_BPS,
+    WANTED_BPS,
+    WIDE_BPS,
+    Call,
+    check_a_good_line,
+    check_a_line_that_becomes_narrow,
+    narrow_between,
+)
 from tests.engine.twin import TwinEngine
 
 OVERLAP = 8
@@ -47,23 +55,11 @@ class CcfbCall(Call):
 
 
 def test_a_good_line_has_no_estimate_and_is_left_alone(engine_kind: str) -> None:
-    call = CcfbCall(create_engine(engine_kind, seed=1), Line(lambda _: WIDE_BPS, loss=0.02))
-    call.run(5_000)
-    stats = call.stats()
-    assert (call.told, stats.estimate_bps, stats.probes_sent, call.padding) == ([], None, 0, 0)
-    assert stats.acknowledged_bps > 400_000
-    assert stats.feedback_lost > 0
+    check_a_good_line(CcfbCall(create_engine(engine_kind, seed=1), Line(lambda _: WIDE_BPS, loss=0.02)))
 
 
 def test_a_line_that_becomes_narrow_is_told_at_once_and_sound_is_whole_soon(engine_kind: str) -> None:
-    call = CcfbCall(create_engine(engine_kind, seed=1), narrow_between(2_000, 60_000))
-    call.run(8_000)
-    first_ms, bitrate_bps = call.told[0]
-    assert 2_000 < first_ms <= 2_600
-    assert 100_000 <= bitrate_bps <= 220_000
-    assert all(bps <= 240_000 for _, bps in call.told)
-    late = [ms for at_ms, ms in call.sound_ms if at_ms >= 3_200 and (ms is None or ms > 200)]
-    assert late == []
+    check_a_line_that_becomes_narrow(CcfbCall(create_engine(engine_kind, seed=1), narrow_between(2_000, 60_000)))
 
 
 def test_probes_find_a_line_that_is_wide_again(engine_kind: str) -> None:

@@ -122,8 +122,7 @@ def narrow_between(begin_ms: int, end_ms: int, bps: int = 220_000) -> Line:
     return Line(lambda now_ms: bps if begin_ms <= now_ms < end_ms else WIDE_BPS)
 
 
-def test_a_good_line_has_no_estimate_and_is_left_alone(engine_kind: str) -> None:
-    call = Call(create_engine(engine_kind, seed=1), Line(lambda _: WIDE_BPS, loss=0.02))
+def check_a_good_line(call: Call) -> None:
     call.run(5_000)
     stats = call.stats()
     assert (call.told, stats.estimate_bps, stats.probes_sent, call.padding) == ([], None, 0, 0)
@@ -131,8 +130,8 @@ def test_a_good_line_has_no_estimate_and_is_left_alone(engine_kind: str) -> None
     assert stats.feedback_lost > 0
 
 
-def test_a_line_that_becomes_narrow_is_told_at_once_and_sound_is_whole_soon(engine_kind: str) -> None:
-    call = Call(create_engine(engine_kind, seed=1), narrow_between(2_000, 60_000))
+def check_a_line_that_becomes_narrow(call: Call) -> None:
+    """After two seconds."""
     call.run(8_000)
     first_ms, bitrate_bps = call.told[0]
     assert 2_000 < first_ms <= 2_600
@@ -140,6 +139,15 @@ def test_a_line_that_becomes_narrow_is_told_at_once_and_sound_is_whole_soon(engi
     assert all(bps <= 240_000 for _, bps in call.told)
     late = [ms for at_ms, ms in call.sound_ms if at_ms >= 3_200 and (ms is None or ms > 200)]
     assert late == []
+
+
+def test_a_good_line_has_no_estimate_and_is_left_alone(engine_kind: str) -> None:
+    check_a_good_line(Call(create_engine(engine_kind, seed=1), Line(lambda _: WIDE_BPS, loss=0.02)))
+
+
+def test_a_line_that_becomes_narrow_is_told_at_once_and_sound_is_whole_soon(engine_kind: str) -> None:
+    call = Call(create_engine(engine_kind, seed=1), narrow_between(2_000, 60_000))
+    check_a_line_that_becomes_narrow(call)
     assert sum(ms is None for _, ms in call.sound_ms) <= 12
 
 

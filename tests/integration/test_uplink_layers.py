@@ -9,7 +9,7 @@ import pytest
 from livekit import rtc
 
 from tests.harness.caller import Caller
-from tests.harness.narrow import NarrowLine
+from tests.harness.link import Conditions, Link
 from tests.harness.proxy import SignalProxy
 from tests.harness.server import ServerProcess
 
@@ -37,7 +37,7 @@ async def until(probe: Callable[[], Awaitable[bool]], what: str) -> None:
 
 
 async def test_fewer_layers_while_the_line_is_narrow(server: ServerProcess, room: str) -> None:
-    line = await NarrowLine(server.ports.udp).start()
+    line = await Link(("127.0.0.1", server.ports.udp), Conditions()).start()
     proxy = await SignalProxy(server.url, line.rewrite).start()
     ada, bob = Caller(proxy.url, room, "ada"), Caller(server.url, room, "bob")
     try:
@@ -53,13 +53,13 @@ async def test_fewer_layers_while_the_line_is_narrow(server: ServerProcess, room
             return await layers_sent(publication) == 2
 
         await until(are_two, "both layers")
-        line.rate_bps = NARROW_BPS
+        line.conditions = Conditions(rate_bps=NARROW_BPS)
 
         async def is_one() -> bool:
             return await layers_sent(publication) == 1
 
         await until(is_one, "the lower layer alone")
-        line.rate_bps = None
+        line.conditions = Conditions()
         await until(are_two, "both layers again")
         seen = len(reader.frames)
         await reader.until(lambda: len(reader.frames) > seen + 3, "pictures that go on", DEADLINE_S)
@@ -67,4 +67,4 @@ async def test_fewer_layers_while_the_line_is_narrow(server: ServerProcess, room
         for one in (ada, bob):
             await one.leave()
         await proxy.stop()
-        line.stop()
+        await line.stop()
