@@ -35,20 +35,12 @@ from signaling.files.files import create_store
 from signaling.files.links import AtTheDoor, Links
 from signaling.lasting_parts import LastingParts
 from signaling.limits import AddressLimiter
-from signaling.livekit.endpoint import SignalEndpoint
-from signaling.livekit.frames import Frames
-from signaling.livekit.parts import SignalParts
-from signaling.livekit.room_service import ServerApi
-from signaling.livekit.rpc import RpcCalls
-from signaling.livekit.simulate import Simulations
-from signaling.livekit.twirp import TwirpEndpoint
-from signaling.livekit.welcome import Welcome
+from signaling.livekit.routes import LiveKitHandlers, LiveKitRoutes
 from signaling.log.handing import Handing
 from signaling.portability.owners import OwnerArchives
 from signaling.portability.signing import Signer
 from signaling.rooms.keys import pepper_of
 from signaling.services import Services
-from signaling.turn import has_tls
 from signaling.whip.access import Access
 from signaling.whip.endpoint import WhipEndpoint
 from signaling.whip.events import EventsEndpoint
@@ -94,69 +86,25 @@ def _view(settings: Settings, services: Services) -> ServerView:
 
 def create_endpoints(settings: Settings, services: Services) -> list[Endpoint]:
     """All but the web app, which goes last."""
-    rpc = RpcCalls(
-        services.sfu,
-        settings.server_api.rpc_ack_timeout_s,
-        settings.server_api.max_rpc_timeout_s,
-        settings.server_api.max_rpc_calls_per_participant,
-    )
+    livekit = LiveKitRoutes(lambda: _load_livekit(settings, services))
+    services.warm_up.load_protocol = livekit.load
     return [
-        _create_signal(settings, services, rpc),
-        _create_server_api(settings, services, rpc),
+        livekit,
         *_create_whip(settings, services),
         *_create_rest(settings, services),
     ]
 
 
+def _load_livekit(settings: Settings, services: Services) -> LiveKitHandlers:
+    from signaling.livekit_endpoints import (
+        create_handlers,
+    )  # with protobuf 8 MiB, which a server without calls can do without
+
+    return create_handlers(settings, services)
+
+
 def _limiter(settings: Settings, per_minute: float, burst: float = 0.0) -> AddressLimiter:
     return AddressLimiter(per_minute, settings.addresses.max_tracked_addresses, burst=burst)
-
-
-def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> SignalEndpoint:
-    frames = Frames()
-    parts = SignalParts(
-        settings=settings.signal,
-        max_metadata_bytes=settings.tokens.max_metadata_bytes,
-        max_tracks=settings.sfu.max_pending_tracks,
-        config=settings.sfu,
-        rooms=services.rooms,
-        door=services.lasting.door,
-        sealed_rooms=services.lasting.sealed_rooms,
-        chat=services.lasting.chat,
-        tokens=services.tokens,
-        connections=services.connections,
-        metrics=services.metrics,
-        frames=frames,
-        welcome=Welcome(settings.signal, settings.turn, settings.sfu, services.sfu.node_id, frames),
-        rpc=rpc,
-        simulations=Simulations(has_tcp=bool(settings.sfu.rtc_tcp_port), has_tls=has_tls(settings.turn)),
-    )
-    return SignalEndpoint(services.lifecycle, parts)
-
-
-def _create_server_api(settings: Settings, services: Services, rpc: RpcCalls) -> TwirpEndpoint:
-    server_api = ServerApi(
-        settings=settings.rooms,
-        max_metadata_bytes=settings.tokens.max_metadata_bytes,
-        config=settings.sfu,
-        sfu=services.sfu,
-        rooms=services.rooms,
-        sealed_rooms=services.lasting.sealed_rooms,
-        rpc=rpc,
-    )
-    return TwirpEndpoint(
-        services.lifecycle,
-        settings.gate,
-        settings.server_api,
-        services.addresses,
-        _limiter(settings, settings.server_api.server_api_requests_per_minute),
-        services.tokens,
-        services.rooms,
-        services.metrics,
-        server_api,
-        services.lasting.door,
-        services.lasting.calls,
-    )
 
 
 def _create_whip(settings: Settings, services: Services) -> list[Endpoint]:

@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
@@ -23,7 +23,7 @@ RETRY_AFTER_S = 5
 
 
 class WarmUp:
-    """`on_loaded` is called when everything is there."""
+    """`load_protocol` loads what answers LiveKit's clients; `on_loaded` is called when everything is there."""
 
     def __init__(self, sfu: Sfu, revocations: Revocations) -> None:
         self._sfu = sfu
@@ -31,6 +31,7 @@ class WarmUp:
         self._tokens: asyncio.Task[None] | None = None
         self._calls: asyncio.Task[None] | None = None
         self._closed = False
+        self.load_protocol: Callable[[], Awaitable[object]] = _nothing
         self.on_loaded: Callable[[], None] = lambda: None
 
     @property
@@ -73,8 +74,13 @@ class WarmUp:
             self._calls = asyncio.create_task(self._prepare())
 
     async def _prepare(self) -> None:
+        await self.load_protocol()
         await self._sfu.prepare()
         self.on_loaded()
+
+
+async def _nothing() -> None:
+    pass
 
 
 def warming_up(warm_up: WarmUp) -> Middleware:

@@ -17,13 +17,13 @@ class AssociationLoader:
         """`needs_sctp`: data channels are not the engine's."""
         self._certificate = certificate
         self._needs_sctp = needs_sctp
-        self._loading: asyncio.Future[None] | None = None
+        self._loading: asyncio.Task[None] | None = None
 
     async def load(self) -> None:
-        """Returns when associations can be made without a pause. Everything is done once, in a worker thread; whoever
-        comes meanwhile waits for the same."""
-        if self._loading is None:
-            self._loading = asyncio.ensure_future(asyncio.to_thread(self._load))
+        """Returns when associations can be made without a pause. Everything is done once, in a worker thread, or again
+        after it failed; whoever comes meanwhile waits for the same."""
+        if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
+            self._loading = asyncio.create_task(asyncio.to_thread(self._load))
         if not self._loading.done():
             await asyncio.shield(self._loading)
 

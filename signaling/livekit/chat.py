@@ -12,8 +12,7 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field
-
-from livekit.protocol import models
+from typing import TYPE_CHECKING
 
 from sfu.api import DataKind, ParticipantSession, RequestError, Sfu
 from sfu.ids import Identity, RoomName
@@ -23,6 +22,9 @@ from signaling.log.log import Log
 from signaling.rooms.door import Door
 from signaling.rooms.homes import Homes
 from signaling.rooms.roles import member_id_of
+
+if TYPE_CHECKING:
+    from livekit.protocol import models
 
 _log = logging.getLogger("ting.log")
 TOPIC = "lk.chat"
@@ -181,6 +183,8 @@ class ChatBridge:
 
 def _as_stream(entry: Entry) -> list[models.DataPacket]:
     """As SDKs send a text: header, one chunk (an entry is shorter than one), trailer."""
+    from livekit.protocol import models  # large, and a server without calls needs nothing of it
+
     assert entry.body is not None
     text, stream_id = entry.body["text"].encode(), entry.client_id
     header = models.DataStream.Header(

@@ -35,24 +35,18 @@ class SignalEndpoint:
         self._rooms = parts.rooms
         self._metrics = parts.metrics
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        router.add_get("/rtc", self._rtc, allow_head=False)
-        router.add_get("/rtc/validate", self._validate_rtc, allow_head=False)
-        router.add_get("/rtc/v1", self._rtc_v1, allow_head=False)
-        router.add_get("/rtc/v1/validate", self._validate_rtc_v1, allow_head=False)
-
-    async def _rtc(self, request: web.Request) -> web.StreamResponse:
+    async def rtc(self, request: web.Request) -> web.StreamResponse:
         """The dialect with two peer connections ("v0")."""
         return await self._serve(request, _read_query)
 
-    async def _rtc_v1(self, request: web.Request) -> web.StreamResponse:
+    async def rtc_v1(self, request: web.Request) -> web.StreamResponse:
         """The dialect with a single peer connection ("v1")."""
         return await self._serve(request, self._read_join_request)
 
-    async def _validate_rtc(self, request: web.Request) -> web.Response:
+    async def validate_rtc(self, request: web.Request) -> web.Response:
         return await self._validate(request, _read_query)
 
-    async def _validate_rtc_v1(self, request: web.Request) -> web.Response:
+    async def validate_rtc_v1(self, request: web.Request) -> web.Response:
         return await self._validate(request, self._read_join_request)
 
     async def _validate(self, request: web.Request, read: _Reader) -> web.Response:

@@ -82,11 +82,7 @@ class TwirpEndpoint:
         self._door = door
         self._chronicle = chronicle
 
-    def add_routes(self, router: web.UrlDispatcher) -> None:
-        # Clients that put a URL with a final slash before the path send two slashes.
-        router.add_route("*", "/{slashes:/*}twirp/{path:.*}", self._handle)
-
-    async def _handle(self, request: web.Request) -> web.Response:
+    async def handle(self, request: web.Request) -> web.Response:
         if request.method == hdrs.METH_OPTIONS:
             return web.Response(status=HTTPStatus.NO_CONTENT, headers=_CORS)
         try:

@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.harness.server import free_ports
 
 ROOT = str(Path(__file__).resolve().parents[2])
-ONLY_FOR_CALLS = {"aiortc", "aioice", "av", "OpenSSL", "pylibsrtp", "jwt", "cryptography"}
+ONLY_FOR_CALLS = {"aiortc", "aioice", "av", "OpenSSL", "pylibsrtp", "jwt", "cryptography", "google", "livekit"}
 ONLY_FOR_KICKS_AND_WEBHOOKS = {"sqlalchemy", "aiosqlite", "greenlet"}
 ONLY_FOR_ACCOUNTS = {"argon2", "webauthn"}
 ONLY_FOR_MIGRATIONS = {"alembic", "mako"}
