@@ -120,7 +120,7 @@ async def measure(server: LineServer, row: Row, seed: int) -> list[str]:
         receiver = await people.join("receiver", is_behind=not row.is_up)
         await receiver.subscribed("sender", rtc.TrackKind.KIND_VIDEO, 30)
         began_s = time.monotonic()
-        reader = await receiver.watch("sender", 30)
+        reader = await receiver.watch("sender", 30, keeps_all=True)
         ear = await receiver.listen("sender", 30)
         sound, _ = await receiver.subscribed("sender", rtc.TrackKind.KIND_AUDIO, 30)
         marks: list[Sound] = []

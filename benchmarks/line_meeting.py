@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 
 from benchmarks.line import LineProcess
 from benchmarks.line_servers import LineServer
+from benchmarks.load.media import Clip
+from benchmarks.recorded import RecordedPublisher
 from tests.harness.caller import Caller
 from tests.harness.proxy import SignalProxy
 
@@ -22,13 +24,19 @@ class Meeting:
         self._server, self._proxy = server, proxy
         self.line = line
         self._room = secrets.token_hex(4)
-        self._callers: list[Caller] = []
+        self._callers: list[Caller | RecordedPublisher] = []
 
     async def join(self, identity: str, *, is_behind: bool = False, dynacast: bool = False) -> Caller:
         caller = Caller(self._proxy.url if is_behind else self._server.url, self._room, identity)
         await caller.join(token=self._server.token(self._room, identity), dynacast=dynacast)
         self._callers.append(caller)
         return caller
+
+    async def publish_recorded(self, identity: str, clips: tuple[Clip, ...]) -> RecordedPublisher:
+        """Somebody who sends a picture that was encoded before, on a good line."""
+        publisher = RecordedPublisher(self._server.url, self._server.token(self._room, identity), clips)
+        self._callers.append(publisher)
+        return await publisher.join()
 
     async def leave(self, caller: Caller) -> None:
         self._callers.remove(caller)

@@ -10,12 +10,15 @@ from livekit import rtc
 
 from benchmarks.line_meeting import meeting
 from benchmarks.line_servers import LineServer
+from benchmarks.load.media import Layer
+from benchmarks.recorded import recorded
 from tests.harness.media import PatternReader
 
 SETTLE_S, MEASURE_S = 8.0, 20.0
 JOINS = 20
 SHARED_SIZE, SHARED_BPS = (960, 540), 2_500_000
-SHOWN_SIZE, SHOWN_BPS, SHOWN_FPS, SHOWN = (480, 270), 1_700_000, 15, 8
+SHOWN = 8
+SHOWN_LAYERS = (Layer("q", 320, 180, 15, 160_000), Layer("h", 1280, 720, 15, 1_700_000))
 
 
 async def first_pictures(server: LineServer, seed: int) -> str:
@@ -54,7 +57,7 @@ async def two_share(server: LineServer, seed: int) -> str:
         await sender.publish_pattern(1, size=SHARED_SIZE, fps=12, bitrate_bps=SHARED_BPS, simulcast=True, noisy=True)
         receivers = [await people.join(f"receiver {number}", is_behind=True) for number in range(2)]
         tracks = [(await one.subscribed("sender", rtc.TrackKind.KIND_VIDEO))[0] for one in receivers]
-        readers = [await one.watch("sender") for one in receivers]
+        readers = [await one.watch("sender", keeps_all=True) for one in receivers]
         await asyncio.sleep(SETTLE_S)
         began_s, before = time.monotonic(), [await _bytes_of(one) for one in tracks]
         await asyncio.sleep(MEASURE_S)
@@ -70,17 +73,15 @@ async def two_share(server: LineServer, seed: int) -> str:
 
 async def eight_shown(server: LineServer, seed: int) -> str:
     """Eight pictures to one who has room for less than one of them, and one voice."""
+    pictures = await asyncio.to_thread(lambda: [recorded(number, SHOWN_LAYERS) for number in range(SHOWN)])
     async with meeting(server, seed, down="delay_ms=40 rate_kbps=1500 queue_ms=300") as people:
-        for number in range(SHOWN):
-            sender = await people.join(f"sender {number}")
-            await sender.publish_pattern(
-                number, size=SHOWN_SIZE, fps=SHOWN_FPS, bitrate_bps=SHOWN_BPS, simulcast=True, noisy=True
-            )
-            if number == 0:
-                await sender.publish_melody()
+        voice = await people.join("voice")
+        await voice.publish_melody()
+        for number, clips in enumerate(pictures):
+            await people.publish_recorded(f"sender {number}", clips)
         receiver = await people.join("receiver", is_behind=True)
-        sound, _ = await receiver.subscribed("sender 0", rtc.TrackKind.KIND_AUDIO)
-        readers = [await receiver.watch(f"sender {number}") for number in range(SHOWN)]
+        sound, _ = await receiver.subscribed("voice", rtc.TrackKind.KIND_AUDIO)
+        readers = [await receiver.watch(f"sender {number}", keeps_all=True) for number in range(SHOWN)]
         await asyncio.sleep(SETTLE_S)
         began_s, before = time.monotonic(), await _sound_of(sound)
         await asyncio.sleep(MEASURE_S)

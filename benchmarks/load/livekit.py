@@ -44,6 +44,9 @@ class LiveKitParticipant(MediaParticipant):
         self._tracks = [sdp.OutgoingTrack(f"track{index}", clips) for index, clips in enumerate(seat.publish)]
         self._subscribe = seat.subscribe
         self._start_in_s, self._timeout_s = seat.start_in_s, timeout_s
+        self._heeds_wishes = seat.heeds_wishes
+        self._wishes: dict[str, frozenset[int]] = {}
+        """By track id, the qualities that somebody wants."""
         self._publisher: MediaTransport | None = None
         self._subscriber: MediaTransport | None = None
         self._candidates: dict[int, list[str]] = {_PUBLISHER: [], _SUBSCRIBER: []}
@@ -174,6 +177,8 @@ class LiveKitParticipant(MediaParticipant):
             with contextlib.suppress(ValueError):
                 line = json.loads(response.trickle.candidateInit).get("candidate", "")
                 self._candidates[response.trickle.target].append(line)
+        elif kind == "subscribed_quality_update":
+            self._handle_wishes(response.subscribed_quality_update)
         elif kind == "leave":
             self._fail(LoadError(f"put out: {models.DisconnectReason.Name(response.leave.reason)}"))
 
@@ -193,6 +198,24 @@ class LiveKitParticipant(MediaParticipant):
             raise LoadError("the server rejects a published track")
         await self._connect(transport, answer, self._answer, _PUBLISHER, offered=True)
         self.send_tracks(transport, self._tracks, self._start_in_s)
+        self._heed_wishes()
+
+    def _handle_wishes(self, update: rtc.SubscribedQualityUpdate) -> None:
+        of_codecs = [one for codec in update.subscribed_codecs for one in codec.qualities]
+        qualities = of_codecs or update.subscribed_qualities
+        self._wishes[update.track_sid] = frozenset(one.quality for one in qualities if one.enabled)
+        self._heed_wishes()
+
+    def _heed_wishes(self) -> None:
+        """Dynacast: layers that nobody wants pause."""
+        if not self._heeds_wishes or self._publisher is None:
+            return
+        for track in self._tracks:
+            wanted = self._wishes.get(self._published.get(track.cid, ""))
+            if wanted is None or len(track.clips) < 2:
+                continue
+            for quality, sender in zip(_QUALITIES, self._senders.get(track.cid, ()), strict=False):
+                self.generator.native.set_wanted(self._publisher.peer, sender, quality in wanted)
 
     # --- subscribing ----------------------------------------------------------------------------------------------
 

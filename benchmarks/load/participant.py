@@ -62,6 +62,8 @@ class Seat:
     """Whether a video that it receives is kept, to be decoded."""
     start_in_s: float
     """From the connection to the first packet."""
+    heeds_wishes: bool = False
+    """Whether layers that nobody wants are not sent (dynacast)."""
 
 
 class MediaParticipant(ABC):
@@ -75,6 +77,8 @@ class MediaParticipant(ABC):
         """(peer, receiver) whose frames are kept for a decoder."""
         self._nack, self._sample = nack, sample
         self._receivers: dict[tuple[int, int], int] = {}
+        self._senders: dict[str, list[int]] = {}
+        """By cid, those of the layers, lowest first."""
 
     @abstractmethod
     async def join(self) -> None:
@@ -98,7 +102,7 @@ class MediaParticipant(ABC):
                     elements.append((extensions[Extension.AUDIO_LEVEL], SPOKEN_LEVEL))
                 if clip.layer is not None and clip.layer.rid:
                     elements.append((extensions[Extension.RID], clip.layer.rid.encode()))
-                self.generator.native.add_sender(
+                sender = self.generator.native.add_sender(
                     transport.peer,
                     self.generator.clip_number(clip),
                     round(start_in_s * 1e9),
@@ -110,6 +114,7 @@ class MediaParticipant(ABC):
                     abs_send_time_id=extensions.get(Extension.ABS_SEND_TIME, 0),
                     twcc_id=extensions[Extension.TRANSPORT_CC],
                 )
+                self._senders.setdefault(track.cid, []).append(sender)
 
     def expect(self, transport: MediaTransport, streams: Sequence[IncomingStream]) -> None:
         """From now on these streams, and no others, come on the transport."""

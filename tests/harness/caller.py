@@ -119,9 +119,9 @@ class Caller:
 
     # --- receiving --------------------------------------------------------------------------------
 
-    async def watch(self, identity: str, timeout: float = EVENT_TIMEOUT_S) -> PatternReader:
+    async def watch(self, identity: str, timeout: float = EVENT_TIMEOUT_S, *, keeps_all: bool = False) -> PatternReader:
         track, _ = await self.subscribed(identity, rtc.TrackKind.KIND_VIDEO, timeout)
-        reader = PatternReader(track)
+        reader = PatternReader(track, keeps_all=keeps_all)
         self._readers.append(reader)
         return reader
 

@@ -7,14 +7,19 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from livekit import rtc
+from livekit.rtc._ffi_client import FfiClient
+from livekit.rtc._proto import ffi_pb2 as ffi
+from livekit.rtc._proto.video_frame_pb2 import VideoStreamType
 
 from tests.harness import pattern, tone
 
 MEDIA_TIMEOUT_S = 10.0
+QUEUED_FRAMES = 30
 
 
 class PatternSource:
@@ -87,12 +92,30 @@ class SeenFrame:
     mark: pattern.Mark | None
 
 
+class _KeepingVideoStream(rtc.VideoStream):
+    """Keeps what was decoded until it is read: by itself the SDK keeps one picture, and drops it for the next one. Its
+    protocol has a field for that, its Python does not."""
+
+    def _create_owned_stream(self) -> Any:
+        assert self._track is not None
+        request = ffi.FfiRequest()
+        stream = request.new_video_stream
+        stream.track_handle = self._track._ffi_handle.handle
+        stream.type = VideoStreamType.VIDEO_STREAM_NATIVE
+        stream.format = rtc.VideoBufferType.I420
+        stream.normalize_stride = True
+        stream.queue_size_frames = QUEUED_FRAMES
+        return FfiClient.instance.request(request).new_video_stream.stream
+
+
 class PatternReader:
     """Reads the pattern out of every frame of a remote video track; `frames` keeps what was seen."""
 
-    def __init__(self, track: rtc.Track) -> None:
+    def __init__(self, track: rtc.Track, *, keeps_all: bool = False) -> None:
+        """`keeps_all`: every picture that was decoded is seen, also where the next one came at once."""
         self.frames: list[SeenFrame] = []
-        self._stream = rtc.VideoStream(track, format=rtc.VideoBufferType.I420)
+        make = _KeepingVideoStream if keeps_all else rtc.VideoStream
+        self._stream = make(track, format=rtc.VideoBufferType.I420)
         self._arrived = asyncio.Event()
         self._task = asyncio.create_task(self._run())
 

@@ -136,6 +136,15 @@ impl LoadGenerator {
         Ok(index)
     }
 
+    /// Whether somebody wants what a sender sends: else it pauses, and begins with a keyframe when it goes on.
+    fn set_wanted(&self, peer: u64, sender: usize, is_wanted: bool) -> PyResult<()> {
+        with_peer(&mut self.shared.world.lock(), peer, |peer| {
+            if let Some(sender) = peer.senders.get_mut(sender) {
+                sender.set_wanted(is_wanted);
+            }
+        })
+    }
+
     /// Expect a stream. `payloads` are (payload type, codec name). Returns the receiver's index.
     #[pyo3(signature = (peer, ssrc, rtx_ssrc, payloads, clock_rate, nack, sample))]
     #[expect(clippy::too_many_arguments, reason = "one call from Python, with keywords")]
@@ -262,6 +271,7 @@ fn peer_dict<'py>(py: Python<'py>, peer: &mut Peer) -> PyResult<Bound<'py, PyDic
         one.set_item("keyframe_requests", figures.keyframe_requests)?;
         one.set_item("max_late_ns", figures.max_late_ns)?;
         one.set_item("frames_left_out", figures.frames_left_out)?;
+        one.set_item("is_wanted", sender.is_wanted)?;
         senders.append(one)?;
     }
     for receiver in &peer.receivers {

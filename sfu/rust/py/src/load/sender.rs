@@ -76,6 +76,8 @@ pub(super) struct Sender {
     pub(super) config: SenderConfig,
     pub(super) figures: SenderFigures,
     pub(super) due_ns: u64,
+    /// Somebody wants it: else nothing is sent.
+    pub(super) is_wanted: bool,
     clip: Arc<Clip>,
     next_frame: usize,
     ext_seq: i64,
@@ -92,6 +94,7 @@ impl Sender {
         let first = EXT_SEQ_START + i64::from(config.ssrc & 0x7FFF);
         Self {
             due_ns: start_ns,
+            is_wanted: true,
             clip,
             next_frame: 0,
             ext_seq: first,
@@ -113,6 +116,10 @@ impl Sender {
         self.figures.max_late_ns = self.figures.max_late_ns.max(late_ns);
         let Some(frame) = clip.frames.get(self.next_frame) else { return };
         self.timestamp_at_ns = now_ns;
+        if !self.is_wanted {
+            self.advance(frame);
+            return;
+        }
         let last = frame.packets.len().saturating_sub(1);
         for (index, (payload, has_stamp)) in frame.packets.iter().enumerate() {
             let marker = index == last && !clip.audio;
@@ -224,6 +231,14 @@ impl Sender {
             self.restarted_at_ns = now_ns;
             self.next_frame = 0;
         }
+    }
+
+    /// What nobody wants is not sent; once it is wanted again it begins with a keyframe, as an encoder does.
+    pub(super) fn set_wanted(&mut self, is_wanted: bool) {
+        if is_wanted && !self.is_wanted {
+            self.next_frame = 0;
+        }
+        self.is_wanted = is_wanted;
     }
 
     /// Appends a sender report and its SDES (RFC 3550 §6.4.1).
