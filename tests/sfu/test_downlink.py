@@ -10,7 +10,7 @@ import pytest
 
 from sfu.api import ConnectionGrade
 from sfu.control.adapt import quality
-from sfu.control.adapt.allocation import TOLERANCE, Allocation, Want, allocate, fit
+from sfu.control.adapt.allocation import PATIENT, TOLERANCE, Allocation, Want, allocate, fit, pauses
 from sfu.control.adapt.downlink import JUDGED_S, KEPT, SETTLE_S, Downlink, SteadyBitrates
 from sfu.control.adapt.figures import REPORTED_AFTER_S, Figures
 from sfu.engine.api import HIGHEST_LAYER, EngineStats, LayerStats, SubscriptionStats, TrackStats
@@ -181,6 +181,16 @@ def want(held: int | None = 2, *, may_pause: bool = False, costs: Sequence[float
 )
 def test_sharing(wants: list[Want], limit_bps: float, allocation: Allocation) -> None:
     assert allocate(wants, limit_bps) == allocation
+
+
+def test_a_video_may_be_kept_where_an_upper_layer_may_not() -> None:
+    wants = [want(0, may_pause=True), want(1, may_pause=True)]
+    limit_bps = 200 / PATIENT + 1
+    assert pauses(wants, fit(wants, limit_bps))
+    patient = fit(wants, limit_bps, lowest_tolerance=PATIENT)
+    assert list(patient) == [0, 0]
+    assert not pauses(wants, patient)
+    assert not pauses([want(None, may_pause=True)], [None])
 
 
 @pytest.mark.parametrize(

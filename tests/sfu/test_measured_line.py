@@ -15,8 +15,9 @@ from sfu.api import (
     TrackSettings,
     TrackSource,
 )
-from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation
-from sfu.control.adapt.measured_line import SPARE, VIDEO_OVERHEAD, MeasuredLine
+from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation, _audio_bps
+from sfu.control.adapt.figures import Flow
+from sfu.control.adapt.measured_line import PATIENCE_S, SPARE, VIDEO_OVERHEAD, MeasuredLine
 from sfu.control.timelines import Timeline
 from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats, TransportStats
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
@@ -117,6 +118,41 @@ def test_what_does_not_fit_is_paused_with_the_event_and_comes_back_with_one() ->
     assert call.engine.wanted_bps[-1] == 0
     assert call.counters == {"downlink_cuts": 1, "video_paused": 1, "video_resumed": 1}
     assert call.participant.timeline.limit_bps > VIDEO_BPS
+
+
+SHORT = 0.84
+"""Of what is needed: what is left for video is too little by more than `TOLERANCE`, and by less than `PATIENT`."""
+
+
+def test_a_queue_that_is_gone_soon_pauses_nothing() -> None:
+    call = Call()
+    for _ in range(5):
+        call.estimate(SHORT * NEEDED_BPS)
+        call.now_s += PATIENCE_S - 0.1
+        call.estimate(SHORT * NEEDED_BPS - 1_000)
+        call.estimate(0.9 * NEEDED_BPS)
+    assert not any(call.video.applied)
+    assert call.told == []
+
+
+def test_what_is_too_little_for_longer_pauses() -> None:
+    call = Call()
+    call.estimate(SHORT * NEEDED_BPS)
+    call.now_s += PATIENCE_S
+    call.adaptation.run()
+    assert call.video.applied == [False, True]
+
+
+def test_redundancy_that_does_not_go_out_takes_no_room() -> None:
+    """Of sound, what is sent counts once it is known, and before that what comes."""
+    call = Call()
+    call.estimate(NEEDED_BPS)
+    sound = [one for one in call.participant.subscriptions if one.publication.info.kind is Kind.AUDIO]
+    layers = {SOUND: [track(SOUND, SOUND_BPS).layers[0]]}
+    assert _audio_bps(sound, layers, None) == SOUND_BPS + AUDIO_OVERHEAD_BPS
+    for packets, expected_bps in ((50, SOUND_BPS / 2), (0, SOUND_BPS)):
+        figures: Any = SimpleNamespace(flow=lambda _, packets=packets: Flow(packets, SOUND_BPS / 2, 0.0, 0.0, None))
+        assert _audio_bps(sound, layers, figures) == expected_bps + AUDIO_OVERHEAD_BPS
 
 
 def test_what_fits_is_left_alone_and_nothing_is_probed() -> None:

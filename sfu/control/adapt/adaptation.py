@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from sfu.api import StreamState, StreamStatesChanged, SubscriptionFigures, TrackSource
-from sfu.control.adapt.allocation import Want, allocate, fit
+from sfu.control.adapt.allocation import PATIENT, Want, allocate, fit, pauses
 from sfu.control.adapt.call_watch import figures_of, watch
 from sfu.control.adapt.downlink import Downlink, SteadyBitrates
 from sfu.control.adapt.figures import Figures, Flow
@@ -186,7 +186,7 @@ class Adaptation:
         downlink = self._downlinks.get(transport) if transport is not None else None
         if transport is None or downlink is None:
             return
-        downlink.set_other(_audio_bps(participant.subscriptions, self._layers))
+        downlink.set_other(_audio_bps(participant.subscriptions, self._layers, self._figures))
         videos = [one for one in participant.subscriptions if _takes_bandwidth(one)]
         videos.sort(key=lambda one: _priority(one, speakers))
         wants = [
@@ -202,7 +202,10 @@ class Adaptation:
         self._context.engine.set_wanted_bitrate(transport, min(downlink.wanted_bps, MAX_WANTED_BPS))
         participant.timeline.limit_bps = None if downlink.limit_bps is None else round(downlink.limit_bps)
         states: list[StreamState] = []
-        layers = fit(wants, downlink.limit_bps, participant.simulated_bandwidth_bps)
+        limits_bps = downlink.limit_bps, participant.simulated_bandwidth_bps
+        layers = fit(wants, *limits_bps)
+        if downlink.may_wait(now_s, is_over=pauses(wants, layers)):
+            layers = fit(wants, *limits_bps, lowest_tolerance=PATIENT)
         for subscription, want, layer in zip(videos, wants, layers, strict=True):
             self._tell_switch(transport, subscription, want, layer)
             subscription.allowed_spatial = HIGHEST_LAYER if layer in (None, len(want.costs_bps) - 1) else layer
@@ -237,13 +240,21 @@ def _speakers(room: AdaptedRoom) -> set[ParticipantId]:
     return {speaker.participant_id for speaker in room.active_speakers()}
 
 
-def _audio_bps(subscriptions: Iterable[Subscription], layers: Mapping[TrackHandle, Sequence[LayerStats]]) -> float:
-    """What sound takes on the line."""
+def _audio_bps(
+    subscriptions: Iterable[Subscription],
+    layers: Mapping[TrackHandle, Sequence[LayerStats]],
+    figures: Figures | None,
+) -> float:
+    """What sound takes on the line: as much as comes, until it is known how much of it goes out, redundancy left out or
+    added."""
     total = 0.0
     for one in subscriptions:
-        if one.handle is not None and one.encoding is not None and one.publication.info.kind is Kind.AUDIO:
-            bitrate_bps = sum(stream.bitrate_bps for stream in layers.get(one.encoding.track, ()))
-            total += bitrate_bps + AUDIO_OVERHEAD_BPS if bitrate_bps else 0
+        if one.handle is None or one.encoding is None or one.publication.info.kind is not Kind.AUDIO:
+            continue
+        bitrate_bps = sum(stream.bitrate_bps for stream in layers.get(one.encoding.track, ()))
+        flow = figures.flow(one) if figures is not None else None
+        if bitrate_bps:
+            total += (flow.bitrate_bps if flow is not None and flow.packets else bitrate_bps) + AUDIO_OVERHEAD_BPS
     return total
 
 

@@ -95,6 +95,10 @@ class Downlink:
         fallen = len(self._fallen_at_s)
         return loss >= LOSS or fallen > 1 or (fallen == 1 and estimate < FAR_BELOW * sent_bps)
 
+    def may_wait(self, now_s: float, *, is_over: bool) -> bool:
+        """Too much has been sent for a while already."""
+        return False
+
     def may_try(self, now_s: float) -> bool:
         """Whether it has been free of congestion for long enough to try more. What is lost meanwhile may be of the
         queue that drains, or of a bad line: that is not waited for as well."""

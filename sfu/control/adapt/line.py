@@ -39,6 +39,10 @@ class Line(Protocol):
         """With the video that is sent now and the share of it that is lost. True when `limit_bps` went down."""
         ...
 
+    def may_wait(self, now_s: float, *, is_over: bool) -> bool:
+        """`is_over`: a video that is shown is to be paused, as of now. Whether that may be waited with."""
+        ...
+
     def may_try(self, now_s: float) -> bool:
         """Whether it is time to try more than the limit."""
         ...

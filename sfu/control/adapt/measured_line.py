@@ -9,6 +9,9 @@ NEAR_LIMIT = 1.5
 SPARE = 1.05
 """What is probed for beyond what is needed, so that a measurement that is a little low will do."""
 
+PATIENCE_S = 1.0
+"""So long an estimate may lie a little below what is sent before a video is paused for it: a queue is gone sooner."""
+
 
 class MeasuredLine:
     """A `Line` of which the engine knows what it takes, from transport-wide feedback. The engine probes for more by
@@ -18,6 +21,7 @@ class MeasuredLine:
         self.wanted_bps = 0
         self.estimate_bps: int | None = None
         self._other_bps = 0.0
+        self._over_since_s: float | None = None
 
     @property
     def limit_bps(self) -> float | None:
@@ -47,6 +51,14 @@ class MeasuredLine:
     def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
         """Never lower by itself: `handle_estimate` is."""
         return False
+
+    def may_wait(self, now_s: float, *, is_over: bool) -> bool:
+        if not is_over:
+            self._over_since_s = None
+            return False
+        if self._over_since_s is None:
+            self._over_since_s = now_s
+        return now_s - self._over_since_s < PATIENCE_S
 
     def may_try(self, now_s: float) -> bool:
         return self.limit_bps is not None
