@@ -73,7 +73,8 @@ class Flow:
             return max(0, limit - audio)
         return max((one for one in (0, *self.layers_bps) if one <= limit - audio), default=0)
 
-    def step(self, now_ms: int) -> None:
+    def hear(self, now_ms: int) -> None:
+        """What arrived, by the receiver's feedback."""
         now_ns = now_ms * MS
         while self.flight and self.flight[0][0] <= now_ns:
             arrival_ns, seq, _ = heapq.heappop(self.flight)
@@ -86,6 +87,15 @@ class Flow:
             first = received[0][0]
             in_order = sorted(received, key=lambda one: (one[0] - first + 0x8000) & 0xFFFF)
             self.estimator.handle_feedback(now_ns, in_order)
+
+    def pad(self, now_ns: int) -> None:
+        """What probes send."""
+        for _ in range(self.estimator.run(now_ns)):
+            self.send(now_ns, PADDING_BYTES)
+
+    def step(self, now_ms: int) -> None:
+        now_ns = now_ms * MS
+        self.hear(now_ms)
         if now_ms % 20 == 0:
             arrival_ns = self.send(now_ns, AUDIO_BYTES)
             self.audio_delays_ms.append((now_ms, None if arrival_ns is None else (arrival_ns - now_ns) // MS))
@@ -96,8 +106,7 @@ class Flow:
                 self.credit -= VIDEO_BYTES + OVERHEAD_BYTES
                 self.send(now_ns, VIDEO_BYTES)
         if now_ms % 10 == 0:
-            for _ in range(self.estimator.run(now_ns)):
-                self.send(now_ns, PADDING_BYTES)
+            self.pad(now_ns)
             self.history.append((now_ms, self.estimator.bitrate_bps, self.video_bps))
 
 

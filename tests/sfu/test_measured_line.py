@@ -17,7 +17,7 @@ from sfu.api import (
 )
 from sfu.control.adapt.adaptation import AUDIO_OVERHEAD_BPS, Adaptation, _audio_bps
 from sfu.control.adapt.figures import Flow
-from sfu.control.adapt.measured_line import PATIENCE_S, SPARE, VIDEO_OVERHEAD, MeasuredLine
+from sfu.control.adapt.measured_line import GROWN, PATIENCE_S, SPARE, VIDEO_OVERHEAD, MeasuredLine
 from sfu.control.timelines import Timeline
 from sfu.engine.api import EngineStats, LayerStats, SubscriptionStats, TrackStats, TransportStats
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
@@ -235,6 +235,38 @@ def test_figures_are_looked_at_near_the_limit(estimate_bps: int | None, sent_bps
     assert line.is_suspicious(sent_bps) is suspicious
     line.try_more(0.0, 10.0**6)
     assert line.is_suspicious(sent_bps) is (estimate_bps is not None)
+
+
+def tries(line: MeasuredLine, seconds: int, *, from_s: int = 0, is_paused: bool = False) -> list[int]:
+    """In which seconds a better layer is tried."""
+    tried = []
+    for second in range(from_s, from_s + seconds):
+        line.try_more(float(second), 10.0**6, is_paused=is_paused)
+        assert line.needs_more
+        if line.wanted_bps:
+            tried.append(second)
+    return tried
+
+
+def test_a_better_layer_is_tried_less_and_less_often() -> None:
+    line = MeasuredLine()
+    line.handle_estimate(500_000)
+    assert tries(line, 50) == [0, 3, 8, 17, 28, 39]
+    # Who sees nothing of somebody does not wait for it, nor for the picture after that to get better.
+    assert tries(line, 5, from_s=50, is_paused=True) == [50, 51, 52, 53, 54]
+    assert tries(line, 12, from_s=55) == [57, 62]
+    line.try_more(67.0, None)
+    assert (line.wanted_bps, line.needs_more) == (0, False)
+
+
+def test_a_line_that_has_grown_is_another_one() -> None:
+    line = MeasuredLine()
+    line.handle_estimate(500_000)
+    assert tries(line, 20) == [0, 3, 8, 17]
+    line.handle_estimate(int(GROWN * 500_000) - 1)
+    assert tries(line, 2, from_s=20) == []
+    line.handle_estimate(int(GROWN * 500_000))
+    assert tries(line, 5, from_s=22) == [22, 25]
 
 
 def test_metrics_tell_of_lines() -> None:

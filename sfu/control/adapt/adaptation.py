@@ -64,7 +64,7 @@ class Adaptation:
         """What a peer's line takes has changed. Video that does not fit any more stops at once."""
         line = self._downlinks[transport] = self._open(transport).measured()
         has_fallen = line.handle_estimate(bitrate_bps)
-        if not has_fallen and not line.wanted_bps:
+        if not has_fallen and not line.needs_more:
             return
         if has_fallen:
             self._context.counters["downlink_cuts"] += 1
@@ -198,7 +198,8 @@ class Adaptation:
             for one in videos
         ]
         if downlink.limit_bps is not None and downlink.may_try(now_s):
-            downlink.try_more(now_s, allocate(wants, downlink.limit_bps).next_bps)
+            share = allocate(wants, downlink.limit_bps)
+            downlink.try_more(now_s, share.next_bps, is_paused=None in share.layers)
         self._context.engine.set_wanted_bitrate(transport, min(downlink.wanted_bps, MAX_WANTED_BPS))
         participant.timeline.limit_bps = None if downlink.limit_bps is None else round(downlink.limit_bps)
         states: list[StreamState] = []

@@ -105,7 +105,7 @@ class Downlink:
         wait_s = self._max_s if self._loses_much else self._wait_s
         return self.limit_bps is not None and now_s - self._quiet_since_s >= wait_s
 
-    def try_more(self, now_s: float, needed_bps: float | None) -> None:
+    def try_more(self, now_s: float, needed_bps: float | None, *, is_paused: bool = False) -> None:
         """Allow `needed_bps`; None when everything that is wanted is sent already: then there is no limit any more."""
         self._quiet_since_s = now_s
         if needed_bps is None:

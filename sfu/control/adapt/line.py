@@ -47,6 +47,7 @@ class Line(Protocol):
         """Whether it is time to try more than the limit."""
         ...
 
-    def try_more(self, now_s: float, needed_bps: float | None) -> None:
-        """`needed_bps` of video would be of use; None: everything that is wanted is sent already."""
+    def try_more(self, now_s: float, needed_bps: float | None, *, is_paused: bool = False) -> None:
+        """`needed_bps` of video would be of use; None: everything that is wanted is sent already. `is_paused`: some of it
+        is not shown at all."""
         ...

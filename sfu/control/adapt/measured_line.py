@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 VIDEO_OVERHEAD = 1.07
 """What video takes on the line for each byte of payload, headers included."""
 NEAR_LIMIT = 1.5
@@ -9,6 +11,13 @@ NEAR_LIMIT = 1.5
 SPARE = 1.05
 """What is probed for beyond what is needed, so that a measurement that is a little low will do."""
 
+TRY_S = 1.0
+"""So long a better layer is tried for at a time."""
+TRY_AGAIN_S, TRY_AGAIN_MAX_S = 2.0, 10.0
+"""Between two such times: the first, and after ever more of them in vain. What is tried fills the line for a moment, and
+everything else waits behind it."""
+GROWN = 1.5
+"""A line that takes so much more than when better was tried last is another one."""
 PATIENCE_S = 1.0
 """So long an estimate may lie a little below what is sent before a video is paused for it: a queue is gone sooner."""
 
@@ -22,6 +31,10 @@ class MeasuredLine:
         self.estimate_bps: int | None = None
         self._other_bps = 0.0
         self._over_since_s: float | None = None
+        self.needs_more = False
+        """Something that is wanted is not sent."""
+        self._try_at_s, self._try_until_s, self._again_s = -math.inf, -math.inf, TRY_AGAIN_S
+        self._tried_bps = 0
 
     @property
     def limit_bps(self) -> float | None:
@@ -46,7 +59,7 @@ class MeasuredLine:
 
     def is_suspicious(self, sent_bps: float) -> bool:
         limit_bps = self.limit_bps
-        return limit_bps is not None and (self.wanted_bps > 0 or limit_bps < NEAR_LIMIT * sent_bps)
+        return limit_bps is not None and (self.needs_more or limit_bps < NEAR_LIMIT * sent_bps)
 
     def update(self, now_s: float, sent_bps: float, loss: float) -> bool:
         """Never lower by itself: `handle_estimate` is."""
@@ -63,5 +76,18 @@ class MeasuredLine:
     def may_try(self, now_s: float) -> bool:
         return self.limit_bps is not None
 
-    def try_more(self, now_s: float, needed_bps: float | None) -> None:
-        self.wanted_bps = 0 if needed_bps is None else int(SPARE * (VIDEO_OVERHEAD * needed_bps + self._other_bps))
+    def try_more(self, now_s: float, needed_bps: float | None, *, is_paused: bool = False) -> None:
+        self.needs_more = needed_bps is not None
+        if needed_bps is None:
+            self.wanted_bps = 0
+            return
+        if is_paused or (self.estimate_bps or 0) >= GROWN * self._tried_bps:
+            self._again_s = TRY_AGAIN_S
+            self._try_at_s = now_s
+        if now_s >= self._try_at_s:
+            self._tried_bps = self.estimate_bps or 0
+            self._try_until_s = now_s + TRY_S
+            self._try_at_s = self._try_until_s + self._again_s
+            self._again_s = min(2 * self._again_s, TRY_AGAIN_MAX_S)
+        is_tried = now_s < self._try_until_s
+        self.wanted_bps = int(SPARE * (VIDEO_OVERHEAD * needed_bps + self._other_bps)) if is_tried else 0
