@@ -48,6 +48,6 @@ class Line(Protocol):
         ...
 
     def try_more(self, now_s: float, needed_bps: float | None, *, is_paused: bool = False) -> None:
-        """`needed_bps` of video would be of use; None: everything that is wanted is sent already. `is_paused`: some of it
+        """`needed_bps` of video would be of use; None: everything wanted is sent already. `is_paused`: some of it
         is not shown at all."""
         ...
