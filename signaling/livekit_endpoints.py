@@ -10,6 +10,7 @@ from signaling.livekit.parts import SignalParts
 from signaling.livekit.room_service import ServerApi
 from signaling.livekit.routes import LiveKitHandlers
 from signaling.livekit.rpc import RpcCalls
+from signaling.livekit.silence import SilenceSweep
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.twirp import TwirpEndpoint
 from signaling.livekit.welcome import Welcome
@@ -45,6 +46,7 @@ def _create_signal(settings: Settings, services: Services, rpc: RpcCalls) -> Sig
         welcome=Welcome(settings.signal, settings.turn, settings.sfu, services.sfu.node_id, frames),
         rpc=rpc,
         simulations=Simulations(has_tcp=bool(settings.sfu.rtc_tcp_port), has_tls=has_tls(settings.turn)),
+        silence=SilenceSweep(settings.signal.websocket_heartbeat_s, settings.signal.ping_timeout_s),
     )
     return SignalEndpoint(services.lifecycle, parts)
 

@@ -19,6 +19,8 @@ class Metrics:
         self.connections = Gauge("ting_signal_connections", "Open signal connections", registry=self.registry)
         self.joins = self._counter("ting_signal_joins", "Joins and resumes by result", "result")
         self.messages = self._counter("ting_signal_messages", "Messages of clients by kind", "message")
+        self.pings = {name: self.messages.labels(name) for name in ("ping", "ping_req")}
+        """Of `messages`: the most frequent ones, found already."""
         self.violations = self._counter("ting_signal_violations", "Malformed messages of clients by reason", "reason")
         self.refusals = self._counter("ting_signal_refusals", "Requests of clients that were not granted", "reason")
         self.closures = self._counter("ting_signal_closures", "Signal connections that the server closed", "reason")

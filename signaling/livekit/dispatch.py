@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Any
 
@@ -15,7 +14,7 @@ from livekit.protocol import models, rtc
 from sfu.api import LeaveReason, RequestError, SdpError, Target
 from sfu.ids import ParticipantId, TrackId
 from signaling import strict_json
-from signaling.livekit import convert_requests, data_requests, own_state
+from signaling.livekit import convert_requests, data_requests, own_state, pings
 from signaling.livekit.context import Context, Handler, Violation, require_encrypted
 from signaling.livekit.simulate import simulate
 
@@ -199,12 +198,11 @@ async def _leave(context: Context, message: rtc.LeaveRequest) -> None:
 
 
 async def _ping(context: Context, message: int) -> None:
-    context.send(rtc.SignalResponse(pong=_now_ms()))
+    context.send(pings.pong())
 
 
 async def _ping_req(context: Context, message: rtc.Ping) -> None:
-    pong = rtc.Pong(last_ping_timestamp=message.timestamp, timestamp=_now_ms())
-    context.send(rtc.SignalResponse(pong_resp=pong))
+    context.send(pings.pong_resp(message))
 
 
 async def _sync_state(context: Context, message: rtc.SyncState) -> None:
@@ -216,10 +214,6 @@ async def _sync_state(context: Context, message: rtc.SyncState) -> None:
     if track_ids:
         await _subscription(context, message.subscription)
     await data_requests.update_data_subscription(context, message.data_subscription)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 ROUTES: dict[str, Handler] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -17,6 +18,7 @@ from signaling.livekit.join_request import JoinRequestError, Opening, own_state,
 from signaling.livekit.outbox import CLOSE_TIMEOUT_S
 from signaling.livekit.parts import SignalParts
 from signaling.livekit.session import SignalConnection
+from signaling.livekit.wire import Wire
 from signaling.requests import request_token
 from signaling.rooms.calls import JoinOptions
 from signaling.rooms.kinds import require_encryption
@@ -65,12 +67,14 @@ class SignalEndpoint:
         settings = self._parts.settings
         ws = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S,
-            heartbeat=settings.websocket_heartbeat_s,
             max_msg_size=settings.max_websocket_message_bytes + 1,  # aiohttp refuses what has this size
             compress=False,
         )
+        if request.transport is None:
+            raise ConnectionResetError
+        wire = Wire(request.transport, asyncio.get_running_loop())
         await ws.prepare(request)
-        await SignalConnection(self._parts, ws, request.transport, grants, opening).run()
+        await SignalConnection(self._parts, ws, request.transport, wire, grants, opening).run()
         return ws
 
     async def _admit(self, request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.Response:

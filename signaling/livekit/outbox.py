@@ -1,22 +1,29 @@
-"""The way out of one signal connection: a bounded queue and the one task that writes.
+"""The way out of one signal connection: straight to the socket, or a bounded queue and the one task that writes.
 
-Whoever puts a message in never waits. A reader that is too slow fills the queue, and then loses its connection.
+Whoever puts a message in never waits. What the socket takes at once needs no task. A reader that is too slow fills the
+queue, and then loses its connection.
 """
 
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import deque
 
 from aiohttp import WSCloseCode, web
 
 CLOSE_TIMEOUT_S = 2.0
 """How long a client may take to receive what is queued and the close frame."""
+_MAX_UNSENT_BYTES = 32 * 1024
+"""What may wait in the socket's own buffer: half of what makes a writer wait."""
+_PING_FRAME = b"\x89\x00"
+_TEXT, _BINARY = 0x81, 0x82
+"""First bytes of whole frames."""
 
 
 class Outbox:
     def __init__(
-        self, ws: web.WebSocketResponse, transport: asyncio.Transport | None, max_messages: int, max_bytes: int
+        self, ws: web.WebSocketResponse, transport: asyncio.Transport, max_messages: int, max_bytes: int
     ) -> None:
         self._ws = ws
         self._transport = transport
@@ -25,6 +32,8 @@ class Outbox:
         self._queue: deque[bytes | str] = deque()
         self._queued_bytes = 0
         self._wake = asyncio.Event()
+        self._is_idle = False
+        """Nothing waits, and the task waits for something: who comes now is next."""
         self._closing: tuple[int, bytes] | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
 
@@ -36,6 +45,8 @@ class Outbox:
         """Queue one frame. False when the queue is full: then nothing more is sent, and the connection closes."""
         if self._closing is not None:
             return True
+        if self._is_idle and self._write(data):
+            return True
         size = len(data)
         if len(self._queue) >= self._max_messages or self._queued_bytes + size > self._max_bytes:
             self._queue.clear()
@@ -43,20 +54,43 @@ class Outbox:
             return False
         self._queue.append(data)
         self._queued_bytes += size
-        self._wake.set()
+        self._notify()
         return True
+
+    def _write(self, data: bytes | str) -> bool:
+        """Whether the socket, which had sent nearly all that it had, has taken it as a frame (RFC 6455 §5.2)."""
+        transport = self._transport
+        if transport.is_closing() or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+            return False
+        opcode, payload = (_BINARY, data) if isinstance(data, bytes) else (_TEXT, data.encode())
+        size = len(payload)
+        if size < 126:
+            transport.write(bytes((opcode, size)) + payload)
+        elif size < 65_536:
+            transport.write(struct.pack("!BBH", opcode, 126, size) + payload)
+        else:
+            transport.write(struct.pack("!BBQ", opcode, 127, size) + payload)
+        return True
+
+    def _notify(self) -> None:
+        self._is_idle = False
+        self._wake.set()
+
+    def ping(self) -> None:
+        """A WebSocket ping; none where the client takes nothing, or there is a goodbye on its way."""
+        if self._is_idle and not self._transport.is_closing() and not self._transport.get_write_buffer_size():
+            self._transport.write(_PING_FRAME)
 
     def close(self, code: int, message: bytes = b"") -> None:
         """Close after what is queued; the first call decides. A client that takes too long is cut off."""
         if self._closing is None:
             self._closing = (code, message)
-            self._wake.set()
+            self._notify()
             self._abort_timer = asyncio.get_running_loop().call_later(CLOSE_TIMEOUT_S, self.abort)
 
     def abort(self) -> None:
         """Cut the TCP connection."""
-        if self._transport is not None:
-            self._transport.abort()
+        self._transport.abort()
 
     async def run(self) -> None:
         """Write until `close` was called and everything queued is out, or the client is gone."""
@@ -66,6 +100,7 @@ class Outbox:
         except ConnectionError:
             self.close(WSCloseCode.ABNORMAL_CLOSURE)  # the reader sees that the client is gone, too
         finally:
+            self._is_idle = False
             self._queue.clear()
 
     async def finish(self) -> None:
@@ -89,6 +124,7 @@ class Outbox:
             if self._closing is not None:
                 return False
             self._wake.clear()
+            self._is_idle = True
             await self._wake.wait()
         data = self._queue.popleft()
         self._queued_bytes -= len(data)

@@ -10,6 +10,7 @@ from signaling.livekit.chat import ChatBridge
 from signaling.livekit.frames import Frames
 from signaling.livekit.rpc import RpcCalls
 from signaling.livekit.settings import SignalSettings
+from signaling.livekit.silence import SilenceSweep
 from signaling.livekit.simulate import Simulations
 from signaling.livekit.welcome import Welcome
 from signaling.metrics import Metrics
@@ -39,3 +40,4 @@ class SignalParts:
     welcome: Welcome
     rpc: RpcCalls
     simulations: Simulations
+    silence: SilenceSweep

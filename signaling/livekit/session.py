@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-import time
 
 from aiohttp import WSCloseCode, WSMessage, WSMsgType, web
 from livekit.protocol import models, rtc
@@ -26,11 +25,11 @@ from sfu.api import (
     SfuError,
 )
 from sfu.ids import Identity, RoomName
-from sfu.limits import TokenBucket
 from signaling.grants import Grants
-from signaling.livekit import convert, data
+from signaling.livekit import convert, data, pings
 from signaling.livekit.dispatch import dispatch
 from signaling.livekit.frames import Frame, parse_request, serialize
+from signaling.livekit.incoming import Incoming
 from signaling.livekit.join_request import Opening
 from signaling.livekit.offers import WaitingOffer
 from signaling.livekit.outbox import Outbox
@@ -38,6 +37,7 @@ from signaling.livekit.parts import SignalParts
 from signaling.livekit.refresh import TokenRefresher
 from signaling.livekit.responses import response
 from signaling.livekit.waiting_tracks import WaitingTracks
+from signaling.livekit.wire import Wire
 
 _log = logging.getLogger("ting.signal")
 
@@ -47,7 +47,8 @@ class SignalConnection:
         self,
         parts: SignalParts,
         ws: web.WebSocketResponse,
-        transport: asyncio.Transport | None,
+        transport: asyncio.Transport,
+        wire: Wire,
         grants: Grants,
         opening: Opening,
     ) -> None:
@@ -58,9 +59,9 @@ class SignalConnection:
         self._grants = grants
         self._options = opening.options
         self._opening = opening
+        self._wire = wire
         self._outbox = Outbox(ws, transport, settings.max_outbound_messages, settings.max_outbound_bytes)
-        self._messages = TokenBucket(settings.max_messages_per_s, 2 * settings.max_messages_per_s)
-        self._bytes = TokenBucket(settings.max_message_bytes_per_s, 2 * settings.max_message_bytes_per_s)
+        self._incoming = Incoming(wire, settings)
         self._session: ParticipantSession | None = None
         self._refresher = TokenRefresher(parts.tokens, grants, settings.token_refresh_s, self._send_token)
         self._offer = WaitingOffer(self._dispatch, self._offer_delay_s, settings.max_replaced_offers)
@@ -75,6 +76,7 @@ class SignalConnection:
     async def run(self) -> None:
         """Serve the connection to its end."""
         self._parts.connections.add(self)
+        self._parts.silence.add(self._wire, self._outbox.ping, self._lose)
         self._metrics.connections.inc()
         serving = asyncio.create_task(self._serve())
         try:
@@ -89,6 +91,8 @@ class SignalConnection:
             serving.cancel()
             self._refresher.stop()
             self._outbox.stop()
+            self._wire.on_ping = None
+            self._parts.silence.discard(self._wire)
             self._metrics.connections.dec()
             self._parts.connections.discard(self)
             self._done.set()
@@ -213,13 +217,11 @@ class SignalConnection:
     # --- from the client --------------------------------------------------------------------------------
 
     async def _read(self) -> None:
+        self._wire.on_ping = self._answer_ping
         while not self._outbox.is_closing:
             self._receiving = True
             try:
-                message = await self._ws.receive(timeout=self._parts.settings.ping_timeout_s)
-            except TimeoutError:
-                self.close(WSCloseCode.GOING_AWAY, "ping_timeout")
-                return
+                message = await self._ws.receive()
             finally:
                 self._receiving = False
             if message.type is WSMsgType.ERROR:
@@ -227,11 +229,31 @@ class SignalConnection:
             if message.type not in (WSMsgType.BINARY, WSMsgType.TEXT):
                 return
             await self._handle_message(message)
+            self._incoming.handled()
+
+    def _answer_ping(self, payload: bytes) -> bool:
+        """A ping that nothing is in front of is answered at once. False: it is something else, or has to wait."""
+        if not self._incoming.is_done or self._session is None or self._outbox.is_closing:
+            return False
+        found = pings.answer(payload)
+        if found is None:
+            return False
+        if self._allows(payload):
+            self._metrics.pings[found[0]].inc()
+            self._text = False
+            self._put(found[1])
+        return True
+
+    def _allows(self, data: bytes | str) -> bool:
+        if not (allowed := self._incoming.allows(len(data))):
+            self.close(WSCloseCode.POLICY_VIOLATION, "rate_limited")
+        return allowed
+
+    def _lose(self) -> None:
+        self.close(WSCloseCode.GOING_AWAY, "ping_timeout")
 
     async def _handle_message(self, message: WSMessage) -> None:
-        now_s = time.monotonic()
-        if not self._messages.take(now_s) or not self._bytes.take(now_s, len(message.data)):
-            self.close(WSCloseCode.POLICY_VIOLATION, "rate_limited")
+        if not self._allows(message.data):
             return
         self._text = message.type is WSMsgType.TEXT
         request = parse_request(message.data)
