@@ -93,8 +93,9 @@ _MINIMUM = {
     "port": 0, "engine_threads": 0, "rtc_tcp_port": 0, "token_leeway_s": 0, "guest_renewal_s": 0, "empty_timeout_s": 0,
     "departure_timeout_s": 0, "resume_timeout_s": 0, "negotiation_debounce_s": 0, "retransmission_packets": 0,
     "shutdown_timeout_s": 0, "keyframe_cache_bytes": 0, "keyframe_cache_bytes_without_pli": 0, "max_hold_ms": 0,
-    "min_free_bytes": 0,
+    "min_free_bytes": 0, "fec_packets": 0, "fec_rtt_ms": 0,
 }  # fmt: skip
+_FEC_PACKETS = (0, *range(2, 16))
 _CHOICES = {
     "engine": ("auto", "rust", "reference"),
     "log_level": ("debug", "info", "warning", "error"),
@@ -215,6 +216,8 @@ def _check_numbers(settings: Settings) -> None:
             raise ConfigError(f"{key}: {values[key]} is not a port (0 to 65535)")
     if values["port"] and values["port"] == values["rtc_tcp_port"]:
         raise ConfigError(f"port and rtc_tcp_port are both {values['port']}: they need different TCP ports")
+    if values["fec_packets"] not in _FEC_PACKETS:
+        raise ConfigError(f"fec_packets: {values['fec_packets']} is neither 0 nor 2 to 15")
     if values["token_leeway_s"] > MAX_LEEWAY_S:
         raise ConfigError(f"token_leeway_s: at most {MAX_LEEWAY_S:.0f}")
     if values["turn_ttl_s"] > MAX_TURN_TTL_S:

@@ -115,6 +115,13 @@ class AdaptSettings:
     """How long a publisher whose line is too narrow for its layers is asked for fewer, before one more is tried."""
     uplink_retry_max_s: float = 120.0
     """The same after tries that were too much: twice as long after each, up to this."""
+    fec_packets: int = 10
+    """As many packets of a picture share a repair packet (FlexFEC-03) at most, to subscribers that take those and whose
+    line loses; 2 to 15, 0: there are none."""
+    fec_loss: float = 0.03
+    """From this share of 1 that is lost on, and until less than half of it is for 20 s."""
+    fec_rtt_ms: float = 40.0
+    """Where the way there and back is shorter, a resend is as good."""
     timeline_interval_s: float = 10.0
     """How often the figures of a participant's line are noted in its timeline while nothing changes."""
     max_timeline_entries: int = 120

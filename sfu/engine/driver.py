@@ -78,6 +78,7 @@ class WatchedCommands:
         self.add_subscription = engine.add_subscription
         self.set_target_layer = engine.set_target_layer
         self.set_payloads = engine.set_payloads
+        self.set_fec = engine.set_fec
         self.set_subscription_paused = engine.set_subscription_paused
         self.remove_subscription = engine.remove_subscription
         self.audio_levels = engine.audio_levels

@@ -20,6 +20,10 @@ AUDIO_FEEDBACK = ("transport-cc", "nack")
 CCFB = "ack ccfb"
 """Feedback by RTP numbers (RFC 8888 §6). Said of all payload types of a section at once."""
 
+FEC = RemoteCodec(47, "flexfec-03", 90_000, 1, {"repair-window": "10000000"}, ("goog-remb", "transport-cc"))
+"""Repair packets for video (draft-ietf-payload-flexible-fec-scheme-03 §5) with our payload type, as libwebrtc knows
+them; RFC 8627 has another name and another header."""
+
 
 @dataclass(frozen=True, slots=True)
 class Variant:

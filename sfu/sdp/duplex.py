@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from sfu.engine.api import Extension, Kind, OutboundPayload
-from sfu.sdp.capabilities import CCFB, EXTENSIONS, VARIANTS, match_variant
+from sfu.sdp.capabilities import CCFB, EXTENSIONS, FEC, VARIANTS, match_variant
 from sfu.sdp.model import (
     AcceptedSection,
     AnswerSection,
@@ -73,9 +73,18 @@ def _receivable(section: RemoteSection, kind: Kind, with_ccfb: bool) -> Accepted
         payloads=payloads,
         extensions=extensions,
         nack=nack,
+        fec_payload_type=_fec_payload_type(section),
         red_block_type=red_blocks,
         ccfb=with_ccfb and ccfb and Extension.TRANSPORT_CC not in extensions,
     )
+
+
+def _fec_payload_type(section: RemoteSection) -> int | None:
+    """Of repair packets for what only we send: those of the peer are not wanted."""
+    if section.direction in SENDING:
+        return None
+    same = (one.payload_type for one in section.codecs if (one.name, one.clock_rate) == (FEC.name, FEC.clock_rate))
+    return next((payload_type for payload_type in same if _is_usable(payload_type)), None)
 
 
 def _is_usable(payload_type: int) -> bool:
@@ -113,15 +122,18 @@ def _sending(answer: AnswerSection, section: RemoteSection, sent: SentMedia, wit
         codecs[codec.payload_type] = codec
     # Those of publishers stay in any case: libwebrtc offers on a new section only what the first ones have agreed on.
     extensions = {**answer.extensions, **accepted.extensions}
+    if not any(payload.rtx_payload_type for payload in accepted.payloads.values()):
+        sent = replace(sent, rtx_ssrc=None)
+    if accepted.fec_payload_type is None:
+        sent = replace(sent, fec_ssrc=None)
     return replace(
         answer,
         direction=Direction.SENDRECV if receiving else Direction.SENDONLY,
         codecs=tuple(codecs.values()),
         extensions=extensions,
         ccfb=accepted.ccfb,
-        sent=sent if any(payload.rtx_payload_type for payload in accepted.payloads.values())
-        else replace(sent, rtx_ssrc=None),
-    )  # fmt: skip
+        sent=sent,
+    )
 
 
 def _sending_codecs(section: RemoteSection, accepted: AcceptedSection, sent: SentMedia) -> list[RemoteCodec]:
@@ -148,4 +160,7 @@ def _sending_codecs(section: RemoteSection, accepted: AcceptedSection, sent: Sen
         if payload.rtx_payload_type is not None:
             apt = {"apt": str(payload.payload_type)}
             codecs.append(RemoteCodec(payload.rtx_payload_type, "rtx", variant.clock_rate, 1, apt))
+    if accepted.fec_payload_type is not None and sent.fec_ssrc is not None:
+        feedback = tuple(value for value in FEC.feedback if value in offered[accepted.fec_payload_type].feedback)
+        codecs.append(replace(FEC, payload_type=accepted.fec_payload_type, feedback=feedback))
     return codecs

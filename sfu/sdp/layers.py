@@ -17,21 +17,26 @@ _SCALES = (("q", "h", "f"), ("l", "m", "h"))
 
 def layers_of(section: RemoteSection, rids: Sequence[str]) -> tuple[InboundLayer, ...]:
     """Layers by RID (RFC 8853) where `rids` has any, else by SSRC (RFC 5576): an SIM group is one track in several
-    sizes, lowest first; an FID group pairs a stream with its retransmissions. Without SSRC lines, one open layer.
+    sizes, lowest first; an FID group pairs a stream with its retransmissions, FEC-FR one with its repair
+    packets, which nobody wants. Without SSRC lines, one open layer.
 
     Raises `SdpError` duplicate_ssrc when two streams claim one SSRC.
     """
     if rids:
         return tuple(InboundLayer(rid=rid) for rid in _lowest_first(rids))
     rtx: dict[int, int] = {}
+    repair: set[int] = set()
     groups: list[tuple[int, ...]] = []
     for semantics, ssrcs in section.ssrc_groups:
         if semantics == "FID" and len(ssrcs) == 2:
             if rtx.setdefault(ssrcs[0], ssrcs[1]) != ssrcs[1]:
                 raise SdpError("a stream has two retransmission SSRCs", code="duplicate_ssrc")
+        elif semantics == "FEC-FR":
+            repair.update(ssrcs[1:])
         elif semantics == "SIM" and ssrcs:
             groups.append(ssrcs)
-    media = groups[0] if groups else tuple(ssrc for ssrc in section.ssrcs if ssrc not in rtx.values())[:1]
+    beside = {*rtx.values(), *repair}
+    media = groups[0] if groups else tuple(ssrc for ssrc in section.ssrcs if ssrc not in beside)[:1]
     layers = tuple(InboundLayer(ssrc=ssrc, rtx_ssrc=rtx.get(ssrc)) for ssrc in media[:MAX_LAYERS])
     return layers or (InboundLayer(),)
 

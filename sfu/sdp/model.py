@@ -179,6 +179,7 @@ class SentMedia:
     ssrc: int
     rtx_ssrc: int | None
     cname: str
+    fec_ssrc: int | None = None
     stereo: bool = False
     variants: Sequence[str] = ()
     """Keys of `capabilities.VARIANTS`: the forms that the track may go out as, likely ones first."""
@@ -246,6 +247,7 @@ class OfferSection:
     """msid stream: "PA_x|TR_y" or "PA_x|stream"."""
     ssrc: int = 0
     rtx_ssrc: int | None = None
+    fec_ssrc: int | None = None
     cname: str = ""
     stereo: bool = False
 
@@ -263,6 +265,8 @@ class AcceptedSection:
     nack: bool = False
     red_block_type: int | None = None
     """The payload type that the blocks of RED carry here."""
+    fec_payload_type: int | None = None
+    """Of repair packets (FlexFEC-03), where the client takes them."""
     ccfb: bool = False
     """The client reports on packets by their RTP numbers (RFC 8888), and not by transport-wide ones."""
 

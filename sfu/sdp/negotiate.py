@@ -14,6 +14,7 @@ from sfu.errors import SdpError
 from sfu.sdp.capabilities import (
     AUDIO_FEEDBACK,
     EXTENSIONS,
+    FEC,
     PUBLISHER_EXTENSIONS,
     VARIANTS,
     VIDEO_FEEDBACK,
@@ -375,6 +376,7 @@ def _accepted_section(offered: OfferSection, section: RemoteSection) -> Accepted
         return AcceptedSection(mid=offered.mid, accepted=False)
     ours = {VARIANTS[key].payload_type: VARIANTS[key] for key in offered.variants}
     rtx = {(codec.payload_type, codec.parameters.get("apt")) for codec in section.codecs if codec.name == "rtx"}
+    has_fec = any((codec.payload_type, codec.name) == (FEC.payload_type, FEC.name) for codec in section.codecs)
     payloads: dict[str, OutboundPayload] = {}
     nack = transport_cc = False
     for codec in section.codecs:
@@ -396,6 +398,7 @@ def _accepted_section(offered: OfferSection, section: RemoteSection) -> Accepted
             if section.extensions.get(extension) == id and (transport_cc or extension is not Extension.TRANSPORT_CC)
         },
         nack=nack,
+        fec_payload_type=FEC.payload_type if offered.fec_ssrc is not None and has_fec else None,
         red_block_type=VARIANTS["opus"].payload_type,
     )
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from sfu.engine.api import Extension, Kind
 from sfu.errors import SdpError
 from sfu.sdp import grammar
-from sfu.sdp.capabilities import CCFB, VARIANTS, Variant
+from sfu.sdp.capabilities import CCFB, FEC, VARIANTS, Variant
 from sfu.sdp.grammar import check
 from sfu.sdp.model import (
     AnswerSection,
@@ -176,7 +176,7 @@ def _codec(codec: RemoteCodec) -> list[str]:
 
 
 def _sent(media: OfferSection | SentMedia) -> list[str]:
-    """The msid line (RFC 8830), then those of the streams (RFC 5576, RFC 4588 §8.3)."""
+    """The msid line (RFC 8830), then those of the streams (RFC 5576, RFC 4588 §8.3, RFC 5956 §4.3)."""
     stream = check(grammar.OUR_ID, media.stream_id, "a stream id of ours")
     track = check(grammar.OUR_ID, media.track_id, "a track id of ours")
     cname = check(grammar.OUR_ID, media.cname, "a CNAME of ours")
@@ -185,6 +185,9 @@ def _sent(media: OfferSection | SentMedia) -> list[str]:
     if media.rtx_ssrc is not None:
         ssrcs.append(media.rtx_ssrc)
         lines.append(f"a=ssrc-group:FID {media.ssrc} {media.rtx_ssrc}")
+    if media.fec_ssrc is not None:
+        ssrcs.append(media.fec_ssrc)
+        lines.append(f"a=ssrc-group:FEC-FR {media.ssrc} {media.fec_ssrc}")
     for ssrc in ssrcs:
         lines += [f"a=ssrc:{ssrc} cname:{cname}", f"a=ssrc:{ssrc} msid:{stream} {track}"]
     return lines
@@ -246,6 +249,8 @@ def _offered_codecs(section: OfferSection) -> list[RemoteCodec]:
         if variant.rtx_payload_type is not None and section.rtx_ssrc is not None:
             apt = {"apt": str(variant.payload_type)}
             codecs.append(RemoteCodec(variant.rtx_payload_type, "rtx", variant.clock_rate, 1, apt))
+    if section.fec_ssrc is not None:
+        codecs.append(FEC)
     return codecs
 
 

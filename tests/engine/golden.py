@@ -1,9 +1,9 @@
 """Golden traces: calls into an engine and what came out, as JSON that pytest and `cargo test` replay.
 
 `python -m tests.engine.golden SEED CALLS FILE` records one from a random life, or, when the name of the file begins
-with "line", from a call over a narrow line ("uplink": towards the server). A call is
-[name, arguments, result or error code, digest of what came out]; the digest is FNV-1a over lines of text, empty for
-nothing. A failure of the differential test is kept by recording its life up to the call that it names.
+with "line", from a call over a narrow line ("uplink": towards the server), with "fec" from pictures with repair
+packets. A call is [name, arguments, result or error code, digest of what came out]; the digest is FNV-1a over lines of
+text, empty for nothing. A failure of the differential test is kept by recording its life up to the call that it names.
 """
 
 from __future__ import annotations
@@ -217,6 +217,9 @@ def _record(seed: int, calls: int, file: FilePath) -> None:
     if file.stem.startswith("uplink"):
         _record_uplink(seed, calls, file)
         return
+    if file.stem.startswith("fec"):
+        _record_fec(seed, calls, file)
+        return
     life = Life(seed)
     while len(life.twin.trace) < calls:
         life.act(life.chaos.choice(ACTIONS))
@@ -246,6 +249,18 @@ def _record_uplink(seed: int, calls: int, file: FilePath) -> None:
     call = Settled(twin, narrow_from(300))
     while len(twin.trace) < calls:
         call.step()
+    save(file, seed, twin.trace[:calls])
+
+
+def _record_fec(seed: int, calls: int, file: FilePath) -> None:
+    """Pictures with repair packets."""
+    from tests.engine.test_engine_fec import Pictures
+    from tests.engine.twin import TwinEngine
+
+    twin = TwinEngine(seed=seed)
+    pictures = Pictures(twin, seed)
+    while len(twin.trace) < calls:
+        pictures.step()
     save(file, seed, twin.trace[:calls])
 
 

@@ -64,7 +64,7 @@ ACTIONS = (
     *("media",) * 30, *("late",) * 5, *("tick",) * 6, *("nack",) * 5, *("rtcp",) * 4, *("rtx",) * 3, *("report",) * 3,
     "mutate", "mutate", "replay", "lose", "rtcp_noise", "wait", "target", "target", "pause", "pause", "mute",
     "subscribe", "unsubscribe", "publish", "unpublish", "configure", "keyframe", "join", "leave", "rekey", "move",
-    "forget", "levels", "stats", "misuse", "stun", *("feedback",) * 6, "want", "payloads", "payloads",
+    "forget", "levels", "stats", "misuse", "stun", *("feedback",) * 6, "want", "payloads", "payloads", "fec", "fec",
 )  # fmt: skip
 
 
@@ -412,6 +412,8 @@ class Life:
             nack=chaos.random() < 0.8,
             cache_packets=chaos.choice((0, 1, 8, 512)),
             ccfb=chaos.random() < 0.5,
+            fec_ssrc=self.next_ssrc + 7 if chaos.random() < 0.5 else None,
+            fec_payload_type=47,
         )
         try:
             handle = self.net.engine.add_subscription(peer.transport, track, config)
@@ -424,6 +426,11 @@ class Life:
         handle = self.subscription()
         if handle is not None:
             self.net.engine.set_payloads(handle, {96: self.outbound(), 98: self.outbound()})
+
+    def do_fec(self) -> None:
+        handle = self.subscription()
+        if handle is not None:
+            self.net.engine.set_fec(handle, self.chaos.choice((0, 2, 3, 15)))
 
     def outbound(self) -> OutboundPayload:
         chaos = self.chaos

@@ -15,7 +15,7 @@ COMMANDS = (
     "add_transport", "set_srtp", "set_ice", "last_check_ns", "has_answered", "inject_fault",
     "allow_path", "set_path", "set_wanted_bitrate", "forget_path", "remove_transport", "add_track",
     "set_track_config", "set_track_muted", "remove_track", "request_keyframe", "add_subscription", "set_target_layer",
-    "set_payloads", "set_subscription_paused", "remove_subscription",
+    "set_payloads", "set_fec", "set_subscription_paused", "remove_subscription",
 )  # fmt: skip
 
 

@@ -147,6 +147,9 @@ class DemuxEngine:
     def set_payloads(self, subscription: SubscriptionHandle, payloads: Mapping[int, OutboundPayload]) -> None:
         raise EngineError("no media here")
 
+    def set_fec(self, subscription: SubscriptionHandle, packets: int) -> None:
+        raise EngineError("no media here")
+
     def set_subscription_paused(self, subscription: SubscriptionHandle, paused: bool) -> None:
         raise EngineError("no media here")
 

@@ -35,7 +35,7 @@ class Picture:
         self.publication = SimpleNamespace(info=info, owner=owner, primary=self.encoding, track_id=f"TR_{number}")
         self.settings = TrackSettings()
         self.desired_spatial, self.allowed_spatial = 1, 255
-        self.paused = self.can_add_redundancy = False
+        self.paused = self.can_add_redundancy = self.takes_fec = False
         self.phase_ms = phase_ms
         self.frames = 0
         self.sent: list[tuple[int, int]] = []

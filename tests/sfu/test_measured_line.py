@@ -62,7 +62,7 @@ class Received:
         self.settings = TrackSettings()
         self.desired_spatial = 0
         self.allowed_spatial = 255
-        self.can_add_redundancy = False
+        self.can_add_redundancy = self.takes_fec = False
         self.paused = False
         self.applied: list[bool] = []
 

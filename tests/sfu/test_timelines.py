@@ -29,7 +29,7 @@ from sfu.api import (
     VideoLayerInfo,
 )
 from sfu.control.histograms import LineHistograms
-from sfu.control.subscribe.subscription import Subscription
+from sfu.control.subscribe.subscription import Ssrcs, Subscription
 from sfu.control.timelines import SETTLING_MS, Picture, Switch, Timeline
 from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import Identity, ParticipantId, RoomName, SubscriptionHandle, TrackId
@@ -133,7 +133,7 @@ def subscription_of(switches: list[Switch]) -> tuple[Subscription, Callable[[], 
         layers=layers,
         ceiling=HIGHEST_LAYER,
     )
-    subscription = Subscription(publication, SimpleNamespace(note_switch=switches.append), 1, None)
+    subscription = Subscription(publication, SimpleNamespace(note_switch=switches.append), Ssrcs(1))
     subscription.handle = SubscriptionHandle(1)
 
     def noted() -> list[tuple[Any, ...]]:

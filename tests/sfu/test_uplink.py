@@ -13,7 +13,7 @@ from sfu.control.adapt.downlink import SteadyBitrates
 from sfu.control.adapt.uplink import CONFIRMED_S, SOUND_OVERHEAD_BPS, TRIAL_S, Uplinks
 from sfu.control.publish.dynacast import LayerDemand
 from sfu.control.publish.publication import Publication
-from sfu.control.subscribe.subscription import Subscription
+from sfu.control.subscribe.subscription import Ssrcs, Subscription
 from sfu.engine.api import HIGHEST_LAYER, LayerStats
 from sfu.ids import SubscriptionHandle, TrackHandle, TrackId, TransportHandle
 from sfu.kind import Kind
@@ -46,7 +46,7 @@ def video(call: Call, *, layers: int = 3, streams: int | None = None, announced:
     )
     publication.demand = LayerDemand("vp8", publication.measure_demand, call.note, call.loop, 2.0)
     receiver: Any = SimpleNamespace(note_switch=lambda switch: None)
-    subscription = Subscription(publication, receiver, 1, None)
+    subscription = Subscription(publication, receiver, Ssrcs(1))
     subscription.handle, subscription.encoding = SubscriptionHandle(len(call.publications) + 1), primary
     publication.subscriptions["PA_2"] = subscription  # type: ignore[index]
     subscription.apply_settings(call.engine)

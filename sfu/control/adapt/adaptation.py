@@ -13,6 +13,7 @@ from sfu.api import StreamState, StreamStatesChanged, SubscriptionFigures, Track
 from sfu.control.adapt.allocation import PATIENT, Want, allocate, fit, pauses
 from sfu.control.adapt.call_watch import figures_of, watch
 from sfu.control.adapt.downlink import Downlink, SteadyBitrates
+from sfu.control.adapt.fec import VideoFec
 from sfu.control.adapt.figures import Figures, Flow
 from sfu.control.adapt.line import Line
 from sfu.control.adapt.quality_watch import QualityWatch
@@ -54,6 +55,7 @@ class Adaptation:
         self._quality = QualityWatch()
         self._quality_due_s = 0.0
         self._sound = SoundProtection(context.engine)
+        self._fec = VideoFec(context.engine, context.config)
         self._uplinks = Uplinks(context, rooms)
 
     def handle_estimate(self, transport: TransportHandle, bitrate_bps: int) -> None:
@@ -132,6 +134,7 @@ class Adaptation:
         estimate = figures.estimate_of
         everyone = [participant for room in rooms for participant in room.participants()]
         self._sound.run(((estimate(one.downlink), one.subscriptions) for one in everyone), figures, now_s)
+        self._fec.run((one.subscriptions for one in everyone), figures, now_s)
         if quality_due:
             self._quality_due_s = now_s + self._context.config.connection_quality_interval_s
             self._quality.run(rooms, figures, now_s)

@@ -148,6 +148,7 @@ class OfferingNegotiator:
             stream_id=sent.stream_id,
             ssrc=sent.ssrc,
             rtx_ssrc=sent.rtx_ssrc,
+            fec_ssrc=sent.fec_ssrc,
             cname=sent.cname,
             stereo=sent.stereo,
         )

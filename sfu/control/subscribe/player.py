@@ -17,7 +17,7 @@ from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.casting import Casting, Performer
 from sfu.control.subscribe.subscriber import Subscriber
-from sfu.control.subscribe.subscription import Subscription, new_ssrc
+from sfu.control.subscribe.subscription import Ssrcs, Subscription, new_ssrc
 from sfu.errors import RequestError, SdpError
 from sfu.ids import ParticipantId, TrackId
 from sfu.kind import Kind
@@ -207,7 +207,7 @@ class Player:
             # Someone else may have subscribed us to it, with SSRCs that the client does not know.
             subscriber.unsubscribe(publication.track_id)
             place.track_id = publication.track_id
-            subscriber.subscribe(publication, (place.ssrc, place.rtx_ssrc))
+            subscriber.subscribe(publication, Ssrcs(place.ssrc, place.rtx_ssrc))
             subscriber.update_settings(publication.track_id, place.settings)
         subscription = subscriber.subscriptions.get(publication.track_id)
         if subscription is not None:

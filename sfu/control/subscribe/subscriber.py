@@ -9,7 +9,7 @@ from sfu.control.context import ControlContext
 from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.negotiator import Negotiator
-from sfu.control.subscribe.subscription import Subscription, new_ssrc
+from sfu.control.subscribe.subscription import Ssrcs, Subscription, new_ssrc
 from sfu.control.timelines import Switch
 from sfu.engine.api import DataLink
 from sfu.ids import SubscriptionHandle, TrackId
@@ -25,7 +25,7 @@ class Subscriber:
         self._member = member
         self._note_switch = note_switch
         self._context = context
-        self._ssrcs: set[int] = set()
+        self._ssrcs: set[int | None] = set()
         self._negotiator: Negotiator | None = None
         self.subscriptions: dict[TrackId, Subscription] = {}
 
@@ -52,14 +52,13 @@ class Subscriber:
 
     # --- what to receive ----------------------------------------------------------------------------------
 
-    def subscribe(self, publication: Publication, ssrcs: tuple[int, int | None] | None = None) -> None:
-        """`ssrcs` are media and RTX SSRC where the client knows them already; else they are chosen here."""
+    def subscribe(self, publication: Publication, ssrcs: Ssrcs | None = None) -> None:
+        """`ssrcs` where the client knows them already; else they are chosen here."""
         if publication.track_id in self.subscriptions:
             return
         if ssrcs is None:
-            video = publication.info.kind is Kind.VIDEO
-            ssrcs = self._take_ssrc(), self._take_ssrc() if video else None
-        subscription = Subscription(publication, self, *ssrcs)
+            ssrcs = self._take_ssrcs(publication.info.kind)
+        subscription = Subscription(publication, self, ssrcs)
         self.subscriptions[publication.track_id] = subscription
         publication.subscriptions[self._member.info.participant_id] = subscription
         publication.note_demand(subscription)
@@ -72,8 +71,7 @@ class Subscriber:
         subscription.publication.subscriptions.pop(self._member.info.participant_id, None)
         subscription.publication.note_departure(subscription)
         self.detach(subscription)
-        self._ssrcs.discard(subscription.ssrc)
-        self._ssrcs.discard(subscription.rtx_ssrc or 0)
+        self._ssrcs.difference_update(subscription.ssrcs)
         self.negotiator.release(subscription)
         self.negotiator.mark_changed()
 
@@ -98,6 +96,12 @@ class Subscriber:
         states = [one.stream_state() for one in self.subscriptions.values() if one.was_paused]
         if states:
             self._member.emit(StreamStatesChanged(states))
+
+    def _take_ssrcs(self, kind: Kind) -> Ssrcs:
+        if kind is Kind.AUDIO:
+            return Ssrcs(self._take_ssrc())
+        has_fec = self._context.config.fec_packets > 0
+        return Ssrcs(self._take_ssrc(), self._take_ssrc(), self._take_ssrc() if has_fec else None)
 
     def _take_ssrc(self) -> int:
         ssrc = new_ssrc(self._ssrcs)

@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Container
 from dataclasses import replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from sfu.api import ClientDescription, StreamState, SwitchCause, TrackSettings, VideoLayerInfo
 from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF, best_quality
@@ -24,12 +24,20 @@ from sfu.sdp.negotiate import can_add_redundancy
 MAX_SSRC = 0xFFFF_FFFE
 
 
-def new_ssrc(taken: Container[int]) -> int:
+def new_ssrc(taken: Container[int | None]) -> int:
     """A random SSRC (RFC 3550 §8.1) that is not in `taken`."""
     while True:
         ssrc = 1 + secrets.randbelow(MAX_SSRC)
         if ssrc not in taken:
             return ssrc
+
+
+class Ssrcs(NamedTuple):
+    """Of what one subscription sends; None where it does not send that."""
+
+    media: int
+    rtx: int | None = None
+    fec: int | None = None
 
 
 class Receiver(Protocol):
@@ -55,11 +63,10 @@ class Receiver(Protocol):
 class Subscription:
     """Holds the engine's subscription once the client has accepted the section that carries it."""
 
-    def __init__(self, publication: Publication, receiver: Receiver, ssrc: int, rtx_ssrc: int | None) -> None:
+    def __init__(self, publication: Publication, receiver: Receiver, ssrcs: Ssrcs) -> None:
         self.publication = publication
         self.receiver = receiver
-        self.ssrc = ssrc
-        self.rtx_ssrc = rtx_ssrc
+        self.ssrcs = ssrcs
         self.settings = TrackSettings()
         self.handle: SubscriptionHandle | None = None
         self.encoding: Encoding | None = None
@@ -79,6 +86,8 @@ class Subscription:
         self.redundancy: int | None = None
         """Of sound: how many earlier frames go with each packet, so that what the line loses is there all the same;
         None: as many as the publisher sends."""
+        self.fec_packets = 0
+        """Of video: so many packets of a picture share a repair packet; 0: there are none."""
         self._accepted: AcceptedSection | None = None
         self._is_av1 = False
         self._applied: tuple[int, int, bool] | None = None
@@ -100,8 +109,9 @@ class Subscription:
         return SentMedia(
             track_id=publication.track_id,
             stream_id=f"{participant_id}|{label}",
-            ssrc=self.ssrc,
-            rtx_ssrc=self.rtx_ssrc,
+            ssrc=self.ssrcs.media,
+            rtx_ssrc=self.ssrcs.rtx,
+            fec_ssrc=self.ssrcs.fec,
             cname=participant_id,
             stereo=publication.info.stereo or publication.primary.received.stereo,
             variants=self.variants(),
@@ -195,17 +205,21 @@ class Subscription:
             # `negotiate.offered_extensions` says why.
             extensions.pop(Extension.DEPENDENCY_DESCRIPTOR, None)
         config = SubscriptionConfig(
-            ssrc=self.ssrc,
+            ssrc=self.ssrcs.media,
             mid=accepted.mid,
             cname=self.publication.owner.info.participant_id,
             payloads=encoding.payloads_for(accepted, self.redundancy),
-            rtx_ssrc=self.rtx_ssrc if accepted.rtx else None,
+            rtx_ssrc=self.ssrcs.rtx if accepted.rtx else None,
+            fec_ssrc=None if accepted.fec_payload_type is None else self.ssrcs.fec,
+            fec_payload_type=accepted.fec_payload_type or 0,
             extensions=extensions,
             nack=accepted.nack,
             cache_packets=cache_packets,
             ccfb=accepted.ccfb,
         )
         self.handle = engine.add_subscription(transport, encoding.track, config)
+        if self.fec_packets:
+            engine.set_fec(self.handle, self.fec_packets)
         self.apply_settings(engine)
         return True
 
@@ -225,6 +239,17 @@ class Subscription:
         self.redundancy = frames
         if self.handle is not None and self.encoding is not None and self._accepted is not None:
             engine.set_payloads(self.handle, self.encoding.payloads_for(self._accepted, frames))
+
+    @property
+    def takes_fec(self) -> bool:
+        """The client takes repair packets."""
+        return self._accepted is not None and self._accepted.fec_payload_type is not None and self.ssrcs.fec is not None
+
+    def set_fec(self, engine: EngineCommands, packets: int) -> None:
+        if packets != self.fec_packets:
+            self.fec_packets = packets
+            if self.handle is not None:
+                engine.set_fec(self.handle, packets)
 
     def stream_state(self) -> StreamState:
         publication = self.publication

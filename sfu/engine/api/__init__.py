@@ -112,6 +112,13 @@ and the line has shown no limit, each resend goes out twice, as two RTX packets,
 once in `retransmitted_packets_sent`. A NACK for what is no longer held, or while the subscription is paused, is counted
 (`nack_misses`), one above a limit is a drop (`nack_limited`). Without an RTX payload type the original datagram is
 resent as it was.
+Video whose subscription has a `fec_ssrc`, and as long as `set_fec` says so and it is not paced, is followed by repair
+packets (FlexFEC, draft-ietf-payload-flexible-fec-scheme-03 §4.2.2.1, flexible mask of 15 bits, one SSRC): each is the
+XOR of as many packets of one picture, 2 at least, and leaves right behind the last of them. A packet that comes late,
+that is alone in its picture (or is left over there), or that has more than 1,300 bytes behind its fixed header is in
+none. Packets are taken as they leave, with zeros for what of their header extensions is set only then (transport-cc,
+abs-send-time). Repair packets have a sequence of their own, the timestamp of the picture, MID and transport-cc number;
+they are not resent, and count in `fec_packets_sent` alone of the figures of a subscription.
 Sender reports every second per subscription: NTP time of the publisher's last report plus the time passed, timestamp
 translated into the subscription's space, own packet and octet counts, SDES CNAME (RFC 3550 §6.4.1). None before the
 publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becomes `RembReceived`.
@@ -234,6 +241,7 @@ from sfu.engine.api.limits import (
     KEYFRAME_CACHE_PACKETS,
     KEYFRAME_INTERVAL_NS,
     MAX_DATAGRAM_BYTES,
+    MAX_FEC_PACKETS,
     MAX_PATHS,
     MAX_RED_BYTES,
     MAX_REDUNDANCY,
@@ -264,6 +272,7 @@ __all__ = [
     "KEYFRAME_CACHE_PACKETS",
     "KEYFRAME_INTERVAL_NS",
     "MAX_DATAGRAM_BYTES",
+    "MAX_FEC_PACKETS",
     "MAX_PATHS",
     "MAX_REDUNDANCY",
     "MAX_RED_BYTES",

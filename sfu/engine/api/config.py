@@ -143,6 +143,9 @@ class SubscriptionConfig:
     cname: str
     payloads: Mapping[int, OutboundPayload]
     rtx_ssrc: int | None = None
+    fec_ssrc: int | None = None
+    fec_payload_type: int = 0
+    """Of video: the repair packets (FlexFEC-03) of a subscriber that takes some; see `set_fec`."""
     extensions: Mapping[Extension, int] = field(default_factory=dict)
     nack: bool = False
     cache_packets: int = 512

@@ -12,6 +12,8 @@ REPLAY_ALONE_NS = 1_000_000_000
 MAX_PATHS = 4
 MAX_DATAGRAM_BYTES = 1500
 MAX_REDUNDANCY = 3
+MAX_FEC_PACKETS = 15
+"""Packets that share a repair packet: the shortest mask has as many bits."""
 MAX_RED_BYTES = 1000
 """Of a payload with redundancy that is made here: it fits where any packet does."""
 HIGHEST_LAYER = 255

@@ -57,6 +57,8 @@ class SubscriptionStats:
     rtt_ms: float | None
     spatial: int | None
     temporal: int | None
+    fec_packets_sent: int = 0
+    """Repair packets."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,13 @@ from sfu.engine.reference.forwarder import Forwarder
 from sfu.engine.reference.state import State
 from sfu.engine.reference.track import Track
 from sfu.engine.reference.transport import Transport
-from sfu.engine.reference.validation import check_payloads, check_subscription, check_track, check_transport
+from sfu.engine.reference.validation import (
+    check_fec,
+    check_payloads,
+    check_subscription,
+    check_track,
+    check_transport,
+)
 from sfu.errors import EngineError
 from sfu.ids import SubscriptionHandle, TrackHandle, TransportHandle
 
@@ -223,7 +229,7 @@ class Commands:
         if to.config.group != self._transport(source.transport).config.group:
             raise EngineError(f"transport {transport} is of another group than track {track}", code="other_group")
         others = [self._state.forwarders[one].config for one in to.forwarders]
-        check_subscription(config, {ssrc for other in others for ssrc in (other.ssrc, other.rtx_ssrc)})
+        check_subscription(config, {ssrc for other in others for ssrc in (other.ssrc, other.rtx_ssrc, other.fec_ssrc)})
         self._last_subscription += 1
         handle = SubscriptionHandle(self._last_subscription)
         plan = source.plan(config.extensions)
@@ -247,6 +253,11 @@ class Commands:
         check_payloads(payloads.values())
         forwarder.payloads = dict(payloads)
         self._remember_frames(forwarder)
+
+    def set_fec(self, subscription: SubscriptionHandle, packets: int) -> None:
+        forwarder = self._forwarder(subscription)
+        check_fec(packets)
+        forwarder.fec.set(packets)
 
     def _remember_frames(self, forwarder: Forwarder) -> None:
         """Of the track, from now on, if the subscription wants redundancy."""

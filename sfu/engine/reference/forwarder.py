@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 
-from sfu.engine.api import HIGHEST_LAYER, Codec, OutboundPayload, SubscriptionConfig, Transmit
+from sfu.engine.api import HIGHEST_LAYER, Codec, Extension, OutboundPayload, SubscriptionConfig, Transmit
 from sfu.engine.reference.congestion.probe import PADDING_BYTES
 from sfu.engine.reference.core import Core
+from sfu.engine.reference.flexfec import FecStream
 from sfu.engine.reference.header import HeaderWriter
 from sfu.engine.reference.keyframe_cache import CachedPacket, Replay
 from sfu.engine.reference.layers import LayerFilter
@@ -48,8 +49,8 @@ class Forwarder:
         "config",
         "current",
         "desired",
+        "fec",
         "handle",
-        "has_ccfb",
         "header",
         "layers",
         "nack_misses",
@@ -113,6 +114,8 @@ class Forwarder:
         self.rtx_ext_seq = EXT_SEQ_START + random.next_bits(15)
         self.timeline = Timeline(random.next_bits(32))
         self._resume(transport)
+        self.fec = FecStream(core, transport, config)
+        """What repairs what is lost of it."""
         self.pictures = PictureNumbers()
         self.buffer = RetransmissionBuffer(config.cache_packets if config.nack else 0)
         self._nack_bucket = TokenBucket(MAX_NACKED_PER_S)
@@ -122,8 +125,6 @@ class Forwarder:
         self.bytes_per_s = self.bytes_sampled = 0
         self._last_payload_type = 0
         self.header = HeaderWriter(config)
-        self.has_ccfb = config.ccfb
-        """Where its packets carry no transport-wide numbers, the peer reports on them by their RTP numbers."""
         self.plan = plan
         """How extensions of the track are carried over."""
 
@@ -187,7 +188,7 @@ class Forwarder:
         header = self.header.forwarded(transport, now_ns, packet, self.plan, second, ext_seq, timestamp, ssrc, picture)
         if self.header.has_twcc:
             transport.number_sent(now_ns, len(payload))
-        elif self.has_ccfb:
+        elif self.header.has_ccfb:
             transport.number_rtp(now_ns, len(payload), ssrc, ext_seq)
         data = transport.tx.protect_rtp(header, payload, ssrc, ext_seq)  # type: ignore[union-attr]
         self.packets_sent += 1
@@ -201,6 +202,11 @@ class Forwarder:
         if not queue:
             core.outgoing.add(queue)
         queue.append(Transmit(transport.path, data))  # type: ignore[arg-type]
+        if self.fec.is_on and not transport.is_paced:
+            mutable = self.header.twcc_id, self.config.extensions.get(Extension.ABS_SEND_TIME, 0)
+            repair = self.fec.cover(ext_seq, header, payload, mutable)
+            if repair is not None:
+                self.fec.send(core, transport, self.header, self.plan, now_ns, timestamp, repair)
 
     def _payload_for(self, packet: MediaPacket, outbound: OutboundPayload) -> tuple[bytes, tuple[int, int] | None]:
         """The payload to send, and the picture numbers written into it if any were."""
@@ -225,10 +231,7 @@ class Forwarder:
             return
         second, timestamp, ssrc = self._last_payload_type, self.timeline.last, self.ssrc
         header = self.header.in_full(transport, now_ns, None, self.plan, second, ext_seq, timestamp, ssrc)
-        if self.header.has_twcc:
-            transport.number_sent(now_ns, len(_PADDING_PAYLOAD))
-        elif self.has_ccfb:
-            transport.number_rtp(now_ns, len(_PADDING_PAYLOAD), ssrc, ext_seq)
+        self.header.number(transport, now_ns, len(_PADDING_PAYLOAD), ssrc, ext_seq)
         transport.send_rtp(core, header, _PADDING_PAYLOAD, ssrc, ext_seq)
 
     def handle_nack(self, core: Core, transport: Transport, now_ns: int, seqs: Sequence[int]) -> None:
@@ -279,17 +282,14 @@ class Forwarder:
         header = self.header.in_full(
             transport, now_ns, packet, self.plan, second, rtx_seq, timestamp, rtx_ssrc, frame_number=frame_number
         )
-        if self.header.has_twcc:
-            transport.number_sent(now_ns, len(payload))
-        elif self.has_ccfb:
-            transport.number_rtp(now_ns, len(payload), rtx_ssrc, rtx_seq)
+        self.header.number(transport, now_ns, len(payload), rtx_ssrc, rtx_seq)
         original_seq = (ext_seq & 0xFFFF).to_bytes(2, "big")
         transport.send_rtp(core, header, original_seq + payload, rtx_ssrc, rtx_seq)
 
     def rtx_payload_type(self) -> int | None:
         """Of padding that tells how much the line takes; None when this subscription cannot carry any: padding goes
         out as RTX, where receivers expect it, and the receiver has to report on it."""
-        if self.config.rtx_ssrc is None or not (self.header.has_twcc or self.has_ccfb):
+        if self.config.rtx_ssrc is None or not (self.header.has_twcc or self.header.has_ccfb):
             return None
         return next((one.rtx_payload_type for one in self.payloads.values() if one.rtx_payload_type is not None), None)
 
@@ -302,16 +302,14 @@ class Forwarder:
             self.rtx_ext_seq += 1
             seq, timestamp = self.rtx_ext_seq, self.timeline.last
             header = self.header.in_full(transport, now_ns, None, self.plan, rtx_type, seq, timestamp, rtx_ssrc)
-            if self.header.has_twcc:
-                transport.number_sent(now_ns, PADDING_BYTES)
-            else:
-                transport.number_rtp(now_ns, PADDING_BYTES, rtx_ssrc, seq)
+            self.header.number(transport, now_ns, PADDING_BYTES, rtx_ssrc, seq)
             transport.send_rtp(core, header, _PROBE_PAYLOAD, rtx_ssrc, seq)
 
     def rekey(self) -> None:
         """New keys: the peer counts rollovers from zero again."""
         self.sequence.rebase(EXT_SEQ_START, _WRAP)
         self.rtx_ext_seq = EXT_SEQ_START + (self.rtx_ext_seq & 0xFFFF)
+        self.fec.rekey()
         self.buffer.clear()
 
     def retire(self, transport: Transport) -> None:
@@ -320,6 +318,7 @@ class Forwarder:
         transport.retire_ssrc(self.ssrc, last)
         if self.config.rtx_ssrc is not None:
             transport.retire_ssrc(self.config.rtx_ssrc, RetiredSsrc(self.rtx_ext_seq))
+        self.fec.retire(transport)
 
     def build_sender_report(self, now_ns: int, stream: InboundStream | None) -> bytes:
         """The SR of this subscription, which gets `stream`; empty while it sends nothing or the publisher has not

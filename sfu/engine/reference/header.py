@@ -24,15 +24,19 @@ class HeaderWriter:
     """Writes the MID of a subscription, transport-cc numbers, and what its packets carry. Every header with a
     transport-cc element takes a number of the transport. `second` is marker and payload type."""
 
-    __slots__ = ("_encoding", "_mid_element", "_struct", "_twcc_byte", "_words", "has_twcc")
+    __slots__ = ("_encoding", "_mid_element", "_struct", "_twcc_byte", "_words", "has_ccfb", "has_twcc", "twcc_id")
 
     def __init__(self, config: SubscriptionConfig) -> None:
         mid_id = config.extensions.get(Extension.MID, 0)
         twcc_id = config.extensions.get(Extension.TRANSPORT_CC, 0)
         mid = config.mid.encode()
         self._encoding = (mid_id, mid, twcc_id)
+        self.twcc_id = twcc_id
+        """0: there is none."""
         self.has_twcc = twcc_id != 0
         """Whether each packet takes a transport-cc number."""
+        self.has_ccfb = config.ccfb
+        """Where its packets carry no transport-wide numbers, the peer reports on them by their RTP numbers."""
         fits = mid_id <= 14 and twcc_id <= 14 and len(mid) <= 16
         self._mid_element = bytes((mid_id << 4 | len(mid) - 1,)) + mid if mid_id and mid and fits else b""
         self._twcc_byte = twcc_id << 4 | 1 if fits and twcc_id else 0
@@ -40,6 +44,13 @@ class HeaderWriter:
         self._words = (size + 3) // 4 if fits else 0
         """0: no fixed part, or one that only the two-byte form can carry."""
         self._struct = _header_struct(len(self._mid_element), bool(twcc_id))
+
+    def number(self, transport: Transport, now_ns: int, payload_bytes: int, ssrc: int, ext_seq: int) -> None:
+        """A packet with so much payload leaves, whose header has been written."""
+        if self.has_twcc:
+            transport.number_sent(now_ns, payload_bytes)
+        elif self.has_ccfb:
+            transport.number_rtp(now_ns, payload_bytes, ssrc, ext_seq)
 
     def forwarded(
         self,
@@ -86,9 +97,10 @@ class HeaderWriter:
         ssrc: int,
         *,
         frame_number: int | None = None,
+        has_padding: bool | None = None,
     ) -> bytes:
-        """The header by the general builder: for two-byte extensions, other frame numbers, resends and padding (no
-        packet)."""
+        """The header by the general builder: for two-byte extensions, other frame numbers, resends, and padding (no
+        packet, unless it is said that it has none)."""
         mid_id, mid, twcc_id = self._encoding
         elements = [(mid_id, mid)] if mid_id and mid else []
         if twcc_id:
@@ -103,5 +115,5 @@ class HeaderWriter:
             timestamp,
             ssrc,
             extension_block=build_extensions(elements),
-            padding=packet is None,
+            padding=packet is None if has_padding is None else has_padding,
         )

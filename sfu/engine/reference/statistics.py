@@ -65,6 +65,7 @@ def subscription_stats(forwarders: Iterable[Forwarder]) -> list[SubscriptionStat
             rtt_ms=None if forwarder.reports.rtt_ns is None else forwarder.reports.rtt_ns / _NS_PER_MS,
             spatial=forwarder.reported[0],
             temporal=forwarder.reported[1],
+            fec_packets_sent=forwarder.fec.packets_sent,
         )
         for forwarder in forwarders
     ]

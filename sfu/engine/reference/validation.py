@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Collection, Container, Iterable
 
-from sfu.engine.api import MAX_REDUNDANCY, OutboundPayload, SubscriptionConfig, TrackConfig, TransportConfig
+from sfu.engine.api import (
+    MAX_FEC_PACKETS,
+    MAX_REDUNDANCY,
+    OutboundPayload,
+    SubscriptionConfig,
+    TrackConfig,
+    TransportConfig,
+)
 from sfu.errors import EngineError
 
 _MAX_SSRC = 0xFFFF_FFFF
@@ -43,12 +50,14 @@ def check_track(config: TrackConfig) -> None:
 
 def check_subscription(config: SubscriptionConfig, taken: Container[int | None]) -> None:
     """Raises as well when another subscription of the transport has one of the SSRCs (`taken`): nonces would repeat."""
-    ssrcs = [ssrc for ssrc in (config.ssrc, config.rtx_ssrc) if ssrc is not None]
+    ssrcs = [ssrc for ssrc in (config.ssrc, config.rtx_ssrc, config.fec_ssrc) if ssrc is not None]
     if not all(0 <= ssrc <= _MAX_SSRC for ssrc in ssrcs) or len(set(ssrcs)) != len(ssrcs):
         _refuse("SSRCs are different and have 32 bits")
     if any(ssrc in taken for ssrc in ssrcs):
         _refuse("the SSRC is in use on this transport")
     check_payloads(config.payloads.values())
+    if not 0 <= config.fec_payload_type <= _MAX_PAYLOAD_TYPE:
+        _refuse("payload types are 0..127")
     if config.cache_packets < 0:
         _refuse("a cache has no negative size")
     if len(config.mid.encode()) > _MAX_NAME_BYTES or len(config.cname.encode()) > _MAX_NAME_BYTES:
@@ -63,6 +72,11 @@ def check_payloads(payloads: Collection[OutboundPayload]) -> None:
         _refuse("payload types are 0..127")
     if not all(0 <= one.redundancy <= MAX_REDUNDANCY for one in payloads):
         _refuse("redundancy is 0..3 frames")
+
+
+def check_fec(packets: int) -> None:
+    if packets and not 2 <= packets <= MAX_FEC_PACKETS:
+        _refuse("2..15 packets share a repair packet")
 
 
 def _check_extensions(ids: Iterable[int]) -> None:

@@ -86,6 +86,7 @@ fn engine(shape: &Shape, subscribers: u16) -> Engine {
             nack: !is_audio,
             cache_packets: 512,
             ccfb: false,
+            fec: None,
         };
         let subscription = engine.add_subscription(transport, track, config).unwrap();
         engine.set_subscription_paused(subscription, false).unwrap();

@@ -13,7 +13,7 @@ use crate::state::State;
 use crate::stun::Ice;
 use crate::track::Track;
 use crate::transport::Transport;
-use crate::validation::{check_payloads, check_subscription, check_track, check_transport};
+use crate::validation::{check_fec, check_payloads, check_subscription, check_track, check_transport};
 
 impl Engine {
     // --- transports ---------------------------------------------------------------------------------------------
@@ -289,7 +289,7 @@ impl Engine {
         let source = tracks.get_mut(slots.1).ok_or(Error::UnknownTrack(track))?;
         check_subscription(&config, |ssrc| {
             let others = to.forwarders.iter().filter_map(|slot| forwarders.get(*slot)).map(|one| &one.config);
-            to.forwarders_by_ssrc.contains_key(&ssrc) || others.clone().any(|other| other.rtx_ssrc == Some(ssrc))
+            to.forwarders_by_ssrc.contains_key(&ssrc) || others.clone().any(|other| other.has_ssrc(ssrc))
         })?;
         let handle = self.handles.subscriptions.take();
         let ssrc = config.ssrc;
@@ -331,6 +331,17 @@ impl Engine {
             forwarder.config.payloads = payloads;
         }
         self.remember_frames(slot);
+        Ok(())
+    }
+
+    /// Of video to a subscriber that takes repair packets: so many packets of a picture share one from now on, at most
+    /// `MAX_FEC_PACKETS`; 0, as at the beginning: none is sent.
+    pub fn set_fec(&mut self, subscription: SubscriptionHandle, packets: u32) -> Result<(), Error> {
+        let slot = self.handles.subscription(subscription)?;
+        check_fec(packets)?;
+        if let Some(forwarder) = self.state.forwarders.get_mut(slot) {
+            forwarder.fec.set(packets);
+        }
         Ok(())
     }
 

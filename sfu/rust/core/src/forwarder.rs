@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::api::{DropReason, HIGHEST_LAYER, OutboundPayload, SubscriptionConfig, SubscriptionHandle};
 use crate::congestion::probe::PADDING_BYTES;
 use crate::core::Core;
+use crate::flexfec::{Covered, FecStream};
 use crate::header::{HeaderFields, HeaderWriter};
 use crate::keyframe_cache::{CachedPacket, Replay};
 use crate::layers::LayerFilter;
@@ -55,6 +56,8 @@ pub(crate) struct Forwarder {
     pub(crate) timeline: Timeline,
     pub(crate) reports: SubscriberReports,
     pub(crate) counters: Counters,
+    /// What repairs what is lost of it.
+    pub(crate) fec: FecStream,
     sequence: SequenceMap,
     rtx_ext_seq: i64,
     pictures: PictureNumbers,
@@ -105,6 +108,7 @@ impl Forwarder {
         plan: Arc<ExtensionPlan>,
     ) -> Self {
         let Start { sequence, rtx_ext_seq, timeline } = Start::new(core, transport, &config);
+        let fec = FecStream::new(core, transport, &config);
         Self {
             handle,
             transport: slots.0,
@@ -133,6 +137,7 @@ impl Forwarder {
             last_payload_type: 0,
             header: HeaderWriter::new(&config),
             plan,
+            fec,
             config,
         }
     }
@@ -205,7 +210,7 @@ impl Forwarder {
         self.last_payload_type = outbound.payload_type;
         let second = outbound.payload_type | if self.has_marker(packet) { 0x80 } else { 0 };
         let ssrc = self.config.ssrc;
-        let twcc_seq = self.number(transport, now_ns, payload.len(), ssrc, ext_seq);
+        let twcc_seq = self.header.number(transport, now_ns, payload.len(), ssrc, ext_seq);
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
         let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
         let block = blocks.get(packet, &self.plan, now_ns).map(|block| &block[..]);
@@ -218,8 +223,18 @@ impl Forwarder {
             let sent = SentPacket { ext_seq, packet, plan, timestamp, sent_at_ns, twcc_seq, second, outbound, picture };
             self.buffer.keep(sent, self.reports.rtt_ns.unwrap_or(0));
         }
+        let repair = if self.fec.is_on() && !transport.is_paced {
+            let mutable = [self.header.twcc_id(), self.plan.send_time_id()];
+            let (payload, picture) = (payload.of(&packet.data), picture.map(|picture| (packet.codec, picture)));
+            self.fec.cover(&Covered { ext_seq, header: &header, payload, picture, mutable })
+        } else {
+            None
+        };
         let packet = Some(Arc::clone(packet));
         transport.send_rtp(core, RtpOut { ssrc, ext_seq, header, packet, payload, picture, original_seq: None });
+        if let Some(repair) = repair {
+            self.fec.send(core, transport, &self.header, (now_ns, timestamp), repair);
+        }
     }
 
     /// The number and the timestamp that a packet leaves with; None: it is too old to have a place.
@@ -248,18 +263,6 @@ impl Forwarder {
         (packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload), picture)
     }
 
-    /// The transport-wide number that a packet with so much payload leaves with; 0 where its header has none.
-    #[inline]
-    fn number(&self, transport: &mut Transport, now_ns: i64, payload_bytes: usize, ssrc: u32, ext_seq: i64) -> u16 {
-        if self.header.has_twcc() {
-            return transport.take_twcc_seq(now_ns, payload_bytes);
-        }
-        if self.config.ccfb {
-            transport.number_rtp(now_ns, payload_bytes, ssrc, ext_seq);
-        }
-        0
-    }
-
     /// A packet of the current stream does not go out.
     pub(crate) fn withhold(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, packet: &MediaPacket) {
         self.pictures.withhold(packet);
@@ -272,7 +275,7 @@ impl Forwarder {
         let Some(ext_seq) = self.sequence.withhold(in_seq) else { return };
         let ssrc = self.config.ssrc;
         let payload = Span::new(0, 1);
-        let twcc_seq = self.number(transport, now_ns, payload.len(), ssrc, ext_seq);
+        let twcc_seq = self.header.number(transport, now_ns, payload.len(), ssrc, ext_seq);
         let (second, timestamp, seq) = (self.last_payload_type, self.timeline.last, ext_seq as u16);
         let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
         let header = self.header.in_full(&fields, None);
@@ -327,7 +330,7 @@ impl Forwarder {
             let second = rtx_type | sent.second & 0x80;
             self.rtx_ext_seq += 1;
             let ext_seq = self.rtx_ext_seq;
-            let twcc_seq = self.number(transport, now_ns, payload.len(), ssrc, ext_seq);
+            let twcc_seq = self.header.number(transport, now_ns, payload.len(), ssrc, ext_seq);
             let fields = HeaderFields { second, seq: ext_seq as u16, timestamp, ssrc, twcc_seq, now_ns, frame_number };
             let header = self.header.in_full(&fields, Some((packet, &self.plan)));
             RtpOut { ssrc, ext_seq, header, packet: None, payload, picture, original_seq: Some(seq) }
@@ -357,7 +360,7 @@ impl Forwarder {
         for _ in 0..packets {
             self.rtx_ext_seq += 1;
             let ext_seq = self.rtx_ext_seq;
-            let twcc_seq = self.number(transport, now_ns, PADDING_BYTES, ssrc, ext_seq);
+            let twcc_seq = self.header.number(transport, now_ns, PADDING_BYTES, ssrc, ext_seq);
             let (timestamp, seq) = (self.timeline.last, ext_seq as u16);
             let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number: None };
             let header = self.header.in_full(&fields, None);
@@ -371,6 +374,7 @@ impl Forwarder {
     pub(crate) fn rekey(&mut self) {
         self.sequence.rebase(EXT_SEQ_START, WRAP);
         self.rtx_ext_seq = EXT_SEQ_START + (self.rtx_ext_seq & 0xFFFF);
+        self.fec.rekey();
         self.buffer.clear();
     }
 
@@ -381,6 +385,7 @@ impl Forwarder {
         if let Some(ssrc) = self.config.rtx_ssrc {
             transport.retire_ssrc(ssrc, RetiredSsrc { ext_seq: self.rtx_ext_seq, last_sent: None });
         }
+        self.fec.retire(transport);
     }
 
     /// Append the SR of this subscription, which gets `stream`, to `out`; nothing while it sends nothing or the publisher

@@ -31,6 +31,7 @@ const STREAMS: [(u8, Option<u8>, Codec, u32); 8] = [
     (63, None, Codec::Red, 400),
 ];
 const RTX_OFFSET: u32 = 1;
+const FEC_OFFSET: u32 = 7;
 
 /// One command after the other: media, RTCP of both sides, noise, time, decisions of the control plane. Returns how many
 /// media packets the subscriber got.
@@ -170,6 +171,7 @@ fn subscription_config(ssrc: u32) -> SubscriptionConfig {
         nack: true,
         cache_packets: 64,
         ccfb: false,
+        fec: Some((ssrc + FEC_OFFSET, 47)),
     }
 }
 
@@ -307,6 +309,7 @@ impl Call {
                 payloads.iter_mut().for_each(|(_, one)| one.redundancy = 2);
                 self.engine.set_payloads(second, payloads)
             }
+            9 => self.engine.set_fec(first, 4),
             target => {
                 let (spatial, temporal) = (u32::from(target & 3), u32::from(target >> 2 & 1));
                 self.engine.set_target_layer(first, spatial, temporal)

@@ -6,6 +6,7 @@ use crate::api::{Extension, SubscriptionConfig};
 use crate::packet::{Elements, ExtensionPlan, MediaPacket};
 use crate::rtp::{FixedHeader, ONE_BYTE_PROFILE, abs_send_time, write_extensions, write_fixed_header};
 use crate::transmit::Header;
+use crate::transport::Transport;
 
 /// What of a header is different for each packet.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +30,7 @@ pub(crate) struct HeaderWriter {
     mid_id: u8,
     mid: String,
     twcc_id: u8,
+    has_ccfb: bool,
     /// The MID in one-byte form, room for a transport-cc element, and padding to 32 bits. None: no fixed part, or one
     /// that only the two-byte form can carry.
     fixed_part: Option<SmallVec<[u8; 24]>>,
@@ -53,7 +55,31 @@ impl HeaderWriter {
         }
         part.resize(part.len().next_multiple_of(4), 0);
         let fixed_part = (!part.is_empty()).then_some(part);
-        Self { mid_id, mid: config.mid.clone(), twcc_id, fixed_part, twcc_at }
+        Self { mid_id, mid: config.mid.clone(), twcc_id, has_ccfb: config.ccfb, fixed_part, twcc_at }
+    }
+
+    /// Id of the transport-cc number, or 0.
+    pub(crate) fn twcc_id(&self) -> u8 {
+        self.twcc_id
+    }
+
+    /// The transport-wide number that a packet with so much payload leaves with; 0 where its header has none.
+    #[inline]
+    pub(crate) fn number(
+        &self,
+        transport: &mut Transport,
+        now_ns: i64,
+        payload_bytes: usize,
+        ssrc: u32,
+        ext_seq: i64,
+    ) -> u16 {
+        if self.has_twcc() {
+            return transport.take_twcc_seq(now_ns, payload_bytes);
+        }
+        if self.has_ccfb {
+            transport.number_rtp(now_ns, payload_bytes, ssrc, ext_seq);
+        }
+        0
     }
 
     /// Whether each packet takes a transport-cc number.
@@ -96,6 +122,20 @@ impl HeaderWriter {
 
     /// The header by the general builder: for two-byte extensions, other frame numbers, resends, and padding (no packet).
     pub(crate) fn in_full(&self, fields: &HeaderFields, packet: Option<(&MediaPacket, &ExtensionPlan)>) -> Header {
+        self.whole(fields, packet, packet.is_none())
+    }
+
+    /// The header of a repair packet.
+    pub(crate) fn repair(&self, fields: &HeaderFields) -> Header {
+        self.whole(fields, None, false)
+    }
+
+    fn whole(
+        &self,
+        fields: &HeaderFields,
+        packet: Option<(&MediaPacket, &ExtensionPlan)>,
+        has_padding: bool,
+    ) -> Header {
         let twcc_seq = fields.twcc_seq.to_be_bytes();
         let send_time = abs_send_time(fields.now_ns);
         let descriptor = packet.and_then(|(packet, plan)| packet.descriptor_with(plan, fields.frame_number?));
@@ -113,7 +153,7 @@ impl HeaderWriter {
         let fixed = FixedHeader {
             payload_type: fields.second & 0x7F,
             marker: fields.second >= 0x80,
-            has_padding: packet.is_none(),
+            has_padding,
             has_extensions: !elements.is_empty(),
             seq: fields.seq,
             timestamp: fields.timestamp,

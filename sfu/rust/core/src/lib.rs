@@ -21,6 +21,7 @@ pub mod dependency_descriptor;
 pub mod engine;
 mod fan_out;
 mod feedback;
+mod flexfec;
 mod forwarder;
 pub mod frame_info;
 pub mod fuzzing;

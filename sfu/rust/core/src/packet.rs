@@ -42,6 +42,13 @@ impl ExtensionPlan {
     }
 }
 
+impl ExtensionPlan {
+    /// Id of abs-send-time, or 0.
+    pub(crate) fn send_time_id(&self) -> u8 {
+        self.abs_send_time
+    }
+}
+
 /// A dependency descriptor that is written anew.
 pub(crate) type Descriptor = SmallVec<[u8; 64]>;
 

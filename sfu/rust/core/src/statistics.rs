@@ -59,5 +59,6 @@ pub(crate) fn subscription_stats(forwarder: &Forwarder) -> SubscriptionStats {
         fraction_lost: f64::from(forwarder.reports.fraction_lost) / 256.0,
         rtt_ms: forwarder.reports.rtt_ns.map(|rtt_ns| rtt_ns as f64 / NS_PER_MS),
         layer: forwarder.reported,
+        fec_packets_sent: forwarder.fec.packets_sent,
     }
 }

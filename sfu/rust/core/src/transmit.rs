@@ -38,9 +38,19 @@ pub(crate) struct RtpOut {
     pub(crate) original_seq: Option<u16>,
 }
 
+/// An RTP packet in the clear that was made here.
+#[derive(Debug)]
+pub(crate) struct RtpMade {
+    pub(crate) ssrc: u32,
+    pub(crate) ext_seq: i64,
+    pub(crate) header: Header,
+    pub(crate) payload: Vec<u8>,
+}
+
 #[derive(Debug)]
 enum Body {
     Rtp(RtpOut),
+    Made(RtpMade),
     Sealed(Vec<u8>),
 }
 
@@ -55,6 +65,10 @@ pub struct Transmit {
 impl Transmit {
     pub(crate) fn rtp(outlet: &Arc<Outlet>, rtp: RtpOut) -> Self {
         Self { outlet: Arc::clone(outlet), body: Body::Rtp(rtp) }
+    }
+
+    pub(crate) fn made(outlet: &Arc<Outlet>, rtp: RtpMade) -> Self {
+        Self { outlet: Arc::clone(outlet), body: Body::Made(rtp) }
     }
 
     /// `sealed` leaves as it is: RTCP that is protected already, STUN.
@@ -91,6 +105,7 @@ impl Transmit {
     pub fn size(&self) -> usize {
         match &self.body {
             Body::Sealed(sealed) => sealed.len(),
+            Body::Made(rtp) => rtp.header.len() + rtp.payload.len() + self.outlet.srtp.rtp_overhead(),
             Body::Rtp(rtp) => {
                 let original_seq = if rtp.original_seq.is_some() { 2 } else { 0 };
                 rtp.header.len() + original_seq + rtp.payload.len() + self.outlet.srtp.rtp_overhead()
@@ -103,6 +118,13 @@ impl Transmit {
         match &self.body {
             Body::Sealed(sealed) => out.extend_from_slice(sealed),
             Body::Rtp(rtp) => self.seal_rtp(rtp, out),
+            Body::Made(rtp) => {
+                let start = out.len();
+                out.reserve(self.size());
+                out.extend_from_slice(&rtp.header);
+                out.extend_from_slice(&rtp.payload);
+                self.seal(out, start, &rtp.header, rtp.ssrc, rtp.ext_seq);
+            }
         }
     }
 
@@ -127,10 +149,15 @@ impl Transmit {
         {
             write_picture(payload, packet.codec, picture);
         }
+        self.seal(out, start, &rtp.header, rtp.ssrc, rtp.ext_seq);
+    }
+
+    /// Encrypt the packet that begins at `start`.
+    fn seal(&self, out: &mut Vec<u8>, start: usize, header: &Header, ssrc: u32, ext_seq: i64) {
         let tag = out.len() + self.outlet.srtp.rtp_overhead();
         out.resize(tag, 0);
         let datagram = out.get_mut(start..).unwrap_or_default();
-        let sealed = self.outlet.srtp.protect_rtp(datagram, rtp.header.len(), rtp.ssrc, rtp.ext_seq);
+        let sealed = self.outlet.srtp.protect_rtp(datagram, header.len(), ssrc, ext_seq);
         if sealed.is_none()
             && let Some(plain) = out.get_mut(start..)
         {

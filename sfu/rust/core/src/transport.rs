@@ -15,7 +15,7 @@ use crate::seqnum::{ReplayWindow, SeqExtender};
 use crate::slots::{ForwarderSlot, Slot, StreamSlot, TrackSlot, TransportSlot};
 use crate::srtp::SrtpContext;
 use crate::stun::Ice;
-use crate::transmit::{Outlet, RtpOut, Transmit};
+use crate::transmit::{Outlet, RtpMade, RtpOut, Transmit};
 use crate::twcc::ArrivalRecorder;
 
 /// Outbound SSRCs whose last number is remembered under the present keys, so that no nonce is ever used twice.
@@ -336,6 +336,14 @@ impl Transport {
     pub(crate) fn send_rtp(&mut self, core: &mut Core, rtp: RtpOut) {
         if let Some(outlet) = &self.outlet {
             let transmit = Transmit::rtp(outlet, rtp);
+            self.queue(core, transmit);
+        }
+    }
+
+    /// The same for a packet that was made here.
+    pub(crate) fn send_made(&mut self, core: &mut Core, rtp: RtpMade) {
+        if let Some(outlet) = &self.outlet {
+            let transmit = Transmit::made(outlet, rtp);
             self.queue(core, transmit);
         }
     }

@@ -1,7 +1,8 @@
 //! Misuse of commands, told apart from bad input: these are errors.
 
 use crate::api::{
-    Error, ExtensionIds, MAX_REDUNDANCY, OutboundPayload, SubscriptionConfig, TrackConfig, TransportConfig,
+    Error, ExtensionIds, MAX_FEC_PACKETS, MAX_REDUNDANCY, OutboundPayload, SubscriptionConfig, TrackConfig,
+    TransportConfig,
 };
 
 const MAX_PAYLOAD_TYPE: u8 = 127;
@@ -39,13 +40,17 @@ pub(crate) fn check_track(config: &TrackConfig) -> Result<(), Error> {
 
 /// `taken` tells whether another subscription of the transport has an SSRC: nonces would repeat.
 pub(crate) fn check_subscription(config: &SubscriptionConfig, taken: impl Fn(u32) -> bool) -> Result<(), Error> {
-    if config.rtx_ssrc == Some(config.ssrc) {
+    let fec_ssrc = config.fec.map(|(ssrc, _)| ssrc);
+    if !are_different(&[Some(config.ssrc), config.rtx_ssrc, fec_ssrc].into_iter().flatten().collect::<Vec<_>>()) {
         return refuse("SSRCs are different and have 32 bits");
     }
-    if taken(config.ssrc) || config.rtx_ssrc.is_some_and(taken) {
+    if [Some(config.ssrc), config.rtx_ssrc, fec_ssrc].into_iter().flatten().any(taken) {
         return refuse("the SSRC is in use on this transport");
     }
     check_payloads(&config.payloads)?;
+    if config.fec.is_some_and(|(_, payload_type)| payload_type > MAX_PAYLOAD_TYPE) {
+        return refuse("payload types are 0..127");
+    }
     if config.mid.len() > MAX_NAME_BYTES || config.cname.len() > MAX_NAME_BYTES {
         return refuse("MID and CNAME have at most 255 bytes");
     }
@@ -64,6 +69,14 @@ pub(crate) fn check_payloads(payloads: &[(u8, OutboundPayload)]) -> Result<(), E
         return refuse("redundancy is 0..3 frames");
     }
     Ok(())
+}
+
+pub(crate) fn check_fec(packets: u32) -> Result<(), Error> {
+    if packets == 0 || (2..=MAX_FEC_PACKETS).contains(&packets) {
+        Ok(())
+    } else {
+        refuse("2..15 packets share a repair packet")
+    }
 }
 
 fn check_extensions(extensions: &ExtensionIds) -> Result<(), Error> {

@@ -151,6 +151,7 @@ fn subscription(value: &Value) -> SubscriptionConfig {
         nack: value["nack"].as_bool().unwrap(),
         cache_packets: int(&value["cache_packets"]),
         ccfb: value["ccfb"].as_bool().unwrap_or(false),
+        fec: maybe(&value["fec_ssrc"]).map(|ssrc| (ssrc, int(&value["fec_payload_type"]))),
     }
 }
 
@@ -274,6 +275,7 @@ fn call(engine: &mut Engine, name: &str, args: &Value) -> String {
         "request_keyframe" => nothing(engine.request_keyframe(handle(0), int(&args[1]))),
         "add_subscription" => outcome(engine.add_subscription(handle(0), handle(1), subscription(&args[2]))),
         "set_target_layer" => nothing(engine.set_target_layer(handle(0), int(&args[1]), int(&args[2]))),
+        "set_fec" => nothing(engine.set_fec(handle(0), int(&args[1]))),
         "set_payloads" => nothing(engine.set_payloads(handle(0), payloads(&args[1]))),
         "set_subscription_paused" => nothing(engine.set_subscription_paused(handle(0), args[1].as_bool().unwrap())),
         "remove_subscription" => nothing(engine.remove_subscription(handle(0))),

@@ -105,6 +105,7 @@ fn subscribe(engine: &mut Engine, track: u64, port: u16) -> u64 {
         nack: true,
         cache_packets: 512,
         ccfb: false,
+        fec: None,
     };
     let subscription = engine.add_subscription(transport, track, config).unwrap();
     engine.set_subscription_paused(subscription, false).unwrap();

@@ -209,6 +209,10 @@ pub(crate) fn subscription_config(config: &Bound<'_, PyAny>) -> PyResult<Subscri
         nack: field(config, "nack")?,
         cache_packets: field(config, "cache_packets")?,
         ccfb: field(config, "ccfb")?,
+        fec: match field(config, "fec_ssrc")? {
+            Some(ssrc) => Some((ssrc, field(config, "fec_payload_type")?)),
+            None => None,
+        },
     })
 }
 
@@ -377,5 +381,6 @@ fn subscription_stats<'py>(py: Python<'py>, stats: &SubscriptionStats) -> PyResu
         stats.rtt_ms,
         stats.layer.map(|layer| layer.0),
         stats.layer.map(|layer| layer.1),
+        stats.fec_packets_sent,
     ))
 }

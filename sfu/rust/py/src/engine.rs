@@ -234,6 +234,13 @@ impl PacketEngine {
         self.command(subscription.py(), Kind::Subscription, handle, |engine| engine.set_payloads(handle, payloads))
     }
 
+    fn set_fec(&self, subscription: &Bound<'_, PyAny>, packets: i64) -> PyResult<()> {
+        let handle = convert::handle(subscription, "subscription")?;
+        // What is negative or too much for the type is refused like any other number.
+        let packets = u32::try_from(packets).unwrap_or(u32::MAX);
+        self.command(subscription.py(), Kind::Subscription, handle, |engine| engine.set_fec(handle, packets))
+    }
+
     fn set_subscription_paused(&self, subscription: &Bound<'_, PyAny>, paused: bool) -> PyResult<()> {
         let handle = convert::handle(subscription, "subscription")?;
         self.command(subscription.py(), Kind::Subscription, handle, |engine| {

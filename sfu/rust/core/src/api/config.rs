@@ -251,7 +251,16 @@ pub struct SubscriptionConfig {
     pub nack: bool,
     /// Packets that the cache holds.
     pub cache_packets: u32,
+    /// Of video: SSRC and payload type of repair packets (FlexFEC-03), where the subscriber takes them.
+    pub fec: Option<(u32, u8)>,
     /// The peer reports on packets by their RTP numbers (RFC 8888). Transport-cc numbers, where `extensions` has an id
     /// for them, are used instead.
     pub ccfb: bool,
+}
+
+impl SubscriptionConfig {
+    /// Whether an SSRC is one of those beside the media's.
+    pub(crate) fn has_ssrc(&self, ssrc: u32) -> bool {
+        self.rtx_ssrc == Some(ssrc) || self.fec.is_some_and(|(fec_ssrc, _)| fec_ssrc == ssrc)
+    }
 }

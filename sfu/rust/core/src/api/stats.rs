@@ -54,6 +54,7 @@ pub struct SubscriptionStats {
     pub rtt_ms: Option<f64>,
     /// (spatial, temporal); None while nothing is received.
     pub layer: Option<(u32, u32)>,
+    pub fec_packets_sent: u64,
 }
 
 /// Traffic of one transport.
