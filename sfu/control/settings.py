@@ -117,7 +117,7 @@ class AdaptSettings:
     """The same after tries that were too much: twice as long after each, up to this."""
     fec_packets: int = 10
     """As many packets of a picture share a repair packet (FlexFEC-03) at most, to subscribers that take those and whose
-    line loses; 2 to 15, 0: there are none."""
+    line loses; fewer where much is lost. 2 to 15, 0: there are none."""
     fec_loss: float = 0.03
     """From this share of 1 that is lost on, and until less than half of it is for 20 s."""
     fec_rtt_ms: float = 40.0

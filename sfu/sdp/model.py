@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from sfu.engine.api import Address, Extension, Kind, OutboundPayload, TrackConfig
 from sfu.ids import TrackId
@@ -167,6 +168,14 @@ class ReceivedMedia:
     mime_type: str
     """Of the first accepted codec, "video/VP8" style."""
     stereo: bool = False
+
+
+class Ssrcs(NamedTuple):
+    """Of what is sent on one section: media, retransmissions, repair packets; None where there are none."""
+
+    media: int
+    rtx: int | None = None
+    fec: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from sfu.sdp.model import (
     SectionKind,
     SentMedia,
     SlotState,
+    Ssrcs,
 )
 from sfu.sdp.negotiate import KINDS, negotiate_publish
 
@@ -60,27 +61,27 @@ def read_playback(
 
 
 def answer_playback(
-    offer: RemoteDescription, negotiation: PublishNegotiation, ssrcs: Mapping[str, tuple[int, int | None]], cname: str
+    offer: RemoteDescription, negotiation: PublishNegotiation, ssrcs: Mapping[str, Ssrcs], cname: str
 ) -> PublishNegotiation:
-    """The whole answer; `ssrcs` has media and RTX SSRC by mid."""
+    """The whole answer; `ssrcs` are by mid."""
     kinds = {section.mid: KINDS[section.kind] for section in offer.sections if section.mid in ssrcs}
-    sent = {mid: _sent(kinds[mid], ssrc, rtx_ssrc, cname) for mid, (ssrc, rtx_ssrc) in ssrcs.items()}
+    sent = {mid: _sent(kinds[mid], one, cname) for mid, one in ssrcs.items()}
     return send_on(offer, negotiation, sent)
 
 
-def _sent(kind: Kind, ssrc: int, rtx_ssrc: int | None, cname: str) -> SentMedia:
+def _sent(kind: Kind, ssrcs: Ssrcs, cname: str) -> SentMedia:
     # Stereo, since what comes may be: to a mono stream the parameter does no harm.
-    return SentMedia(TrackId(f"{STREAM}-{kind}"), STREAM, ssrc, rtx_ssrc, cname, stereo=True)
+    return SentMedia(
+        TrackId(f"{STREAM}-{kind}"), STREAM, ssrcs.media, ssrcs.rtx, cname, fec_ssrc=ssrcs.fec, stereo=True
+    )
 
 
-def offer_sections(
-    ssrcs: Mapping[Kind, tuple[int, int | None]], cname: str, codecs: Collection[str]
-) -> Sequence[OfferSection]:
+def offer_sections(ssrcs: Mapping[Kind, Ssrcs], cname: str, codecs: Collection[str]) -> Sequence[OfferSection]:
     """Our own offer in place of one that is not acceptable: one section of each kind, every codec in `codecs`."""
     sections = []
-    for mid, (kind, (ssrc, rtx_ssrc)) in enumerate(ssrcs.items()):
-        sent = _sent(kind, ssrc, rtx_ssrc, cname)
-        variants = [key for key, one in VARIANTS.items() if one.kind is kind and one.codec in codecs]
+    for mid, (kind, one) in enumerate(ssrcs.items()):
+        sent = _sent(kind, one, cname)
+        variants = [key for key, variant in VARIANTS.items() if variant.kind is kind and variant.codec in codecs]
         sections.append(
             OfferSection(
                 mid=str(mid),
@@ -89,8 +90,9 @@ def offer_sections(
                 variants=variants,
                 track_id=sent.track_id,
                 stream_id=sent.stream_id,
-                ssrc=ssrc,
-                rtx_ssrc=rtx_ssrc,
+                ssrc=sent.ssrc,
+                rtx_ssrc=sent.rtx_ssrc,
+                fec_ssrc=sent.fec_ssrc,
                 cname=cname,
                 stereo=sent.stereo,
             )

@@ -184,6 +184,7 @@ async def test_publish_play_restart_and_end_across_origins(
     played = await run(viewer, "play", whep_url(server.url, room, "studio"), make_token(room, "viewer"))
     assert "whep:ext:core:layer" in played["link"]
     await frames_after(viewer, DECODED, 10)
+    assert "a=ssrc-group:FEC-FR " in await viewer.evaluate("() => session.pc.remoteDescription.sdp")
     assert await run(viewer, "listen", ["active", "inactive", "viewercount"]) == 201
     await viewer.wait_for_function("() => events.some(([name]) => name === 'active')")
     await viewer.wait_for_function("() => events.some(([name, data]) => data.viewercount === 1)")

@@ -253,6 +253,24 @@ def test_what_comes_late_or_never_is_left_out(net: Net) -> None:
     assert third.seq == first.seq + 2
 
 
+def test_one_from_before_those_that_share_is_left_out(net: Net) -> None:
+    source, subscriber, _ = watched(net)
+    first, second, third, last = source.make_frame(packets=4)
+    for packet in (second, third, first, last):
+        source.peer.send(packet)
+    media, (repair,) = plain(subscriber)
+    assert members(repair) == sorted(media)[1:]
+
+
+def test_a_hole_that_no_mask_spans_begins_anew(net: Net) -> None:
+    source, subscriber, _ = watched(net, packets=15)
+    packets = source.make_frame(packets=20)
+    for packet in packets[:2] + packets[17:]:
+        source.peer.send(packet)
+    media, (repair,) = plain(subscriber)
+    assert members(repair) == sorted(media)[-3:]
+
+
 def test_a_packet_that_is_longer_than_a_repair_packet_may_be_is_left_out(net: Net) -> None:
     source, subscriber, _ = watched(net)
     packets = source.make_frame(packets=3)

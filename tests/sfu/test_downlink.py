@@ -259,3 +259,17 @@ def test_the_least_of_the_limits_counts() -> None:
     assert given == [1, 1, 0]
     assert fit(wants, None, None) == [HIGHEST_LAYER]
     assert fit([Want([100.0], None, True)], None, 50.0) == [None]
+
+
+def test_what_was_asked_for_is_counted() -> None:
+    subscription: Any = SimpleNamespace(handle=SUBSCRIPTION, encoding=SimpleNamespace(track=TRACK))
+
+    def asked(now_s: float, resent: int, nacks: int, before: Figures | None) -> Figures:
+        sent = SubscriptionStats(SUBSCRIPTION, int(100 * now_s), 0, resent, nacks, 0, 0, 0.0, 0.0, 0, 0)
+        stats = EngineStats([], [TrackStats(TRACK, [])], [sent], {}, 0, 0, 0, 0, 0, 0)
+        return Figures(stats, now_s, before)
+
+    now = asked(1, 22, 13, asked(0, 10, 10, None))
+    flow = now.flow(subscription)
+    assert flow is not None
+    assert (flow.nacks, flow.resent, flow.loss) == (3, 12, 0.12)

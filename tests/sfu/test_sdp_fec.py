@@ -7,10 +7,24 @@ from dataclasses import replace
 import pytest
 
 from sfu.ids import TrackId
+from sfu.kind import Kind
 from sfu.sdp.duplex import receivable_sections, send_on
-from sfu.sdp.model import AcceptedSection, SentMedia
+from sfu.sdp.model import AcceptedSection, SentMedia, Ssrcs
 from sfu.sdp.negotiate import negotiate_subscribe
-from tests.sfu.sdp_rig import BASE, answer, changed, offer, parse, publish, sections_of, vector, video_section
+from sfu.sdp.playback import answer_playback, offer_sections, read_playback
+from tests.sfu.sdp_rig import (
+    AUDIO,
+    BASE,
+    VIDEO,
+    answer,
+    changed,
+    offer,
+    parse,
+    publish,
+    sections_of,
+    vector,
+    video_section,
+)
 
 CAMERA = SentMedia(TrackId("TR_camera"), "PA_ada|TR_camera", 77, 78, "PA_ada", fec_ssrc=79, variants=("vp8",))
 TAKES = (
@@ -117,6 +131,18 @@ def test_who_offers_something_else_does_not_get_it(fec: str, direction: str) -> 
     assert values(lines, "ssrc-group") == ["FID 77 78"]
     assert {line.split(" ")[0] for line in values(lines, "ssrc")} == {"77", "78"}
     assert not any("flexfec" in line for line in lines)
+
+
+def test_who_plays_gets_it_as_well() -> None:
+    text = receiving()
+    negotiation, accepted = read_playback(parse(text), video_codecs=VIDEO, audio_codecs=AUDIO)
+    assert accepted[Kind.VIDEO].fec_payload_type == 49
+    ssrcs = {"0": Ssrcs(66), "1": Ssrcs(77, 78, 79)}
+    audio, video = sections_of(answer(answer_playback(parse(text), negotiation, ssrcs, "PA_ada")))
+    assert values(video, "ssrc-group") == ["FID 77 78", "FEC-FR 77 79"]
+    assert values(audio, "ssrc-group") == []
+    _, video = offer_sections({Kind.AUDIO: Ssrcs(66), Kind.VIDEO: Ssrcs(77, 78, 79)}, "PA_ada", [*AUDIO, *VIDEO])
+    assert (video.ssrc, video.rtx_ssrc, video.fec_ssrc) == (77, 78, 79)
 
 
 # --- who sends some -------------------------------------------------------------------------------------------

@@ -29,11 +29,12 @@ from sfu.api import (
     VideoLayerInfo,
 )
 from sfu.control.histograms import LineHistograms
-from sfu.control.subscribe.subscription import Ssrcs, Subscription
+from sfu.control.subscribe.subscription import Subscription
 from sfu.control.timelines import SETTLING_MS, Picture, Switch, Timeline
 from sfu.engine.api import HIGHEST_LAYER
 from sfu.ids import Identity, ParticipantId, RoomName, SubscriptionHandle, TrackId
 from sfu.kind import Kind
+from sfu.sdp.model import Ssrcs
 from tests.harness.raw_caller import RawCaller, all_joined
 from tests.harness.waiting import eventually
 from tests.sfu.test_state import close_all

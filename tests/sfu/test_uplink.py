@@ -13,10 +13,11 @@ from sfu.control.adapt.downlink import SteadyBitrates
 from sfu.control.adapt.uplink import CONFIRMED_S, SOUND_OVERHEAD_BPS, TRIAL_S, Uplinks
 from sfu.control.publish.dynacast import LayerDemand
 from sfu.control.publish.publication import Publication
-from sfu.control.subscribe.subscription import Ssrcs, Subscription
+from sfu.control.subscribe.subscription import Subscription
 from sfu.engine.api import HIGHEST_LAYER, LayerStats
 from sfu.ids import SubscriptionHandle, TrackHandle, TrackId, TransportHandle
 from sfu.kind import Kind
+from sfu.sdp.model import Ssrcs
 
 LINE = TransportHandle(7)
 RETRY_S, MAX_RETRY_S = 8.0, 30.0

@@ -15,16 +15,16 @@ from sfu.ids import SubscriptionHandle
 SETTINGS = AdaptSettings(fec_packets=7, fec_loss=0.04, fec_rtt_ms=50.0)
 
 
-def flow(loss: float, rtt_ms: float = 80.0, packets: int = 50) -> Flow:
-    return Flow(packets, 500_000, loss, rtt_ms, None)
+def flow(loss: float, rtt_ms: float = 80.0, packets: int = 50, nacks: int = 10, resent: int = 11) -> Flow:
+    return Flow(packets, 500_000, loss, rtt_ms, None, nacks, resent)
 
 
 @pytest.mark.parametrize(
-    ("loss", "rtt_ms", "needs"),
-    [(0.0, 80, False), (0.039, 80, False), (0.04, 80, True), (0.5, 80, True), (0.1, 49, False), (0.1, 0, False)],
+    ("loss", "rtt_ms", "packets"),
+    [(0.0, 80, 0), (0.039, 80, 0), (0.04, 80, 7), (0.14, 80, 7), (0.15, 80, 3), (0.1, 49, 0), (0.1, 0, 0)],
 )
-def test_a_line_that_loses_and_is_long_needs_them_at_once(loss: float, rtt_ms: float, needs: bool) -> None:
-    assert Need(SETTINGS).update(100.0, flow(loss, rtt_ms)) is needs
+def test_a_line_that_loses_and_is_long_needs_them_at_once(loss: float, rtt_ms: float, packets: int) -> None:
+    assert Need(SETTINGS).update(100.0, flow(loss, rtt_ms)) == packets
 
 
 def test_it_stops_after_a_calm_while_with_less_than_half_of_that() -> None:
@@ -37,6 +37,28 @@ def test_it_stops_after_a_calm_while_with_less_than_half_of_that() -> None:
     assert need.update(12.0 + CALM_S, flow(0.04))
     # A way that has become short.
     assert not need.update(12.0 + 2 * CALM_S, flow(0.5, rtt_ms=10))
+
+
+def test_where_much_is_lost_fewer_share_one_and_chance_does_not_count() -> None:
+    need = Need(SETTINGS)
+    assert [need.update(at, flow(loss)) for at, loss in enumerate((0.1, 0.22, 0.08, 0.1))] == [7, 7, 7, 7]
+    assert [need.update(4 + at, flow(0.2)) for at in range(4)] == [7, 3, 3, 3]
+    assert [need.update(8 + at, flow(0.13)) for at in range(9)] == [3] * 9
+    assert [need.update(17 + at, flow(0.05)) for at in range(2)] == [7, 7]
+    few = Need(AdaptSettings(fec_packets=2, fec_loss=0.04, fec_rtt_ms=50.0))
+    assert few.update(0.0, flow(0.3)) == 2
+
+
+def test_what_is_lost_in_a_row_is_not_to_be_mended() -> None:
+    need = Need(SETTINGS)
+    assert not need.update(0.0, flow(0.1, nacks=3, resent=12))
+    # Once does not count, and then it does.
+    assert not need.update(1.0, flow(0.1, nacks=1, resent=1))
+    assert need.update(2.0, flow(0.1, nacks=10, resent=11))
+    # It ends at once, without a calm while.
+    assert not need.update(3.0, flow(0.1, nacks=10, resent=40))
+    # Who asks for nothing may lose one by one.
+    assert Need(SETTINGS).update(0.0, flow(0.1, nacks=0, resent=0))
 
 
 class Video:

@@ -1,7 +1,8 @@
 """Which videos go out with repair packets (FlexFEC-03): those to lines that lose and are long. Time is an argument.
 
 What a line loses is asked for and comes a round trip later; a repair packet gives back at once one packet of those that
-share it. It takes room whether or not anything is lost, so that a line that loses nothing, or little, gets none.
+share it. It takes room whether or not anything is lost, so that a line that loses nothing, or little, gets none; nor
+does one that loses several in a row, where it can give back nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,14 @@ from sfu.ids import SubscriptionHandle
 
 CALM_S = 20.0
 """How long a line must have lost less than half of `fec_loss` before there are no more repair packets."""
+BURST = 2.0
+"""Where as many packets are asked for at once on average, losses come in a row."""
+MUCH, MUCH_NO_MORE = 0.15, 0.12
+"""From this share on that is lost on average, until it is below the other, more repair packets are worth their room."""
+FEW_PACKETS = 3
+"""So many share one there."""
+NEWEST = 0.3
+"""What the newest figures count in averages: those of a small picture say little."""
 
 
 class Need:
@@ -25,16 +34,35 @@ class Need:
         self._settings = settings
         self._lost_at_s: float | None = None
         """When it last lost so much; None: it does not need repair packets."""
+        self._average: float | None = None
+        self._is_much = False
+        self._nacks = self._resent = 0.0
+        """Of late."""
 
-    def update(self, now_s: float, flow: Flow) -> bool:
-        """Whether its line needs repair packets."""
-        loss = flow.loss if flow.rtt_ms >= self._settings.fec_rtt_ms else 0.0
+    def update(self, now_s: float, flow: Flow) -> int:
+        """How many packets are to share a repair packet; 0: none is needed."""
+        settings = self._settings
+        if self._are_in_a_row(flow):
+            self._lost_at_s = self._average = None
+            return 0
+        loss = flow.loss if flow.rtt_ms >= settings.fec_rtt_ms else 0.0
         is_on = self._lost_at_s is not None
-        if loss >= self._settings.fec_loss / (2 if is_on else 1):
+        if loss >= settings.fec_loss / (2 if is_on else 1):
             self._lost_at_s = now_s
         elif self._lost_at_s is not None and now_s - self._lost_at_s >= CALM_S:
             self._lost_at_s = None
-        return self._lost_at_s is not None
+        before = loss if self._average is None else self._average
+        self._average = before + NEWEST * (loss - before)
+        self._is_much = self._average >= (MUCH_NO_MORE if self._is_much else MUCH)
+        if self._lost_at_s is None:
+            return 0
+        return min(settings.fec_packets, FEW_PACKETS) if self._is_much else settings.fec_packets
+
+    def _are_in_a_row(self, flow: Flow) -> bool:
+        """The losses. They are asked for together then, since the next packet that comes shows them all."""
+        self._nacks = (1 - NEWEST) * self._nacks + flow.nacks
+        self._resent = (1 - NEWEST) * self._resent + flow.resent
+        return 0 < BURST * self._nacks <= self._resent
 
 
 class VideoFec:
@@ -54,4 +82,4 @@ class VideoFec:
                 continue
             need = self._needs[handle] = before.get(handle) or Need(self._settings)
             if flow.packets:
-                one.set_fec(self._engine, self._settings.fec_packets if need.update(now_s, flow) else 0)
+                one.set_fec(self._engine, need.update(now_s, flow))

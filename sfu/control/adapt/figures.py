@@ -26,6 +26,9 @@ class Flow:
     """0: not known."""
     spatial: int | None
     """The layer that is sent."""
+    nacks: int = 0
+    resent: int = 0
+    """How often packets were asked for, and how many were sent again."""
 
 
 class Figures:
@@ -67,10 +70,12 @@ class Figures:
         packets = now.packets_sent - earlier.packets_sent
         lost_before = max((share for _, share in self._lost.get(track, ())), default=0.0)
         loss = max(0.0, now.fraction_lost - lost_before)
+        resent = now.retransmitted_packets_sent - earlier.retransmitted_packets_sent
+        nacks = now.nacks_received - earlier.nacks_received
         if packets > 0:
             # What a resend without RTX mends is no loss in receiver reports, yet it was lost on the way.
-            loss = max(loss, (now.retransmitted_packets_sent - earlier.retransmitted_packets_sent) / packets)
-        return Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0, now.spatial)
+            loss = max(loss, resent / packets)
+        return Flow(packets, bitrate_bps, min(1.0, loss), now.rtt_ms or 0.0, now.spatial, nacks, resent)
 
     def estimate_of(self, transport: TransportHandle | None) -> int | None:
         """What a line takes, by the engine or by its receiver; None where neither has said."""

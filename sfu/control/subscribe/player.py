@@ -17,11 +17,11 @@ from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.casting import Casting, Performer
 from sfu.control.subscribe.subscriber import Subscriber
-from sfu.control.subscribe.subscription import Ssrcs, Subscription, new_ssrc
+from sfu.control.subscribe.subscription import Subscription
 from sfu.errors import RequestError, SdpError
 from sfu.ids import ParticipantId, TrackId
 from sfu.kind import Kind
-from sfu.sdp.model import AcceptedSection, OfferSection, RemoteDescription, Setup
+from sfu.sdp.model import AcceptedSection, OfferSection, RemoteDescription, Setup, Ssrcs
 from sfu.sdp.negotiate import negotiate_subscribe
 from sfu.sdp.parse import parse_description
 from sfu.sdp.playback import answer_playback, offer_sections, read_playback
@@ -36,8 +36,7 @@ Neighbours = Callable[[], tuple[Sequence[Performer], Sequence[ParticipantId]]]
 class _Place:
     """Where the picture or the sound goes."""
 
-    ssrc: int
-    rtx_ssrc: int | None
+    ssrcs: Ssrcs
     accepted: AcceptedSection | None = None
     """None until the client has described it; a place that the client did not want has none for ever."""
     track_id: TrackId | None = None
@@ -68,12 +67,7 @@ class Player:
         self._later = False
         """Whether what is scheduled has time, so that a change comes first."""
         self._told: PlaybackChanged | None = None
-        ssrcs: set[int] = set()
-        self._places: dict[Kind, _Place] = {}
-        for kind in (Kind.AUDIO, Kind.VIDEO):
-            ssrc = new_ssrc(ssrcs)
-            ssrcs.add(ssrc)
-            self._places[kind] = _Place(ssrc, new_ssrc(ssrcs) if kind is Kind.VIDEO else None)
+        self._places = {kind: _Place(subscriber.take_ssrcs(kind)) for kind in (Kind.AUDIO, Kind.VIDEO)}
 
     @property
     def transport(self) -> Transport | None:
@@ -86,7 +80,7 @@ class Player:
         inconsistent_extensions."""
         config = self._context.config
         negotiation, accepted = read_playback(offer, video_codecs=config.video_codecs, audio_codecs=config.audio_codecs)
-        ssrcs = {section.mid: self._ssrcs(kind) for kind, section in accepted.items()}
+        ssrcs = {section.mid: self._places[kind].ssrcs for kind, section in accepted.items()}
         negotiation = answer_playback(offer, negotiation, ssrcs, self._member.info.participant_id)
         transport = self._open()
         setup = Setup.ACTIVE if offer.transport.setup is Setup.PASSIVE else Setup.PASSIVE
@@ -104,7 +98,7 @@ class Player:
     def offer(self) -> str:
         """An offer of ours, with all that may come; `handle_answer` takes the answer."""
         config = self._context.config
-        ssrcs = {kind: self._ssrcs(kind) for kind in self._places}
+        ssrcs = {kind: place.ssrcs for kind, place in self._places.items()}
         codecs = {*config.video_codecs, *config.audio_codecs}
         self._offered = list(offer_sections(ssrcs, self._member.info.participant_id, codecs))
         return render_offer(
@@ -136,10 +130,6 @@ class Player:
         self._transport.set_remote(negotiation.transport, we_are=we_are)
         self._offered = None
         self._begin(accepted)
-
-    def _ssrcs(self, kind: Kind) -> tuple[int, int | None]:
-        place = self._places[kind]
-        return place.ssrc, place.rtx_ssrc
 
     def _open(self) -> Transport:
         transport = self._transport = self._context.make_transport(
@@ -207,7 +197,7 @@ class Player:
             # Someone else may have subscribed us to it, with SSRCs that the client does not know.
             subscriber.unsubscribe(publication.track_id)
             place.track_id = publication.track_id
-            subscriber.subscribe(publication, Ssrcs(place.ssrc, place.rtx_ssrc))
+            subscriber.subscribe(publication, place.ssrcs)
             subscriber.update_settings(publication.track_id, place.settings)
         subscription = subscriber.subscriptions.get(publication.track_id)
         if subscription is not None:

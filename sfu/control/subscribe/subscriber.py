@@ -9,12 +9,12 @@ from sfu.control.context import ControlContext
 from sfu.control.member import Member
 from sfu.control.publish.publication import Publication
 from sfu.control.subscribe.negotiator import Negotiator
-from sfu.control.subscribe.subscription import Ssrcs, Subscription, new_ssrc
+from sfu.control.subscribe.subscription import Subscription, new_ssrc
 from sfu.control.timelines import Switch
 from sfu.engine.api import DataLink
 from sfu.ids import SubscriptionHandle, TrackId
 from sfu.kind import Kind
-from sfu.sdp.model import AcceptedSection
+from sfu.sdp.model import AcceptedSection, Ssrcs
 from sfu.transport.transport import Transport
 
 
@@ -57,7 +57,7 @@ class Subscriber:
         if publication.track_id in self.subscriptions:
             return
         if ssrcs is None:
-            ssrcs = self._take_ssrcs(publication.info.kind)
+            ssrcs = self.take_ssrcs(publication.info.kind)
         subscription = Subscription(publication, self, ssrcs)
         self.subscriptions[publication.track_id] = subscription
         publication.subscriptions[self._member.info.participant_id] = subscription
@@ -97,7 +97,8 @@ class Subscriber:
         if states:
             self._member.emit(StreamStatesChanged(states))
 
-    def _take_ssrcs(self, kind: Kind) -> Ssrcs:
+    def take_ssrcs(self, kind: Kind) -> Ssrcs:
+        """They are its own until a subscription that has them ends."""
         if kind is Kind.AUDIO:
             return Ssrcs(self._take_ssrc())
         has_fec = self._context.config.fec_packets > 0

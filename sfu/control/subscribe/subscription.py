@@ -6,7 +6,7 @@ import asyncio
 import secrets
 from collections.abc import Container
 from dataclasses import replace
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from sfu.api import ClientDescription, StreamState, SwitchCause, TrackSettings, VideoLayerInfo
 from sfu.control.publish.dynacast import HIGHEST_QUALITY, OFF, best_quality
@@ -18,7 +18,7 @@ from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, Subs
 from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
 from sfu.kind import Kind
 from sfu.sdp.capabilities import VARIANTS
-from sfu.sdp.model import AcceptedSection, SentMedia
+from sfu.sdp.model import AcceptedSection, SentMedia, Ssrcs
 from sfu.sdp.negotiate import can_add_redundancy
 
 MAX_SSRC = 0xFFFF_FFFE
@@ -30,14 +30,6 @@ def new_ssrc(taken: Container[int | None]) -> int:
         ssrc = 1 + secrets.randbelow(MAX_SSRC)
         if ssrc not in taken:
             return ssrc
-
-
-class Ssrcs(NamedTuple):
-    """Of what one subscription sends; None where it does not send that."""
-
-    media: int
-    rtx: int | None = None
-    fec: int | None = None
 
 
 class Receiver(Protocol):
