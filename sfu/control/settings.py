@@ -46,7 +46,7 @@ class PublishSettings:
     """add_track requests that no offer has taken up yet."""
     max_negotiations_per_s: float = 10.0
     """Publisher offers per participant, bucket of twice that size; more of them wait for their turn."""
-    keyframe_cache_bytes: int = 512 * 1024
+    keyframe_cache_bytes: int = 256 * 1024
     """Payload bytes kept per video stream, from its last keyframe on, so that who joins sees a picture at once; 0 turns
     it off."""
     keyframe_cache_bytes_without_pli: int = 4 * 1024 * 1024

@@ -13,7 +13,7 @@ use crate::layers::LayerFilter;
 use crate::packet::{BlockCache, ExtensionPlan, MediaPacket, Span};
 use crate::pictures::{Picture, PictureNumbers};
 use crate::policing::TokenBucket;
-use crate::retransmit::{RetransmissionBuffer, SentPacket, TWICE_LOST};
+use crate::retransmit::{Manner, RetransmissionBuffer, SentPacket, TWICE_LOST};
 use crate::rtcp::{SenderReport, build_sr, ntp_add_ns};
 use crate::seqnum::{EXT_SEQ_START, extend_near};
 use crate::sequence_map::SequenceMap;
@@ -68,6 +68,8 @@ pub(crate) struct Forwarder {
     last_payload_type: u8,
     header: HeaderWriter,
     plan: Arc<ExtensionPlan>,
+    /// Of the last packet that was kept.
+    manner: Option<Arc<Manner>>,
 }
 
 /// Where the numbers of a subscription begin.
@@ -138,6 +140,7 @@ impl Forwarder {
             header: HeaderWriter::new(&config),
             plan,
             fec,
+            manner: None,
             config,
         }
     }
@@ -218,10 +221,9 @@ impl Forwarder {
         self.counters.packets_sent += 1;
         self.counters.bytes_sent += payload.len() as i64;
         if self.buffer.is_on() {
-            let (packet, plan) = (Arc::clone(packet), Arc::clone(&self.plan));
-            let sent_at_ns = now_ns;
-            let sent = SentPacket { ext_seq, packet, plan, timestamp, sent_at_ns, twcc_seq, second, outbound, picture };
-            self.buffer.keep(sent, self.reports.rtt_ns.unwrap_or(0));
+            let (packet, manner, sent_at_ns) = (Arc::clone(packet), self.manner(outbound), now_ns);
+            let sent = SentPacket { packet, manner, sent_at_ns, timestamp, twcc_seq, second, picture };
+            self.buffer.keep(ext_seq, sent, self.reports.rtt_ns.unwrap_or(0));
         }
         let repair = if self.fec.is_on() && !transport.is_paced {
             let mutable = [self.header.twcc_id(), self.plan.send_time_id()];
@@ -234,6 +236,19 @@ impl Forwarder {
         transport.send_rtp(core, RtpOut { ssrc, ext_seq, header, packet, payload, picture, original_seq: None });
         if let Some(repair) = repair {
             self.fec.send(core, transport, &self.header, (now_ns, timestamp), repair);
+        }
+    }
+
+    /// How packets of this payload type leave now.
+    #[inline]
+    fn manner(&mut self, outbound: OutboundPayload) -> Arc<Manner> {
+        match &self.manner {
+            Some(last) if last.outbound == outbound && Arc::ptr_eq(&last.plan, &self.plan) => Arc::clone(last),
+            _ => {
+                let manner = Arc::new(Manner { plan: Arc::clone(&self.plan), outbound });
+                self.manner = Some(Arc::clone(&manner));
+                manner
+            }
         }
     }
 
@@ -303,27 +318,29 @@ impl Forwarder {
         let highest = self.sequence.highest_out();
         let rtt_ns = self.reports.rtt_ns.unwrap_or(0);
         for seq in seqs {
-            let Some(sent) = self.buffer.find(extend_near(highest, *seq)).cloned() else {
+            let ext_seq = extend_near(highest, *seq);
+            let Some(sent) = self.buffer.find(ext_seq).cloned() else {
                 self.counters.nack_misses += 1;
                 continue;
             };
-            if self.buffer.may_resend(now_ns, sent.ext_seq, sent.packet.payload.len(), rtt_ns) {
+            if self.buffer.may_resend(now_ns, ext_seq, sent.packet.payload.len(), rtt_ns) {
                 self.counters.retransmitted += 1;
                 if is_twice && self.buffer.may_repeat(sent.packet.payload.len()) {
-                    self.resend(core, transport, now_ns, sent.clone());
+                    self.resend(core, transport, now_ns, ext_seq, sent.clone());
                 }
-                self.resend(core, transport, now_ns, sent);
+                self.resend(core, transport, now_ns, ext_seq, sent);
             } else {
                 core.drop_one(DropReason::NackLimited);
             }
         }
     }
 
-    fn resend(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, sent: SentPacket) {
-        let (packet, outbound) = (&sent.packet, sent.outbound);
+    /// The packet that left as `sent_as`.
+    fn resend(&mut self, core: &mut Core, transport: &mut Transport, now_ns: i64, sent_as: i64, sent: SentPacket) {
+        let (packet, outbound) = (&sent.packet, sent.manner.outbound);
         let is_stripped = sent.picture.is_none() && outbound.strip_red;
         let payload = packet.primary.filter(|_| is_stripped).unwrap_or(packet.payload);
-        let seq = sent.ext_seq as u16;
+        let seq = sent_as as u16;
         let (timestamp, picture) = (sent.timestamp, sent.picture);
         let frame_number = picture.and_then(|picture| picture.frame_number(packet.codec));
         let resent = if let (Some(ssrc), Some(rtx_type)) = (self.config.rtx_ssrc, outbound.rtx_payload_type) {
@@ -338,9 +355,10 @@ impl Forwarder {
             // To the byte what it was: the same nonce must never protect anything else.
             let (ssrc, second, twcc_seq, now_ns) = (self.config.ssrc, sent.second, sent.twcc_seq, sent.sent_at_ns);
             let fields = HeaderFields { second, seq, timestamp, ssrc, twcc_seq, now_ns, frame_number };
-            let block = packet.one_byte_block(&sent.plan, now_ns);
-            let header = self.header.forwarded(&fields, packet, &sent.plan, block.as_deref());
-            RtpOut { ssrc, ext_seq: sent.ext_seq, header, packet: None, payload, picture, original_seq: None }
+            let plan = &sent.manner.plan;
+            let block = packet.one_byte_block(plan, now_ns);
+            let header = self.header.forwarded(&fields, packet, plan, block.as_deref());
+            RtpOut { ssrc, ext_seq: sent_as, header, packet: None, payload, picture, original_seq: None }
         };
         transport.send_rtp(core, RtpOut { packet: Some(sent.packet), ..resent });
     }

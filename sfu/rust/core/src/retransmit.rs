@@ -26,27 +26,35 @@ pub(crate) const KEPT_RTTS: i64 = 3;
 /// The newest are held however old they are: of a screen on which nothing moves a picture goes out once a second, and
 /// only the next one shows that the end of the last one was lost.
 pub(crate) const KEPT_PACKETS: i64 = 32;
+/// Places that a full buffer gets more of at once.
+const GROWTH: usize = 32;
 /// What resends may always have.
 pub(crate) const MIN_BYTES_PER_S: i64 = 100_000 / 8;
 /// A NACK has 16 bits: a larger buffer would hold what nobody can ask for.
 const MAX_SIZE: u32 = 1 << 16;
 const NS_PER_S: i128 = 1_000_000_000;
 
-/// One forwarded packet: what it was made of, and all that it takes to make the very same bytes again.
+/// How a subscription sent for a while: shared by all packets that left in that way.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Manner {
+    pub(crate) plan: Arc<ExtensionPlan>,
+    /// What became of the payload type.
+    pub(crate) outbound: OutboundPayload,
+}
+
+/// One forwarded packet: what it was made of, and with its number all that it takes to make the very same bytes again.
+/// There is one for each packet of a second and each subscriber, so that its size counts.
 #[derive(Clone, Debug)]
 pub(crate) struct SentPacket {
-    pub(crate) ext_seq: i64,
     /// Shared with all subscriptions of the track.
     pub(crate) packet: Arc<MediaPacket>,
-    pub(crate) plan: Arc<ExtensionPlan>,
-    pub(crate) timestamp: u32,
+    pub(crate) manner: Arc<Manner>,
     pub(crate) sent_at_ns: i64,
+    pub(crate) timestamp: u32,
     /// Its transport-cc number.
     pub(crate) twcc_seq: u16,
     /// Marker and payload type.
     pub(crate) second: u8,
-    /// What became of its payload type.
-    pub(crate) outbound: OutboundPayload,
     /// The numbers written into it; None: the payload left as it came.
     pub(crate) picture: Option<Picture>,
 }
@@ -99,8 +107,8 @@ impl RetransmissionBuffer {
     }
 
     /// Keep a packet that leaves now. The caller has looked at `is_on`.
-    pub(crate) fn keep(&mut self, sent: SentPacket, rtt_ns: i64) {
-        let (ext_seq, oldest_ns) = (sent.ext_seq, sent.sent_at_ns - KEPT_NS.max(KEPT_RTTS * rtt_ns));
+    pub(crate) fn keep(&mut self, ext_seq: i64, sent: SentPacket, rtt_ns: i64) {
+        let oldest_ns = sent.sent_at_ns - KEPT_NS.max(KEPT_RTTS * rtt_ns);
         let size = self.size as i64;
         if self.packets.is_empty() || ext_seq - self.first >= self.packets.len() as i64 + size {
             self.packets.clear();
@@ -119,6 +127,10 @@ impl RetransmissionBuffer {
             self.first += 1;
         }
         let place = (ext_seq - self.first) as usize;
+        if self.packets.capacity() <= place {
+            // By itself it would double, and most of its places were empty.
+            self.packets.reserve_exact(place + 1 - self.packets.len() + GROWTH);
+        }
         while self.packets.len() <= place {
             self.packets.push_back(None);
         }
