@@ -114,8 +114,8 @@ once in `retransmitted_packets_sent`. A NACK for what is no longer held, or whil
 resent as it was.
 Video whose subscription has a `fec_ssrc`, and as long as `set_fec` says so and it is not paced, is followed by repair
 packets (FlexFEC, draft-ietf-payload-flexible-fec-scheme-03 §4.2.2.1, flexible mask of 15 bits, one SSRC): each is the
-XOR of as many packets of one picture, 2 at least, and leaves right behind the last of them. A packet that comes late,
-that is alone in its picture (or is left over there), or that has more than 1,300 bytes behind its fixed header is in
+XOR of as many packets of one picture, or of what is left over of it, and leaves right behind the last of them. A
+packet that comes late, that is alone in its picture, or that has more than 1,300 bytes behind its fixed header is in
 none. Packets are taken as they leave, with zeros for what of their header extensions is set only then (transport-cc,
 abs-send-time). Repair packets have a sequence of their own, the timestamp of the picture, MID and transport-cc number;
 they are not resent, and count in `fec_packets_sent` alone of the figures of a subscription.

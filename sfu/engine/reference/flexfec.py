@@ -85,10 +85,12 @@ class FecStream:
 class _Group:
     """The packets that the next repair packet covers, `limit` at most."""
 
-    __slots__ = ("_body", "_body_bytes", "_count", "_first", "_head", "_limit", "_mask", "_timestamp")
+    __slots__ = ("_body", "_body_bytes", "_count", "_first", "_head", "_limit", "_mask", "_repaired", "_timestamp")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
+        self._repaired = b""
+        """Timestamp of the picture that has had one last."""
         self._begin(0, b"")
 
     def _begin(self, ext_seq: int, timestamp: bytes) -> None:
@@ -113,8 +115,13 @@ class _Group:
             self._mask |= 0x4000 >> ext_seq - self._first
         if header[1] < 0x80 and self._count < self._limit:
             return None
-        count, self._count = self._count, 0
-        return self._payload(ssrc) if count > 1 else None
+        # What is left over of a picture has one for itself: only the next picture would show that it is missing.
+        is_wanted = self._count > 1 or (self._count == 1 and self._repaired == self._timestamp)
+        self._count = 0
+        if not is_wanted:
+            return None
+        self._repaired = self._timestamp
+        return self._payload(ssrc)
 
     def _cover(self, body: bytes) -> None:
         # As numbers of which the first byte is the lowest, bodies of different lengths begin at the same place.

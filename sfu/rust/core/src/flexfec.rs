@@ -108,6 +108,8 @@ struct Group {
     first: i64,
     mask: u16,
     timestamp: [u8; 4],
+    /// The picture that has had one last.
+    repaired: Option<[u8; 4]>,
     /// XOR of the first bytes of each, its length in place of its number.
     head: [u8; 8],
     /// XOR of what is behind that.
@@ -143,9 +145,13 @@ impl Group {
         if second < 0x80 && self.count < self.limit {
             return None;
         }
-        let repair = (self.count > 1).then(|| self.payload(ssrc));
+        // What is left over of a picture has one for itself: only the next picture would show that it is missing.
+        let is_wanted = self.count > 1 || self.count == 1 && self.repaired == Some(timestamp);
         self.count = 0;
-        repair
+        is_wanted.then(|| {
+            self.repaired = Some(timestamp);
+            self.payload(ssrc)
+        })
     }
 
     fn begin(&mut self, ext_seq: i64, timestamp: [u8; 4]) {
