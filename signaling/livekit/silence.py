@@ -32,7 +32,7 @@ class SilenceSweep:
     def __init__(self, ask_s: float, lost_s: float) -> None:
         self._ask_s = ask_s
         self._lost_s = min(lost_s, 1.5 * ask_s)
-        self._interval_s = min(1.0, self._lost_s / _STEPS, ask_s / _STEPS)
+        self._interval_s = min(self._lost_s, ask_s) / _STEPS
         self._look_after_s = min(ask_s, self._lost_s)
         self._was_late = False
         self._watched: dict[Heard, _Watch] = {}

@@ -83,6 +83,8 @@ class Net:
         self.events: list[Event] = []
         self.peers: dict[Path, Peer] = {}
         self.astray: list[tuple[Path, bytes]] = []
+        self.waits_until_due = False
+        """The engine gets its time only when it says that it needs it."""
         self._next_port = 10_000
 
     def peer(
@@ -103,11 +105,13 @@ class Net:
         self.drain()
 
     def advance(self, duration_ns: int, step_ns: int = 10 * MS) -> None:
-        """Let time pass, with a `handle_timeout` at every step."""
+        """Let time pass, with a `handle_timeout` at every step, or at those where it is due."""
         end = self.now_ns + duration_ns
         while self.now_ns < end:
             self.now_ns = min(self.now_ns + step_ns, end)
-            self.engine.handle_timeout(self.now_ns)
+            due_ns = self.engine.next_timeout_ns() if self.waits_until_due else self.now_ns
+            if due_ns is not None and due_ns <= self.now_ns:
+                self.engine.handle_timeout(self.now_ns)
             self.drain()
 
     def drain(self) -> None:

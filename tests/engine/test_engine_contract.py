@@ -13,7 +13,6 @@ from sfu.engine import create_engine, create_runtime, engine_name
 from sfu.engine.api import (
     DROP_REASONS,
     MAX_PATHS,
-    TICK_NS,
     AudioLevel,
     Codec,
     DtlsReceived,
@@ -690,15 +689,3 @@ def test_equal_seeds_and_calls_give_equal_bytes(engine_kind: str) -> None:
     assert first == second
     assert sum(map(len, first)) > 600
     assert run(4) != first
-
-
-def test_next_timeout_follows_the_tick(net: Net) -> None:
-    assert net.engine.next_timeout_ns() is None
-    net.peer()
-    due = net.engine.next_timeout_ns()
-    assert due is not None
-    assert due <= net.now_ns
-    net.engine.handle_timeout(net.now_ns)
-    due = net.engine.next_timeout_ns()
-    assert due is not None
-    assert net.now_ns < due <= net.now_ns + TICK_NS

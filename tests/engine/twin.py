@@ -71,6 +71,8 @@ class TwinEngine:
         assert len(ours) == len(theirs), f"call {self.calls}, {name}"
         events, others = (_events(engine) for engine in self.engines)
         assert events == others, f"call {self.calls}, {name}"
+        due = [engine.next_timeout_ns() for engine in self.engines]
+        assert due[0] == due[1], f"call {self.calls}, {name}, next timeout"
         self.trace[-1][3] = output_text(ours, events)
         self.transmits += ours
         self.events += events

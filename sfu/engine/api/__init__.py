@@ -13,7 +13,10 @@ clock and driver: the reference engine runs under `sfu.engine.driver.AsyncioRunt
 own threads and offers the same interface.
 
 Commands (`EngineCommands`) carry no time: what they cause leaves with the next `handle_datagram` or
-`handle_timeout`. A driver calls `handle_timeout` at least every `TICK_NS` while transports exist. Datagrams of one
+`handle_timeout`. A driver calls `handle_timeout` at `next_timeout_ns` at the latest, which every call, also that of a
+command, can bring forward: at most `TICK_NS` after the last time while something waits for the clock (a NACK, video
+that is held, a cluster of a probe, a keyframe or a replay that is wanted, feedback that came, what a command made), as
+long as `IDLE_TICK_NS` when nothing does, and in time for feedback every 50 to 60 ms. Datagrams of one
 transport leave in order; of those that wait, all of one transport come before the next one's (runs for UDP GSO).
 
 Input never raises. Whatever a datagram holds, the engine forwards it or counts a drop under one of the
@@ -237,6 +240,7 @@ from sfu.engine.api.events import (
 )
 from sfu.engine.api.limits import (
     HIGHEST_LAYER,
+    IDLE_TICK_NS,
     KEYFRAME_CACHE_NS,
     KEYFRAME_CACHE_PACKETS,
     KEYFRAME_INTERVAL_NS,
@@ -268,6 +272,7 @@ from sfu.kind import Kind
 __all__ = [
     "DROP_REASONS",
     "HIGHEST_LAYER",
+    "IDLE_TICK_NS",
     "KEYFRAME_CACHE_NS",
     "KEYFRAME_CACHE_PACKETS",
     "KEYFRAME_INTERVAL_NS",

@@ -1,6 +1,9 @@
 """Numbers of the contract."""
 
 TICK_NS = 10_000_000
+"""Longest time between two calls of `handle_timeout` while something waits for the clock."""
+IDLE_TICK_NS = 60_000_000
+"""The same while nothing does."""
 KEYFRAME_INTERVAL_NS = 500_000_000
 KEYFRAME_CACHE_PACKETS = 4096
 KEYFRAME_CACHE_NS = 15_000_000_000

@@ -35,6 +35,8 @@ def _run_track(state: State, now_ns: int, track: Track) -> None:
         stream = state.streams[slot]
         if stream.nack:
             send_nack(state, now_ns, stream, packet_followed=False)
+            if stream.nack:
+                state.core.want_clock()
 
 
 def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
@@ -46,6 +48,9 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
     if transport.arrivals.is_due(now_ns):
         for feedback in transport.arrivals.build(now_ns, transport.local_ssrc, transport.last_media_ssrc):
             transport.send_rtcp(state.core, feedback)
+    feedback_by_ns = transport.arrivals.wanted_by_ns()
+    if feedback_by_ns is not None:
+        state.core.want_clock_by(feedback_by_ns)
     if transport.brake is not None:
         limit_bps = transport.brake.run(now_ns)
         if limit_bps is not None:
@@ -54,6 +59,8 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
         line_bps = transport.brake.take_news()
         if line_bps is not None:
             state.core.events.append(UplinkNarrowed(transport.handle, line_bps))
+        if transport.brake.is_pressing:
+            state.core.want_clock()
     pacing.run(state, now_ns, transport)
     if transport.estimator is not None:
         _run_estimator(state, now_ns, transport, transport.estimator)
@@ -63,6 +70,8 @@ def _run_transport(state: State, now_ns: int, transport: Transport) -> None:
 def _run_estimator(state: State, now_ns: int, transport: Transport, estimator: Estimator) -> None:
     """Probes, and what the control plane has to know."""
     packets = estimator.run(now_ns)
+    if estimator.probe.is_running:
+        state.core.want_clock()
     if packets and transport.is_ready:
         carriers = (state.forwarders[handle] for handle in transport.forwarders)
         carrier = next((one for one in carriers if one.rtx_payload_type() is not None), None)

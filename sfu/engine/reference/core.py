@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 
-from sfu.engine.api import DROP_REASONS, Event
+from sfu.engine.api import DROP_REASONS, IDLE_TICK_NS, TICK_NS, Event
 from sfu.engine.reference.outgoing import Outgoing
 from sfu.engine.reference.prng import SplitMix64
 from sfu.engine.reference.slots import StreamSlot
@@ -20,11 +20,13 @@ class Core:
     __slots__ = (
         "checks_answered",
         "drops",
+        "due_at_ns",
         "events",
         "keyframes_wanted",
         "outgoing",
         "random",
         "replays",
+        "ticked_at_ns",
         "working_for",
     )
 
@@ -40,3 +42,29 @@ class Core:
         """Subscriptions that begin, or have begun, with a cached keyframe."""
         self.working_for: TransportHandle | None = None
         """The transport that something is being done for: the one that ends if that fails."""
+        self.ticked_at_ns: int | None = None
+        """When the clock ran last."""
+        self.due_at_ns = 0
+        """When it has to run again."""
+
+    def tick(self, now_ns: int) -> None:
+        """The clock runs. Whoever still waits for it after that has to say so again."""
+        self.ticked_at_ns = now_ns
+        self.due_at_ns = now_ns + IDLE_TICK_NS
+
+    def want_clock(self) -> None:
+        """Something waits for the clock that cannot wait for long."""
+        self.want_clock_by(self._soon_ns())
+
+    def want_clock_by(self, at_ns: int) -> None:
+        """Something waits for the clock until then."""
+        self.due_at_ns = min(self.due_at_ns, at_ns)
+
+    def _soon_ns(self) -> int:
+        return 0 if self.ticked_at_ns is None else self.ticked_at_ns + TICK_NS
+
+    def latest_tick_ns(self) -> int:
+        """When the clock has to run at the latest."""
+        # What commands have made leaves with the clock, and what these two hold is looked at by each tick.
+        is_waiting = self.outgoing or self.events or self.keyframes_wanted or self.replays
+        return min(self.due_at_ns, self._soon_ns()) if is_waiting else self.due_at_ns

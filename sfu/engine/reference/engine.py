@@ -6,7 +6,6 @@ import contextlib
 
 from sfu.engine.api import (
     MAX_DATAGRAM_BYTES,
-    TICK_NS,
     AudioLevel,
     DtlsReceived,
     EngineStats,
@@ -32,7 +31,6 @@ class ReferenceEngine(Commands):
         self._faults = 0
         self.last_fault: Exception | None = None
         """What was contained last: for whoever logs it."""
-        self._last_timeout_ns: int | None = None
 
     # --- figures ----------------------------------------------------------------------------------------------
 
@@ -69,7 +67,7 @@ class ReferenceEngine(Commands):
 
     def handle_timeout(self, now_ns: int) -> None:
         self._state.core.working_for = None
-        self._last_timeout_ns = now_ns
+        self._state.core.tick(now_ns)
         try:
             clock.run(self._state, now_ns)
         except Exception as error:
@@ -135,9 +133,7 @@ class ReferenceEngine(Commands):
             core.events.append(StunReceived(path, data))
 
     def next_timeout_ns(self) -> int | None:
-        if not self._state.transports:
-            return None
-        return 0 if self._last_timeout_ns is None else self._last_timeout_ns + TICK_NS
+        return self._state.core.latest_tick_ns() if self._state.transports else None
 
     def poll_transmit(self) -> Transmit | None:
         return self._state.core.outgoing.poll()

@@ -18,6 +18,7 @@ def withhold(state: State, now_ns: int, stream: InboundStream, ext_seq: int) -> 
         transport = state.transports[forwarder.transport]
         if forwarder.queue is not None and pacing.holds(forwarder, transport, now_ns):
             forwarder.queue.append(entry)
+            state.core.want_clock()
         else:
             forwarder.withhold_seq(state.core, transport, now_ns, ext_seq)
 
@@ -67,6 +68,7 @@ def _forward_to_receivers(
         transport = transports[forwarder.transport]
         if forwarder.queue is not None and pacing.holds(forwarder, transport, now_ns):
             forwarder.queue.append(CachedPacket(now_ns, ext_seq, packet, is_newest))
+            core.want_clock()
             continue
         if (
             layers.pending

@@ -74,8 +74,10 @@ def _take_packet(state: State, now_ns: int, transport: Transport, packet: RtcpPa
         _take_remb(state, transport, packet)
     elif isinstance(packet, TransportFeedback) and transport.estimator is not None:
         transport.estimator.handle_feedback(now_ns, packet.received)
+        state.core.want_clock()
     elif isinstance(packet, CongestionFeedback):
         transport.take_congestion_feedback(now_ns, packet)
+        state.core.want_clock()
 
 
 def _take_remb(state: State, transport: Transport, remb: Remb) -> None:

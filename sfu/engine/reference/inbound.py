@@ -66,6 +66,11 @@ def _accept_authentic(
             transport.arrivals.record(now_ns, number[0] << 8 | number[1])
             send_time = rtp.extensions.get(track.send_time_id) if track.send_time_id else None
             transport.watch_line(now_ns, len(plaintext) + OVERHEAD_BYTES, send_time)
+            feedback_by_ns = transport.arrivals.wanted_by_ns()
+            if feedback_by_ns is not None:
+                state.core.want_clock_by(feedback_by_ns)
+            if transport.brake is not None and transport.brake.is_pressing:
+                state.core.want_clock()
     is_sound = rtp.set_payload(plaintext)
     if binding.is_rtx:
         _unwrap(state, now_ns, track, stream, rtp, is_sound)
@@ -200,6 +205,7 @@ def _register_nack(state: State, now_ns: int, stream: InboundStream, previous: i
         send_nack(state, now_ns, stream, packet_followed=True)
     if previous >= 0 and ext_seq > previous + 1:
         nack.add_gap(now_ns, previous + 1, ext_seq)
+        state.core.want_clock()
         if nack.asks_at_once:
             send_nack(state, now_ns, stream, packet_followed=False)
 

@@ -23,6 +23,10 @@ class Outgoing:
         """`queue` was empty and is about to get a datagram."""
         self._waiting.append(queue)
 
+    def __bool__(self) -> bool:
+        """Whether something waits."""
+        return bool(self._waiting)
+
     def poll(self) -> Transmit | None:
         waiting = self._waiting
         if not waiting:

@@ -72,6 +72,8 @@ def run(state: State, now_ns: int, transport: Transport) -> None:
         deliver(state, now_ns, forwarder, transport, queue.popleft())
         if not queue:
             waiting.remove((queue, forwarder))
+    if waiting:
+        state.core.want_clock()
     for queue, forwarder in waiting:
         _relieve(state, now_ns, forwarder, queue)
     for forwarder in forwarders:

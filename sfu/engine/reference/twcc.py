@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from sfu.engine.api import TICK_NS
 from sfu.engine.reference.rtcp import build_transport_feedback
 from sfu.engine.reference.seqnum import SeqExtender
 
@@ -34,6 +35,11 @@ class ArrivalRecorder:
             pending[ext_seq] = now_ns
         if self._last_feedback_at_ns is None:
             self._last_feedback_at_ns = now_ns
+
+    def wanted_by_ns(self) -> int | None:
+        """When the clock has to run for the next feedback at the latest; None when there is nothing to tell."""
+        last_ns = self._last_feedback_at_ns
+        return last_ns + FEEDBACK_INTERVAL_NS + TICK_NS if self._pending and last_ns is not None else None
 
     def is_due(self, now_ns: int) -> bool:
         last_ns = self._last_feedback_at_ns

@@ -65,6 +65,11 @@ class Brake:
         """Less is asked for than the publisher would send."""
         return self._limit_bps is not None
 
+    @property
+    def is_pressing(self) -> bool:
+        """What is to be told cannot wait for long."""
+        return self.holds or self._is_new or self._free_left > 0
+
     def is_recent(self, now_ns: int) -> bool:
         """It holds, or did a moment ago: pictures may still wait for their turn at the publisher."""
         return self.holds or (self._ended_at_ns is not None and now_ns - self._ended_at_ns < AFTERWARDS_NS)

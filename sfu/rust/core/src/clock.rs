@@ -10,6 +10,7 @@ use crate::routing;
 use crate::rtcp::build_remb;
 use crate::slots::{ForwarderSlot, TrackSlot, TransportSlot};
 use crate::state::State;
+use crate::transport::Transport;
 
 /// Everything that is due, in the order of the handles.
 pub(crate) fn run(state: &mut State, handles: &Handles, now_ns: i64) {
@@ -40,6 +41,9 @@ fn run_track(state: &mut State, now_ns: i64, slot: TrackSlot) {
             && state.streams.get(stream).is_some_and(|stream| !stream.nack.is_empty())
         {
             send_nack(state, now_ns, stream, false);
+            if state.streams.get(stream).is_some_and(|stream| !stream.nack.is_empty()) {
+                state.core.want_clock();
+            }
         }
     }
 }
@@ -55,6 +59,9 @@ fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
             transport.send_rtcp(&mut state.core, feedback);
         }
     }
+    if let Some(at_ns) = transport.arrivals.wanted_by_ns() {
+        state.core.want_clock_by(at_ns);
+    }
     if let Some(limit_bps) = transport.brake.as_mut().and_then(|brake| brake.run(now_ns)) {
         let mut remb = Vec::new();
         build_remb(&mut remb, transport.local_ssrc, limit_bps.cast_unsigned(), transport.last_media_ssrc);
@@ -63,6 +70,9 @@ fn run_transport(state: &mut State, now_ns: i64, slot: TransportSlot) {
     if let Some(line_bps) = transport.brake.as_mut().and_then(|brake| brake.take_news()) {
         let (transport, bitrate_bps) = (transport.handle, line_bps.cast_unsigned());
         state.core.events.push_back(Event::UplinkNarrowed { transport, bitrate_bps });
+    }
+    if state.transports.get(slot).is_some_and(Transport::has_pressing_brake) {
+        state.core.want_clock();
     }
     pacing::run(state, now_ns, slot);
     run_estimator(state, now_ns, slot);
@@ -74,6 +84,9 @@ fn run_estimator(state: &mut State, now_ns: i64, slot: TransportSlot) {
     let State { core, transports, forwarders, .. } = state;
     let Some(transport) = transports.get_mut(slot) else { return };
     let Some(packets) = transport.estimator.as_mut().map(|estimator| estimator.run(now_ns)) else { return };
+    if transport.estimator.as_ref().is_some_and(|estimator| estimator.probe.is_running()) {
+        core.want_clock();
+    }
     if packets > 0 && transport.is_ready() {
         let can_carry = |slot: &&ForwarderSlot| {
             forwarders.get(**slot).is_some_and(|forwarder| forwarder.rtx_payload_type().is_some())

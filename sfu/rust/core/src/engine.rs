@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use crate::api::{
-    AudioLevel, DropReason, EngineStats, Error, Event, MAX_DATAGRAM_BYTES, Path, SubscriptionHandle, TICK_NS,
-    TrackHandle, TransportHandle,
+    AudioLevel, DropReason, EngineStats, Error, Event, MAX_DATAGRAM_BYTES, Path, SubscriptionHandle, TrackHandle,
+    TransportHandle,
 };
 use crate::clock;
 use crate::demux::{DatagramKind, classify};
@@ -32,7 +32,6 @@ pub struct Engine {
     /// Counters of the transports that are no more.
     pub(crate) removed: Totals,
     faults: u64,
-    last_timeout_ns: Option<u64>,
 }
 
 /// Packets and bytes of transports.
@@ -69,7 +68,6 @@ impl Engine {
             paths: HashMap::new(),
             removed: Totals::default(),
             faults: 0,
-            last_timeout_ns: None,
         }
     }
 
@@ -157,10 +155,10 @@ impl Engine {
         self.contain(|engine| engine.work_on_datagram(now_ns, path, data));
     }
 
-    /// Due at least every `TICK_NS` while transports exist. Never panics.
+    /// Due at `next_timeout_ns`. Never panics.
     pub fn handle_timeout(&mut self, now_ns: u64) {
-        self.last_timeout_ns = Some(now_ns);
         let now_ns = now_ns.min(MAX_NOW_NS) as i64;
+        self.state.core.tick(now_ns);
         self.contain(|engine| clock::run(&mut engine.state, &engine.handles, now_ns));
     }
 
@@ -237,10 +235,13 @@ impl Engine {
     /// When `handle_timeout` is due at the latest; None when nothing is pending.
     #[must_use]
     pub fn next_timeout_ns(&self) -> Option<u64> {
-        if self.handles.transports.is_empty() {
-            return None;
-        }
-        Some(self.last_timeout_ns.map_or(0, |last_ns| last_ns.saturating_add(TICK_NS)))
+        (!self.handles.transports.is_empty()).then(|| self.state.core.due_at_ns().cast_unsigned())
+    }
+
+    /// Whether who is awake at `now_ns` should call `handle_timeout`, so that nobody has to wake up for that alone.
+    #[must_use]
+    pub fn is_timeout_near(&self, now_ns: u64) -> bool {
+        !self.handles.transports.is_empty() && self.state.core.is_due(now_ns.min(MAX_NOW_NS) as i64)
     }
 
     /// The next datagram to send, not encrypted yet: `Transmit::seal_into` does that, here or on another thread.

@@ -17,7 +17,7 @@ pub(crate) fn withhold(state: &mut State, now_ns: i64, slot: StreamSlot, ext_seq
         let Some(forwarder) = state.forwarders.get_mut(*receiver) else { continue };
         let Some(transport) = state.transports.get_mut(forwarder.transport) else { continue };
         if pacing::holds(forwarder, transport, now_ns) {
-            pacing::hold(forwarder, CachedPacket::Withheld { arrived_at_ns: now_ns, ext_seq });
+            pacing::hold(&mut state.core, forwarder, CachedPacket::Withheld { arrived_at_ns: now_ns, ext_seq });
         } else {
             forwarder.withhold_seq(&mut state.core, transport, now_ns, ext_seq);
         }
@@ -78,7 +78,7 @@ fn forward_to_receivers(state: &mut State, slot: StreamSlot, packet: &Arc<MediaP
         let Some(forwarder) = forwarders.get_mut(*receiver) else { continue };
         let Some(transport) = transports.get_mut(forwarder.transport) else { continue };
         if pacing::holds(forwarder, transport, packet.now_ns) {
-            pacing::hold(forwarder, CachedPacket::Media { packet: Arc::clone(packet), is_newest });
+            pacing::hold(core, forwarder, CachedPacket::Media { packet: Arc::clone(packet), is_newest });
             continue;
         }
         if forwarder.layers.passes_at_once(&packet.info, packet.ext_seq)

@@ -76,11 +76,13 @@ fn take_packet(state: &mut State, now_ns: i64, slot: TransportSlot, packet: &Rtc
         RtcpPacket::TransportFeedback(feedback) => {
             if let Some(estimator) = state.transports.get_mut(slot).and_then(|one| one.estimator.as_mut()) {
                 estimator.handle_feedback(now_ns, &feedback.received, REFERENCE_WRAP_NS, &[]);
+                state.core.want_clock();
             }
         }
         RtcpPacket::CongestionFeedback(feedback) => {
             if let Some(transport) = state.transports.get_mut(slot) {
                 transport.take_congestion_feedback(now_ns, &feedback.received);
+                state.core.want_clock();
             }
         }
         RtcpPacket::Sdes(_) | RtcpPacket::Bye(_) | RtcpPacket::Skipped { .. } => (),

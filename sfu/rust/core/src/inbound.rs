@@ -138,6 +138,12 @@ fn accept_authentic(state: &mut State, now_ns: i64, slot: TransportSlot, admitte
         transport.arrivals.record(now_ns, u16::from_be_bytes([*high, *low]));
         let size = (packet.data.len() - header.header_len) as u32 + OVERHEAD_BYTES;
         transport.watch_line(now_ns, size, header.extension(&packet.data, track.id(Extension::AbsSendTime)));
+        if let Some(at_ns) = transport.arrivals.wanted_by_ns() {
+            state.core.want_clock_by(at_ns);
+        }
+        if transport.has_pressing_brake() {
+            state.core.want_clock();
+        }
     }
     if binding.is_rtx {
         unwrap_rtx(state, now_ns, binding.stream, packet);
@@ -286,6 +292,7 @@ fn register_nack(state: &mut State, now_ns: i64, slot: StreamSlot, kind: &Regist
         && ext_seq > kind.previous + 1
     {
         stream.nack.add_gap(now_ns, kind.previous + 1, ext_seq);
+        state.core.want_clock();
         if stream.nack.asks_at_once() {
             send_nack(state, now_ns, slot, false);
         }

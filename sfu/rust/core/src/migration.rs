@@ -136,6 +136,7 @@ impl Engine {
     pub fn take_in(&mut self, mut parcel: Parcel, group: u64) {
         let paths = std::mem::take(&mut parcel.paths);
         let landed = take_in(&mut self.state, parcel, group);
+        self.state.core.want_clock(); // Something of it may be waiting for that.
         let State { transports, tracks, forwarders, .. } = &self.state;
         for slot in landed.transports.values() {
             if let Some(transport) = transports.get(*slot) {

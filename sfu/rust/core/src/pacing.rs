@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::mem::replace;
 
 use crate::api::DropReason;
+use crate::core::Core;
 use crate::forwarder::Forwarder;
 use crate::keyframe_cache::CachedPacket;
 use crate::packet::MediaPacket;
@@ -30,8 +31,9 @@ pub(crate) fn holds(forwarder: &Forwarder, transport: &Transport, now_ns: i64) -
 }
 
 /// It waits.
-pub(crate) fn hold(forwarder: &mut Forwarder, entry: CachedPacket) {
+pub(crate) fn hold(core: &mut Core, forwarder: &mut Forwarder, entry: CachedPacket) {
     if let Some(queue) = &mut forwarder.queue {
+        core.want_clock();
         queue.push_back(entry);
     }
 }
@@ -113,6 +115,9 @@ pub(crate) fn run(state: &mut State, now_ns: i64, slot: TransportSlot) {
 
 /// More comes than may leave: fewer layers, then nothing until a keyframe.
 fn relieve(state: &mut State, now_ns: i64, slot: ForwarderSlot) {
+    if waiting(state, slot) > 0 {
+        state.core.want_clock();
+    }
     let Some(entry) = oldest(state, slot) else { return };
     let waited_ns = now_ns - entry.arrived_at_ns();
     let timestamp = entry.media().map(|packet| packet.timestamp);

@@ -318,6 +318,12 @@ impl Transport {
         }
     }
 
+    /// Whether the publisher is to be told something of its line, soon.
+    #[inline]
+    pub(crate) fn has_pressing_brake(&self) -> bool {
+        self.brake.as_ref().is_some_and(|brake| brake.is_pressing())
+    }
+
     /// What there is use for.
     pub(crate) fn set_wanted_bps(&mut self, wanted_bps: i64) {
         self.wanted_bps = wanted_bps;

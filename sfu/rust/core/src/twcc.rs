@@ -1,5 +1,6 @@
 //! When packets of a transport arrived, until the publisher has been told (transport-wide congestion control).
 
+use crate::api::TICK_NS;
 use crate::seqnum::SeqExtender;
 use crate::transport_feedback::build_transport_feedback;
 
@@ -37,6 +38,13 @@ impl ArrivalRecorder {
             }
         }
         self.last_feedback_at_ns.get_or_insert(now_ns);
+    }
+
+    /// When the clock has to run for the next feedback at the latest; None when there is nothing to tell.
+    #[must_use]
+    pub(crate) fn wanted_by_ns(&self) -> Option<i64> {
+        let last_ns = self.last_feedback_at_ns.filter(|_| !self.pending.is_empty())?;
+        Some(last_ns + FEEDBACK_INTERVAL_NS + TICK_NS as i64)
     }
 
     /// Whether it is time for a feedback.

@@ -8,6 +8,7 @@ mod convert;
 mod counters;
 mod data_link;
 mod engine;
+mod engine_guard;
 mod events;
 mod fan_out;
 mod faults;

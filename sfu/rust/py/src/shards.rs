@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::thread::yield_now;
 use std::time::{Duration, Instant};
 
@@ -11,18 +11,16 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use ting_core::api::{AudioLevel, EngineStats, Error, Path, SubscriptionConfig, TrackHandle, TransportConfig};
 use ting_core::engine::Engine;
 
+use crate::engine_guard::{EngineGuard, Shard};
 use crate::groups::Groups;
 use crate::lanes::Lanes;
+use crate::waiting::EventFd;
 
 /// Parts of the table of paths; threads that read different parts do not touch the same cache line.
 const PATH_PARTS: usize = 64;
 /// How long transports that move wait for what is decided already to leave: a network that takes nothing must not hold up
 /// two engines. Datagrams may then overtake each other, which receivers of RTP put right.
 const MAX_SENDING: Duration = Duration::from_millis(20);
-
-/// One engine, alone on its cache lines.
-#[repr(align(128))]
-struct Shard(Mutex<Engine>);
 
 #[repr(align(128))]
 struct PathPart(RwLock<HashMap<Path, usize>>);
@@ -58,6 +56,8 @@ pub(crate) struct Shards {
     /// is still right if this is still the same.
     moves: AtomicU64,
     groups: Mutex<Groups>,
+    /// What wakes the threads that give the engines their time; none before there are any.
+    clocks: OnceLock<Vec<Arc<EventFd>>>,
 }
 
 impl Shards {
@@ -67,7 +67,7 @@ impl Shards {
         let make = |index: usize| {
             // Far apart in the generator's sequence, so that no two engines draw the same numbers.
             let seed = seed ^ (index as u64).wrapping_mul(0xD1B5_4A32_D192_ED03);
-            Shard(Mutex::new(Engine::with_handles(seed, (index as u64).wrapping_add(1), count as u64)))
+            Shard::new(Engine::with_handles(seed, (index as u64).wrapping_add(1), count as u64))
         };
         Self {
             shards: (0..count).map(make).collect(),
@@ -76,6 +76,7 @@ impl Shards {
             moved: RwLock::new(HashMap::new()),
             moves: AtomicU64::new(0),
             groups: Mutex::new(Groups { transports: vec![0; count], ..Groups::default() }),
+            clocks: OnceLock::new(),
         }
     }
 
@@ -89,19 +90,38 @@ impl Shards {
         self.groups.lock().lanes = lanes;
     }
 
+    /// What wakes the threads: thread i of n gives their time to the engines i, i + n, i + 2 n and so on.
+    pub(crate) fn set_clocks(&self, clocks: Vec<Arc<EventFd>>) {
+        let _ = self.clocks.set(clocks);
+    }
+
     /// The engine with this number, once it is free. Numbers wrap around.
-    pub(crate) fn lock(&self, index: usize) -> MutexGuard<'_, Engine> {
+    pub(crate) fn lock(&self, index: usize) -> EngineGuard<'_> {
         let index = index.checked_rem(self.shards.len()).unwrap_or(0);
         #[allow(clippy::indexing_slicing)] // There is at least one, and the remainder is smaller than their number.
-        self.shards[index].0.lock()
+        let shard = &self.shards[index];
+        shard.lock(self.clock(index))
     }
 
     /// The same, if it is free now.
-    pub(crate) fn try_lock(&self, index: usize) -> Option<MutexGuard<'_, Engine>> {
-        self.shards.get(index)?.0.try_lock()
+    pub(crate) fn try_lock(&self, index: usize) -> Option<EngineGuard<'_>> {
+        self.shards.get(index)?.try_lock(self.clock(index))
     }
 
-    fn lock_both(&self, one: usize, two: usize) -> (MutexGuard<'_, Engine>, MutexGuard<'_, Engine>) {
+    /// What wakes the thread that gives this engine its time.
+    fn clock(&self, index: usize) -> Option<&EventFd> {
+        let clocks = self.clocks.get()?;
+        clocks.get(index.checked_rem(clocks.len())?).map(Arc::as_ref)
+    }
+
+    /// The thread that gives this engine its time is awake, and looks at it before it waits for anything.
+    pub(crate) fn will_look(&self, index: usize) {
+        if let Some(shard) = self.shards.get(index) {
+            shard.will_look();
+        }
+    }
+
+    fn lock_both(&self, one: usize, two: usize) -> (EngineGuard<'_>, EngineGuard<'_>) {
         if one < two {
             let first = self.lock(one);
             (first, self.lock(two))
@@ -129,16 +149,16 @@ impl Shards {
     }
 
     /// The same, once it is free: what has the handle does not move while the lock is held.
-    pub(crate) fn lock_home(&self, kind: Kind, handle: u64) -> MutexGuard<'_, Engine> {
+    pub(crate) fn lock_home(&self, kind: Kind, handle: u64) -> EngineGuard<'_> {
         self.lock_found(|| self.home_of(kind, handle)).1
     }
 
     /// The engine that knows `path`, else the one with the number `other`, once it is free.
-    pub(crate) fn lock_path(&self, path: &Path, other: usize) -> (usize, MutexGuard<'_, Engine>) {
+    pub(crate) fn lock_path(&self, path: &Path, other: usize) -> (usize, EngineGuard<'_>) {
         self.lock_found(|| self.of_path(path).unwrap_or(other))
     }
 
-    fn lock_found(&self, find: impl Fn() -> usize) -> (usize, MutexGuard<'_, Engine>) {
+    fn lock_found(&self, find: impl Fn() -> usize) -> (usize, EngineGuard<'_>) {
         loop {
             let moves = self.moves();
             let index = find();

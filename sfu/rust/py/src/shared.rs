@@ -30,7 +30,7 @@ pub(crate) struct ThreadState {
     pub(crate) sockets: Vec<UdpSocket>,
     /// Figures.
     pub(crate) counters: Counters,
-    pub(crate) wake: EventFd,
+    pub(crate) wake: Arc<EventFd>,
     /// It waits and would take a lane.
     pub(crate) idle: AtomicBool,
     /// (engine, lane) to look at.
@@ -74,11 +74,12 @@ impl Shared {
             threads.push(ThreadState {
                 sockets,
                 counters: Counters::default(),
-                wake: EventFd::new()?,
+                wake: Arc::new(EventFd::new()?),
                 idle: AtomicBool::new(false),
                 offers: Mutex::new(Vec::new()),
             });
         }
+        shards.set_clocks(threads.iter().map(|thread: &ThreadState| Arc::clone(&thread.wake)).collect());
         Ok(Self {
             shards,
             threads,

@@ -7,11 +7,10 @@
 use std::os::fd::AsRawFd;
 use std::sync::atomic::Ordering;
 
-use parking_lot::MutexGuard;
-use ting_core::api::{Event, Path, Protocol, TICK_NS};
-use ting_core::engine::Engine;
+use ting_core::api::{Event, Path, Protocol};
 use ting_core::transmit::Transmit;
 
+use crate::engine_guard::EngineGuard;
 use crate::events::Notice;
 use crate::hold::{Hold, LARGE_FAN_OUT};
 use crate::sending::LaneSender;
@@ -22,9 +21,6 @@ use crate::waiting::{now_ns, wait};
 const MAX_PENDING_TRANSMITS: usize = 16_384;
 /// Batches taken from one socket before the others and the clock get their turn.
 const BATCHES_PER_TURN: usize = 4;
-/// A thread that is awake anyway gives an engine its time up to this long before that is due, in ns: while media flows,
-/// nobody has to wake up for the clock alone.
-const EARLY_NS: u64 = TICK_NS / 2;
 
 /// Which engine knows a path, as it was after so many moves.
 #[derive(Clone, Copy)]
@@ -47,6 +43,7 @@ pub(crate) fn run(shared: &Shared, index: usize) {
         own.idle.store(true, Ordering::Release);
         wait(&mut entries, due_at_ns.map(|due| due.saturating_sub(now_ns())));
         own.idle.store(false, Ordering::Release);
+        worker.own_shards().for_each(|shard| shared.shards.will_look(shard));
         let ready = |entry: &libc::pollfd| entry.revents != 0;
         if entries.first().is_some_and(ready) {
             own.wake.clear();
@@ -101,20 +98,26 @@ impl<'a> Worker<'a> {
         })
     }
 
-    /// Gives the engines of this thread their time when that is due or nearly; returns when it is due next.
+    /// The engines that this thread gives their time.
+    fn own_shards(&self) -> impl Iterator<Item = usize> + use<> {
+        (self.index..self.shared.shards.len()).step_by(self.shared.threads.len().max(1))
+    }
+
+    /// Gives the engines of this thread their time when that is due or nearly; returns when it is due next. What makes it
+    /// due earlier from now on wakes the thread.
     fn handle_timeout(&mut self) -> Option<u64> {
-        let shared = self.shared;
         let mut next: Option<u64> = None;
-        for shard in (self.index..shared.shards.len()).step_by(shared.threads.len().max(1)) {
+        for shard in self.own_shards() {
             let now = now_ns();
             let mut engine = self.lock(shard);
-            let Some(mut due_at_ns) = engine.next_timeout_ns() else { continue };
-            if due_at_ns <= now.saturating_add(EARLY_NS) {
+            if engine.is_timeout_near(now) {
                 engine.handle_timeout(now);
-                due_at_ns = engine.next_timeout_ns().unwrap_or(due_at_ns);
                 self.finish(shard, engine);
+                engine = self.lock(shard);
             }
-            next = Some(next.map_or(due_at_ns, |before| before.min(due_at_ns)));
+            let due_at_ns = engine.next_timeout_ns();
+            engine.look_at(due_at_ns);
+            next = next.into_iter().chain(due_at_ns).min();
         }
         next
     }
@@ -165,7 +168,7 @@ impl<'a> Worker<'a> {
     fn handle_batch(&mut self, socket: &UdpSocket, batch: &mut ReceiveBatch) {
         let (mut datagrams, mut bytes) = (0_u64, 0_u64);
         let now = now_ns();
-        let mut open: Option<(usize, MutexGuard<'_, Engine>)> = None;
+        let mut open: Option<(usize, EngineGuard<'_>)> = None;
         let mut last: Option<Found> = None;
         batch.for_each(|remote, data| {
             let path = Path { protocol: Protocol::Udp, local: socket.local(), remote };
@@ -210,7 +213,7 @@ impl<'a> Worker<'a> {
     }
 
     /// The engine that was found, or, when something has moved since, the one that has the path now.
-    fn lock_found(&mut self, found: Found) -> (Found, MutexGuard<'a, Engine>) {
+    fn lock_found(&mut self, found: Found) -> (Found, EngineGuard<'a>) {
         let shards = &*self.shared.shards;
         let engine = self.lock(found.shard);
         if shards.moves() == found.moves {
@@ -223,7 +226,7 @@ impl<'a> Worker<'a> {
     }
 
     /// The engine with this number. Nothing is held while it is waited for: who has it may wait for the lanes.
-    fn lock(&mut self, shard: usize) -> MutexGuard<'a, Engine> {
+    fn lock(&mut self, shard: usize) -> EngineGuard<'a> {
         let shards = &*self.shared.shards;
         if self.held.is_empty() {
             return shards.lock(shard);
@@ -236,13 +239,13 @@ impl<'a> Worker<'a> {
     }
 
     /// The engine has decided: what it made is sent or told, media first.
-    fn finish(&mut self, shard: usize, engine: MutexGuard<'_, Engine>) {
+    fn finish(&mut self, shard: usize, engine: EngineGuard<'_>) {
         self.send_decided(shard, engine);
         self.handle_dtls();
     }
 
     /// What it made goes into its lanes and to the event loop, and is sent once it is free, or held.
-    fn send_decided(&mut self, shard: usize, mut engine: MutexGuard<'_, Engine>) {
+    fn send_decided(&mut self, shard: usize, mut engine: EngineGuard<'_>) {
         let shared = self.shared;
         while let Some(event) = engine.poll_event() {
             match event {
@@ -335,7 +338,43 @@ mod tests {
     use ting_core::api::TransportConfig;
 
     use super::*;
-    use crate::shards::Shards;
+    use crate::shards::{Kind, Shards};
+
+    /// Something that waits for the clock: an event.
+    fn want(shards: &Shards, transport: u64) {
+        let nobody = std::net::SocketAddr::from(([127, 0, 0, 1], 9));
+        let path = Path { protocol: Protocol::Udp, local: nobody, remote: nobody };
+        shards.lock_home(Kind::Transport, transport).handle_datagram(now_ns(), &path, &[0; 20]);
+    }
+
+    #[test]
+    fn no_wake_up_is_lost() {
+        for threads in [1, 2] {
+            let shards = Arc::new(Shards::new(1, threads));
+            let sockets = (0..threads).map(|_| Vec::new()).collect();
+            let shared = Shared::new(Arc::clone(&shards), sockets, 1, 0).unwrap();
+            std::thread::scope(|scope| {
+                for index in 0..threads {
+                    let shared = &shared;
+                    scope.spawn(move || run(shared, index));
+                }
+                for round in 0..100 {
+                    // The threads wait without end, or just begin to.
+                    let config = TransportConfig { group: round, ..TransportConfig::default() };
+                    let transport = shards.add_transport(config).unwrap();
+                    want(&shards, transport);
+                    let due = || shards.lock_home(Kind::Transport, transport).next_timeout_ns().unwrap();
+                    let (before_ns, begin_ns) = (due(), now_ns());
+                    while due() == before_ns {
+                        assert!(now_ns() - begin_ns < 20_000_000_000, "round {round} of {threads} threads");
+                        std::thread::yield_now();
+                    }
+                    shards.remove_transport(transport).unwrap();
+                }
+                shared.stop();
+            });
+        }
+    }
 
     #[test]
     fn without_transports_nothing_is_due() {

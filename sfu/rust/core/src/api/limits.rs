@@ -1,7 +1,9 @@
 //! Numbers of the contract.
 
-/// Longest time between two calls of `Engine::handle_timeout` while transports exist, in ns.
+/// Longest time between two calls of `Engine::handle_timeout` while something waits for the clock, in ns.
 pub const TICK_NS: u64 = 10_000_000;
+/// The same while nothing does, as long as transports exist.
+pub const IDLE_TICK_NS: u64 = 60_000_000;
 /// Shortest time between two keyframe requests for one stream, in ns.
 pub const KEYFRAME_INTERVAL_NS: u64 = 500_000_000;
 /// Packets that a keyframe cache holds at most.

@@ -69,6 +69,11 @@ impl Brake {
         self.limit_bps.is_some()
     }
 
+    /// What is to be told cannot wait for long.
+    pub(crate) fn is_pressing(&self) -> bool {
+        self.holds() || self.is_new || self.free_left > 0
+    }
+
     /// It holds, or did a moment ago: pictures may still wait for their turn at the publisher.
     pub(crate) fn is_recent(&self, now_ns: i64) -> bool {
         self.holds() || self.ended_at_ns.is_some_and(|ended_ns| now_ns - ended_ns < AFTERWARDS_NS)
