@@ -16,7 +16,9 @@ from tests.harness.media import PatternReader
 
 SETTLE_S, MEASURE_S = 8.0, 20.0
 JOINS = 20
-SHARED_SIZE, SHARED_BPS = (960, 540), 2_500_000
+SHARED_LAYERS = (
+    Layer("q", 320, 180, 15, 300_000), Layer("h", 640, 360, 15, 1_200_000), Layer("f", 1280, 720, 15, 2_500_000),
+)  # fmt: skip
 SHOWN = 8
 SHOWN_LAYERS = (Layer("q", 320, 180, 15, 160_000), Layer("h", 1280, 720, 15, 1_700_000))
 
@@ -52,9 +54,9 @@ def _frame_rate(reader: PatternReader, began_s: float) -> float:
 
 
 async def two_share(server: LineServer, seed: int) -> str:
+    clips = await asyncio.to_thread(recorded, 1, SHARED_LAYERS)
     async with meeting(server, seed, down="delay_ms=40 rate_kbps=3000 queue_ms=300") as people:
-        sender = await people.join("sender")
-        await sender.publish_pattern(1, size=SHARED_SIZE, fps=12, bitrate_bps=SHARED_BPS, simulcast=True, noisy=True)
+        await people.publish_recorded("sender", clips)
         receivers = [await people.join(f"receiver {number}", is_behind=True) for number in range(2)]
         tracks = [(await one.subscribed("sender", rtc.TrackKind.KIND_VIDEO))[0] for one in receivers]
         readers = [await one.watch("sender", keeps_all=True) for one in receivers]

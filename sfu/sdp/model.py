@@ -38,6 +38,13 @@ class SectionKind(StrEnum):
     """A media type that this SFU does not know; its section is always rejected."""
 
 
+class Redundancy(NamedTuple):
+    """Of sound: how many earlier frames go with each packet, and how far they are apart (`OutboundPayload`)."""
+
+    frames: int
+    step: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Fingerprint:
     """Certificate digest (RFC 8122): algorithm in lower case, value as upper-case hex pairs with colons."""

@@ -31,6 +31,7 @@ from sfu.sdp.model import (
     PublishHint,
     PublishNegotiation,
     ReceivedMedia,
+    Redundancy,
     RemoteCodec,
     RemoteDescription,
     RemoteSection,
@@ -313,18 +314,20 @@ def subscribe_variants(received: ReceivedMedia) -> list[str]:
 
 
 def outbound_payloads(
-    received: ReceivedMedia, accepted: AcceptedSection, redundancy: int | None = None
+    received: ReceivedMedia, accepted: AcceptedSection, redundancy: Redundancy | None = None
 ) -> dict[int, OutboundPayload]:
     """The publisher's payload types to the subscriber's, for one that accepted `accepted`. Empty when nothing fits.
 
     RED goes out as RED only if its blocks carry the subscriber's Opus payload type already, since they pass through
-    unchanged; otherwise its primary block goes out as Opus. With a number as `redundancy`, sound goes out with so many
-    earlier frames whatever the publisher sends, 0 as plain Opus, where the subscriber takes both.
+    unchanged; otherwise its primary block goes out as Opus. With `redundancy`, sound goes out with so many earlier
+    frames whatever the publisher sends, with none as plain Opus, where the subscriber takes both.
     """
     if redundancy is not None and can_add_redundancy(accepted):
         opus, red, block_type = accepted.payloads["opus"], accepted.payloads["red"], accepted.red_block_type or 0
         plain = replace(opus, strip_red=True)
-        added = replace(red, redundancy=redundancy, frame_type=block_type) if redundancy else plain
+        frames, step = redundancy
+        more = replace(red, redundancy=frames, redundancy_step=step, frame_type=block_type)
+        added = more if frames else plain
         return {payload_type: added for payload_type, key in received.variants.items() if key in ("opus", "red")}
     publisher_opus = {pt for pt, key in received.variants.items() if key == "opus"}
     payloads: dict[int, OutboundPayload] = {}

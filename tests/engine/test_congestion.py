@@ -168,11 +168,23 @@ def test_a_packet_is_lost_when_one_of_much_later_has_arrived() -> None:
     for at_ms in (0, 50, 100, 101):
         history.add(SentPacket(at_ms * MS, 100, 0))
     assert history.acknowledge(2) is not None
-    assert history.take_lost() == (0, 0)
+    assert history.take_lost() == (0, 0, 0)
     assert history.acknowledge(3) is not None
-    assert history.take_lost() == (1, 100)
+    assert history.take_lost() == (1, 1, 100)
     assert history.acknowledge(0) is None
     assert history.acknowledge(1) is not None
+
+
+def test_losses_in_a_row_are_one_run_however_they_are_heard_of() -> None:
+    history = SentHistory(0)
+    for number in range(20):
+        history.add(SentPacket(number * 10 * MS, 100, 0))
+    runs = []
+    for arrived in (0, 6, 12, 13, 19):
+        history.acknowledge(arrived)
+        runs.append(history.take_lost()[:2])
+    # 1 to 5, of which the first was certain when 12 arrived; 7, 8 when 19 did.
+    assert runs == [(0, 0), (0, 0), (1, 1), (1, 0), (5, 1)]
 
 
 def trend(*delays_ms: int, lost: int = 0) -> list[Verdict]:

@@ -434,10 +434,11 @@ class Life:
 
     def outbound(self) -> OutboundPayload:
         chaos = self.chaos
-        redundancy = chaos.choice((0, 0, 1, 2, 3))
+        redundancy, step = chaos.choice(((0, 1), (0, 2), (1, 1), (2, 1), (3, 1), (1, 4), (3, 2)))
         return OutboundPayload(
-            chaos.choice((100, 105)), chaos.choice((106, None)), chaos.random() < 0.5, redundancy, chaos.choice((0, 98))
-        )
+            chaos.choice((100, 105)), chaos.choice((106, None)), chaos.random() < 0.5, redundancy, step,
+            chaos.choice((0, 98)),
+        )  # fmt: skip
 
     def do_unsubscribe(self) -> None:
         handle = self.subscription()

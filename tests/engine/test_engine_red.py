@@ -75,6 +75,33 @@ class TestRedundancy:
         assert {packet.payload_type for packet in subscriber.rtp} == {OUT_RED_TYPE}
         assert_contiguous(subscriber.rtp)
 
+    def test_frames_may_be_further_apart_so_that_what_is_lost_in_a_row_comes_later(self, net: Net) -> None:
+        kind = OUT_AUDIO_TYPE
+        added = OutboundPayload(OUT_RED_TYPE, redundancy=2, redundancy_step=3, frame_type=kind)
+        source, subscriber, _ = self.heard(net, {AUDIO_TYPE: added})
+        for number in range(12):
+            source.send(b"%d" % number)
+            source.timestamp = source.timestamp + 960 & 0xFFFF_FFFF
+        told = [self.blocks(packet) for packet in subscriber.rtp]
+        for number, blocks in enumerate(told):
+            earlier = [(kind, 960 * back, b"%d" % (number - back)) for back in (6, 3) if number >= back]
+            assert blocks == [*earlier, (kind, 0, b"%d" % number)]
+        # Six packets in a row are lost: the next six have all of them.
+        found = {data for blocks in told[8:] for _, _, data in blocks}
+        assert {b"%d" % number for number in range(2, 8)} <= found
+
+    def test_subscribers_may_have_them_differently_far_apart(self, net: Net) -> None:
+        publisher, near, far = net.peer(), net.peer(), net.peer()
+        track = publisher.publish_audio()
+        for peer, step in ((near, 1), (far, 2)):
+            added = OutboundPayload(OUT_RED_TYPE, redundancy=1, redundancy_step=step, frame_type=OUT_AUDIO_TYPE)
+            peer.subscribe(track, payloads={AUDIO_TYPE: added})
+        source = Source(publisher, 2000, AUDIO_TYPE)
+        for word in (b"one", b"two", b"three"):
+            source.send(word)
+            source.timestamp = source.timestamp + 960 & 0xFFFF_FFFF
+        assert [self.blocks(peer.rtp[-1])[0][1:] for peer in (near, far)] == [(960, b"two"), (1920, b"one")]
+
     def test_a_lost_frame_is_taken_from_the_redundancy_of_its_publisher(self, net: Net) -> None:
         payloads = {RED_TYPE: OutboundPayload(OUT_RED_TYPE, redundancy=3, frame_type=OUT_AUDIO_TYPE)}
         source, subscriber, _ = self.heard(net, payloads, RED_TYPE)
@@ -149,7 +176,13 @@ class TestRedundancy:
 
     @pytest.mark.parametrize(
         "payload",
-        [OutboundPayload(OUT_RED_TYPE, redundancy=4), OutboundPayload(128), OutboundPayload(1, frame_type=128)],
+        [
+            OutboundPayload(OUT_RED_TYPE, redundancy=4),
+            OutboundPayload(OUT_RED_TYPE, redundancy_step=0),
+            OutboundPayload(OUT_RED_TYPE, redundancy_step=5),
+            OutboundPayload(128),
+            OutboundPayload(1, frame_type=128),
+        ],
     )
     def test_what_cannot_be_is_refused(self, net: Net, payload: OutboundPayload) -> None:
         _, _, subscription = self.heard(net, self.ADDED)

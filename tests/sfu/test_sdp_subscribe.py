@@ -11,7 +11,7 @@ import pytest
 from sfu.engine.api import Codec, Extension, InboundLayer, InboundPayload, Kind, OutboundPayload, TrackConfig
 from sfu.errors import SdpError
 from sfu.sdp.capabilities import EXTENSIONS, VARIANTS
-from sfu.sdp.model import AcceptedSection, Direction, ReceivedMedia, Setup
+from sfu.sdp.model import AcceptedSection, Direction, ReceivedMedia, Redundancy, Setup
 from sfu.sdp.negotiate import negotiate_subscribe, outbound_payloads, subscribe_variants
 from tests.sfu.sdp_rig import (
     audio_section,
@@ -272,15 +272,17 @@ def test_red_passes_or_is_stripped() -> None:
 
 def test_with_redundancy_sound_goes_out_as_the_line_needs_it_whatever_comes() -> None:
     publisher, both = received((63, "red"), (109, "opus")), accepted("red", "opus")
-    plain, added = OutboundPayload(111, strip_red=True), OutboundPayload(63, redundancy=2, frame_type=111)
-    assert outbound_payloads(publisher, both, 0) == {63: plain, 109: plain}
-    assert outbound_payloads(publisher, both, 2) == {63: added, 109: added}
-    assert outbound_payloads(received((111, "opus")), both, 2) == {111: added}
+    plain = OutboundPayload(111, strip_red=True)
+    added = OutboundPayload(63, redundancy=2, redundancy_step=3, frame_type=111)
+    none, some = Redundancy(0), Redundancy(2, 3)
+    assert outbound_payloads(publisher, both, none) == {63: plain, 109: plain}
+    assert outbound_payloads(publisher, both, some) == {63: added, 109: added}
+    assert outbound_payloads(received((111, "opus")), both, some) == {111: added}
     opus_alone = accepted("opus")
-    for redundancy in (0, 2):
+    for redundancy in (none, some):
         assert outbound_payloads(publisher, opus_alone, redundancy) == outbound_payloads(publisher, opus_alone)
     pictures = AcceptedSection("1", True, {"vp8": OutboundPayload(96)})
-    assert outbound_payloads(received((96, "vp8")), pictures, 2) == {96: OutboundPayload(96)}
+    assert outbound_payloads(received((96, "vp8")), pictures, some) == {96: OutboundPayload(96)}
 
 
 def test_red_with_other_block_types_is_stripped_for_everyone() -> None:

@@ -18,7 +18,7 @@ from sfu.control.adapt.figures import Figures, Flow
 from sfu.control.adapt.line import Line
 from sfu.control.adapt.quality_watch import QualityWatch
 from sfu.control.adapt.rooms import AdaptedParticipant, AdaptedRoom
-from sfu.control.adapt.sound import SoundProtection
+from sfu.control.adapt.sound import SoundProtection, Subscriber
 from sfu.control.adapt.uplink import Uplinks
 from sfu.control.context import ControlContext
 from sfu.control.publish.encoding import Encoding
@@ -133,7 +133,8 @@ class Adaptation:
                 self._fit(participant, speakers, now_s)
         estimate = figures.estimate_of
         everyone = [participant for room in rooms for participant in room.participants()]
-        self._sound.run(((estimate(one.downlink), one.subscriptions) for one in everyone), figures, now_s)
+        lines = (Subscriber(estimate(one.downlink), one.subscriptions, one.downlink) for one in everyone)
+        self._sound.run(lines, figures, now_s)
         self._fec.run((one.subscriptions for one in everyone), figures, now_s)
         if quality_due:
             self._quality_due_s = now_s + self._context.config.connection_quality_interval_s

@@ -59,7 +59,7 @@ def _figures_of(subscription: Subscription, figures: Figures, target_bps: int | 
         sent_bps=round(flow.bitrate_bps) if flow is not None else 0,
         loss=flow.loss if flow is not None and sends else 0.0,
         rtt_ms=(flow.rtt_ms or None) if flow is not None else None,
-        redundancy=subscription.redundancy,
+        redundancy=None if subscription.redundancy is None else subscription.redundancy.frames,
         cause=subscription.switch_cause,
         switched_at_ms=subscription.switched_at_ms,
     )

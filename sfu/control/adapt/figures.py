@@ -39,6 +39,13 @@ class Figures:
         self._subscriptions = {one.subscription: one for one in stats.subscriptions}
         self.layers: dict[TrackHandle, Sequence[LayerStats]] = {one.track: one.layers for one in stats.tracks}
         self._estimates = {one.transport: one.estimate_bps or one.remb_bps for one in stats.transports}
+        self._losses = {one.transport: (one.feedback_lost, one.feedback_loss_runs) for one in stats.transports}
+        earlier_losses = before._losses if before is not None else {}
+        self._lost_since = {
+            transport: (lost - earlier_losses[transport][0], runs - earlier_losses[transport][1])
+            for transport, (lost, runs) in self._losses.items()
+            if transport in earlier_losses
+        }
         self._flows: dict[SubscriptionHandle, Flow | None] = {}
         """Worked out so far: several ask."""
         self._before = before
@@ -80,6 +87,11 @@ class Figures:
     def estimate_of(self, transport: TransportHandle | None) -> int | None:
         """What a line takes, by the engine or by its receiver; None where neither has said."""
         return None if transport is None else self._estimates.get(transport)
+
+    def lost_on(self, transport: TransportHandle | None) -> tuple[int, int]:
+        """Packets of all kinds that feedback says were lost on the way to a peer since the figures before, and in how
+        many runs."""
+        return (0, 0) if transport is None else self._lost_since.get(transport, (0, 0))
 
     def loss_of(self, track: TrackHandle) -> float | None:
         """Share of a track's packets that was lost for good; None while it sends nothing."""

@@ -13,9 +13,9 @@ SPARE = 1.05
 
 TRY_S = 1.0
 """So long a better layer is tried for at a time."""
-TRY_AGAIN_S, TRY_AGAIN_MAX_S = 2.0, 10.0
+TRY_AGAIN_S, TRY_AGAIN_MAX_S = 1.0, 4.0
 """Between two such times: the first, and after ever more in vain. What is tried fills the line for a moment, and
-everything else waits behind it."""
+everything else waits behind it; but of two who share a line, who has less must try to get more."""
 GROWN = 1.5
 """A line that takes so much more than when better was tried last is another one."""
 PATIENCE_S = 1.0

@@ -9,7 +9,7 @@ from sfu.engine.api import Codec, OutboundPayload
 from sfu.ids import TrackHandle
 from sfu.kind import Kind
 from sfu.sdp.capabilities import VARIANTS
-from sfu.sdp.model import AcceptedSection, ReceivedMedia
+from sfu.sdp.model import AcceptedSection, ReceivedMedia, Redundancy
 from sfu.sdp.negotiate import outbound_payloads, subscribe_variants
 
 _SVC_CODECS = frozenset({Codec.VP9, Codec.AV1})
@@ -59,7 +59,9 @@ class Encoding:
         same = [key for key in keys if VARIANTS[key].codec is codec]
         return same if same and codec not in (Codec.OPUS, Codec.RED) else keys
 
-    def payloads_for(self, accepted: AcceptedSection, redundancy: int | None = None) -> dict[int, OutboundPayload]:
+    def payloads_for(
+        self, accepted: AcceptedSection, redundancy: Redundancy | None = None
+    ) -> dict[int, OutboundPayload]:
         """What becomes of each payload type for a subscriber; empty when it cannot receive the codec in use."""
         payloads = outbound_payloads(self.received, accepted, redundancy)
         codecs = {VARIANTS[self.received.variants[payload_type]].codec for payload_type in payloads}

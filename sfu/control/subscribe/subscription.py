@@ -18,7 +18,7 @@ from sfu.engine.api import HIGHEST_LAYER, Codec, EngineCommands, Extension, Subs
 from sfu.ids import SubscriptionHandle, TrackId, TransportHandle
 from sfu.kind import Kind
 from sfu.sdp.capabilities import VARIANTS
-from sfu.sdp.model import AcceptedSection, SentMedia, Ssrcs
+from sfu.sdp.model import AcceptedSection, Redundancy, SentMedia, Ssrcs
 from sfu.sdp.negotiate import can_add_redundancy
 
 MAX_SSRC = 0xFFFF_FFFE
@@ -75,7 +75,7 @@ class Subscription:
         """Runs while it waits for the backup codec."""
         self.gave_up = False
         """It has waited in vain."""
-        self.redundancy: int | None = None
+        self.redundancy: Redundancy | None = None
         """Of sound: how many earlier frames go with each packet, so that what the line loses is there all the same;
         None: as many as the publisher sends."""
         self.fec_packets = 0
@@ -225,12 +225,12 @@ class Subscription:
         """The client takes sound with and without earlier frames."""
         return self._accepted is not None and can_add_redundancy(self._accepted)
 
-    def set_redundancy(self, engine: EngineCommands, frames: int | None) -> None:
-        if frames == self.redundancy:
+    def set_redundancy(self, engine: EngineCommands, redundancy: Redundancy | None) -> None:
+        if redundancy == self.redundancy:
             return
-        self.redundancy = frames
+        self.redundancy = redundancy
         if self.handle is not None and self.encoding is not None and self._accepted is not None:
-            engine.set_payloads(self.handle, self.encoding.payloads_for(self._accepted, frames))
+            engine.set_payloads(self.handle, self.encoding.payloads_for(self._accepted, redundancy))
 
     @property
     def takes_fec(self) -> bool:

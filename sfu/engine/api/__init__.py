@@ -128,9 +128,9 @@ publisher's first. REMB of the subscriber (draft-alvestrand-rmcat-remb-03) becom
 A muted track forwards nothing. RED (RFC 2198) passes through, or leaves as its primary block where
 `OutboundPayload.strip_red` says so, or is made here where `OutboundPayload.redundancy` does: of the frame that came,
 Opus or the primary block, and of the frames of the stream before it that are known, those that were lost and came as
-redundant blocks included, the newest of them; none that is older than a block can say (2^14 of the clock), empty or
-longer than 1,023 bytes, and so few that the payload has at most `MAX_RED_BYTES`. Frames are remembered from when the
-first subscription of the track wants redundancy.
+redundant blocks included, every `redundancy_step`-th, the newest of them; none that is older than a block can say
+(2^14 of the clock), empty or longer than 1,023 bytes, and so few that the payload has at most `MAX_RED_BYTES`. Frames
+are remembered from when the first subscription of the track wants redundancy.
 
 Congestion
 ----------
@@ -249,6 +249,7 @@ from sfu.engine.api.limits import (
     MAX_PATHS,
     MAX_RED_BYTES,
     MAX_REDUNDANCY,
+    MAX_REDUNDANCY_STEP,
     MAX_WANTED_BPS,
     OVERHEAD_BYTES,
     REPLAY_ALONE_NS,
@@ -280,6 +281,7 @@ __all__ = [
     "MAX_FEC_PACKETS",
     "MAX_PATHS",
     "MAX_REDUNDANCY",
+    "MAX_REDUNDANCY_STEP",
     "MAX_RED_BYTES",
     "MAX_WANTED_BPS",
     "NOT_READY",

@@ -129,6 +129,9 @@ class OutboundPayload:
     redundancy: int = 0
     """Of sound: how many earlier frames each packet carries besides its own, as RED of `payload_type` (RFC 2198); at
     most `MAX_REDUNDANCY`. 0: what the publisher sent."""
+    redundancy_step: int = 1
+    """How many frames those are apart, from the packet's own on: 2 means the second and the fourth before it. At most
+    `MAX_REDUNDANCY_STEP`. What is lost in a row is found in what comes after it."""
     frame_type: int = 0
     """With `redundancy`: the payload type that the frames inside have."""
 

@@ -15,6 +15,7 @@ REPLAY_ALONE_NS = 1_000_000_000
 MAX_PATHS = 4
 MAX_DATAGRAM_BYTES = 1500
 MAX_REDUNDANCY = 3
+MAX_REDUNDANCY_STEP = 4
 MAX_FEC_PACKETS = 15
 """Packets that share a repair packet: the shortest mask has as many bits."""
 MAX_RED_BYTES = 1000

@@ -76,6 +76,8 @@ class TransportStats:
     feedback_lost: int
     """Packets that transport-wide feedback says are lost."""
     probes_sent: int
+    feedback_loss_runs: int = 0
+    """How many times one of `feedback_lost` was lost after one that was not."""
 
 
 @dataclass(frozen=True, slots=True)

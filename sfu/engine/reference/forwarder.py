@@ -178,7 +178,7 @@ class Forwarder:
                 core.drops["too_old"] += 1
                 return
         if outbound.redundancy and packet.picture < 0:
-            packet = packet.redundant(outbound.redundancy, outbound.frame_type)
+            packet = packet.redundant(outbound.redundancy, outbound.redundancy_step, outbound.frame_type)
         payload, picture = self._payload_for(packet, outbound)
         self._last_payload_type = second = outbound.payload_type
         info = packet.info

@@ -90,21 +90,22 @@ class MediaPacket:
         """The primary block of a RED payload."""
         self.earlier: tuple[Frame, ...] = ()
         """Of sound with redundancy: the frames before it that are known."""
-        self._redundant: dict[tuple[int, int], MediaPacket] = {}
+        self._redundant: dict[tuple[int, int, int], MediaPacket] = {}
         self._blocks: dict[ExtensionPlan, bytes | None] = {}
         self._blocks_at_ns = 0
 
-    def redundant(self, frames: int, frame_type: int) -> MediaPacket:
-        """The same packet with so many of the frames before it, as RED (RFC 2198). Made once for all subscribers."""
-        made = self._redundant.get((frames, frame_type))
+    def redundant(self, frames: int, step: int, frame_type: int) -> MediaPacket:
+        """The same packet with so many of the frames before it, `step` apart, as RED (RFC 2198). Made once for all
+        subscribers."""
+        made = self._redundant.get((frames, step, frame_type))
         if made is None:
             own = self.payload if self.primary is None else self.primary
-            payload = build(frame_type, self.timestamp, self.earlier[-frames:], own)
+            payload = build(frame_type, self.timestamp, self.earlier[-step::-step][:frames][::-1], own)
             made = MediaPacket(
                 self.codec, self.payload_type, self.marker, self.ext_seq, self.timestamp, self.extensions, payload,
                 self.info,
             )  # fmt: skip
-            self._redundant[frames, frame_type] = made
+            self._redundant[frames, step, frame_type] = made
         return made
 
     def elements(self, plan: ExtensionPlan, now_ns: int, frame_number: int | None = None) -> list[tuple[int, bytes]]:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sfu.engine.api import MAX_RED_BYTES, MAX_REDUNDANCY
+from sfu.engine.api import MAX_RED_BYTES, MAX_REDUNDANCY, MAX_REDUNDANCY_STEP
 
 MAX_OFFSET = 1 << 14
 MAX_BLOCK_BYTES = 1023
+MAX_FRAMES = MAX_REDUNDANCY * MAX_REDUNDANCY_STEP
 _FAR = 1 << 20
 """Further apart, timestamps are of different times: the clock of the stream has begun anew."""
 _HALF = 0x8000_0000
@@ -99,7 +100,7 @@ class FrameHistory:
             if frames[at].timestamp == timestamp:
                 return
         frames.insert(at, Frame(timestamp, data))
-        if len(frames) > MAX_REDUNDANCY:
+        if len(frames) > MAX_FRAMES:
             del frames[0]
 
 

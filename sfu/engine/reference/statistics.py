@@ -26,6 +26,7 @@ def transport_stats(transport: Transport) -> TransportStats:
         estimate_bps=None if estimator is None else estimator.bitrate_bps,
         acknowledged_bps=0 if estimator is None else estimator.acked_bps,
         feedback_lost=0 if estimator is None else estimator.packets_lost,
+        feedback_loss_runs=0 if estimator is None else estimator.loss_runs,
         probes_sent=0 if estimator is None else estimator.probe.clusters,
     )
 

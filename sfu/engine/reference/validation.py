@@ -7,6 +7,7 @@ from collections.abc import Collection, Container, Iterable
 from sfu.engine.api import (
     MAX_FEC_PACKETS,
     MAX_REDUNDANCY,
+    MAX_REDUNDANCY_STEP,
     OutboundPayload,
     SubscriptionConfig,
     TrackConfig,
@@ -72,6 +73,8 @@ def check_payloads(payloads: Collection[OutboundPayload]) -> None:
         _refuse("payload types are 0..127")
     if not all(0 <= one.redundancy <= MAX_REDUNDANCY for one in payloads):
         _refuse("redundancy is 0..3 frames")
+    if not all(1 <= one.redundancy_step <= MAX_REDUNDANCY_STEP for one in payloads):
+        _refuse("frames of redundancy are 1..4 apart")
 
 
 def check_fec(packets: int) -> None:

@@ -80,6 +80,7 @@ class Estimator:
         "_tried_until_ns",
         "bitrate_bps",
         "is_starting",
+        "loss_runs",
         "pacer",
         "packets_lost",
         "probe",
@@ -90,6 +91,7 @@ class Estimator:
         self.is_starting = True
         """Nothing is known of the line yet."""
         self.packets_lost = 0
+        self.loss_runs = 0
         self.probe = Probe()
         self.pacer = Pacer()
         self._started_at_ns: int | None = None
@@ -153,11 +155,12 @@ class Estimator:
             if sent is not None:
                 self.is_starting = False
                 self._take(now_ns, sent, self._place(sent.sent_at_ns, arrival_ns, wrap_ns))
-        lost, lost_bytes = self._history.take_lost()
-        self.packets_lost += lost
+        lost = self._history.take_lost()
+        self.packets_lost += lost.packets
+        self.loss_runs += lost.runs
         if self._group is not None and self._history.newest_arrived_ns - heard_ns < OUTAGE_NS:
-            self._group.lost += lost
-            self._group.lost_bytes += lost_bytes
+            self._group.lost += lost.packets
+            self._group.lost_bytes += lost.size
 
     def _place(self, sent_at_ns: int, arrival_ns: int, wrap_ns: int) -> int:
         """An arrival on the receiver's clock, of which only so much comes."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from typing import NamedTuple
 
 MAX_SENT = 2048
 """Packets that may wait for their feedback: five seconds of a good video. Older ones are forgotten."""
@@ -23,10 +24,19 @@ class SentPacket:
         self.phase = phase
 
 
+class Lost(NamedTuple):
+    """Packets that are lost for certain."""
+
+    packets: int
+    runs: int
+    """How many times one was lost after one that was not."""
+    size: int
+
+
 class SentHistory:
     """Numbers are taken in order, so the oldest one and a queue say it all."""
 
-    __slots__ = ("_first", "_limit", "_newest_arrived_ns", "_packets")
+    __slots__ = ("_first", "_is_losing", "_limit", "_newest_arrived_ns", "_packets")
 
     def __init__(self, first_seq: int) -> None:
         self._first = first_seq
@@ -34,6 +44,8 @@ class SentHistory:
         self._limit = MAX_UNHEARD
         self._newest_arrived_ns = 0
         """When the newest of those that arrived was sent."""
+        self._is_losing = False
+        """The packet before the oldest is lost."""
 
     def add(self, sent: SentPacket) -> None:
         """It leaves with the next number."""
@@ -57,17 +69,19 @@ class SentHistory:
         self._newest_arrived_ns = max(self._newest_arrived_ns, sent.sent_at_ns)
         return arrived
 
-    def take_lost(self) -> tuple[int, int]:
-        """Packets that are lost for certain, and their bytes. They are forgotten."""
-        packets, count, size = self._packets, 0, 0
+    def take_lost(self) -> Lost:
+        """Since the last call. They are forgotten."""
+        packets, count, runs, size = self._packets, 0, 0, 0
         oldest_ns = self._newest_arrived_ns - REORDERED_NS
         while packets and (packets[0].size == 0 or packets[0].sent_at_ns < oldest_ns):
             sent = packets.popleft()
             self._first += 1
             if sent.size:
                 count += 1
+                runs += not self._is_losing
                 size += sent.size
-        return count, size
+            self._is_losing = sent.size > 0
+        return Lost(count, runs, size)
 
     @property
     def newest_arrived_ns(self) -> int:

@@ -74,6 +74,7 @@ fn engine(shape: &Shape, subscribers: u16) -> Engine {
             rtx_payload_type: Some(97),
             strip_red: false,
             redundancy: 0,
+            redundancy_step: 1,
             frame_type: 0,
         };
         let config = SubscriptionConfig {

@@ -204,7 +204,7 @@ impl Forwarder {
         };
         let with_frames;
         let packet = if outbound.redundancy > 0 && packet.picture < 0 {
-            with_frames = packet.redundant(outbound.redundancy, outbound.frame_type);
+            with_frames = packet.redundant(outbound.redundancy, outbound.redundancy_step, outbound.frame_type);
             &with_frames
         } else {
             packet

@@ -155,6 +155,7 @@ fn subscription_config(ssrc: u32) -> SubscriptionConfig {
             rtx_payload_type,
             strip_red: codec == Codec::Red,
             redundancy: 0,
+            redundancy_step: 1,
             frame_type: 0,
         };
         (payload_type, out)
@@ -306,7 +307,7 @@ impl Call {
             7 => self.engine.set_track_config(self.video, track_config(Kind::Video)),
             8 => {
                 let mut payloads = subscription_config(0).payloads;
-                payloads.iter_mut().for_each(|(_, one)| one.redundancy = 2);
+                payloads.iter_mut().for_each(|(_, one)| (one.redundancy, one.redundancy_step) = (2, 3));
                 self.engine.set_payloads(second, payloads)
             }
             9 => self.engine.set_fec(first, 4),

@@ -4,7 +4,7 @@ use std::sync::{Arc, OnceLock};
 
 use smallvec::SmallVec;
 
-use crate::api::{Codec, Extension, ExtensionIds, MAX_REDUNDANCY};
+use crate::api::{Codec, Extension, ExtensionIds, MAX_REDUNDANCY, MAX_REDUNDANCY_STEP};
 use crate::codecs::FrameInfo;
 use crate::dependency_descriptor::write_frame_number;
 use crate::red::{Frames, build};
@@ -100,13 +100,16 @@ pub(crate) struct MediaPacket {
     pub(crate) redundancy: Option<Box<Redundancy>>,
 }
 
+/// The payload type of the frames inside, and the packet with them.
+type Made = OnceLock<(u8, Arc<MediaPacket>)>;
+
 /// What a packet of sound may be sent with, and what was made of that.
 #[derive(Debug, Default)]
 pub(crate) struct Redundancy {
     /// The frames before it that are known.
     earlier: Frames,
-    /// By the number of frames from 1 on: their payload type, and the packet with them.
-    made: [OnceLock<(u8, Arc<MediaPacket>)>; MAX_REDUNDANCY],
+    /// By the number of frames and how far they are apart, from 1 on.
+    made: [[Made; MAX_REDUNDANCY_STEP]; MAX_REDUNDANCY],
 }
 
 impl Redundancy {
@@ -116,22 +119,27 @@ impl Redundancy {
 }
 
 impl MediaPacket {
-    /// The same packet with so many of the frames before it, as RED (RFC 2198). Made once for all subscribers, unless they
-    /// call the frames by different payload types.
-    pub(crate) fn redundant(&self, frames: u8, frame_type: u8) -> Arc<MediaPacket> {
-        let place = usize::from(frames).checked_sub(1);
-        let known = self.redundancy.as_ref().zip(place).and_then(|(one, place)| one.made.get(place));
-        let Some(known) = known else { return Arc::new(self.with_frames(frames, frame_type)) };
-        let (made_for, made) = known.get_or_init(|| (frame_type, Arc::new(self.with_frames(frames, frame_type))));
-        if *made_for == frame_type { Arc::clone(made) } else { Arc::new(self.with_frames(frames, frame_type)) }
+    /// The same packet with so many of the frames before it, `step` apart, as RED (RFC 2198). Made once for all
+    /// subscribers, unless they call the frames by different payload types.
+    pub(crate) fn redundant(&self, frames: u8, step: u8, frame_type: u8) -> Arc<MediaPacket> {
+        let make = || Arc::new(self.with_frames(frames, step, frame_type));
+        let places = usize::from(frames).checked_sub(1).zip(usize::from(step).checked_sub(1));
+        let known = self.redundancy.as_ref().zip(places);
+        let known = known.and_then(|(one, (frames, step))| one.made.get(frames).and_then(|made| made.get(step)));
+        let Some(known) = known else { return make() };
+        let (made_for, made) = known.get_or_init(|| (frame_type, make()));
+        if *made_for == frame_type { Arc::clone(made) } else { make() }
     }
 
-    fn with_frames(&self, frames: u8, frame_type: u8) -> MediaPacket {
+    fn with_frames(&self, frames: u8, step: u8, frame_type: u8) -> MediaPacket {
         let earlier = self.redundancy.as_ref().map(|one| &one.earlier[..]).unwrap_or_default();
-        let newest = earlier.get(earlier.len().saturating_sub(usize::from(frames))..).unwrap_or_default();
+        let step = usize::from(step.max(1));
+        let mut chosen: Frames =
+            earlier.iter().rev().skip(step - 1).step_by(step).take(usize::from(frames)).cloned().collect();
+        chosen.reverse();
         let mut data = self.data.get(..self.payload.start as usize).unwrap_or_default().to_vec();
         let start = data.len();
-        build(&mut data, frame_type, self.timestamp, newest, self.primary.unwrap_or(self.payload).of(&self.data));
+        build(&mut data, frame_type, self.timestamp, &chosen, self.primary.unwrap_or(self.payload).of(&self.data));
         let payload = Span::new(start, data.len());
         MediaPacket {
             codec: self.codec,

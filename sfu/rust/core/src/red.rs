@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use smallvec::SmallVec;
 
-use crate::api::{MAX_RED_BYTES, MAX_REDUNDANCY};
+use crate::api::{MAX_RED_BYTES, MAX_REDUNDANCY, MAX_REDUNDANCY_STEP};
 
 /// How far before its packet a block may be, in units of the clock.
 const MAX_OFFSET: u32 = 1 << 14;
@@ -66,6 +66,9 @@ pub fn primary(payload: &[u8]) -> Option<&[u8]> {
     }
 }
 
+/// Those that packets yet to come may carry.
+const MAX_FRAMES: usize = MAX_REDUNDANCY * MAX_REDUNDANCY_STEP;
+
 /// An encoded frame of sound.
 #[derive(Clone, Debug)]
 pub(crate) struct Frame {
@@ -75,7 +78,7 @@ pub(crate) struct Frame {
 }
 
 /// Frames that a packet can carry, oldest first.
-pub(crate) type Frames = SmallVec<[Frame; MAX_REDUNDANCY]>;
+pub(crate) type Frames = SmallVec<[Frame; MAX_FRAMES]>;
 
 /// The newest frames of a stream that can be redundant blocks, oldest first.
 #[derive(Debug, Default)]
@@ -105,7 +108,7 @@ impl FrameHistory {
         let is_before = |one: &Frame| one.timestamp.wrapping_sub(timestamp) >= HALF;
         let at = self.frames.iter().rposition(is_before).map_or(0, |before| before + 1);
         self.frames.insert(at, Frame { timestamp, data: data.into() });
-        if self.frames.len() > MAX_REDUNDANCY {
+        if self.frames.len() > MAX_FRAMES {
             self.frames.remove(0);
         }
     }

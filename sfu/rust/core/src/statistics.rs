@@ -21,6 +21,7 @@ pub(crate) fn transport_stats(transport: &Transport) -> TransportStats {
         estimate_bps: estimator.and_then(|one| one.bitrate_bps()).map(i64::unsigned_abs),
         acknowledged_bps: estimator.map_or(0, |one| one.acked_bps().unsigned_abs()),
         feedback_lost: estimator.map_or(0, |one| one.packets_lost()),
+        feedback_loss_runs: estimator.map_or(0, |one| one.loss_runs()),
         probes_sent: estimator.map_or(0, |one| one.probe.clusters()),
     }
 }

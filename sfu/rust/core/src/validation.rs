@@ -1,8 +1,8 @@
 //! Misuse of commands, told apart from bad input: these are errors.
 
 use crate::api::{
-    Error, ExtensionIds, MAX_FEC_PACKETS, MAX_REDUNDANCY, OutboundPayload, SubscriptionConfig, TrackConfig,
-    TransportConfig,
+    Error, ExtensionIds, MAX_FEC_PACKETS, MAX_REDUNDANCY, MAX_REDUNDANCY_STEP, OutboundPayload, SubscriptionConfig,
+    TrackConfig, TransportConfig,
 };
 
 const MAX_PAYLOAD_TYPE: u8 = 127;
@@ -67,6 +67,9 @@ pub(crate) fn check_payloads(payloads: &[(u8, OutboundPayload)]) -> Result<(), E
     }
     if payloads.iter().any(|(_, one)| usize::from(one.redundancy) > MAX_REDUNDANCY) {
         return refuse("redundancy is 0..3 frames");
+    }
+    if payloads.iter().any(|(_, one)| !(1..=MAX_REDUNDANCY_STEP).contains(&usize::from(one.redundancy_step))) {
+        return refuse("frames of redundancy are 1..4 apart");
     }
     Ok(())
 }

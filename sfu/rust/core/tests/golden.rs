@@ -135,6 +135,7 @@ fn payloads(value: &Value) -> Vec<(u8, OutboundPayload)> {
         rtx_payload_type: maybe(&one["rtx_payload_type"]),
         strip_red: one["strip_red"].as_bool().unwrap(),
         redundancy: maybe(&one["redundancy"]).unwrap_or(0),
+        redundancy_step: maybe(&one["redundancy_step"]).unwrap_or(1),
         frame_type: maybe(&one["frame_type"]).unwrap_or(0),
     };
     list(value, |pair| (int(&pair[0]), outbound(&pair[1])))

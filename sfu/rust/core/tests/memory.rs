@@ -97,6 +97,7 @@ fn subscribe(engine: &mut Engine, track: u64, port: u16) -> u64 {
                 rtx_payload_type: None,
                 strip_red: false,
                 redundancy: 0,
+                redundancy_step: 1,
                 frame_type: 0,
             },
         )],

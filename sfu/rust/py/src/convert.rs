@@ -226,6 +226,7 @@ pub(crate) fn outbound_payloads(by_type: &Bound<'_, PyAny>) -> PyResult<Vec<(u8,
             rtx_payload_type: field(&payload, "rtx_payload_type")?,
             strip_red: field(&payload, "strip_red")?,
             redundancy: field(&payload, "redundancy")?,
+            redundancy_step: field(&payload, "redundancy_step")?,
             frame_type: field(&payload, "frame_type")?,
         };
         // A key that no packet can have is never looked up.
@@ -344,6 +345,7 @@ fn transport_stats<'py>(py: Python<'py>, stats: &TransportStats) -> PyResult<Bou
         stats.acknowledged_bps,
         stats.feedback_lost,
         stats.probes_sent,
+        stats.feedback_loss_runs,
     ))
 }
 

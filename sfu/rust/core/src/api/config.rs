@@ -228,6 +228,9 @@ pub struct OutboundPayload {
     /// Of sound: how many earlier frames each packet carries besides its own, as RED of `payload_type` (RFC 2198); at most
     /// `MAX_REDUNDANCY`. 0: what the publisher sent.
     pub redundancy: u8,
+    /// How many frames those are apart, from the packet's own on: 2 means the second and the fourth before it. 1 to
+    /// `MAX_REDUNDANCY_STEP`.
+    pub redundancy_step: u8,
     /// With `redundancy`: the payload type that the frames inside have.
     pub frame_type: u8,
 }

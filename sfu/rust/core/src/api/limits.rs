@@ -26,6 +26,8 @@ pub const MAX_DATAGRAM_BYTES: usize = 1500;
 pub const HIGHEST_LAYER: u32 = 255;
 /// Earlier frames of sound in a packet that is made with redundancy.
 pub const MAX_REDUNDANCY: usize = 3;
+/// How many frames those are apart at most.
+pub const MAX_REDUNDANCY_STEP: usize = 4;
 /// Packets that share a repair packet: the shortest mask has as many bits.
 pub const MAX_FEC_PACKETS: u32 = 15;
 /// Of a payload with redundancy that is made here: it fits where any packet does.

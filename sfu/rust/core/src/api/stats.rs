@@ -73,6 +73,8 @@ pub struct TransportStats {
     pub acknowledged_bps: u64,
     /// Packets that transport-wide feedback says are lost.
     pub feedback_lost: u64,
+    /// How many times one of them was lost after one that was not.
+    pub feedback_loss_runs: u64,
     pub probes_sent: u64,
 }
 

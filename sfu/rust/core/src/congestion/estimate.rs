@@ -64,6 +64,7 @@ pub(crate) struct Estimator {
     is_starting: bool,
     started_at_ns: Option<i64>,
     packets_lost: u64,
+    loss_runs: u64,
     history: SentHistory,
     delay: DelayTrend,
     rise: Rise,
@@ -92,6 +93,7 @@ impl Estimator {
             is_starting: true,
             started_at_ns: None,
             packets_lost: 0,
+            loss_runs: 0,
             history: SentHistory::new(first_seq),
             delay: DelayTrend::default(),
             rise: Rise::default(),
@@ -122,6 +124,10 @@ impl Estimator {
 
     pub(crate) fn packets_lost(&self) -> u64 {
         self.packets_lost
+    }
+
+    pub(crate) fn loss_runs(&self) -> u64 {
+        self.loss_runs
     }
 
     /// A packet leaves with the next transport-wide number.
@@ -172,12 +178,13 @@ impl Estimator {
                 self.take(now_ns, sent, arrival_ns);
             }
         }
-        let (lost, lost_bytes) = self.history.take_lost();
-        self.packets_lost += lost;
+        let lost = self.history.take_lost();
+        self.packets_lost += lost.packets;
+        self.loss_runs += lost.runs;
         let had_outage = self.history.newest_arrived_ns() - heard_ns >= OUTAGE_NS;
         if let Some(group) = self.group.as_mut().filter(|_| !had_outage) {
-            group.lost += lost;
-            group.lost_bytes += lost_bytes;
+            group.lost += lost.packets;
+            group.lost_bytes += lost.size;
         }
     }
 

@@ -26,11 +26,28 @@ pub(crate) struct SentHistory {
     limit: usize,
     /// When the newest of those that arrived was sent.
     newest_arrived_ns: i64,
+    /// The packet before the oldest is lost.
+    is_losing: bool,
+}
+
+/// Packets that are lost for certain.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Lost {
+    pub(crate) packets: u64,
+    /// How many times one was lost after one that was not.
+    pub(crate) runs: u64,
+    pub(crate) size: i64,
 }
 
 impl SentHistory {
     pub(crate) fn new(first_seq: u16) -> Self {
-        Self { first: i64::from(first_seq), packets: VecDeque::new(), limit: MAX_UNHEARD, newest_arrived_ns: 0 }
+        Self {
+            first: i64::from(first_seq),
+            packets: VecDeque::new(),
+            limit: MAX_UNHEARD,
+            newest_arrived_ns: 0,
+            is_losing: false,
+        }
     }
 
     /// It leaves with the next number.
@@ -57,22 +74,24 @@ impl SentHistory {
         Some(arrived)
     }
 
-    /// Packets that are lost for certain, and their bytes. They are forgotten.
-    pub(crate) fn take_lost(&mut self) -> (u64, i64) {
+    /// Since the last call. They are forgotten.
+    pub(crate) fn take_lost(&mut self) -> Lost {
         let oldest_ns = self.newest_arrived_ns - REORDERED_NS;
-        let (mut count, mut size) = (0, 0);
+        let mut lost = Lost::default();
         while let Some(sent) = self.packets.front() {
             if sent.size != 0 && sent.sent_at_ns >= oldest_ns {
                 break;
             }
             if sent.size != 0 {
-                count += 1;
-                size += i64::from(sent.size);
+                lost.packets += 1;
+                lost.runs += u64::from(!self.is_losing);
+                lost.size += i64::from(sent.size);
             }
+            self.is_losing = sent.size != 0;
             self.packets.pop_front();
             self.first += 1;
         }
-        (count, size)
+        lost
     }
 
     pub(crate) fn newest_arrived_ns(&self) -> i64 {
