@@ -70,11 +70,16 @@ class SignalEndpoint:
             max_msg_size=settings.max_websocket_message_bytes + 1,  # aiohttp refuses what has this size
             compress=False,
         )
-        if request.transport is None:
+        transport = request.transport
+        if transport is None:
             raise ConnectionResetError
-        wire = Wire(request.transport, asyncio.get_running_loop())
-        await ws.prepare(request)
-        await SignalConnection(self._parts, ws, request.transport, wire, grants, opening).run()
+        wire = Wire(transport, asyncio.get_running_loop())
+        try:
+            await ws.prepare(request)
+        except web.HTTPException:
+            wire.leave(transport)
+            raise
+        await SignalConnection(self._parts, ws, transport, wire, grants, opening).run()
         return ws
 
     async def _admit(self, request: web.Request, read: _Reader) -> tuple[Grants, Opening] | web.Response:

@@ -27,7 +27,7 @@ class _Watch:
 
 class SilenceSweep:
     """Asks who has been silent for `ask_s`, and gives up who is silent for half of that after it, or for `lost_s`.
-    Without connections nothing runs. A server that was held up itself looks once more before it misses somebody."""
+    Without connections nothing runs. A server that was held up itself asks first, and misses somebody later."""
 
     def __init__(self, ask_s: float, lost_s: float) -> None:
         self._ask_s = ask_s
@@ -54,17 +54,17 @@ class SilenceSweep:
         self._timer = None
         now_s = loop.time()
         is_late = now_s - due_s >= self._interval_s
-        if not is_late or self._was_late:
-            silent_since_s = now_s - self._look_after_s
-            for silent in [one for one in self._watched if one.heard_at_s <= silent_since_s]:
-                self._judge(silent, now_s)
+        lost_s = self._lost_s if not is_late or self._was_late else math.inf
+        silent_since_s = now_s - self._look_after_s
+        for silent in [one for one in self._watched if one.heard_at_s <= silent_since_s]:
+            self._judge(silent, now_s, lost_s)
         self._was_late = is_late
         if self._watched:
             self._wait(loop)
 
-    def _judge(self, connection: Heard, now_s: float) -> None:
+    def _judge(self, connection: Heard, now_s: float, lost_s: float) -> None:
         watch = self._watched[connection]
-        if now_s - connection.heard_at_s >= self._lost_s:
+        if now_s - connection.heard_at_s >= lost_s:
             self.discard(connection)
             watch.lose()
         elif watch.asked_at_s < connection.heard_at_s:

@@ -44,6 +44,10 @@ class Wire(asyncio.Protocol):
         self.on_ping: OnPing | None = None
         transport.set_protocol(self)
 
+    def leave(self, transport: asyncio.Transport) -> None:
+        """The handshake was refused, and HTTP goes on: the next request shall find things as they were."""
+        transport.set_protocol(self._inner)
+
     def data_received(self, data: bytes) -> None:
         at = 0 if self._head or self._fragmented or self.on_ping is None else self._take_pings(data)
         if at < len(data):

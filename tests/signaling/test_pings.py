@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import struct
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, cast
+from unittest import mock
 
 import aiohttp
 import pytest
 import pytest_asyncio
+import yarl
 from google.protobuf.message import DecodeError
 from hypothesis import given
 from hypothesis import strategies as st
@@ -313,6 +316,25 @@ async def test_an_idle_client_is_asked_and_stays_as_long_as_it_answers() -> None
         await eventually(lambda: "signal_lost" in session.names())
 
 
+async def test_refused_handshakes_leave_nothing_on_the_connection(server: Server) -> None:
+    """Such a connection lives on as one of HTTP, and may ask again and again."""
+    url = yarl.URL(server.ws_url)
+    reader, writer = await asyncio.open_connection(url.host, url.port)
+    query = f"access_token={server.token('alice')}&protocol=17"
+    refused = f"GET /rtc?{query} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n\r\n".encode()
+    try:
+        with mock.patch.object(Wire, "data_received", autospec=True, side_effect=Wire.data_received) as received:
+            for _ in range(3):
+                writer.write(refused)
+                head = await reader.readuntil(b"\r\n\r\n")
+                assert head.startswith(b"HTTP/1.1 400 ")
+                (size,) = re.findall(rb"Content-Length: (\d+)", head)
+                await reader.readexactly(int(size))
+        assert received.call_count == 0
+    finally:
+        writer.close()
+
+
 # --- silence --------------------------------------------------------------------------------------------
 
 
@@ -352,3 +374,19 @@ async def test_a_server_that_was_held_up_looks_again_before_it_misses_somebody()
     assert quiet.happened == []
     sweep._look(loop, late_s)
     assert quiet.happened == ["lose"]
+
+
+async def test_a_server_that_was_held_up_asks_before_it_misses_somebody() -> None:
+    """A client without pings of its own could not know that it should say something."""
+    loop = asyncio.get_running_loop()
+    sweep, quiet = SilenceSweep(0.04, 10.0), Quiet()
+
+    def ask() -> None:
+        quiet.happened.append("ask")
+        quiet.heard_at_s = loop.time() + 60  # its answer
+
+    sweep.add(quiet, ask, lambda: quiet.happened.append("lose"))
+    quiet.heard_at_s = late_s = loop.time() - 60
+    sweep._look(loop, late_s)
+    sweep._look(loop, late_s)
+    assert quiet.happened == ["ask"]
