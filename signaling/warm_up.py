@@ -39,12 +39,14 @@ class WarmUp:
         return self._tokens is not None
 
     def begin(self) -> None:
-        """Once, or again after the database was not there."""
-        if self._tokens is None or (self._tokens.done() and self._tokens.exception() is not None):
+        """Once, or again what failed: the database was not there, or something could not be loaded."""
+        if self._tokens is None or _has_failed(self._tokens):
             if self._closed:
                 raise ApiError("unavailable", "The server is stopping.", retry_after_s=RETRY_AFTER_S)
             self._tokens = asyncio.create_task(self._load())
             self._tokens.add_done_callback(self._go_on)
+        elif self._calls is not None and _has_failed(self._calls):
+            self._go_on(self._tokens)
 
     async def tokens_ready(self) -> None:
         """Returns when tokens can be checked, also for who was put out before. Raises `DatabaseError`."""
@@ -72,11 +74,21 @@ class WarmUp:
             _log.error("tokens cannot be checked: %s", error if isinstance(error, DatabaseError) else repr(error))
         else:
             self._calls = asyncio.create_task(self._prepare())
+            self._calls.add_done_callback(_report)
 
     async def _prepare(self) -> None:
         await self.load_protocol()
         await self._sfu.prepare()
         self.on_loaded()
+
+
+def _has_failed(task: asyncio.Task[None]) -> bool:
+    return task.done() and not task.cancelled() and task.exception() is not None
+
+
+def _report(prepared: asyncio.Task[None]) -> None:
+    if _has_failed(prepared):
+        _log.error("what calls need cannot be loaded: %r", prepared.exception())
 
 
 async def _nothing() -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.signaling.harness import Server, eventually, running
 from tests.signaling.test_twirp import call
 
@@ -45,3 +47,27 @@ async def test_without_the_database_no_token_is_taken_until_it_is_back(tmp_path:
         path.unlink()
         assert (await call(server, "ListRooms"))[0] == 200
         await server.join("alice")
+
+
+async def test_what_could_not_be_loaded_for_calls_is_loaded_with_the_next_request(
+    server: Server, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody waits for it, so that it has to be said, and tried again."""
+    warm_up, load = server.services.warm_up, server.services.warm_up.load_protocol
+    failures, told = [OSError("too many open files")], list[bool]()
+
+    async def load_or_fail() -> None:
+        if failures:
+            raise failures.pop()
+        await load()
+
+    warm_up.load_protocol = load_or_fail
+    warm_up.on_loaded = lambda: told.append(server.sfu.prepared)
+    await status(server, "/r/lobby")
+    await eventually(lambda: "too many open files" in caplog.text)
+    assert not told
+    assert not server.sfu.prepared
+    await status(server, "/r/lobby")
+    await eventually(lambda: told)
+    await status(server, "/r/lobby")
+    assert told == [True]
