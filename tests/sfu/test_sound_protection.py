@@ -143,3 +143,11 @@ def test_runs_on_one_line_are_none_on_another() -> None:
     lines: list[Any] = [(None, [first]), (None, [second])]
     run(protection, lines, 0.0, loss=0.05, lost={0: (8 * RUNS, RUNS), 1: (8 * RUNS, 7 * RUNS)})
     assert (first.redundancy, second.redundancy) == (IN_RUNS, (2, 1))
+
+
+def test_a_line_that_is_full_loses_in_runs_and_gets_no_more_for_it() -> None:
+    protection = SoundProtection(SimpleNamespace())  # type: ignore[arg-type]
+    known, unknown = Sound(1), Sound(2)
+    lines: list[Any] = [(1_500_000, [known]), (None, [unknown])]
+    run(protection, lines, 0.0, loss=0.01, lost={0: (8 * RUNS, RUNS), 1: (8 * RUNS, RUNS)})
+    assert (known.redundancy, unknown.redundancy) == ((1, 1), IN_RUNS)

@@ -2,7 +2,7 @@
 
 A receiver that misses a packet finds its frame in the next ones. With n earlier frames, what a line loses at random is
 missed only when n + 1 packets in a row are lost. Where packets are lost in runs, the earlier frames are further apart:
-what comes after a run then has all that was in it. A line that loses nothing gets sound as it is.
+what comes after a run then has all that was in it, unless it was full. A line that loses nothing gets sound as it is.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ class SoundProtection:
             if not sounds or downlink is None:
                 continue
             runs = self._lines[downlink] = lines_before.get(downlink) or Runs()
-            in_runs = runs.update(now_s, *figures.lost_on(downlink))
+            # A line that is full loses several in a row, too: more sound would take from it what the pictures need.
+            in_runs = runs.update(now_s, *figures.lost_on(downlink)) and estimate_bps is None
             most = affordable(estimate_bps, len(sounds))
             for one in sounds:
                 flow, handle = figures.flow(one), one.handle
