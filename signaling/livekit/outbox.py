@@ -60,7 +60,7 @@ class Outbox:
     def _write(self, data: bytes | str) -> bool:
         """Whether the socket, which had sent nearly all that it had, has taken it as a frame (RFC 6455 §5.2)."""
         transport = self._transport
-        if transport.is_closing() or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
+        if self._ws.closed or transport.is_closing() or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             return False
         opcode, payload = (_BINARY, data) if isinstance(data, bytes) else (_TEXT, data.encode())
         size = len(payload)
