@@ -167,13 +167,17 @@ class Bench:
     async def _started(
         self, name: str, server: PeerServer, folder: Path, work: Callable[..., Any], scenario: dict[str, Any]
     ) -> Run:
+        """Somebody was there before: what a server loads for its first call has a column of its own."""
         await server.start(folder, self._server_cpus)
-        if server.media_address != veth.SERVER:
+        idle_bytes = process.resident_bytes(process.tree([server.pid]))
+        async with contextlib.AsyncExitStack() as stack:
+            if server.media_address == veth.SERVER:
+                await stack.enter_async_context(veth.forwarding(urlsplit(server.url).port or 0))
+            first = await self._load(name, server, FIRST_CALL, "1s")
+            if "failed" in first:
+                return first
             run: Run = await work(name, server, scenario)
-            return run
-        async with veth.forwarding(urlsplit(server.url).port or 0):
-            run = await work(name, server, scenario)
-        return run
+        return {**run, "unused_rss_bytes": idle_bytes}
 
     async def _load(self, name: str, server: PeerServer, options: Sequence[str], duration: str) -> Run:
         protocol = PROTOCOLS.get(name, "livekit")
@@ -206,11 +210,7 @@ class Bench:
         return await self._load(name, server, scenario["options"], scenario.get("duration", self._duration))
 
     async def _storm(self, name: str, server: PeerServer, scenario: dict[str, Any]) -> Run:
-        """Several load tests at once; joins are added up, percentiles are the worst of the parts.
-
-        Somebody was there before: what a server loads for its first call is no part of 500 joins.
-        """
-        await self._load(name, server, FIRST_CALL, "1s")
+        """Several load tests at once; joins are added up, percentiles are the worst of the parts."""
         parts = await asyncio.gather(
             *(
                 self._load(name, server, [*options, "--room-prefix", f"part{index}"], self._duration)

@@ -72,7 +72,7 @@ def _plain(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> li
         ("added delay p50 / p99, ms", lambda good: _pair(good, "latency_p50_ms", "latency_p99_ms", 2)),
         ("loss, %", lambda good: _middle(good, "loss_percent", 3)),
         ("join p50 / p95, ms", lambda good: _pair(good, "join_p50_ms", "join_p95_ms", 0)),
-        ("RSS when idle", _idle_memory),
+        ("RSS when idle, after a first call", _memory_at_rest),
         ("growth per participant", _memory_per_participant),
     )
     lines = ["| server | " + " | ".join(title for title, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
@@ -195,7 +195,7 @@ def _range(runs: Sequence[Run], name: str, digits: int) -> str:
 
 
 def _memory_per_participant(runs: Sequence[Run]) -> str:
-    """What the server has grown by since before the first join."""
+    """What the server has grown by since after the first call."""
     values = [
         (run["server_rss_bytes"] - run["server_idle_rss_bytes"]) / run["joins"]
         for run in runs
@@ -204,9 +204,9 @@ def _memory_per_participant(runs: Sequence[Run]) -> str:
     return f"{median(values) / 1024:,.0f} KiB" if values else "–"
 
 
-def _idle_memory(runs: Sequence[Run]) -> str:
-    values = [run["server_idle_rss_bytes"] for run in runs if run.get("server_idle_rss_bytes")]
-    return f"{median(values) / 2**20:,.0f} MiB" if values else "–"
+def _memory_at_rest(runs: Sequence[Run]) -> str:
+    unused, after = (_value(runs, name) / 2**20 for name in ("unused_rss_bytes", "server_idle_rss_bytes"))
+    return f"{unused:,.0f}, {after:,.0f} MiB" if unused and after else "–"
 
 
 def _plot_efficiency(path: Path, document: Mapping[str, Any], results: Mapping[str, Any]) -> None:

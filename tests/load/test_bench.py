@@ -34,6 +34,9 @@ async def test_a_scenario_becomes_a_row_of_the_page() -> None:
         "scenarios": {"call": runs},
     }
     text = page.render(DOCUMENT, results)
+    unused, after = (run[name] / 2**20 for name in ("unused_rss_bytes", "server_idle_rss_bytes"))
+    assert 20 < unused < after
+    assert f"| {unused:,.0f}, {after:,.0f} MiB |" in text
     limit = " (generator at its limit)" if run["generator_was_the_limit"] else ""
     assert f"| ting{limit} | {run['server_packets_per_cpu_s']:,.0f} (" in text
     assert "not measured: janus (not there)" in text
