@@ -106,6 +106,42 @@ describe("a key that is missing", { timeout: 60_000 }, () => {
     asks.close();
   });
 
+  it.each(["settled", "sign", "send"])("is asked for again after a question that failed: %s", async (where) => {
+    const { pages } = room("ada", "bob");
+    const [ada, bob] = pages as [Page, Page];
+    await agree(ada, bob);
+    const { key, ...name } = keyOf(bob);
+    bob.ring.replace({ ...name, key: flipped(key) });
+    bob.asks.close();
+    let failures = 2;
+    let sent = 0;
+    const mayFail = (here: string) => {
+      if (here === where && failures-- > 0) throw new Error("not now");
+    };
+    const { device, seal, ring } = bob;
+    const settled = () =>
+      new Promise<void>((done) => {
+        mayFail("settled");
+        done();
+      });
+    const session = { ...movable(bob), settled };
+    const engine = {
+      sign: async (...of: Parameters<typeof bob.engine.sign>) => {
+        mayFail("sign");
+        return bob.engine.sign(...of);
+      },
+    };
+    const send = () => {
+      mayFail("send");
+      sent += 1;
+    };
+    const asks = new KeyAsks({ device, session, seal, ring, engine, send, sharesHistory: () => true, times: { gatherMs: 1, roundMs: 5 } });
+    await ada.say("hello");
+    await until(() => sent > 0, () => "it is asked for");
+    expect(failures).toBeLessThan(1);
+    asks.close();
+  });
+
   it("is not handed to who came later where the room does not want it, and is to who was there", async () => {
     const { server, pages } = noHistory("ada", "bob");
     const [ada, bob] = pages as [Page, Page];

@@ -131,7 +131,10 @@ export class KeyAsks {
   private plan(ms: number): void {
     if (this.timer !== undefined || this.isClosed) return;
     this.timer = setTimeout(() => {
-      void this.ask().catch(() => undefined);
+      // What could not be made or sent was asked in vain, like a question that is lost.
+      void this.ask().catch(() => {
+        if (this.options.seal.lacking().length > 0) this.plan(this.times.roundMs);
+      });
     }, ms);
   }
 
@@ -140,8 +143,9 @@ export class KeyAsks {
     this.asked = null;
     this.lookAhead();
     // What the server keeps of former epochs is read by then.
-    await session.settled();
-    this.timer = undefined;
+    await session.settled().finally(() => {
+      this.timer = undefined;
+    });
     const { view } = session.state;
     if (view === null || this.isClosed) return;
     const open = seal.lacking().filter((one) => this.roundOf(one) <= ANSWERING.length);
