@@ -142,9 +142,33 @@ class Bench:
                     # LiveKit's server answers no ICE check in some of its lives, and those after it are well.
                     run = await self._with_server(name, work, scenario)
                 runs[name].append(run)
-                sys.stdout.write(f"{scenario['name']:18} {name:15} {_words(run)}\n")
-                sys.stdout.flush()
+                _say(scenario, name, run)
+            if "floor" in scenario:
+                run = await self._floor(scenario["floor"])
+                runs.setdefault(page.FLOOR, []).append(run)
+                _say(scenario, page.FLOOR, run)
         return runs
+
+    async def _floor(self, parts: Sequence[dict[str, Any]]) -> Run:
+        """What a bare loop makes of the scenario's packets, of each kind by itself: see bench_floor.py."""
+        rates = []
+        for part in parts:
+            options = [word for name, value in part.items() for word in (f"--{name}", str(value))]
+            child = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "benchmarks.bench_floor",
+                "--json",
+                *options,
+                cwd=ROOT,
+                stdout=asyncio.subprocess.PIPE,
+            )
+            output, _ = await child.communicate()
+            if child.returncode != 0:
+                return {"failed": "the bare loop failed"}
+            rates.append(json.loads(output))
+        cpu_share = sum(rate["packets_per_s"] / rate["packets_per_cpu_s"] for rate in rates)
+        return {"server_packets_per_cpu_s": sum(rate["packets_per_s"] for rate in rates) / cpu_share}
 
     async def _with_server(self, name: str, work: Callable[..., Any], scenario: dict[str, Any]) -> Run:
         """A server that does not start or does not live through its run has failed; the others go on."""
@@ -282,6 +306,11 @@ def _broken(run: Run, scenario: dict[str, Any]) -> str:
     return f"loss {run['loss_percent']:.2f} %, p99 {run['latency_p99_ms'] or 0:.1f} ms{joins}{limit}"
 
 
+def _say(scenario: dict[str, Any], name: str, run: Run) -> None:
+    sys.stdout.write(f"{scenario['name']:18} {name:15} {_words(run)}\n")
+    sys.stdout.flush()
+
+
 def _words(run: Run) -> str:
     if "failed" in run:
         return f"failed: {run['failed']}"
@@ -289,7 +318,9 @@ def _words(run: Run) -> str:
     if "subscribers" in run:
         parts.append(f"N {run['subscribers']}, then {run['ended_by']}")
     if run.get("server_packets_per_cpu_s"):
-        parts.append(f"{run['server_packets_per_cpu_s']:,.0f} packets/CPU-s, {run['server_mbit_per_cpu_s']:,.0f} Mbit")
+        parts.append(f"{run['server_packets_per_cpu_s']:,.0f} packets/CPU-s")
+    if run.get("server_mbit_per_cpu_s"):
+        parts.append(f"{run['server_mbit_per_cpu_s']:,.0f} Mbit/CPU-s")
     if run.get("latency_p99_ms") is not None:
         parts.append(f"p50 {run['latency_p50_ms']:.2f} p99 {run['latency_p99_ms']:.2f} ms")
     if run.get("loss_percent") is not None:

@@ -8,6 +8,7 @@ What an engine costs above it is what it costs to be an engine: receiving, decid
 from __future__ import annotations
 
 import argparse
+import json
 import multiprocessing
 import socket
 import sys
@@ -30,7 +31,10 @@ from benchmarks.bench_forward import (
 from sfu.engine.native import load
 
 
-def measure(shape: str, subscribers: int, run: int, frames_per_s: float, seconds: float, peer_cpu: int) -> str:
+def measure(
+    shape: str, subscribers: int, run: int, frames_per_s: float, seconds: float, peer_cpu: int
+) -> dict[str, float]:
+    """`packets_per_s` as they left, `packets_per_cpu_s`, and `lost` packets."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
     process = context.Process(target=run_receivers, args=(theirs, peer_cpu, subscribers), daemon=True)
@@ -51,10 +55,7 @@ def measure(shape: str, subscribers: int, run: int, frames_per_s: float, seconds
     received = ours.recv()
     ours.send(None)
     process.join(10)
-    return (
-        f"{'floor':>10} {shape:>6} {subscribers:>4} {run:>4} {cpu_s / packets * 1e6:>10.2f} {packets / cpu_s:>14,.0f} "
-        f"{packets - received:>5}"
-    )
+    return {"packets_per_s": packets / seconds, "packets_per_cpu_s": packets / cpu_s, "lost": packets - received}
 
 
 def main() -> None:
@@ -68,13 +69,21 @@ def main() -> None:
         "--frames-per-s", type=float, default=0.0, help="pace (default: such that the core is well used)"
     )
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument("--json", action="store_true", help="instead of a table")
     options = parser.parse_args()
     server_cpu, peer_cpu = choose_cpus()
     pin(server_cpu)
     run = options.run or (PACKETS_PER_FRAME if options.shape == "video" else 1)
-    print(f"{'':>10} {'shape':>6} {'N':>4} {'run':>4} {'us/packet':>10} {'packets/CPU-s':>14} {'lost':>5}")
+    if not options.json:
+        print(f"{'':>10} {'shape':>6} {'N':>4} {'run':>4} {'us/packet':>10} {'packets/CPU-s':>14} {'lost':>5}")
     for subscribers in map(int, options.subscribers.split(",")):
-        print(measure(options.shape, subscribers, run, options.frames_per_s, options.seconds, peer_cpu), flush=True)
+        row = measure(options.shape, subscribers, run, options.frames_per_s, options.seconds, peer_cpu)
+        if options.json:
+            print(json.dumps(row))
+            continue
+        rate, lost = row["packets_per_cpu_s"], row["lost"]
+        names = f"{'floor':>10} {options.shape:>6} {subscribers:>4} {run:>4}"
+        print(f"{names} {1e6 / rate:>10.2f} {rate:>14,.0f} {lost:>5}", flush=True)
 
 
 if __name__ == "__main__":

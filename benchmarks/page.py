@@ -7,6 +7,8 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
+FLOOR = "floor"
+"""Instead of a server: a bare loop that encrypts and sends the scenario's packets at its pace, and nothing else."""
 BEGIN, END = "<!-- report: begin -->", "<!-- report: end -->"
 
 Run = Mapping[str, Any]
@@ -78,6 +80,8 @@ def _plain(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> li
     lines = ["| server | " + " | ".join(title for title, _ in columns) + " |", "|---" * (len(columns) + 1) + "|"]
     for name, all_runs in runs.items():
         good = [run for run in all_runs if "failed" not in run]
+        if name == FLOOR:
+            continue
         if not good:
             lines.append(_failed_row(name, all_runs, len(columns)))
             continue
@@ -88,7 +92,8 @@ def _plain(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> li
 
 def _verdict(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> str:
     """Against the best peer: by the goal where there is one, else just the ratio."""
-    peers = [name for name in runs if not name.startswith("ting") and _value(runs[name], "server_packets_per_cpu_s")]
+    others = [name for name in runs if not name.startswith("ting") and name != FLOOR]
+    peers = [name for name in others if _value(runs[name], "server_packets_per_cpu_s")]
     if not peers or not _value(runs["ting"], "server_packets_per_cpu_s"):
         return ""
     best = max(peers, key=lambda name: _value(runs[name], "server_packets_per_cpu_s"))
@@ -98,9 +103,14 @@ def _verdict(scenario: Mapping[str, Any], runs: Mapping[str, Sequence[Run]]) -> 
     if before:
         words += f" ({before / _value(runs[best], 'server_packets_per_cpu_s'):.1f} before)"
     factor = scenario.get("factor") or scenario.get("cpu_factor")
-    if factor is None:
-        return f"{words}."
-    return f"{words}; the aim is {factor}: {'reached' if ratio >= factor else '**not reached**'}."
+    words += f"; the aim is {factor}: {'reached' if ratio >= factor else '**not reached**'}." if factor else "."
+    floor = _value(runs.get(FLOOR, ()), "server_packets_per_cpu_s")
+    if floor:
+        words += (
+            f" A bare loop that encrypts and sends the same at the same pace, and does nothing else, has {floor:,.0f}: "
+            f"{floor / _value(runs[best], 'server_packets_per_cpu_s'):.1f} times."
+        )
+    return words
 
 
 def _storm(runs: Mapping[str, Sequence[Run]]) -> list[str]:

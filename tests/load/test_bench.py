@@ -50,6 +50,18 @@ async def test_every_scenario_has_options_that_the_load_test_takes() -> None:
             parser.parse_args(options)
 
 
+async def test_the_floor_of_a_scenario_is_in_its_verdict_and_no_server() -> None:
+    floor = await Bench("1s", 1)._floor([{"shape": "audio", "subscribers": 2, "frames-per-s": 50, "seconds": 0.2}])
+    rate = floor["server_packets_per_cpu_s"]
+    assert rate > 1000
+    run = {"generator_was_the_limit": False, "joins": 1, "server_packets_per_cpu_s": rate / 2}
+    peer = {**run, "server_packets_per_cpu_s": rate / 6}
+    lines = page._section({"factor": 4}, {"ting": [run], "janus": [peer], page.FLOOR: [floor]})
+    assert [line.split(" |")[0] for line in lines if line.startswith("| ")] == ["| server", "| ting", "| janus"]
+    assert "3.0 times the packets of janus per CPU-second; the aim is 4: **not reached**." in lines[-1]
+    assert f"has {rate:,.0f}: 6.0 times." in lines[-1]
+
+
 async def test_a_failed_run_is_never_a_zero() -> None:
     for scenario in DOCUMENT["scenario"]:
         lines = page._section(scenario, {"ting": [{"failed": "nobody could join"}]})
