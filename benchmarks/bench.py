@@ -149,26 +149,18 @@ class Bench:
                 _say(scenario, page.FLOOR, run)
         return runs
 
-    async def _floor(self, parts: Sequence[dict[str, Any]]) -> Run:
-        """What a bare loop makes of the scenario's packets, of each kind by itself: see bench_floor.py."""
-        rates = []
-        for part in parts:
-            options = [word for name, value in part.items() for word in (f"--{name}", str(value))]
-            child = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "benchmarks.bench_floor",
-                "--json",
-                *options,
-                cwd=ROOT,
-                stdout=asyncio.subprocess.PIPE,
-            )
-            output, _ = await child.communicate()
-            if child.returncode != 0:
-                return {"failed": "the bare loop failed"}
-            rates.append(json.loads(output))
-        cpu_share = sum(rate["packets_per_s"] / rate["packets_per_cpu_s"] for rate in rates)
-        return {"server_packets_per_cpu_s": sum(rate["packets_per_s"] for rate in rates) / cpu_share}
+    async def _floor(self, options: dict[str, Any]) -> Run:
+        """What a bare loop makes of the scenario's packets: see bench_floor.py."""
+        words = [word for name, value in options.items() for word in (f"--{name}", str(value))]
+        child = await asyncio.create_subprocess_exec(
+            sys.executable, "-m", "benchmarks.bench_floor", "--json", "--joined", *words, cwd=ROOT,
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await child.communicate()
+        if child.returncode != 0:
+            return {"failed": "the bare loop failed"}
+        run: Run = json.loads(output)
+        return run
 
     async def _with_server(self, name: str, work: Callable[..., Any], scenario: dict[str, Any]) -> Run:
         """A server that does not start or does not live through its run has failed; the others go on."""

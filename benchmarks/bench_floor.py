@@ -30,14 +30,19 @@ from benchmarks.bench_forward import (
 )
 from sfu.engine.native import load
 
+ADDED_BYTES = 28 + 16
+"""To a payload: header with extension, tag (sfu/rust/py/src/floor.rs)."""
+
 
 def measure(
-    shape: str, subscribers: int, run: int, frames_per_s: float, seconds: float, peer_cpu: int
+    shape: str, subscribers: int, run: int, frames_per_s: float, seconds: float, peer_cpu: int, *, joined: bool
 ) -> dict[str, float]:
-    """`packets_per_s` as they left, `packets_per_cpu_s`, and `lost` packets."""
+    """`server_packets_per_cpu_s`, as `bench.py` calls it, and `lost` packets."""
     context = multiprocessing.get_context("spawn")
     ours, theirs = context.Pipe()
-    process = context.Process(target=run_receivers, args=(theirs, peer_cpu, subscribers), daemon=True)
+    size = VIDEO_PAYLOAD_BYTES if shape == "video" else AUDIO_PAYLOAD_BYTES
+    arguments = (theirs, peer_cpu, subscribers, None, size + ADDED_BYTES if joined else 0)
+    process = context.Process(target=run_receivers, args=arguments, daemon=True)
     process.start()
     addresses = ours.recv()
     sender = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -45,7 +50,6 @@ def measure(
     sender.setblocking(False)
     sender.bind((HOST, 0))
     frames_per_s = frames_per_s or max(30 if shape == "video" else 50, OUT_PACKETS_PER_S / subscribers / run)
-    size = VIDEO_PAYLOAD_BYTES if shape == "video" else AUDIO_PAYLOAD_BYTES
     frames, interval_ns = int(frames_per_s * seconds), int(1e9 / frames_per_s)
     begin = time.process_time()
     packets = load().bare_loop(sender.detach(), addresses, size, run, frames, interval_ns)
@@ -55,7 +59,7 @@ def measure(
     received = ours.recv()
     ours.send(None)
     process.join(10)
-    return {"packets_per_s": packets / seconds, "packets_per_cpu_s": packets / cpu_s, "lost": packets - received}
+    return {"server_packets_per_cpu_s": packets / cpu_s, "lost": packets - received}
 
 
 def main() -> None:
@@ -69,6 +73,9 @@ def main() -> None:
         "--frames-per-s", type=float, default=0.0, help="pace (default: such that the core is well used)"
     )
     parser.add_argument("--seconds", type=float, default=3.0)
+    parser.add_argument(
+        "--joined", action="store_true", help="receivers take several datagrams as one (UDP_GRO), as load-test's do"
+    )
     parser.add_argument("--json", action="store_true", help="instead of a table")
     options = parser.parse_args()
     server_cpu, peer_cpu = choose_cpus()
@@ -77,11 +84,13 @@ def main() -> None:
     if not options.json:
         print(f"{'':>10} {'shape':>6} {'N':>4} {'run':>4} {'us/packet':>10} {'packets/CPU-s':>14} {'lost':>5}")
     for subscribers in map(int, options.subscribers.split(",")):
-        row = measure(options.shape, subscribers, run, options.frames_per_s, options.seconds, peer_cpu)
+        row = measure(
+            options.shape, subscribers, run, options.frames_per_s, options.seconds, peer_cpu, joined=options.joined
+        )
         if options.json:
             print(json.dumps(row))
             continue
-        rate, lost = row["packets_per_cpu_s"], row["lost"]
+        rate, lost = row["server_packets_per_cpu_s"], row["lost"]
         names = f"{'floor':>10} {options.shape:>6} {subscribers:>4} {run:>4}"
         print(f"{names} {1e6 / rate:>10.2f} {rate:>14,.0f} {lost:>5}", flush=True)
 

@@ -51,9 +51,10 @@ async def test_every_scenario_has_options_that_the_load_test_takes() -> None:
 
 
 async def test_the_floor_of_a_scenario_is_in_its_verdict_and_no_server() -> None:
-    floor = await Bench("1s", 1)._floor([{"shape": "audio", "subscribers": 2, "frames-per-s": 50, "seconds": 0.2}])
+    floor = await Bench("1s", 1)._floor({"shape": "audio", "subscribers": 2, "frames-per-s": 50, "seconds": 0.2})
     rate = floor["server_packets_per_cpu_s"]
     assert rate > 1000
+    assert floor["lost"] == 0
     run = {"generator_was_the_limit": False, "joins": 1, "server_packets_per_cpu_s": rate / 2}
     peer = {**run, "server_packets_per_cpu_s": rate / 6}
     lines = page._section({"factor": 4}, {"ting": [run], "janus": [peer], page.FLOOR: [floor]})
