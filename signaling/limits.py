@@ -40,12 +40,12 @@ class AddressLimiter:
 
 def limit_key(address: str) -> str:
     """The address, or the /64 of an IPv6 address: one subscriber has all of it."""
+    if ":" not in address:
+        return address
     try:
-        ip = ipaddress.ip_address(address.partition("%")[0])
+        ip = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
-    if isinstance(ip, ipaddress.IPv6Address):
-        if ip.ipv4_mapped is not None:
-            return str(ip.ipv4_mapped)
-        return str(ipaddress.ip_network((ip, 64), strict=False).network_address)
-    return str(ip)
+    if ip.ipv4_mapped is not None:
+        return str(ip.ipv4_mapped)
+    return str(ipaddress.ip_network((ip, 64), strict=False).network_address)

@@ -18,9 +18,7 @@ def loads(text: str | bytes) -> Any:
     try:
         if isinstance(text, bytes):
             text = text.decode("utf-8")
-        value = json.loads(
-            text, object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float
-        )
+        value = _decoder.decode(text)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
     _check_values(value)
@@ -43,6 +41,9 @@ def _finite_float(text: str) -> float:
     if not math.isfinite(number):
         raise ValueError("JSON number is out of range")
     return number
+
+
+_decoder = json.JSONDecoder(object_pairs_hook=_unique_keys, parse_constant=_refuse_constant, parse_float=_finite_float)
 
 
 def _check_values(root: Any) -> None:

@@ -30,6 +30,7 @@ _REASONS = {UNKNOWN_ATTRIBUTE: "Unknown Attribute", ROLE_CONFLICT: "Role Conflic
 
 _HEADER = struct.Struct("!HHI12s")
 _ATTRIBUTE = struct.Struct("!HH")
+_COOKIE_BYTES = MAGIC_COOKIE.to_bytes(4)
 _INTEGRITY_BYTES = 20
 _FINGERPRINT_XOR = 0x5354554E
 
@@ -206,8 +207,8 @@ def _fingerprint_matches(data: bytes, offset: int) -> bool:
 def _xor_mapped_address(transaction_id: bytes, mapped: Address) -> bytes:
     """RFC 8489 §14.2."""
     address = ipaddress.ip_address(mapped[0])
-    mask = struct.pack("!I", MAGIC_COOKIE) + transaction_id
-    family = 1 if address.version == 4 else 2
-    xored = bytes(byte ^ key for byte, key in zip(address.packed, mask, strict=False))
+    family, size = (1, 4) if address.version == 4 else (2, 16)
+    mask = (_COOKIE_BYTES + transaction_id)[:size]
+    xored = (int(address) ^ int.from_bytes(mask)).to_bytes(size)
     value = struct.pack("!BBH", 0, family, mapped[1] ^ (MAGIC_COOKIE >> 16)) + xored
     return _attribute(Attribute.XOR_MAPPED_ADDRESS, value)

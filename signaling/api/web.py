@@ -67,8 +67,8 @@ class WebApp:
         frame_ancestors: Sequence[str] = (),
     ) -> None:
         self._public_url = public_url
+        self._policy = ContentSecurityPolicy(public_url, frame_ancestors)
         self._tls = tls
-        self._frame_ancestors = tuple(frame_ancestors)
         root = find_web_root(web_root)
         files = {} if root is None else {path.relative_to(root).as_posix(): path for path in sorted(root.rglob("*"))}
         # What is there for browsers that take it compressed (aiohttp looks beside each file) has no address of its own.
@@ -141,8 +141,7 @@ class WebApp:
     async def add_security_headers(self, request: web.Request, response: web.StreamResponse) -> None:
         """For on_response_prepare: also errors and upgrades pass here."""
         headers = response.headers
-        policy = content_security_policy(self._public_url, request.headers.get(hdrs.HOST, ""), self._frame_ancestors)
-        headers.setdefault("Content-Security-Policy", policy)
+        headers.setdefault("Content-Security-Policy", self._policy.of(request.headers.get(hdrs.HOST, "")))
         headers.setdefault("X-Content-Type-Options", "nosniff")
         headers.setdefault("Referrer-Policy", "no-referrer")
         headers.setdefault("Permissions-Policy", PERMISSIONS_POLICY)
@@ -166,21 +165,24 @@ def _fresh(request: web.Request, body: bytes, media_type: str) -> web.Response:
     return response
 
 
-def content_security_policy(public_url: str, host: str, frame_ancestors: Sequence[str] = ()) -> str:
+class ContentSecurityPolicy:
     """Nothing from elsewhere, nothing inline, and in no frame but those of `frame_ancestors`. WebSocket origins are
     spelled out, because not every browser takes 'self' for them."""
-    origins = [f"ws://{host}", f"wss://{host}"] if _HOST.fullmatch(host) else []
-    public = urlsplit(signal_url(public_url))
-    if public.netloc:
-        origins += [f"{public.scheme}://{public.netloc}", f"{public.scheme.replace('ws', 'http')}://{public.netloc}"]
-    return "; ".join(
-        (
+
+    def __init__(self, public_url: str, frame_ancestors: Sequence[str] = ()) -> None:
+        sources = (
             "default-src 'none'",
             "script-src 'self'",
             "style-src 'self'",
             "img-src 'self' data: blob:",
             "media-src 'self' blob: mediastream:",
-            " ".join(["connect-src 'self'", *origins]),
+            "connect-src 'self'",
+        )
+        self._before_host = "; ".join(sources)
+        public = urlsplit(signal_url(public_url))
+        schemes = (public.scheme, public.scheme.replace("ws", "http")) if public.netloc else ()
+        rest = (
+            "".join(f" {scheme}://{public.netloc}" for scheme in schemes),
             "font-src 'self'",
             "worker-src 'self' blob:",
             "manifest-src 'self'",
@@ -188,4 +190,9 @@ def content_security_policy(public_url: str, host: str, frame_ancestors: Sequenc
             "form-action 'self'",
             " ".join(["frame-ancestors", *(frame_ancestors or ["'none'"])]),
         )
-    )
+        self._behind_host = "; ".join(rest)
+
+    def of(self, host: str) -> str:
+        """`host` is what the client calls this server."""
+        origins = f" ws://{host} wss://{host}" if _HOST.fullmatch(host) else ""
+        return f"{self._before_host}{origins}{self._behind_host}"

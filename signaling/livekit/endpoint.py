@@ -63,7 +63,8 @@ class SignalEndpoint:
             return admitted
         grants, opening = admitted
         client = with_user_agent(opening.options.client, request.headers.get(hdrs.USER_AGENT, ""))
-        opening = replace(opening, options=replace(opening.options, client=client))
+        if client is not opening.options.client:
+            opening = replace(opening, options=replace(opening.options, client=client))
         settings = self._parts.settings
         ws = web.WebSocketResponse(
             timeout=CLOSE_TIMEOUT_S,

@@ -7,8 +7,10 @@ queue, and then loses its connection.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import struct
 from collections import deque
+from collections.abc import Iterator
 
 from aiohttp import WSCloseCode, web
 
@@ -34,6 +36,8 @@ class Outbox:
         self._wake = asyncio.Event()
         self._is_idle = False
         """Nothing waits, and the task waits for something: who comes now is next."""
+        self._held: list[bytes] | None = None
+        """Frames that go to the socket at once; None outside of `together`."""
         self._closing: tuple[int, bytes] | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
 
@@ -62,15 +66,22 @@ class Outbox:
         transport = self._transport
         if self._ws.closed or transport.is_closing() or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             return False
-        opcode, payload = (_BINARY, data) if isinstance(data, bytes) else (_TEXT, data.encode())
-        size = len(payload)
-        if size < 126:
-            transport.write(bytes((opcode, size)) + payload)
-        elif size < 65_536:
-            transport.write(struct.pack("!BBH", opcode, 126, size) + payload)
+        if self._held is None:
+            transport.write(_frame(data))
         else:
-            transport.write(struct.pack("!BBQ", opcode, 127, size) + payload)
+            self._held.append(_frame(data))
         return True
+
+    @contextlib.contextmanager
+    def together(self) -> Iterator[None]:
+        """What is put meanwhile, and need not wait, goes to the socket in one write, which is a system call."""
+        self._held = []
+        try:
+            yield
+        finally:
+            held, self._held = self._held, None
+            if held:
+                self._transport.write(b"".join(held))
 
     def _notify(self) -> None:
         self._is_idle = False
@@ -133,3 +144,13 @@ class Outbox:
         else:
             await self._ws.send_str(data)
         return True
+
+
+def _frame(data: bytes | str) -> bytes:
+    opcode, payload = (_BINARY, data) if isinstance(data, bytes) else (_TEXT, data.encode())
+    size = len(payload)
+    if size < 126:
+        return bytes((opcode, size)) + payload
+    if size < 65_536:
+        return struct.pack("!BBH", opcode, 126, size) + payload
+    return struct.pack("!BBQ", opcode, 127, size) + payload

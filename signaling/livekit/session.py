@@ -143,14 +143,14 @@ class SignalConnection:
         return True
 
     async def _join(self) -> None:
-        room, identity = RoomName(self._grants.room), Identity(self._grants.identity)
-        protocol = self._parts.simulations.protocol_of(room, identity)
-        options = dataclasses.replace(self._options, tcp_only=protocol == rtc.TCP)
+        protocol = self._parts.simulations.protocol_of(RoomName(self._grants.room), Identity(self._grants.identity))
+        options = dataclasses.replace(self._options, tcp_only=True) if protocol == rtc.TCP else self._options
         session = await self._parts.rooms.join(self._grants, options, self.handle_event)
         self._attach(session)
-        if not self._outbox.is_closing:
-            self._put(self._parts.welcome.join(session, self._options, protocol, sealed=self._grants.sealed))
-        session.start()
+        with self._outbox.together():
+            if not self._outbox.is_closing:
+                self._put(self._parts.welcome.join(session, self._options, protocol, sealed=self._grants.sealed))
+            session.start()
         self._metrics.joins.labels("joined").inc()
         _log.info("%s joined", session.info.participant_id)
 

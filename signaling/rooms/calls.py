@@ -160,9 +160,10 @@ class RoomService:
 
     def _options_of(self, grants: Grants) -> RoomOptions:
         """For the room if this join creates it."""
-        if grants.room_preset not in self._settings.room_presets and self._sfu.find_room(RoomName(grants.room)):
-            return grants.room_options  # the room is there: its configuration is settled
-        return self.room_options(grants.room_options, grants.room_preset)
+        preset = grants.room_preset
+        if not preset or (preset not in self._settings.room_presets and self._sfu.find_room(RoomName(grants.room))):
+            return grants.room_options  # nothing else is asked for, or the room is there and its configuration settled
+        return self.room_options(grants.room_options, preset)
 
     async def play(
         self, grants: Grants, wish: PlaybackWish, offer: str, sink: SessionSink

@@ -16,7 +16,7 @@ import pytest
 
 from signaling.accounts.ceremonies import Site, creation_options
 from signaling.accounts.records import AccountRow
-from signaling.api.web import content_security_policy
+from signaling.api.web import ContentSecurityPolicy
 from signaling.brand.brand import load_brand
 from signaling.brand.colours import DARK_SURFACES, LIGHT_SURFACES, contrast, derive_dark, light_palette
 from signaling.brand.settings import BrandSettings
@@ -371,7 +371,7 @@ async def test_who_has_the_page_already_is_told_so(files: Path, path: str) -> No
 async def test_the_policy_of_the_page_is_as_strict_as_ever(files: Path) -> None:
     async with running(**branded(files)) as server:
         _, _, headers = await get(server, "/")
-        assert headers["Content-Security-Policy"] == content_security_policy("", server.url.removeprefix("http://"))
+        assert headers["Content-Security-Policy"] == ContentSecurityPolicy("").of(server.url.removeprefix("http://"))
         assert "unsafe" not in headers["Content-Security-Policy"]
 
 
