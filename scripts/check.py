@@ -1,9 +1,10 @@
 """Run the project's checks and sum them up: `check.py lint`, `check.py test`, or both words.
 
 Each step prints one line; what a failed step printed is shown whole, and kept in .run/check/ in any case. All
-steps run, also after a failure. Few tests of real media that failed while the machine was shared run once more at the
-end, alone, and must pass then; the summary says which. The last line counts the tests; the exit code is 1 when
-anything failed.
+steps run, also after a failure. With `test`, linters and compilers work on what the tests leave of the processors,
+at the lowest priority. Few tests of real media that failed while the machine was shared run once more at the end,
+alone, and must pass then; the summary says which. The last line counts the tests; the exit code is 1 when anything
+failed.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import time
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bootstrap import ENGINE, find_cargo
@@ -67,6 +68,8 @@ class Step:
     folder: Path = ROOT
     limit_s: int = 900
     suite: bool = False
+    patient: bool = False
+    """It takes what is left of the processors, however long it takes then."""
     again: list[str] = field(default_factory=list)
     """What runs only the tests that failed; empty where a failure is one whatever else the machine did."""
     failed: bool = field(default=False, init=False)
@@ -94,6 +97,20 @@ def lint_steps() -> list[Step]:
     ]
 
 
+def cargo_tests() -> list[Step]:
+    return [
+        *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
+        *cargo_steps(("cargo test of keys", ["test", "--locked"]), folder=KEYS),
+        *cargo_steps(("cargo test beside OpenMLS", ["test", "--locked", "--release"]), folder=ORACLE),
+    ]
+
+
+def patient_steps(words: Sequence[str]) -> list[Step]:
+    """What only computes, one after the other beside the tests."""
+    steps = [*(lint_steps() if "lint" in words else []), *cargo_tests()]
+    return [replace(step, patient=True) for step in steps]
+
+
 def test_phases() -> list[list[Step]]:
     """One phase after the other, the steps of a phase at the same time."""
     junit = ["--reporter=default", "--reporter=junit", f"--outputFile={record('web')}"]
@@ -107,16 +124,13 @@ def test_phases() -> list[list[Step]]:
             pytest_step("other calls", [*calls, *of_default], "TING_ENGINE=reference", again=True, limit_s=1500),
         ]
     return [
+        # They wait for messages and for media in real time, a third of a core each. The patient steps have the rest.
+        turns,
         [
-            *cargo_steps(("cargo test", ["test", *rust_packages(), "--locked"])),
-            *cargo_steps(("cargo test of keys", ["test", "--locked"]), folder=KEYS),
-            *cargo_steps(("cargo test beside OpenMLS", ["test", "--locked", "--release"]), folder=ORACLE),
+            pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1),
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
-        [pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1)],
         [pytest_step("beside a call", list(BESIDE_A_CALL), again=True)],
-        # They wait for messages and for media in real time, a third of a core each.
-        turns,
         *([[pytest_step("browser", ["tests/browser"], again=True, limit_s=2700)]] if has_chromium() else []),
     ]
 
@@ -183,8 +197,10 @@ def run(step: Step) -> None:
         # A group of its own, so that a step over its time is ended with all that it started.
         streams = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output}
         process = subprocess.Popen(step.command, cwd=step.folder, start_new_session=True, **streams)
+        if step.patient:
+            give_way(process.pid)
         try:
-            step.status = process.wait(step.limit_s)
+            step.status = process.wait(step.limit_s * 3 if step.patient else step.limit_s)
             step.failed = step.status != 0
         except BaseException:
             os.killpg(process.pid, signal.SIGKILL)
@@ -202,6 +218,14 @@ def run(step: Step) -> None:
     if step.failed:
         print(f"\n--- {step.name} ---\n{log.read_text(encoding='utf-8', errors='replace').rstrip()}")
     print(f"{'FAILED' if step.failed else 'ok':6} {step.name:16} {step.seconds:6.1f} s  {describe(step)}", flush=True)
+
+
+def give_way(session: int) -> None:
+    """Let the processes of a new session run when no others want to. Where Linux shares processors among sessions
+    (autogroup), the niceness of a process says nothing about those of other sessions, and that of its session does."""
+    os.setpriority(os.PRIO_PGRP, session, 19)
+    with contextlib.suppress(OSError):
+        Path(f"/proc/{session}/autogroup").write_text("19", encoding="ascii")
 
 
 def second_turn(step: Step) -> list[str]:
@@ -249,13 +273,20 @@ def main(words: list[str]) -> int:
         sys.exit(__doc__)
     RECORDS.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
-    phases = [lint_steps()] if "lint" in words else []
-    phases += test_phases() if "test" in words else []
+    phases = test_phases() if "test" in words else [lint_steps()]
+    patient = patient_steps(words) if "test" in words else []
     with temporary_files():
-        for phase in phases:
-            with ThreadPoolExecutor(max_workers=2) as pool:
-                list(pool.map(run, phase))
-        done = [step for phase in phases for step in phase]
+        with ThreadPoolExecutor(max_workers=1) as aside:
+            others = [aside.submit(run, step) for step in patient]
+            try:
+                for phase in phases:
+                    with ThreadPoolExecutor(max_workers=2) as pool:
+                        list(pool.map(run, phase))
+                for other in others:
+                    other.result()
+            finally:
+                aside.shutdown(cancel_futures=True)
+        done = [*patient, *(step for phase in phases for step in phase)]
         alone = [name for step in done if step.failed for name in second_turn(step)]
     failed = [step.name for step in done if step.failed]
     print(f"\n{len(done) - len(failed)} of {len(done)} steps are good in {time.monotonic() - begin:.0f} s.")

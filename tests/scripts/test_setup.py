@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -105,6 +107,28 @@ def test_few_failed_tests_run_again_alone_and_no_others(
     assert len(passed_alone) == alone
     assert step.failed is (failing > 0 and not alone)
     assert step.counts["passed"] == 1 + alone
+
+
+def test_patient_steps_leave_the_processors_to_others() -> None:
+    """Its niceness alone would not do: where processors are shared among sessions it counts inside of one only."""
+    session = subprocess.Popen(["sleep", "60"], start_new_session=True)
+    try:
+        check.give_way(session.pid)
+        assert os.getpriority(os.PRIO_PROCESS, session.pid) == 19
+        share = Path(f"/proc/{session.pid}/autogroup")
+        assert not share.exists() or share.read_text().endswith("nice 19\n")
+    finally:
+        session.kill()
+        session.wait()
+
+
+def test_what_only_computes_is_patient_and_nothing_else_is() -> None:
+    patient = check.patient_steps(["lint", "test"])
+    assert [step.name for step in patient] == [step.name for step in (*check.lint_steps(), *check.cargo_tests())]
+    assert all(step.patient for step in patient)
+    assert not any(
+        step.patient for step in (*check.lint_steps(), *(one for phase in check.test_phases() for one in phase))
+    )
 
 
 CUT_SHORT = """
