@@ -9,7 +9,6 @@ from aiohttp.typedefs import Handler, Middleware
 
 from signaling.errors import ApiError, DatabaseError
 from signaling.gate import Gate
-from signaling.jwks import KeySets
 from signaling.logs import route_of
 from signaling.metrics import Metrics
 from signaling.requests import request_token
@@ -57,12 +56,12 @@ def answering_errors(gate: Gate, metrics: Metrics) -> Middleware:
     return answer_errors
 
 
-def fetching_keys(tokens: TokenService, key_sets: KeySets) -> Middleware:
-    """A token may name a key that its issuer has just made."""
+def fetching_keys(tokens: TokenService) -> Middleware:
+    """Where there are issuers: a token may name a key that its issuer has just made."""
 
     @web.middleware
     async def fetch_keys(request: web.Request, handler: Handler) -> web.StreamResponse:
-        if key_sets.configured and (token := request_token(request)):
+        if token := request_token(request):
             await tokens.prepare(token)
         return await handler(request)
 

@@ -164,8 +164,7 @@ def _create_webhooks(settings: Settings, storage: Storage, tokens: TokenService,
 
 def create_middlewares(services: Services) -> list[Middleware]:
     """The first is the outermost."""
-    return [
-        answering_errors(services.gate, services.metrics),
-        warming_up(services.warm_up),
-        fetching_keys(services.tokens, services.key_sets),
-    ]
+    middlewares = [answering_errors(services.gate, services.metrics), warming_up(services.warm_up)]
+    if services.key_sets.configured:
+        middlewares.append(fetching_keys(services.tokens))
+    return middlewares

@@ -206,9 +206,12 @@ def _fingerprint_matches(data: bytes, offset: int) -> bool:
 
 def _xor_mapped_address(transaction_id: bytes, mapped: Address) -> bytes:
     """RFC 8489 §14.2."""
-    address = ipaddress.ip_address(mapped[0])
-    family, size = (1, 4) if address.version == 4 else (2, 16)
-    mask = (_COOKIE_BYTES + transaction_id)[:size]
-    xored = (int(address) ^ int.from_bytes(mask)).to_bytes(size)
-    value = struct.pack("!BBH", 0, family, mapped[1] ^ (MAGIC_COOKIE >> 16)) + xored
+    host, port = mapped
+    if ":" in host:
+        family, address = 2, ipaddress.IPv6Address(host).packed
+    else:
+        family, address = 1, bytes(map(int, host.split(".")))
+    mask = (_COOKIE_BYTES + transaction_id)[: len(address)]
+    xored = (int.from_bytes(address) ^ int.from_bytes(mask)).to_bytes(len(address))
+    value = struct.pack("!BBH", 0, family, port ^ (MAGIC_COOKIE >> 16)) + xored
     return _attribute(Attribute.XOR_MAPPED_ADDRESS, value)

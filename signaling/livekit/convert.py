@@ -98,17 +98,15 @@ def codecs(config: SfuConfig, without: frozenset[str] = frozenset()) -> list[mod
 
 
 def participant(info: ParticipantInfo) -> models.ParticipantInfo:
-    return models.ParticipantInfo(
+    message = models.ParticipantInfo(
         sid=info.participant_id,
         identity=info.identity,
-        state=_STATES[info.state],
         tracks=[track(publication) for publication in info.tracks],
         data_tracks=[data_track(one) for one in info.data_tracks],
         metadata=info.metadata,
         joined_at=info.joined_at_ms // 1000,
         joined_at_ms=info.joined_at_ms,
         name=info.name,
-        version=info.version,
         permission=permission(info.permissions),
         is_publisher=info.is_publisher,
         kind=info.kind,  # type: ignore[arg-type]
@@ -116,6 +114,13 @@ def participant(info: ParticipantInfo) -> models.ParticipantInfo:
         attributes=dict(info.attributes),
         disconnect_reason=disconnect_reason(info.leave_reason),
     )
+    set_state(message, info)
+    return message
+
+
+def set_state(message: models.ParticipantInfo, info: ParticipantInfo) -> None:
+    message.state = _STATES[info.state]
+    message.version = info.version
 
 
 def permission(permissions: Permissions) -> models.ParticipantPermission:

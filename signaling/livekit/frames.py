@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 from google.protobuf import json_format
 from google.protobuf.message import DecodeError
@@ -62,9 +63,15 @@ class _Known:
 
     __slots__ = ("encoded", "info", "message")
 
-    def __init__(self, info: ParticipantInfo) -> None:
+    def __init__(self, info: ParticipantInfo, before: _Known | None) -> None:
         self.info = info
-        self.message = convert.participant(info)
+        if before is not None and replace(info, state=before.info.state, version=before.info.version) == before.info:
+            # Who has just come is told of three times, and nothing else is new.
+            self.message = models.ParticipantInfo()
+            self.message.CopyFrom(before.message)
+            convert.set_state(self.message, info)
+        else:
+            self.message = convert.participant(info)
         self.encoded = b""
         """Once somebody has asked, as `other_participants` of a JoinResponse."""
 
@@ -76,6 +83,10 @@ class Frames:
         self._participants: OrderedDict[ParticipantId, _Known] = OrderedDict()
         self._event: SessionEvent | None = None
         self._frames: dict[bool, Frame] = {}
+
+    def participant(self, info: ParticipantInfo) -> models.ParticipantInfo:
+        """As a message, which must not be changed."""
+        return self._participant(info).message
 
     def participants(self, infos: Iterable[ParticipantInfo]) -> list[models.ParticipantInfo]:
         """As messages, which must not be changed: others get the same ones."""
@@ -97,7 +108,7 @@ class Frames:
         known = self._participants.get(info.participant_id)
         if known is not None and known.info is info:
             return known
-        known = self._participants[info.participant_id] = _Known(info)
+        known = self._participants[info.participant_id] = _Known(info, known)
         self._participants.move_to_end(info.participant_id)
         if len(self._participants) > MAX_PARTICIPANTS:
             self._participants.popitem(last=False)

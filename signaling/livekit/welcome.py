@@ -44,7 +44,7 @@ class Welcome:
         kind. Of a join in a large room, what others get as well is most: it is put together from encoded pieces."""
         own = rtc.JoinResponse(
             room=convert.room(session.room, self._config),
-            participant=convert.participant(session.info),
+            participant=self._frames.participant(session.info),
             ice_servers=self._ice_servers(session),
         )
         broken = broken_codecs(options.client, sealed=sealed)

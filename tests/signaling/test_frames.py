@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from livekit.protocol import rtc
 
-from sfu.api import ParticipantInfo, ParticipantState, ParticipantsUpdated, Permissions
+from sfu.api import LeaveReason, ParticipantInfo, ParticipantState, ParticipantsUpdated, Permissions
 from sfu.ids import Identity, ParticipantId
 from signaling.livekit import convert, frames
 
@@ -42,6 +42,19 @@ def test_a_participant_that_changed_is_converted_anew() -> None:
     renamed = replace(INFO, name="Ada L.")
     assert cache.participants([renamed])[0].name == "Ada L."
     assert cache.participants([INFO])[0].name == "Ada"
+
+
+def test_a_new_state_is_all_that_is_new_in_the_message_and_the_one_before_stays_as_it_was() -> None:
+    cache = frames.Frames()
+    coming = replace(INFO, state=ParticipantState.JOINING, version=0, attributes={"a": "b"})
+    active = replace(coming, state=ParticipantState.ACTIVE, version=2)
+    first = cache.participant(coming)
+    encoded = cache.other_participants([coming])
+    assert cache.participant(active) == convert.participant(active)
+    assert first == convert.participant(coming)
+    assert cache.other_participants([active]) != encoded
+    gone = replace(active, state=ParticipantState.DISCONNECTED, leave_reason=LeaveReason.ROOM_CLOSED, version=3)
+    assert cache.participant(gone) == convert.participant(gone)
 
 
 def test_the_cache_is_bounded() -> None:
