@@ -36,17 +36,17 @@ class BrokenCodecs:
 
 def broken_codecs(client: ClientDescription, *, sealed: bool = False) -> BrokenCodecs:
     """`sealed`: the client encrypts its frames, and no SDK does so with AV1."""
-    browser, os, version = client.browser.lower(), client.os.lower(), _version(client.browser_version)
+    browser, os = client.browser.lower(), client.os.lower()
     both: set[str] = {"av1"} if sealed else set()
     publish: set[str] = set()
     if browser == "safari":
         both.add("av1")
-        if version > (18, 3):
+        if _version(client.browser_version) > (18, 3):
             publish.add("vp9")
     if browser.startswith("firefox"):
         if os in ("linux", "android"):
             publish.add("h264")
-        if (155,) <= version < (157,):
+        if (155,) <= _version(client.browser_version) < (157,):
             # These decode the base layer of an AV1 stream with spatial layers only.
             both.add("av1")
     if os == "android" and client.device_model.lower() == "xiaomi 2201117ti":

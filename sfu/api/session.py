@@ -68,6 +68,9 @@ class ParticipantSession(ParticipantControl, Protocol):
     def room(self) -> RoomInfo: ...
 
     @property
+    def room_name(self) -> RoomName: ...
+
+    @property
     def single_connection(self) -> bool:
         """As in the `JoinRequest`."""
         ...

@@ -29,7 +29,7 @@ from sfu.api import (
 from sfu.control.http_clients import check_fragment, restart_ice
 from sfu.control.participant import Participant
 from sfu.errors import RequestError, SdpError
-from sfu.ids import Identity, ParticipantId, TrackId
+from sfu.ids import Identity, ParticipantId, RoomName, TrackId
 from sfu.kind import Kind
 
 MAX_CANDIDATE_BYTES = 1024
@@ -54,6 +54,10 @@ class Session:
     @property
     def room(self) -> RoomInfo:
         return self.participant.room.info
+
+    @property
+    def room_name(self) -> RoomName:
+        return self.participant.room.name
 
     @property
     def info(self) -> ParticipantInfo:

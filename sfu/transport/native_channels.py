@@ -78,7 +78,8 @@ class NativeDataChannels:
 
     def _take(self, link: DataLink) -> None:
         news = link.take_news(MAX_MESSAGES_A_TURN)
-        self._counters.update(news.counts)
+        if news.counts:
+            self._counters.update(news.counts)
         if news.became_ready:
             # Who opens channels has had the end of our handshake: from now on all is read and written in the engine.
             self._session.retire()

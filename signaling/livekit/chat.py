@@ -87,7 +87,7 @@ class ChatBridge:
         kind, recipient = packet.WhichOneof("value"), ""
         if kind == "stream_chunk":
             self._take_chunk(session, packet.stream_chunk)
-        if kind not in _CHAT or self._key_of(session.room.name) is None:
+        if kind not in _CHAT or self._key_of(session.room_name) is None:
             return
         if packet.destination_identities:
             if len(packet.destination_identities) > 1:
@@ -121,7 +121,7 @@ class ChatBridge:
             del self._streams[key]
 
     def _say(self, session: ParticipantSession, message_id: str, text: str, recipient: str) -> None:
-        said = _Said(session.room.name, session.info.identity, session.info.name, message_id, text, recipient)
+        said = _Said(session.room_name, session.info.identity, session.info.name, message_id, text, recipient)
         try:
             self._queue.put_nowait(said)
         except asyncio.QueueFull:

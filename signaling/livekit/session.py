@@ -298,7 +298,7 @@ class SignalConnection:
 
     @property
     def sealed(self) -> bool:
-        return self.session.room.name in self._parts.sealed_rooms
+        return self.session.room_name in self._parts.sealed_rooms
 
     @property
     def max_metadata_bytes(self) -> int:
@@ -327,7 +327,7 @@ class SignalConnection:
 
     def prefer_protocol(self, protocol: rtc.CandidateProtocol) -> None:
         session = self.session
-        self._parts.simulations.prefer(session.room.name, session.info.identity, protocol)
+        self._parts.simulations.prefer(session.room_name, session.info.identity, protocol)
 
     # --- to the client ----------------------------------------------------------------------------------
 
@@ -393,7 +393,7 @@ class SignalConnection:
     def _route(self, session: ParticipantSession, event: DataReceived) -> None:
         if self._parts.rpc.handle_data(session.info.participant_id, event.payload):
             return
-        rooms, room = self._parts.rooms, session.room.name
+        rooms, room = self._parts.rooms, session.room_name
         sealed, chat = room in self._parts.sealed_rooms, self._parts.chat
         dropped = data.route(session, event, lambda: rooms.identities_of(room), chat.handle_packet, sealed=sealed)
         if dropped is not None:

@@ -86,6 +86,10 @@ class FakeSession:
         return room
 
     @property
+    def room_name(self) -> RoomName:
+        return self.request.room
+
+    @property
     def info(self) -> ParticipantInfo:
         return ParticipantInfo(
             participant_id=self._participant_id,

@@ -15,13 +15,20 @@ from tests.signaling.harness import relaxed
     [
         "", "{", "[1,]", "NaN", "Infinity", "-Infinity", "1e999", "-1e999", '{"a":1,"a":2}', '{"x":{"a":1,"a":1}}',
         '"\\ud800"', '{"\\udc00":1}', '["\\ud800\\u0041"]', '"\\u0000"', '{"a\\u0000":1}', "[" * 100_000,
-        "[" * 33 + "]" * 33,
+        "[" * 33 + "]" * 33, "[" * 32 + "1" + "]" * 32, '{"a":' * 32 + "1" + "}" * 32, '"\\ud800' + "[" * 9 + '"',
         '{"a":' * 40 + "1" + "}" * 40, "9" * 5000, b"\xff", b'"\xed\xa0\x80"', "'a'", "[1] 2", "\ufeff{}",
     ],
 )  # fmt: skip
 def test_what_is_not_strict_is_a_value_error(text: str | bytes) -> None:
     with pytest.raises(ValueError):  # noqa: PT011 - ValueError is the contract
         strict_json.loads(text)
+
+
+@pytest.mark.parametrize("depth", [1, 30, 31])
+def test_values_may_be_nested_as_deep_as_the_limit(depth: int) -> None:
+    for text in ("[" * depth + "1" + "]" * depth, '{"a":' * depth + "1" + "}" * depth):
+        assert json.dumps(strict_json.loads(text), separators=(",", ":")) == text
+    assert strict_json.loads("[" * (depth + 1) + "]" * (depth + 1)) is not None
 
 
 JSON = st.recursive(
