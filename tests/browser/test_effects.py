@@ -259,7 +259,7 @@ WATCH = """() => {
     const videos = new Map();
     const context = new OffscreenCanvas(1, 1).getContext("2d", {willReadFrequently: true});
     const look = () => {
-        for (const {track} of window.__tingRoom.engine.pcManager?.publisher.getSenders() ?? []) {
+        for (const {track} of window.__tingRoom.engine?.pcManager?.publisher.getSenders() ?? []) {
             if (track?.kind !== "video" || !track.enabled) continue;
             if (!videos.has(track)) {
                 const video = Object.assign(document.createElement("video"), {muted: true});
