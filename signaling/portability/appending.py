@@ -30,6 +30,9 @@ _TAKEN = WRITABLE - {Verb.HAND}
 _EXPIRY_S = 3600.0
 """Of a file's row whose bytes did not come: the next try or the sweeper removes it."""
 
+_NOT_THERE, _NO_ROOM = "files that are not in the archive", "files for which there is no room"
+_OF_FILES = {_NOT_THERE, _NO_ROOM}
+
 
 class Appender:
     """Into one room. `clock` gives Unix time in seconds."""
@@ -55,20 +58,26 @@ class Appender:
 
     async def take_in(self, source: ArchivedRooms, room_key: int, policy: Policy) -> Report:
         """May be repeated. Raises `ArchiveError`, `DatabaseError`, `StoreError`."""
-        rooms = [lines for _, lines in source.rooms()]
-        if len(rooms) != 1:
-            raise ArchiveError("an archive of one room is needed")
-        work = _Work(room_key, policy, round(self._clock() * 1000))
-        async with aclosing(in_batches(rooms[0])) as batches:
+        now_ms = round(self._clock() * 1000)
+        # Files first: whoever hears of one fetches it at once.
+        ahead = _Work(room_key, policy, now_ms)
+        async with aclosing(in_batches(_only_room(source))) as batches:
+            async for batch in batches:
+                ahead.select(batch)
+                if len(ahead.taken) > self._max_entries:
+                    raise ArchiveError(f"the archive has more than {self._max_entries} entries")
+                for line in batch:
+                    if isinstance(line, FileLine) and ahead.new_file_id(line.file_id) in ahead.files:
+                        await self._take_file(ahead, line, source.file(line))
+        work = _Work(room_key, policy, now_ms)
+        async with aclosing(in_batches(_only_room(source))) as batches:
             async for batch in batches:
                 entries = work.select(batch)
                 if entries:
                     await self._append(work, entries)
-                if len(work.taken) > self._max_entries:
-                    raise ArchiveError(f"the archive has more than {self._max_entries} entries")
-                for line in batch:
-                    if isinstance(line, FileLine) and work.new_file_id(line.file_id) in work.files:
-                        await self._take_file(work, line, source.file(line))
+        work.report.files = ahead.report.files
+        for what in _OF_FILES & ahead.report.left_out.keys():
+            work.report.leave_out(what, ahead.report.left_out[what])
         return work.report
 
     async def _append(self, work: _Work, entries: list[EntryLine]) -> None:
@@ -85,7 +94,7 @@ class Appender:
         if there is not None and there.complete:
             return
         if content is None:
-            work.report.leave_out("files that are not in the archive")
+            work.report.leave_out(_NOT_THERE)
             return
         if there is not None:
             await self._records.delete_file(file_id)
@@ -93,11 +102,18 @@ class Appender:
             file_id, work.room_key, line.member_id, line.name, line.media_type, line.metadata, line.size_bytes
         )
         if isinstance(await self._records.add_file(new, self._quotas, _EXPIRY_S), str):
-            work.report.leave_out("files for which there is no room")
+            work.report.leave_out(_NO_ROOM)
             return
         await write_file(self._files, file_id, content)
         await self._records.complete_file(file_id, line.sha256)
         work.report.files += 1
+
+
+def _only_room(source: ArchivedRooms) -> Iterator[Line]:
+    rooms = [lines for _, lines in source.rooms()]
+    if len(rooms) != 1:
+        raise ArchiveError("an archive of one room is needed")
+    return rooms[0]
 
 
 class _Work:

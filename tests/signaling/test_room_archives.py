@@ -12,6 +12,8 @@ from typing import Any
 import msgspec
 import pytest
 
+from signaling.log.entries import Entry
+from signaling.log.live import Live
 from tests.harness.files import PIECE, TUS
 from tests.signaling.harness import Server, running
 from tests.signaling.rooms import Person, founder, visitor
@@ -116,6 +118,30 @@ async def test_files_come_along_under_names_of_their_own(server: Server) -> None
     async with server.http.get(url, headers={"Authorization": f"Bearer {cleo.token}"}) as response:
         assert (response.status, await response.read()) == (200, content)
     assert (await bring(cleo, archive))["files"] == 0
+
+
+async def test_a_file_is_there_when_its_entry_is_heard_of(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A page fetches a picture at once, and shows none that was not there."""
+    ada, cleo = await founder(server), await founder(server, "Cleo")
+    file_id = await upload_file(ada, b"what is in it")
+    await ada.write("file", file_id=file_id, name="notes.txt", size=13)
+    archive = await export(ada)
+    fetched: list[asyncio.Task[int]] = []
+    publish = Live.publish
+
+    async def fetch(file_id: str) -> int:
+        url = f"{server.url}/api/v1/rooms/{cleo.room}/files/{file_id}"
+        async with server.http.get(url, headers={"Authorization": f"Bearer {cleo.token}"}) as response:
+            return response.status
+
+    def heard(live: Live, room_key: int, entry: Entry) -> None:
+        publish(live, room_key, entry)
+        if entry.verb == "file" and entry.body is not None:
+            fetched.append(asyncio.create_task(fetch(entry.body["file_id"])))
+
+    monkeypatch.setattr(Live, "publish", heard)
+    assert (await bring(cleo, archive))["files"] == 1
+    assert await asyncio.gather(*fetched) == [200]
 
 
 async def test_only_owners_take_along_and_bring_in(server: Server) -> None:
