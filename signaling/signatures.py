@@ -1,4 +1,4 @@
-"""Signatures of public keys, by PyJWT. Loaded with the first token: PyJWT brings `cryptography`, which costs 10 MiB."""
+"""Signatures of tokens, by PyJWT. Loaded with the first token: PyJWT brings `cryptography`, which costs 10 MiB."""
 
 from __future__ import annotations
 
@@ -12,7 +12,12 @@ from jwt.exceptions import PyJWTError
 _READERS: Mapping[str, Any] = {"RS256": RSAAlgorithm, "ES256": ECAlgorithm, "EdDSA": OKPAlgorithm}
 _RSA_BITS = range(2048, 8193)
 _RSA_EXPONENTS = range(3, 2**32)
-_jws = jwt.PyJWS(algorithms=list(_READERS))
+_jws = jwt.PyJWS(algorithms=["HS256", *_READERS])
+
+
+def sign(payload: bytes, secret: str) -> str:
+    """The payload as a token, signed with HS256."""
+    return _jws.encode(payload, secret, algorithm="HS256", headers={"typ": "JWT"})
 
 
 def is_signed(token: str, key: Any, algorithm: str) -> bool:

@@ -10,8 +10,8 @@ JSON reader.
 from __future__ import annotations
 
 import base64
+import binascii
 import hashlib
-import hmac
 import json
 import secrets
 import time
@@ -195,7 +195,7 @@ class TokenService:
             or not _HEADER_FIELDS.issuperset(header)
         ):
             raise TokenError("malformed", "the token's header is not acceptable")
-        if not _is_signed_with(self._keys[issuer], token):
+        if not _is_signed(token, self._keys[issuer], ALGORITHM):
             raise TokenError("bad_signature", "the token's signature does not verify")
 
     def _check_audience(self, claims: Mapping[str, Any], keys: IssuerKeys | None) -> None:
@@ -229,48 +229,21 @@ def new_guest_identity() -> str:
 def _segment(text: str) -> dict[str, Any]:
     """One base64url part of a token as a JSON object."""
     try:
-        value = strict_json.loads(_decoded(text))
-    except ValueError:
+        value = strict_json.loads(base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
         raise TokenError("malformed", "the token is not base64url of JSON") from None
     if not isinstance(value, dict):
         raise TokenError("malformed", "a part of the token is not an object")
     return value
 
 
-def _decoded(text: str) -> bytes:
-    """Raises `ValueError`."""
-    return base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
-
-
-def _encoded(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode("ascii")
-
-
 def _sign(payload: bytes, secret: str) -> str:
-    """A token in JWS compact form (RFC 7515 §7.1), signed with HS256."""
-    signed = f"{_HEADER}.{_encoded(payload)}"
-    return f"{signed}.{_encoded(_signature(signed, secret))}"
+    from signaling.signatures import sign
 
-
-def _is_signed_with(secret: str, token: str) -> bool:
-    """Whether the token's signature is HS256 by this secret."""
-    signed, _, signature = token.rpartition(".")
-    try:
-        given = _decoded(signature)
-    except ValueError:
-        return False
-    return hmac.compare_digest(given, _signature(signed, secret))
-
-
-def _signature(signed: str, secret: str) -> bytes:
-    """HS256 (RFC 7518 §3.2)."""
-    return hmac.digest(secret.encode(), signed.encode(), "sha256")
+    return sign(payload, secret)
 
 
 def _is_signed(token: str, key: Any, algorithm: str) -> bool:
     from signaling.signatures import is_signed
 
     return is_signed(token, key, algorithm)
-
-
-_HEADER = _encoded(json.dumps({"alg": ALGORITHM, "typ": "JWT"}, separators=(",", ":")).encode())
