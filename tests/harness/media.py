@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -228,6 +228,14 @@ class SoundReader:
             )
 
         await self._until_latest(matches, length, f"a tone of {frequency_hz} Hz", timeout, channel)
+
+    async def assert_shares(self, frequencies_hz: Sequence[float], timeout: float = MEDIA_TIMEOUT_S) -> None:
+        """Wait for a second in which each frequency has between 30 and 70 % of the energy."""
+
+        def matches(latest: tone.Samples) -> bool:
+            return all(0.3 < tone.share(latest, frequency_hz) < 0.7 for frequency_hz in frequencies_hz)
+
+        await self._until_latest(matches, tone.SAMPLE_RATE, f"as much of each of {frequencies_hz} Hz", timeout)
 
     def longest_gap_ms(self, position: int) -> int:
         """The longest time without anything new of the melody, from `position` on."""
