@@ -49,13 +49,6 @@ OF_ONE_ENGINE = (
     tuple(f"tests/integration/test_{name}.py" for name in ("commands", "sealed_crash", "server_sdk_js", "webhooks")),
 )
 """Integration tests that ask little of an engine: those run with the default one, and those with the reference."""
-OTHER_BROWSER = tuple(
-    f"tests/browser/test_{name}.py"
-    for name in (
-        "drawing", "effects", "lasting_rooms", "nodes_browser", "restart", "ways_back", "whiteboard", "whole_way",
-    )
-)  # fmt: skip
-"""Half of the tests with browsers, by time; among them those that wait for minutes to pass."""
 BESIDE_A_CALL = tuple(
     f"tests/security/test_{name}.py"
     for name in (
@@ -131,21 +124,14 @@ def test_phases() -> list[list[Step]]:
             pytest_step("other calls", [*calls, *of_default], "TING_ENGINE=reference", again=True, limit_s=1500),
         ]
     return [
-        # They wait for messages and for media in real time, a third of a core each, and browsers half a core. The
-        # patient steps have the rest.
-        [*turns, *(browser_steps() if has_chromium() else [])],
+        # They wait for messages and for media in real time, a third of a core each. The patient steps have the rest.
+        turns,
         [
             pytest_step("server", ["tests", *apart, *WITHOUT_MEDIA], cores=CORES + 1),
             Step("web", ["npm", "test", "--silent", "--", *junit], ROOT / "web", suite=True),
         ],
         [pytest_step("beside a call", list(BESIDE_A_CALL), again=True)],
-    ]
-
-
-def browser_steps() -> list[Step]:
-    return [
-        pytest_step("browser", ["tests/browser", *ignoring(OTHER_BROWSER)], again=True, limit_s=2700),
-        pytest_step("other browser", list(OTHER_BROWSER), again=True, limit_s=2700),
+        *([[pytest_step("browser", ["tests/browser"], again=True, limit_s=2700)]] if has_chromium() else []),
     ]
 
 
