@@ -37,6 +37,7 @@ MEMORY = Path("/dev/shm")
 MEMORY_BYTES = 4 << 30
 """What must be free there: databases and folders of tests are half as slow again on a disk, and worse on a busy one."""
 BIN = ROOT / ".venv" / "bin"
+VERDICTS = ("passed", "skipped", "failed")
 AGAIN = 3
 """So many failed tests of a suite may be the machine's fault; more are not, and have no second turn."""
 CLIPPY = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"]
@@ -242,19 +243,26 @@ def second_turn(step: Step) -> list[str]:
 
 
 def names(report: Path) -> list[str]:
-    return [f"{case.get('classname')}.{case.get('name')}" for case in ElementTree.parse(report).iter("testcase")]
+    return list(verdicts(report))
 
 
 def count(report: Path) -> dict[str, int]:
     """Passed, failed and skipped of a JUnit file; empty when there is none."""
     if not report.is_file():
         return {}
-    totals = dict.fromkeys(("passed", "failed", "skipped"), 0)
+    found = list(verdicts(report).values())
+    return {verdict: found.count(verdict) for verdict in VERDICTS}
+
+
+def verdicts(report: Path) -> dict[str, str]:
+    """By the name of each test. One that failed, and could not clean up either, is in the file twice."""
+    found: dict[str, str] = {}
     for case in ElementTree.parse(report).iter("testcase"):
         kinds = {child.tag for child in case}
         verdict = "failed" if kinds & {"failure", "error"} else "skipped" if "skipped" in kinds else "passed"
-        totals[verdict] += 1
-    return totals
+        name = f"{case.get('classname')}.{case.get('name')}"
+        found[name] = max(verdict, found.get(name, verdict), key=VERDICTS.index)
+    return found
 
 
 def count_cargo(printed: str) -> dict[str, int]:

@@ -131,6 +131,35 @@ def test_what_only_computes_is_patient_and_nothing_else_is() -> None:
     )
 
 
+LEAVES_TRACES = """
+import pathlib
+import pytest
+
+@pytest.fixture
+def seen():
+    path = pathlib.Path(__file__).parent / "seen"
+    yield path.exists()
+    was_there = path.exists()
+    path.touch()
+    assert was_there
+
+def test_only(seen):
+    assert seen
+"""
+
+
+def test_a_test_that_fails_and_cannot_clean_up_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "RECORDS", tmp_path / "records")
+    check.RECORDS.mkdir()
+    suite = tmp_path / "test_suite.py"
+    suite.write_text(LEAVES_TRACES)
+    step = check.pytest_step("suite", [str(suite), f"--rootdir={tmp_path}"], again=True)
+    check.run(step)
+    assert step.counts == {"passed": 0, "skipped": 0, "failed": 1}
+    assert check.second_turn(step) == ["test_suite.test_only"]
+    assert not step.failed
+
+
 CUT_SHORT = """
 import pathlib
 import pytest
