@@ -21,9 +21,7 @@ def loads(text: str | bytes) -> Any:
         value = _decoder.decode(text)
     except RecursionError:
         raise ValueError("JSON is nested too deeply") from None
-    # ASCII that was parsed holds a surrogate or a NUL by an escape only, and is no deeper than it has brackets.
-    if "\\u" in text or not text.isascii() or text.count("{") + text.count("[") >= MAX_DEPTH:
-        _check_values(value)
+    _check_values(value)
     return value
 
 

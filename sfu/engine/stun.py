@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hmac
 import ipaddress
+import socket
 import struct
 import zlib
 from collections.abc import Sequence
@@ -210,7 +211,7 @@ def _xor_mapped_address(transaction_id: bytes, mapped: Address) -> bytes:
     if ":" in host:
         family, address = 2, ipaddress.IPv6Address(host).packed
     else:
-        family, address = 1, bytes(map(int, host.split(".")))
+        family, address = 1, socket.inet_aton(host)
     mask = (_COOKIE_BYTES + transaction_id)[: len(address)]
     xored = (int.from_bytes(address) ^ int.from_bytes(mask)).to_bytes(len(address))
     value = struct.pack("!BBH", 0, family, port ^ (MAGIC_COOKIE >> 16)) + xored

@@ -7,10 +7,8 @@ queue, and then loses its connection.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import struct
 from collections import deque
-from collections.abc import Iterator
 
 from aiohttp import WSCloseCode, web
 
@@ -36,8 +34,6 @@ class Outbox:
         self._wake = asyncio.Event()
         self._is_idle = False
         """Nothing waits, and the task waits for something: who comes now is next."""
-        self._held: list[bytes] | None = None
-        """Frames that go to the socket at once; None outside of `together`."""
         self._closing: tuple[int, bytes] | None = None
         self._abort_timer: asyncio.TimerHandle | None = None
 
@@ -66,22 +62,8 @@ class Outbox:
         transport = self._transport
         if self._ws.closed or transport.is_closing() or transport.get_write_buffer_size() > _MAX_UNSENT_BYTES:
             return False
-        if self._held is None:
-            transport.write(_frame(data))
-        else:
-            self._held.append(_frame(data))
+        transport.write(_frame(data))
         return True
-
-    @contextlib.contextmanager
-    def together(self) -> Iterator[None]:
-        """What is put meanwhile, and need not wait, goes to the socket in one write, which is a system call."""
-        self._held = []
-        try:
-            yield
-        finally:
-            held, self._held = self._held, None
-            if held:
-                self._transport.write(b"".join(held))
 
     def _notify(self) -> None:
         self._is_idle = False

@@ -147,10 +147,9 @@ class SignalConnection:
         options = dataclasses.replace(self._options, tcp_only=True) if protocol == rtc.TCP else self._options
         session = await self._parts.rooms.join(self._grants, options, self.handle_event)
         self._attach(session)
-        with self._outbox.together():
-            if not self._outbox.is_closing:
-                self._put(self._parts.welcome.join(session, self._options, protocol, sealed=self._grants.sealed))
-            session.start()
+        if not self._outbox.is_closing:
+            self._put(self._parts.welcome.join(session, self._options, protocol, sealed=self._grants.sealed))
+        session.start()
         self._metrics.joins.labels("joined").inc()
         _log.info("%s joined", session.info.participant_id)
 

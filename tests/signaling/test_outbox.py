@@ -42,58 +42,8 @@ async def test_nothing_follows_the_close_frame_of_aiohttp() -> None:
         reader, writer = await asyncio.open_connection(server.host, server.port)
         writer.write(UPGRADE)
         await reader.readuntil(b"\r\n\r\n")
-        frames = await asyncio.wait_for(
-            reader.read(), 10
-        )  # the server waits for our close frame in vain, then hangs up
+        # The server waits for our close frame in vain, then hangs up.
+        frames = await asyncio.wait_for(reader.read(), 10)
         writer.close()
     assert put.done()
     assert frames == b"\x82\x06before" + b"\x88\x02" + (1009).to_bytes(2)
-
-
-class _Socket(asyncio.Transport):
-    """Takes all that is written to it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.writes: list[bytes] = []
-        self.unsent_bytes = 0
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        self.writes.append(bytes(data))
-
-    def is_closing(self) -> bool:
-        return False
-
-    def get_write_buffer_size(self) -> int:
-        return self.unsent_bytes
-
-
-async def test_what_is_put_together_is_one_write_in_its_order() -> None:
-    socket = _Socket()
-    outbox = Outbox(web.WebSocketResponse(), socket, 10, 1000)
-    writing = asyncio.create_task(outbox.run())
-    await asyncio.sleep(0)
-    with outbox.together():
-        outbox.put(b"one")
-        outbox.put("two")
-        assert not socket.writes
-    outbox.put(b"three")
-    with outbox.together():
-        pass
-    assert socket.writes == [b"\x82\x03one\x81\x03two", b"\x82\x05three"]
-    writing.cancel()
-
-
-async def test_what_a_full_socket_leaves_waiting_comes_behind_what_was_put_together() -> None:
-    socket = _Socket()
-    outbox = Outbox(web.WebSocketResponse(), socket, 1, 1000)
-    writing = asyncio.create_task(outbox.run())
-    await asyncio.sleep(0)
-    with outbox.together():
-        outbox.put(b"one")
-        socket.unsent_bytes = 1 << 20
-        assert outbox.put(b"two")
-    assert socket.writes == [b"\x82\x03one"]
-    socket.unsent_bytes = 0
-    assert not outbox.put(b"three")  # behind the second, for which there is the only place
-    writing.cancel()
